@@ -1,0 +1,91 @@
+"""What accompanies training: the progress bar with a line a step, and the check for NaN."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from rich.progress import Progress, TaskID
+from transformers import TrainerCallback
+
+from rlsc.display import console, make_progress
+from rlsc.errors import NonFiniteError
+
+LINE = (
+    "step {step:>3}  loss {loss:.4g}  p(y) {mean_p:.3g}  entropy {entropy:.3g}  "
+    "length {completion_length:.1f}  truncated {truncation_rate:.0%}  "
+    "distinct {distinct_completions:.0%}  grad {grad_norm:.3g}"
+)
+
+
+def step_line(step: int, metrics: Mapping[str, float]) -> str:
+    """One line for a step; `step` counts the updates made before its completions were sampled."""
+    return LINE.format(step=step, **{"grad_norm": float("nan"), **metrics})
+
+
+class StepProgress(TrainerCallback):
+    """A bar over the run with the time left, moving within a step too, and a line a step."""
+
+    def __init__(self, enabled: bool = True) -> None:
+        self._enabled = enabled
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if not (self._enabled and state.is_world_process_zero):
+            return
+        self._progress = make_progress("steps")
+        self._task = self._progress.add_task(
+            "training", total=state.max_steps, completed=state.global_step
+        )
+        self._progress.start()
+
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any
+    ) -> None:
+        if self._progress is not None and logs and "mean_p" in logs:
+            console.print(step_line(state.global_step - 1, logs), highlight=False, soft_wrap=True)
+
+    def stop(self) -> None:
+        """Close the bar; also after an error, or the terminal would keep it."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    @contextmanager
+    def sampling(self, total: int) -> Iterator[Callable[[int], None]]:
+        """The first half of a step, in completions."""
+        yield self._part("sampling", total)
+
+    @contextmanager
+    def updating(self, total: int) -> Iterator[Callable[[int], None]]:
+        """The second half of a step, in micro-batches."""
+        yield self._part("updating", total)
+
+    def _part(self, description: str, total: int) -> Callable[[int], None]:
+        progress, task = self._progress, self._task
+        if progress is None or task is None:
+            return lambda done: None
+        progress.update(task, description=description)
+        return lambda done: progress.advance(task, 0.5 * done / total)
+
+
+class StopOnNonFinite(TrainerCallback):
+    """Raises before an update would put NaN or infinity into the weights."""
+
+    def on_pre_optimizer_step(
+        self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any
+    ) -> None:
+        gradients = [p.grad for p in model.parameters() if p.grad is not None]
+        if not all(bool(torch.isfinite(gradient).all()) for gradient in gradients):
+            raise NonFiniteError(non_finite_message("gradient", state.global_step, args.output_dir))
+
+
+def non_finite_message(what: str, step: int, output_dir: str) -> str:
+    """What to say when the loss or the gradient of a step is no longer finite."""
+    return (
+        f"step {step}: the {what} is not finite; stopped before the update. Checkpoints in "
+        f"{output_dir} stand: lower learning_rate and go on from the last one with --resume"
+    )

@@ -1,0 +1,231 @@
+"""What can be set: `RLSCConfig` for training, `RunConfig` for a whole run around it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from transformers import TrainingArguments
+
+from rlsc.errors import ConfigError
+
+WEIGHTS = ("sequence", "length_normalized", "token", "group_softmax", "answer", "constant")
+ENGINES = ("native", "hf")
+
+
+def cpu_has_bf16() -> bool:
+    """Whether this CPU multiplies bfloat16 matrices itself rather than emulating it."""
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def device_has_bf16() -> bool:
+    """Whether the device that training would use is fast in bfloat16."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    return not torch.backends.mps.is_available() and cpu_has_bf16()
+
+
+@dataclass
+class RLSCConfig(TrainingArguments):
+    """Settings of `RLSCTrainer`: those of `transformers.TrainingArguments` and these.
+
+    The defaults are those of the RLSC paper (arXiv 2506.06395, v3) where it states them.
+    `per_device_train_batch_size` counts *questions* and each brings its `num_generations`
+    completions (TRL counts completions); a step is one optimizer step. Raises `ConfigError`
+    (a ValueError) on a setting that cannot work.
+    """
+
+    # What differs from transformers' own defaults.
+    output_dir: str | None = field(default="rlsc-output", metadata={"help": "Folder of the run."})
+    per_device_train_batch_size: int = field(
+        default=8, metadata={"help": "Distinct questions per device and optimizer step."}
+    )
+    max_steps: int = field(default=10, metadata={"help": "Optimizer steps."})
+    learning_rate: float = field(default=1e-5, metadata={"help": "AdamW's learning rate."})
+    lr_scheduler_type: str = field(default="constant", metadata={"help": "Schedule of the rate."})
+    weight_decay: float = field(default=0.01, metadata={"help": "AdamW's weight decay."})
+    bf16: bool | None = field(
+        default=None,
+        metadata={"help": "bf16 autocast over the weights; by default where the device has it."},
+    )
+    logging_steps: float = field(default=1, metadata={"help": "Steps between log lines."})
+    logging_nan_inf_filter: bool = field(default=False, metadata={"help": "Hide NaN in logs."})
+    save_steps: float = field(default=5, metadata={"help": "Steps between checkpoints."})
+    save_total_limit: int | None = field(default=2, metadata={"help": "Checkpoints kept."})
+    report_to: str | None = field(default="none", metadata={"help": "Trackers, as transformers."})
+    dataloader_drop_last: bool = field(
+        default=True, metadata={"help": "Never a short last batch: a step has a fixed size."}
+    )
+    use_cache: bool = field(default=True, metadata={"help": "Kept in the saved model's config."})
+
+    # Sampling.
+    num_generations: int = field(default=16, metadata={"help": "Completions per question, K."})
+    max_completion_length: int = field(default=3072, metadata={"help": "Cap on new tokens."})
+    temperature: float = field(default=0.5, metadata={"help": "Sampling temperature, > 0."})
+    top_p: float = field(default=1.0, metadata={"help": "Nucleus sampling; 1 is off."})
+    top_k: int = field(default=0, metadata={"help": "Top-k sampling; 0 is off."})
+    engine: str = field(default="native", metadata={"help": f"One of {', '.join(ENGINES)}."})
+    rollout_batch_size: int = field(
+        default=256, metadata={"help": "Completions decoded at once; bounds the key/value cache."}
+    )
+    skip_long_prompts: bool = field(
+        default=False,
+        metadata={"help": "Leave out (and count) prompts that do not fit the model's context."},
+    )
+
+    # Objective.
+    weight: str = field(default="sequence", metadata={"help": f"One of {', '.join(WEIGHTS)}."})
+    alpha: float = field(default=0.1, metadata={"help": "Added to every weight (L2); 0 is L1."})
+    logprob_temperature: str = field(
+        default="sampling",
+        metadata={"help": "Temperature of the loss's log-probs: 'sampling' or a number."},
+    )
+    mask_truncated_completions: bool = field(
+        default=False, metadata={"help": "Leave completions without an end out of the loss."}
+    )
+    disable_dropout: bool = field(
+        default=True, metadata={"help": "The weight is the policy's own probability."}
+    )
+
+    # Cost.
+    tokens_per_microbatch: int = field(
+        default=4096, metadata={"help": "Padded tokens of one forward and backward pass."}
+    )
+    merge_duplicates: bool = field(
+        default=True,
+        metadata={"help": "Compute identical completions of a question once (exact)."},
+    )
+
+    def __post_init__(self) -> None:
+        check_training(self)
+        if not torch.cuda.is_available() and not torch.backends.mps.is_available():
+            self.use_cpu = True
+        if self.bf16 is None:
+            self.bf16 = not self.fp16 and (cpu_has_bf16() if self.use_cpu else device_has_bf16())
+        super().__post_init__()
+
+    @property
+    def loss_temperature(self) -> float:
+        """The number behind `logprob_temperature`."""
+        if self.logprob_temperature == "sampling":
+            return self.temperature
+        return float(self.logprob_temperature)
+
+
+@dataclass
+class RunConfig:
+    """Settings of `rlsc train` around the training itself: model, questions, evaluation."""
+
+    model: str | None = field(
+        default=None,
+        metadata={"help": "Hub id or folder; by default the embedded SmolLM2-135M-Instruct."},
+    )
+    model_dtype: str = field(
+        default="float32", metadata={"help": "Weights while training: float32 or bfloat16."}
+    )
+    trust_remote_code: bool = field(
+        default=False, metadata={"help": "Run model code that comes with the weights."}
+    )
+    questions: str | None = field(
+        default=None,
+        metadata={"help": "FILE.jsonl, Hub data set, arithmetic[:two_digit|:three_terms]."},
+    )
+    questions_split: str = field(default="train", metadata={"help": "Split of a Hub data set."})
+    questions_config: str | None = field(default=None, metadata={"help": "Its configuration."})
+    question_column: str = field(default="question", metadata={"help": "Column of the question."})
+    answer_column: str = field(
+        default="answer", metadata={"help": "Column of the answer, for evaluation only."}
+    )
+    split_seed: int = field(
+        default=0, metadata={"help": "Seed that splits built-in questions in train and held-out."}
+    )
+    template: str = field(
+        default="auto",
+        metadata={"help": "chat, none, or auto: chat where the tokenizer has a chat template."},
+    )
+    system_prompt: str | None = field(default=None, metadata={"help": "Chat system message."})
+    eval: str = field(
+        default="auto",
+        metadata={
+            "help": "none, or auto: held-out built-in questions, else --eval_questions, else the "
+            "training questions (marked transductive)."
+        },
+    )
+    eval_questions: str | None = field(
+        default=None, metadata={"help": "Questions to evaluate on, as --questions."}
+    )
+    eval_limit: int | None = field(
+        default=50, metadata={"help": "At most so many evaluation questions, the first ones."}
+    )
+    eval_samples: int = field(default=4, metadata={"help": "Samples per question for pass@1."})
+    eval_max_new_tokens: int | None = field(
+        default=None, metadata={"help": "Cap of evaluation; by default max_completion_length."}
+    )
+    eval_baselines: bool = field(
+        default=False,
+        metadata={"help": "Also show the untrained model with a longer cap and a terse prompt."},
+    )
+    resume: bool = field(default=False, metadata={"help": "Go on from the last checkpoint."})
+    overwrite: bool = field(default=False, metadata={"help": "Replace the run in output_dir."})
+
+    def __post_init__(self) -> None:
+        _one_of("model_dtype", self.model_dtype, ("float32", "bfloat16"))
+        _one_of("template", self.template, ("auto", "chat", "none"))
+        _one_of("eval", self.eval, ("auto", "none"))
+        _at_least("eval_samples", self.eval_samples, 1)
+        if self.eval_limit is not None:
+            _at_least("eval_limit", self.eval_limit, 1)
+        if self.eval_max_new_tokens is not None:
+            _at_least("eval_max_new_tokens", self.eval_max_new_tokens, 1)
+        if self.resume and self.overwrite:
+            raise ConfigError("resume and overwrite exclude each other: choose one")
+
+
+def check_training(config: RLSCConfig) -> None:
+    """Raise `ConfigError` on the first training setting that cannot work."""
+    _at_least("num_generations", config.num_generations, 1)
+    _at_least("max_completion_length", config.max_completion_length, 1)
+    _at_least("per_device_train_batch_size", config.per_device_train_batch_size, 1)
+    _at_least("rollout_batch_size", config.rollout_batch_size, 1)
+    _at_least("tokens_per_microbatch", config.tokens_per_microbatch, 1)
+    _at_least("top_k", config.top_k, 0)
+    _positive("temperature", config.temperature)
+    if not 0 < config.top_p <= 1:
+        raise ConfigError(f"top_p must be in (0, 1], not {config.top_p}; 1 turns it off")
+    if not (math.isfinite(config.alpha) and config.alpha >= 0):
+        raise ConfigError(f"alpha must be 0 or more, not {config.alpha}")
+    _one_of("weight", config.weight, WEIGHTS)
+    _one_of("engine", config.engine, ENGINES)
+    if config.logprob_temperature != "sampling":
+        try:
+            _positive("logprob_temperature", float(config.logprob_temperature))
+        except ValueError as error:
+            raise ConfigError(
+                "logprob_temperature must be 'sampling' or a number above 0, "
+                f"not {config.logprob_temperature!r}"
+            ) from error
+    if config.weight == "constant" and config.alpha == 0:
+        raise ConfigError("weight constant is alpha alone: alpha must be above 0")
+    if config.weight == "answer" and config.num_generations < 2:
+        raise ConfigError("weight answer compares siblings: num_generations must be 2 or more")
+    if config.gradient_accumulation_steps != 1:
+        raise ConfigError(
+            "gradient_accumulation_steps must be 1: per_device_train_batch_size sets the questions "
+            "of a step, and tokens_per_microbatch cuts them to fit memory"
+        )
+
+
+def _at_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise ConfigError(f"{name} must be {least} or more, not {value}")
+
+
+def _positive(name: str, value: float) -> None:
+    if not (math.isfinite(value) and value > 0):
+        raise ConfigError(f"{name} must be above 0, not {value}")
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ConfigError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")

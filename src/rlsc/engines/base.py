@@ -1,0 +1,101 @@
+"""The contract of every engine, and what they share."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+
+from rlsc.types import Completion, CompletionGroup, FinishReason, Prompt
+
+Progress = Callable[[int], None]
+"""Called with the number of completions that have just finished."""
+
+
+@dataclass(frozen=True)
+class SamplingParams:
+    """How to sample. Temperature 0 is greedy; top_p 1 and top_k 0 are off."""
+
+    max_new_tokens: int
+    stop_token_ids: tuple[int, ...]
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+
+
+class Engine(Protocol):
+    """Samples completions from the policy as it was at the last `sync`."""
+
+    def sync(self, model: Any) -> None:
+        """Take over the weights of `model`."""
+
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        n: int,
+        params: SamplingParams,
+        seeds: Sequence[int],
+        on_progress: Progress | None = None,
+    ) -> list[CompletionGroup]:
+        """`n` completions for each prompt, in order; one seed per prompt, same seed same text."""
+
+
+def seed_for(*parts: object) -> int:
+    """A 63-bit seed from (run seed, step, question …): the same on every machine."""
+    digest = hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+class SamplingWeights:
+    """The weights that an engine samples with: the model itself, or a copy in another dtype.
+
+    Training keeps float32 weights; sampling in bfloat16 from an explicit copy is several times
+    faster than casting them at every token. The copy costs its size in memory.
+    """
+
+    def __init__(self, model: Any, dtype: torch.dtype) -> None:
+        self._dtype = dtype
+        self._is_copy = next(model.parameters()).dtype != dtype
+        self._model = _frozen_copy(model, dtype) if self._is_copy else model
+
+    @torch.no_grad()
+    def sync(self, model: Any) -> None:
+        """Copy the weights where a copy is kept, else take the model itself."""
+        if not self._is_copy:
+            self._model = model
+            return
+        for mine, theirs in zip(self._model.parameters(), model.parameters(), strict=True):
+            mine.copy_(theirs)
+
+    @contextmanager
+    def sampling(self) -> Iterator[Any]:
+        """The model in eval mode, its training mode restored afterwards."""
+        was_training = self._model.training
+        self._model.eval()
+        try:
+            yield self._model
+        finally:
+            self._model.train(was_training)
+
+
+def _frozen_copy(model: Any, dtype: torch.dtype) -> Any:
+    copied = copy.deepcopy(model).requires_grad_(False)
+    for parameter in copied.parameters():
+        parameter.data = parameter.data.to(dtype)
+    # Floating-point buffers (rotary frequencies) keep their precision, as under autocast.
+    copied.config.dtype = dtype
+    return copied
+
+
+def make_completion(
+    tokenizer: Any, token_ids: Sequence[int], logps: Sequence[float], stop_ids: tuple[int, ...]
+) -> Completion:
+    """A completion from sampled ids; its finish reason follows from the last one."""
+    reason: FinishReason = "stop" if token_ids and token_ids[-1] in stop_ids else "length"
+    text = tokenizer.decode(list(token_ids), skip_special_tokens=True)
+    return Completion(text, tuple(token_ids), tuple(logps), reason)

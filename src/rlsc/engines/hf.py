@@ -1,0 +1,90 @@
+"""The reference engine: transformers' own `generate`, one question at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from rlsc.engines.base import Progress, SamplingParams, SamplingWeights, make_completion
+from rlsc.types import Completion, CompletionGroup, Prompt
+
+
+class HFEngine:
+    """Plain and slow: what the other engines are checked against."""
+
+    def __init__(
+        self, model: Any, tokenizer: Any, dtype: torch.dtype, max_rows: int = 256
+    ) -> None:
+        self._weights = SamplingWeights(model, dtype)
+        self._tokenizer = tokenizer
+        self._max_rows = max_rows
+
+    def sync(self, model: Any) -> None:
+        self._weights.sync(model)
+
+    @torch.no_grad()
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        n: int,
+        params: SamplingParams,
+        seeds: Sequence[int],
+        on_progress: Progress | None = None,
+    ) -> list[CompletionGroup]:
+        groups = []
+        with self._weights.sampling() as model, torch.random.fork_rng():
+            for prompt, seed in zip(prompts, seeds, strict=True):
+                # `generate` draws from the global stream: fork_rng gives it back untouched.
+                torch.manual_seed(seed)
+                completions: list[Completion] = []
+                while len(completions) < n:
+                    rows = min(self._max_rows, n - len(completions))
+                    completions += self._generate(model, prompt, rows, params)
+                groups.append(CompletionGroup(prompt, tuple(completions)))
+                if on_progress:
+                    on_progress(n)
+        return groups
+
+    def _generate(
+        self, model: Any, prompt: Prompt, rows: int, params: SamplingParams
+    ) -> list[Completion]:
+        input_ids = torch.tensor([prompt.token_ids], device=next(model.parameters()).device)
+        greedy = params.temperature == 0
+        sampling = {} if greedy else {"temperature": params.temperature, "top_p": params.top_p}
+        if params.top_k and not greedy:
+            sampling["top_k"] = params.top_k
+        elif not greedy:
+            sampling["top_k"] = 0  # off; `generate` would take 50
+        output = model.generate(
+            input_ids.repeat(rows, 1),
+            attention_mask=torch.ones_like(input_ids).repeat(rows, 1),
+            do_sample=not greedy,
+            max_new_tokens=params.max_new_tokens,
+            eos_token_id=list(params.stop_token_ids),
+            pad_token_id=params.stop_token_ids[0],
+            return_dict_in_generate=True,
+            output_scores=True,
+            use_cache=True,
+            **sampling,
+        )
+        tokens_BT = output.sequences[:, input_ids.shape[1] :]
+        logps_BT = torch.stack(
+            [
+                scores_BV.float().log_softmax(-1).gather(-1, tokens_B[:, None])[:, 0]
+                for scores_BV, tokens_B in zip(output.scores, tokens_BT.T, strict=True)
+            ],
+            dim=1,
+        )
+        return [
+            self._completion(tokens, logps, params.stop_token_ids)
+            for tokens, logps in zip(tokens_BT.tolist(), logps_BT.tolist(), strict=True)
+        ]
+
+    def _completion(
+        self, tokens: list[int], logps: list[float], stop_ids: tuple[int, ...]
+    ) -> Completion:
+        ends = [index for index, token in enumerate(tokens) if token in stop_ids]
+        length = ends[0] + 1 if ends else len(tokens)
+        return make_completion(self._tokenizer, tokens[:length], logps[:length], stop_ids)

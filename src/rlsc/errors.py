@@ -1,0 +1,27 @@
+"""Errors a user can mend. The command line prints each as one line and exits with code 2."""
+
+from __future__ import annotations
+
+
+class RLSCError(Exception):
+    """Base of all errors raised on purpose; the message says what is wrong and what to do."""
+
+
+class ConfigError(RLSCError, ValueError):
+    """A setting that cannot work."""
+
+
+class QuestionError(RLSCError, ValueError):
+    """Questions that cannot be read."""
+
+
+class ModelError(RLSCError, OSError):
+    """A model that cannot be loaded."""
+
+
+class OutputError(RLSCError, OSError):
+    """A run folder that cannot be used."""
+
+
+class NonFiniteError(RLSCError, ArithmeticError):
+    """Loss or gradient became NaN or infinite; the last checkpoint stands."""

@@ -1,0 +1,58 @@
+"""Token log-probs and entropies of given completions. Pure tensors, no training logic.
+
+Shapes: _B rows, _T completion tokens, _V vocabulary. Units: nats.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def token_logps(logits_BTV: Tensor, tokens_BT: Tensor, temperature: float) -> Tensor:
+    """log softmax(logits / temperature) at the given tokens; [B, T], float32 or wider.
+
+    Row by row, so that only one row's normaliser works in full precision at a time.
+    """
+    rows = []
+    for logits_TV, tokens_T in zip(logits_BTV, tokens_BT, strict=True):
+        scaled_TV = _at_least_float32(logits_TV) / temperature
+        chosen_T = scaled_TV.gather(-1, tokens_T[:, None])[:, 0]
+        rows.append(chosen_T - scaled_TV.logsumexp(-1))
+    return torch.stack(rows)
+
+
+@torch.no_grad()
+def token_entropies(logits_BTV: Tensor, temperature: float) -> Tensor:
+    """Entropy of softmax(logits / temperature) at every position; [B, T]."""
+    rows = []
+    for logits_TV in logits_BTV:
+        logp_TV = (_at_least_float32(logits_TV) / temperature).log_softmax(-1)
+        rows.append(torch.special.entr(logp_TV.exp()).sum(-1))
+    return torch.stack(rows)
+
+
+def completion_logits(
+    model: torch.nn.Module,
+    input_ids_BL: Tensor,
+    attention_mask_BL: Tensor,
+    completion_length: int,
+) -> Tensor:
+    """The logits that predict the last `completion_length` columns; [B, T, V].
+
+    Prompts are padded on the left, so that completions start in one column. Only the logits
+    that are needed are computed.
+    """
+    position_ids_BL = (attention_mask_BL.cumsum(-1) - 1).clamp(min=0)
+    logits = model(
+        input_ids=input_ids_BL,
+        attention_mask=attention_mask_BL,
+        position_ids=position_ids_BL,
+        logits_to_keep=completion_length + 1,
+        use_cache=False,
+    ).logits
+    return logits[:, -completion_length - 1 : -1]
+
+
+def _at_least_float32(x: Tensor) -> Tensor:
+    return x if x.dtype == torch.float64 else x.float()

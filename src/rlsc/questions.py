@@ -1,0 +1,179 @@
+"""Where questions come from: built-in arithmetic, a JSONL file, a Hub data set."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import combinations_with_replacement, permutations
+from pathlib import Path
+from typing import Any
+
+from rlsc.errors import ConfigError, QuestionError
+from rlsc.types import AnswerKey, Question
+
+
+@dataclass(frozen=True)
+class QuestionSet:
+    """Questions to train on, others held out (none unless built in), and the answers of both."""
+
+    name: str
+    train: tuple[Question, ...]
+    held_out: tuple[Question, ...] = ()
+    answers: AnswerKey = field(default_factory=lambda: AnswerKey({}))
+
+
+def load_questions(
+    source: str,
+    *,
+    split: str = "train",
+    config: str | None = None,
+    question_column: str = "question",
+    answer_column: str = "answer",
+    split_seed: int = 0,
+) -> QuestionSet:
+    """Read `source`: ``arithmetic[:KIND]``, a path that ends in .jsonl, or a Hub data set.
+
+    Raises `QuestionError` with the file and line, or the data set and column, at fault.
+    """
+    name, _, kind = source.partition(":")
+    if name == "arithmetic":
+        return arithmetic(kind or "single_digit", split_seed)
+    if source.endswith((".jsonl", ".json")) or Path(source).exists():
+        return _from_rows(source, _read_jsonl(Path(source)), question_column, answer_column)
+    rows = _read_hub(source, config, split)
+    return _from_rows(source, rows, question_column, answer_column)
+
+
+# Built-in arithmetic: each task is a list of unordered terms, each with the orders it is asked in.
+
+Terms = tuple[int, ...]
+
+
+def _single_digit(rng: random.Random) -> list[Terms]:
+    """All 45 unordered pairs of 1..9: 81 questions."""
+    return list(combinations_with_replacement(range(1, 10), 2))
+
+
+def _two_digit(rng: random.Random) -> list[Terms]:
+    """250 unordered pairs of 10..99: just under 500 questions."""
+    return rng.sample(list(combinations_with_replacement(range(10, 100), 2)), 250)
+
+
+def _three_terms(rng: random.Random) -> list[Terms]:
+    """All 165 unordered triples of 1..9: 729 questions."""
+    return list(combinations_with_replacement(range(1, 10), 3))
+
+
+ARITHMETIC: dict[str, Callable[[random.Random], list[Terms]]] = {
+    "single_digit": _single_digit,
+    "two_digit": _two_digit,
+    "three_terms": _three_terms,
+}
+
+
+def arithmetic(kind: str = "single_digit", split_seed: int = 0) -> QuestionSet:
+    """Additions, about half of them held out.
+
+    The split is by *unordered* terms: where "What is 3 + 8?" is trained on, "What is 8 + 3?" is
+    trained on too, so no held-out question mirrors a training one. The same seed gives the same
+    split on every machine.
+    """
+    if kind not in ARITHMETIC:
+        raise ConfigError(
+            f"no arithmetic kind {kind!r}: choose one of {', '.join(ARITHMETIC)} "
+            "(as in arithmetic:two_digit)"
+        )
+    rng = random.Random(f"rlsc/arithmetic/{kind}/{split_seed}")
+    groups = ARITHMETIC[kind](rng)
+    rng.shuffle(groups)
+    # An odd group goes to training: 23 pairs to train on, 22 held out for single digits.
+    half = (len(groups) + 1) // 2
+    train, train_answers = _additions(groups[:half])
+    held_out, held_out_answers = _additions(groups[half:])
+    answers = AnswerKey(train_answers | held_out_answers)
+    return QuestionSet(f"arithmetic:{kind}", tuple(train), tuple(held_out), answers)
+
+
+def _additions(groups: Iterable[Terms]) -> tuple[list[Question], dict[str, str]]:
+    questions, answers = [], {}
+    for terms in sorted({order for group in groups for order in permutations(group)}):
+        identifier = "arithmetic/" + "+".join(map(str, terms))
+        text = f"What is {' + '.join(map(str, terms))}?"
+        questions.append(Question(identifier, text))
+        answers[identifier] = str(sum(terms))
+    return questions, answers
+
+
+# Files and data sets.
+
+
+def _read_jsonl(path: Path) -> list[tuple[str, Mapping[str, Any]]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise QuestionError(f"no such file: {path}") from error
+    except IsADirectoryError as error:
+        raise QuestionError(f"{path} is a folder: name a .jsonl file in it") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise QuestionError(f"{path} cannot be read as UTF-8 text: {error}") from error
+    rows = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise QuestionError(f"{where}: not valid JSON ({error})") from error
+        if not isinstance(row, dict):
+            raise QuestionError(f"{where}: each line must be a JSON object, as {{'question': …}}")
+        rows.append((where, row))
+    if not rows:
+        raise QuestionError(f"{path} is empty: one JSON object per line, with a 'question'")
+    return rows
+
+
+def _read_hub(
+    name: str, config: str | None, split: str
+) -> list[tuple[str, Mapping[str, Any]]]:
+    import datasets
+
+    try:
+        data = datasets.load_dataset(name, config, split=split)
+    except Exception as error:  # the hub raises many kinds; each means "cannot be loaded"
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise QuestionError(
+            f"{name!r} is neither a .jsonl file here nor a data set that loads "
+            f"(split {split!r}): {reason}"
+        ) from error
+    if len(data) == 0:
+        raise QuestionError(f"{name}, split {split}: no rows")
+    return [(f"{name}, row {number}", row) for number, row in enumerate(data)]
+
+
+def _from_rows(
+    name: str,
+    rows: Iterable[tuple[str, Mapping[str, Any]]],
+    question_column: str,
+    answer_column: str,
+) -> QuestionSet:
+    questions: list[Question] = []
+    answers: dict[str, str] = {}
+    seen: set[str] = set()
+    for number, (where, row) in enumerate(rows):
+        text = row.get(question_column)
+        if not isinstance(text, str) or not text.strip():
+            raise QuestionError(
+                f"{where}: no text under {question_column!r} (it has {', '.join(map(str, row))}); "
+                "name the column with --question_column"
+            )
+        identifier = str(row.get("id", number))
+        if identifier in seen:
+            raise QuestionError(f"{where}: the id {identifier!r} is used twice")
+        seen.add(identifier)
+        questions.append(Question(identifier, text.strip()))
+        if row.get(answer_column) is not None:
+            answers[identifier] = str(row[answer_column]).strip()
+    return QuestionSet(name, tuple(questions), answers=AnswerKey(answers))

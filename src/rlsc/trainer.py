@@ -1,0 +1,349 @@
+"""`RLSCTrainer`: transformers' Trainer, with sampling where it fetches its batches.
+
+Everything else (checkpoints, resume, mixed precision, optimizers, trackers) is the parent's.
+Two hooks carry the method: `get_batch_samples` samples the completions of one optimizer step,
+and `training_step` weighs them and backpropagates, micro-batch by micro-batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PrinterCallback, ProgressCallback, Trainer
+
+from rlsc.batching import MicroBatch, make_micro_batches, make_rows, pad
+from rlsc.callbacks import StepProgress, StopOnNonFinite, non_finite_message
+from rlsc.config import RLSCConfig
+from rlsc.engines import Engine, SamplingParams, create_engine, seed_for
+from rlsc.errors import ConfigError, NonFiniteError, QuestionError
+from rlsc.grading import extract_answer
+from rlsc.grading.grade import answer_key
+from rlsc.logprobs import completion_logits, token_entropies, token_logps
+from rlsc.metrics import StepRecord, step_metrics
+from rlsc.models import context_length, disable_dropout, load_model
+from rlsc.objectives import RLSC, Objective, Rows
+from rlsc.prompts import fit_context, render, stop_token_ids
+from rlsc.runlog import RunLog
+from rlsc.types import CompletionGroup, Prompt
+
+
+@dataclass
+class StepBatch:
+    """One optimizer step's work; it travels through the parent's loop as a single item."""
+
+    groups: list[CompletionGroup]
+    micro_batches: list[MicroBatch]
+    denominator: int
+    """Completions of the step: the loss is their mean, masked ones count as 0."""
+
+    @property
+    def size(self) -> int:
+        return sum(len(group.completions) for group in self.groups)
+
+
+class RLSCTrainer(Trainer):
+    """Fine-tune a causal language model on its own confidence.
+
+    Args:
+        model: a transformers model, a Hub id or a folder.
+        args: an `RLSCConfig`.
+        train_dataset: rows with a `prompt`, a string or a list of messages, and optionally an
+            `id`. Other columns are not read: there is no way for a label to get in.
+        processing_class: the model's tokenizer; loaded with the model where that is a name.
+        engine: an `Engine`; by default the one that `args.engine` names.
+        objective: by default `RLSC(args.weight, args.alpha)`.
+        peft_config: trains an adapter instead of the weights.
+
+    Raises `ConfigError` or `QuestionError` on input that cannot work, `NonFiniteError` when loss
+    or gradient is no longer finite (the checkpoints written until then stand).
+
+    >>> trainer = RLSCTrainer(
+    ...     model="HuggingFaceTB/SmolLM2-135M-Instruct",
+    ...     args=RLSCConfig(output_dir="out", max_completion_length=64),
+    ...     train_dataset=[{"prompt": [{"role": "user", "content": "What is 3 + 8?"}]}, ...],
+    ... )  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        args: RLSCConfig | None = None,
+        train_dataset: Any = None,
+        processing_class: Any = None,
+        engine: Engine | None = None,
+        objective: Objective | None = None,
+        peft_config: Any = None,
+        callbacks: list[Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        args = args if args is not None else RLSCConfig()
+        if isinstance(model, str):
+            model, tokenizer, _ = load_model(model)
+            processing_class = processing_class or tokenizer
+        if processing_class is None:
+            raise ConfigError("processing_class is missing: pass the model's tokenizer")
+        if args.n_gpu > 1:
+            raise ConfigError("several GPUs: start with `accelerate launch`, one process for each")
+        if peft_config is not None:
+            from peft import get_peft_model
+
+            model = get_peft_model(model, peft_config)
+        if args.disable_dropout:
+            disable_dropout(model)
+        prompts, self.skipped_prompts = _render_all(train_dataset, model, processing_class, args)
+        self._runlog = RunLog(args.output_dir)
+        super().__init__(
+            model=model,
+            args=args,
+            train_dataset=prompts,
+            data_collator=list,
+            processing_class=processing_class,
+            callbacks=[StopOnNonFinite(), self._runlog, *(callbacks or [])],
+            **kwargs,
+        )
+        # The loss is divided by the step's own denominator, and accumulation is always 1.
+        self.loss_is_scaled_for_ga = True
+        self.objective: Objective = objective or RLSC(args.weight, args.alpha)
+        self.engine: Engine = engine or create_engine(
+            args.engine,
+            self.model,
+            processing_class,
+            torch.bfloat16 if args.bf16 else next(self.model.parameters()).dtype,
+            args.rollout_batch_size,
+        )
+        self._sampling = SamplingParams(
+            max_new_tokens=args.max_completion_length,
+            stop_token_ids=stop_token_ids(processing_class, self.model),
+            temperature=args.temperature,
+            top_p=args.top_p,
+            top_k=args.top_k,
+        )
+        self._metrics: dict[str, float] = {}
+        self.remove_callback(PrinterCallback)
+        self.remove_callback(ProgressCallback)
+        self.progress = StepProgress(enabled=not args.disable_tqdm)
+        self.add_callback(self.progress)
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().train(*args, **kwargs)
+        finally:
+            self.progress.stop()
+
+    # Sampling: called by the parent once per optimizer step, before its micro-batches.
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[list[Prompt]], num_batches: int, device: torch.device
+    ) -> tuple[list[StepBatch], None]:
+        prompts = next(epoch_iterator, None)
+        if prompts is None:
+            return [], None
+        step = self.state.global_step
+        self.engine.sync(self.accelerator.unwrap_model(self.model))
+        with self.progress.sampling(len(prompts) * self.args.num_generations) as on_progress:
+            groups = self.engine.generate(
+                prompts,
+                self.args.num_generations,
+                self._sampling,
+                # Seeded explicitly: on resume the parent restores the global stream too late.
+                [seed_for(self.args.seed, step, prompt.id) for prompt in prompts],
+                on_progress,
+            )
+        return [self._make_batch(groups)], None
+
+    def _make_batch(self, groups: list[CompletionGroup]) -> StepBatch:
+        rows = make_rows(groups, self.args.merge_duplicates)
+        micro_batches = make_micro_batches(rows, self.args.tokens_per_microbatch)
+        batch = StepBatch(groups, micro_batches, 0)
+        batch.denominator = batch.size
+        if self.args.world_size > 1:
+            self._align_ranks(batch)
+        return batch
+
+    def _align_ranks(self, batch: StepBatch) -> None:
+        """One denominator for all ranks, and as many micro-batches on each, or they would hang."""
+        mine = torch.tensor([batch.size, len(batch.micro_batches)], device=self.args.device)
+        everyone = self.accelerator.gather(mine).view(-1, 2)
+        batch.denominator = int(everyone[:, 0].sum())
+        idle = int(everyone[:, 1].max()) - len(batch.micro_batches)
+        first = batch.micro_batches[-1].rows[0]
+        nobody = type(first)(first.prompt_ids, first.completion_ids, members=())
+        batch.micro_batches += [pad([nobody])] * idle
+
+    # The update.
+
+    def training_step(
+        self,
+        model: torch.nn.Module,
+        inputs: StepBatch,
+        num_items_in_batch: Any = None,
+    ) -> Tensor:
+        model.train()
+        step = self.state.global_step
+        record = StepRecord.empty(inputs.size)
+        agreement_N = self._agreement(inputs.groups)
+        siblings_N = self._siblings_logsumexp(model, inputs)
+        kept_N = torch.tensor(
+            [
+                not (self.args.mask_truncated_completions and c.finish_reason == "length")
+                for group in inputs.groups
+                for c in group.completions
+            ]
+        )
+        loss = torch.zeros((), device=self.args.device)
+        with self.progress.updating(len(inputs.micro_batches)) as on_progress:
+            for number, batch in enumerate(inputs.micro_batches):
+                last = number + 1 == len(inputs.micro_batches)
+                with self.accelerator.no_sync(model) if not last else nullcontext():
+                    part = self._backward(
+                        model, batch, record, inputs.denominator, agreement_N, siblings_N, kept_N
+                    )
+                if not torch.isfinite(part):
+                    raise NonFiniteError(
+                        non_finite_message("loss", step, self.args.output_dir)
+                    )
+                loss += part
+                on_progress(1)
+        self._record_step(step, inputs, record, kept_N)
+        return loss
+
+    def _backward(
+        self,
+        model: torch.nn.Module,
+        batch: MicroBatch,
+        record: StepRecord,
+        denominator: int,
+        agreement_N: Tensor | None,
+        siblings_N: Tensor | None,
+        kept_N: Tensor,
+    ) -> Tensor:
+        """Forward, weigh, backward one micro-batch; its share of the step's loss, detached."""
+        device = self.args.device
+        logps_BT, entropies_BT = self._score(model, batch)
+        mask_BT = batch.completion_mask_BT.to(device)
+        # Merged rows are identical, so any member speaks for all; idle rows stand for none.
+        first_B = torch.tensor([row.members[0] if row.members else 0 for row in batch.rows])
+        row_loss = self.objective.loss(
+            Rows(
+                logps_BT,
+                mask_BT,
+                None if siblings_N is None else siblings_N[first_B].to(logps_BT),
+                None if agreement_N is None else agreement_N[first_B].to(logps_BT),
+            )
+        )
+        counts_B = (batch.counts_B * kept_N[first_B]).to(row_loss.loss_B)
+        loss = (counts_B * row_loss.loss_B).sum() / denominator
+        # Data-parallel ranks average their gradients; the loss is a sum over ranks.
+        self.accelerator.backward(loss * self.args.world_size)
+        values = {
+            "logps_N": logps_BT.detach().sum(-1),
+            "log_confidence_N": row_loss.log_confidence_B,
+            "log_weight_N": row_loss.log_weight_B,
+            "entropy_sum_N": (entropies_BT * mask_BT).sum(-1),
+            "lengths_N": mask_BT.sum(-1),
+        }
+        for name, values_B in values.items():
+            target_N = getattr(record, name)
+            for row, value in zip(batch.rows, values_B.tolist(), strict=True):
+                target_N[list(row.members)] = value
+        return loss.detach()
+
+    def _score(self, model: torch.nn.Module, batch: MicroBatch) -> tuple[Tensor, Tensor]:
+        """Token log-probs (with gradient) and entropies; [B, T], 0 outside the completion."""
+        device = self.args.device
+        tokens_BT = batch.completion_ids_BT.to(device)
+        mask_BT = batch.completion_mask_BT.to(device)
+        with self.compute_loss_context_manager():
+            logits_BTV = completion_logits(
+                model,
+                batch.input_ids_BL.to(device),
+                batch.attention_mask_BL.to(device),
+                tokens_BT.shape[1],
+            )
+        temperature = self.args.loss_temperature
+        logps_BT = token_logps(logits_BTV, tokens_BT, temperature).masked_fill(~mask_BT, 0.0)
+        entropies_BT = token_entropies(logits_BTV.detach(), temperature)
+        return logps_BT, entropies_BT.masked_fill(~mask_BT, 0.0)
+
+    # What couples a question's siblings, for the objectives that ask.
+
+    def _agreement(self, groups: Sequence[CompletionGroup]) -> Tensor | None:
+        if not self.objective.needs_answers:
+            return None
+        shares: list[float] = []
+        for group in groups:
+            answers = [extract_answer(completion.text) for completion in group.completions]
+            keys = [None if answer is None else answer_key(answer) for answer in answers]
+            others = len(keys) - 1
+            shares += [0.0 if key is None else (keys.count(key) - 1) / others for key in keys]
+        return torch.tensor(shares, dtype=torch.float64)
+
+    @torch.no_grad()
+    def _siblings_logsumexp(self, model: torch.nn.Module, inputs: StepBatch) -> Tensor | None:
+        """log Σ_k p(y_k|x) for each completion: a forward of its own, since siblings may lie in
+        different micro-batches."""
+        if not self.objective.needs_sibling_logps:
+            return None
+        logps_N = torch.zeros(inputs.size, dtype=torch.float64)
+        for batch in inputs.micro_batches:
+            logps_BT, _ = self._score(model, batch)
+            for row, value in zip(batch.rows, logps_BT.sum(-1).tolist(), strict=True):
+                logps_N[list(row.members)] = value
+        sizes = [len(group.completions) for group in inputs.groups]
+        return torch.cat([part.logsumexp(0).expand(len(part)) for part in logps_N.split(sizes)])
+
+    # Records.
+
+    def _record_step(
+        self, step: int, inputs: StepBatch, record: StepRecord, kept_N: Tensor
+    ) -> None:
+        alpha = getattr(self.objective, "alpha", 0.0)
+        self._metrics = step_metrics(inputs.groups, record, alpha)
+        masked = 1.0 - float(kept_N.double().mean())
+        self._metrics |= {"masked_completions": masked, "all_masked": float(masked == 1.0)}
+        if self.args.should_save:
+            self._runlog.write_completions(step, inputs.groups, record)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add the step's metrics to what the parent logs, and append them to metrics.jsonl."""
+        is_step = "loss" in logs
+        if is_step:
+            logs |= self._metrics
+        super().log(logs, start_time)
+        if is_step and self.args.should_save:
+            self._runlog.write_metrics(self.state.global_step - 1, logs)
+
+    def floating_point_ops(self, inputs: Any) -> int:
+        """6 · parameters · tokens of a forward and backward pass, padding included."""
+        if not isinstance(inputs, StepBatch):
+            return 0
+        tokens = sum(batch.input_ids_BL.numel() for batch in inputs.micro_batches)
+        return 6 * sum(p.numel() for p in self.model.parameters()) * tokens
+
+
+def _render_all(
+    dataset: Any, model: Any, tokenizer: Any, args: RLSCConfig
+) -> tuple[list[Prompt], list[Prompt]]:
+    """The data set's prompts as token ids: those that fit the context, and those skipped."""
+    if dataset is None or len(dataset) == 0:
+        raise QuestionError("train_dataset is empty: it needs rows with a 'prompt'")
+    prompts = []
+    for index, row in enumerate(dataset):
+        if "prompt" not in row:
+            raise QuestionError(f"train_dataset row {index} has no 'prompt' (it has {list(row)})")
+        prompts.append(render(row["prompt"], str(row.get("id", index)), tokenizer))
+    fitting, skipped = fit_context(
+        prompts, args.max_completion_length, context_length(model), args.skip_long_prompts
+    )
+    needed = args.per_device_train_batch_size * args.world_size
+    if len(fitting) < needed:
+        raise ConfigError(
+            f"{len(fitting)} questions are too few for {needed} distinct ones a step: "
+            "lower --per_device_train_batch_size"
+        )
+    return fitting, skipped
