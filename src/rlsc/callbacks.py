@@ -42,9 +42,7 @@ class StepProgress(TrainerCallback):
         )
         self._progress.start()
 
-    def on_log(
-        self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any
-    ) -> None:
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         if self._progress is not None and logs and "mean_p" in logs:
             console.print(step_line(state.global_step - 1, logs), highlight=False, soft_wrap=True)
 

@@ -155,8 +155,9 @@ class RunConfig:
     eval_questions: str | None = field(
         default=None, metadata={"help": "Questions to evaluate on, as --questions."}
     )
-    eval_limit: int | None = field(
-        default=50, metadata={"help": "At most so many evaluation questions, the first ones."}
+    eval_limit: int = field(
+        default=50,
+        metadata={"help": "At most so many evaluation questions, the first ones; 0: all."},
     )
     eval_samples: int = field(default=4, metadata={"help": "Samples per question for pass@1."})
     eval_max_new_tokens: int | None = field(
@@ -174,8 +175,7 @@ class RunConfig:
         _one_of("template", self.template, ("auto", "chat", "none"))
         _one_of("eval", self.eval, ("auto", "none"))
         _at_least("eval_samples", self.eval_samples, 1)
-        if self.eval_limit is not None:
-            _at_least("eval_limit", self.eval_limit, 1)
+        _at_least("eval_limit", self.eval_limit, 0)
         if self.eval_max_new_tokens is not None:
             _at_least("eval_max_new_tokens", self.eval_max_new_tokens, 1)
         if self.resume and self.overwrite:

@@ -135,9 +135,7 @@ def _read_jsonl(path: Path) -> list[tuple[str, Mapping[str, Any]]]:
     return rows
 
 
-def _read_hub(
-    name: str, config: str | None, split: str
-) -> list[tuple[str, Mapping[str, Any]]]:
+def _read_hub(name: str, config: str | None, split: str) -> list[tuple[str, Mapping[str, Any]]]:
     import datasets
 
     try:

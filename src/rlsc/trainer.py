@@ -204,9 +204,7 @@ class RLSCTrainer(Trainer):
                         model, batch, record, inputs.denominator, agreement_N, siblings_N, kept_N
                     )
                 if not torch.isfinite(part):
-                    raise NonFiniteError(
-                        non_finite_message("loss", step, self.args.output_dir)
-                    )
+                    raise NonFiniteError(non_finite_message("loss", step, self.args.output_dir))
                 loss += part
                 on_progress(1)
         self._record_step(step, inputs, record, kept_N)

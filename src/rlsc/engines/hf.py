@@ -14,9 +14,7 @@ from rlsc.types import Completion, CompletionGroup, Prompt
 class HFEngine:
     """Plain and slow: what the other engines are checked against."""
 
-    def __init__(
-        self, model: Any, tokenizer: Any, dtype: torch.dtype, max_rows: int = 256
-    ) -> None:
+    def __init__(self, model: Any, tokenizer: Any, dtype: torch.dtype, max_rows: int = 256) -> None:
         self._weights = SamplingWeights(model, dtype)
         self._tokenizer = tokenizer
         self._max_rows = max_rows

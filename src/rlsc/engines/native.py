@@ -32,9 +32,7 @@ class _Row:
 class NativeEngine:
     """Samples in `dtype`, at most `max_rows` completions at once."""
 
-    def __init__(
-        self, model: Any, tokenizer: Any, dtype: torch.dtype, max_rows: int = 256
-    ) -> None:
+    def __init__(self, model: Any, tokenizer: Any, dtype: torch.dtype, max_rows: int = 256) -> None:
         self._weights = SamplingWeights(model, dtype)
         self._tokenizer = tokenizer
         self._max_rows = max_rows

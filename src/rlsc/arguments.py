@@ -1,0 +1,105 @@
+"""Settings from a YAML recipe and the command line, flags winning, checked in one place."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+from transformers import HfArgumentParser
+
+from rlsc.config import RLSCConfig, RunConfig
+from rlsc.errors import ConfigError
+
+
+class _Parser(HfArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(message)
+
+
+def parse(argv: Sequence[str], recipe: Path | None = None) -> tuple[RunConfig, RLSCConfig]:
+    """Settings from `recipe`, then from `--config FILE`, then from flags, the later winning.
+
+    Raises `ConfigError` that names the key and, for an unknown one, the nearest known.
+    """
+    parser = _parser()
+    config, argv = _take_config(argv)
+    known = {action.dest for action in parser._actions} - {"help"}
+    arguments: list[str] = []
+    for path in (recipe, config):
+        if path is not None:
+            arguments += _recipe_arguments(path, known)
+    run, training, unknown = parser.parse_args_into_dataclasses(
+        [*arguments, *argv], return_remaining_strings=True, look_for_args_file=False
+    )
+    if unknown:
+        raise ConfigError(_unknown_message(unknown[0], known))
+    return run, training
+
+
+def resolved(run: RunConfig, training: RLSCConfig) -> dict[str, Any]:
+    """Every setting with a value, in a form that `parse` reads back."""
+    values = {**dataclasses.asdict(run), **training.to_dict()}
+    fields = {f.name for f in dataclasses.fields(training) if f.init}
+    fields |= {f.name for f in dataclasses.fields(run)}
+    return {key: values[key] for key in sorted(fields) if values.get(key) not in (None, {}, [])}
+
+
+def _parser() -> _Parser:
+    return _Parser(
+        (RunConfig, RLSCConfig),
+        prog="rlsc train",
+        description="Fine-tune a language model by RLSC: no labels, no reward model.",
+        allow_abbrev=False,
+    )
+
+
+def _take_config(argv: Sequence[str]) -> tuple[Path | None, list[str]]:
+    """Split off `--config FILE` (or `--config=FILE`)."""
+    rest: list[str] = []
+    config: Path | None = None
+    items = iter(argv)
+    for item in items:
+        name, equals, value = item.partition("=")
+        if name != "--config":
+            rest.append(item)
+            continue
+        value = value if equals else next(items, "")
+        if not value:
+            raise ConfigError("--config needs a file: a YAML recipe")
+        config = Path(value)
+    return config, rest
+
+
+def _recipe_arguments(path: Path, known: set[str]) -> list[str]:
+    """A recipe as flags, so that one parser converts and checks both."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"no such config file: {path}") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{path} cannot be read as YAML: {reason}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} must hold settings as `key: value` lines")
+    arguments: list[str] = []
+    for key, value in content.items():
+        if key not in known:
+            raise ConfigError(f"{path}: {_unknown_message(str(key), known)}")
+        if value is None:
+            continue
+        arguments.append(f"--{key}")
+        values = value if isinstance(value, list) else [value]
+        arguments += [json.dumps(v) if isinstance(v, dict) else str(v) for v in values]
+    return arguments
+
+
+def _unknown_message(name: str, known: set[str]) -> str:
+    key = name.lstrip("-").partition("=")[0].replace("-", "_")
+    nearest = difflib.get_close_matches(key, known, n=1)
+    hint = f"; did you mean {nearest[0]}?" if nearest else ""
+    return f"unknown setting {name}{hint}"

@@ -1,0 +1,91 @@
+"""The command line: `rlsc demo` and `rlsc train`. Bad input ends in one line and exit code 2."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rlsc import __version__
+from rlsc.errors import NonFiniteError, RLSCError
+
+USAGE = """\
+rlsc: label-free RL fine-tuning of language models by self-confidence
+
+  rlsc demo [--overwrite | --resume] [--FIELD VALUE …]
+      fine-tune the embedded SmolLM2-135M-Instruct on single-digit additions, a few minutes on a CPU
+  rlsc train --config recipes/FILE.yaml [--FIELD VALUE …]
+  rlsc train --model NAME_OR_FOLDER --questions FILE.jsonl|HUB_DATASET|arithmetic \\
+             --max_steps 10 --num_generations 16 --max_completion_length 3072 \\
+             --temperature 0.5 --alpha 0.1 --output_dir DIR [--resume | --overwrite]
+  rlsc train --help       every field
+  rlsc --version
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run a command and exit: 0 done, 1 the run failed, 2 bad input, 130 interrupted."""
+    sys.exit(_main(list(sys.argv[1:] if argv is None else argv)))
+
+
+def _main(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(USAGE, end="")
+        return 0
+    if argv[0] == "--version":
+        print(f"rlsc {__version__}")
+        return 0
+    if argv[0] not in COMMANDS:
+        return _fail(f"unknown command {argv[0]!r}: one of {', '.join(COMMANDS)} (rlsc --help)")
+    try:
+        COMMANDS[argv[0]](argv[1:])
+    except NonFiniteError as error:
+        _fail(str(error))
+        return 1
+    except RLSCError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        _fail("interrupted; go on from the last checkpoint with --resume")
+        return 130
+    return 0
+
+
+def _fail(message: str) -> int:
+    print(f"rlsc: error: {message}", file=sys.stderr)
+    return 2
+
+
+def _train(argv: list[str]) -> None:
+    _run(argv, None)
+
+
+def _demo(argv: list[str]) -> None:
+    _run(argv, recipes_folder() / "demo-smollm2.yaml")
+
+
+COMMANDS: dict[str, Callable[[list[str]], None]] = {"demo": _demo, "train": _train}
+
+
+def _run(argv: list[str], recipe: Path | None) -> None:
+    # Imported late: torch and transformers take seconds, and `rlsc --help` none.
+    _quiet_libraries()
+    from rlsc.arguments import parse
+    from rlsc.run import run
+
+    run(*parse(argv, recipe))
+
+
+def _quiet_libraries() -> None:
+    """Our own bars and lines are what one sees; warnings of libraries' internals are not."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    warnings.filterwarnings("ignore", category=FutureWarning)
+
+
+def recipes_folder() -> Path:
+    """The recipes: beside the code in a wheel, at the root of a checkout."""
+    packaged = Path(__file__).parent / "recipes"
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "recipes"

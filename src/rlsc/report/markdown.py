@@ -1,0 +1,154 @@
+"""report.md: a run's results for a reader, made again from its folder at any time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rlsc.report.plot import plot_run
+from rlsc.report.table import HEADER, baseline_rows, table_rows
+from rlsc.runlog import read_jsonl
+
+CASES = 5
+_SETTINGS = (
+    "weight",
+    "alpha",
+    "temperature",
+    "logprob_temperature",
+    "num_generations",
+    "per_device_train_batch_size",
+    "max_completion_length",
+    "learning_rate",
+    "mask_truncated_completions",
+    "engine",
+    "bf16",
+    "seed",
+    "split_seed",
+)
+
+
+def write_report(folder: Path) -> None:
+    """Write report.md and plot.png from results.json, config.yaml and the run's records."""
+    results = json.loads((folder / "results.json").read_text("utf-8"))
+    config = yaml.safe_load((folder / "config.yaml").read_text("utf-8"))
+    environment = json.loads((folder / "environment.json").read_text("utf-8"))
+    metrics = read_jsonl(folder / "metrics.jsonl")
+    plot_run(metrics, results, folder / "plot.png")
+    parts = [
+        f"# RLSC on {results['questions']}",
+        _introduction(results, config),
+        "## Before and after",
+        _evaluation(results, config),
+        "## By step",
+        "![confidence, entropy, length, diversity and accuracy](plot.png)",
+        _steps(metrics),
+        "## Side by side",
+        _cases(folder),
+        "## How it was made",
+        _provenance(results, config, environment),
+    ]
+    text = "\n\n".join(part for part in parts if part) + "\n"
+    (folder / "report.md").write_text(text, "utf-8")
+
+
+def _introduction(results: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    skipped = len(results["skipped_questions"])
+    return (
+        f"{results['steps']} steps on {results['training_questions']} questions without labels"
+        + (f" ({skipped} left out: their prompts do not fit the context)" if skipped else "")
+        + f". Model: {results['model']}"
+    )
+
+
+def _evaluation(results: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    rows = table_rows(results)
+    if not rows:
+        return "Not evaluated."
+    n, total = results["before"]["questions"], results["evaluated_of"]
+    cap = config.get("eval_max_new_tokens") or config["max_completion_length"]
+    text = (
+        f"On {n} of {total} questions: {results['evaluated_on']}. At most {cap} new tokens. "
+        "The answer is the last `\\boxed{}`, else the last number."
+    )
+    without = n - results["before"]["greedy"]["n"]
+    if without:
+        text += f" {without} of them have no reference answer and no accuracy."
+    text += "\n\n" + markdown_table(HEADER, rows)
+    baselines = baseline_rows(results)
+    if baselines:
+        text += "\n\nThe untrained model in other settings, the line to beat:\n\n"
+        text += markdown_table(("base", "accuracy", "mean length"), baselines)
+    return text + (
+        "\n\nIntervals at 95 %: Wilson for greedy and majority; bootstrap over questions for "
+        "pass@1 and for the paired differences."
+    )
+
+
+def _steps(metrics: Sequence[Mapping[str, Any]]) -> str:
+    columns = ("step", "loss", "mean_p", "f_hat", "effective_sample_size", "underflowed_weights")
+    columns += ("alpha_share", "entropy", "completion_length", "truncation_rate")
+    columns += ("distinct_completions", "grad_norm")
+    rows = [[f"{row.get(name, float('nan')):.3g}" for name in columns] for row in metrics]
+    note = "Step s: the policy after s updates. `alpha_share` is how much of the total weight is α."
+    return note + "\n\n" + markdown_table(columns, rows)
+
+
+def _cases(folder: Path) -> str:
+    before, after = (
+        {row["id"]: row for row in read_jsonl(folder / "eval" / f"{name}.jsonl") if _greedy(row)}
+        for name in ("before", "after")
+    )
+    if not before:
+        return "Not evaluated."
+    parts = [f"The first {min(CASES, len(before))} questions, greedy."]
+    for identifier in list(before)[:CASES]:
+        parts.append(f"### {_inline(identifier)}")
+        parts.append(_quote(before[identifier]["prompt"]))
+        for name, row in (("base", before[identifier]), ("tuned", after[identifier])):
+            verdict = row["verdict"] or "no reference"
+            cut = ", cut off" if row["finish_reason"] == "length" else ""
+            parts.append(f"**{name}** ({verdict}, {row['tokens']} tokens{cut})")
+            parts.append(_quote(row["text"]))
+    return "\n\n".join(parts)
+
+
+def _greedy(row: Mapping[str, Any]) -> bool:
+    return bool(row["pass"] == "greedy")
+
+
+def _provenance(
+    results: Mapping[str, Any], config: Mapping[str, Any], environment: Mapping[str, Any]
+) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in environment["packages"].items())
+    seconds = ", ".join(f"{name} {value:.0f} s" for name, value in results["seconds"].items())
+    rows = [
+        ("command", f"`{' '.join(environment['command'])}`"),
+        ("settings", ", ".join(f"{key} {config[key]}" for key in _SETTINGS if key in config)),
+        ("code", environment["git_commit"] or "not a git checkout"),
+        ("versions", f"Python {environment['python']}, {versions}"),
+        ("device", f"{environment['device']}, {environment['cpu_threads']} CPU threads"),
+        ("time", seconds),
+    ]
+    return markdown_table(("", ""), rows)
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; cells must not hold line breaks."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in r) + " |" for r in lines
+    )
+
+
+def _quote(text: str) -> str:
+    """Model text as a code block that it cannot close: an indented one."""
+    lines = text.replace("\r", "\n").splitlines() or [""]
+    return "\n".join("    " + line for line in lines)
+
+
+def _inline(text: str) -> str:
+    return text.replace("\n", " ").replace("<", "&lt;")
