@@ -57,6 +57,7 @@ class RLSCConfig(TrainingArguments):
     dataloader_drop_last: bool = field(
         default=True, metadata={"help": "Never a short last batch: a step has a fixed size."}
     )
+    disable_tqdm: bool | None = field(default=False, metadata={"help": "No progress bars."})
     use_cache: bool = field(default=True, metadata={"help": "Kept in the saved model's config."})
 
     # Sampling.
@@ -90,7 +91,7 @@ class RLSCConfig(TrainingArguments):
 
     # Cost.
     tokens_per_microbatch: int = field(
-        default=4096, metadata={"help": "Padded tokens of one forward and backward pass."}
+        default=2048, metadata={"help": "Padded tokens of one forward and backward pass."}
     )
     merge_duplicates: bool = field(
         default=True,
