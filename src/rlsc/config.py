@@ -37,7 +37,7 @@ class RLSCConfig(TrainingArguments):
     """
 
     # What differs from transformers' own defaults.
-    output_dir: str | None = field(default="rlsc-output", metadata={"help": "Folder of the run."})
+    output_dir: str = field(default="rlsc-output", metadata={"help": "Folder of the run."})
     per_device_train_batch_size: int = field(
         default=8, metadata={"help": "Distinct questions per device and optimizer step."}
     )

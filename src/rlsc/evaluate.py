@@ -9,8 +9,7 @@ from typing import Any
 
 from rlsc.engines import Engine, SamplingParams, seed_for
 from rlsc.engines.base import Progress
-from rlsc.grading import extract_answer, grade
-from rlsc.grading.grade import answer_key
+from rlsc.grading import answer_key, extract_answer, grade
 from rlsc.runlog import write_jsonl
 from rlsc.statistics import bootstrap_interval, majority, wilson_interval
 from rlsc.types import AnswerKey, Completion, Prompt, Verdict

@@ -31,6 +31,13 @@ class StepRecord:
     def empty(cls, n: int) -> StepRecord:
         return cls(*(torch.zeros(n, dtype=torch.float64) for _ in range(5)))
 
+    def fill(self, members: Sequence[Sequence[int]], **values_B: Tensor) -> None:
+        """Set fields by name, from one value a row to all the completions it stands for."""
+        for name, values in values_B.items():
+            target_N = getattr(self, name)
+            for indices, value in zip(members, values.tolist(), strict=True):
+                target_N[list(indices)] = value
+
 
 def step_metrics(
     groups: Sequence[CompletionGroup], record: StepRecord, alpha: float

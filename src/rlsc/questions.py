@@ -118,7 +118,7 @@ def _read_jsonl(path: Path) -> list[tuple[str, Mapping[str, Any]]]:
         raise QuestionError(f"{path} is a folder: name a .jsonl file in it") from error
     except (OSError, UnicodeDecodeError) as error:
         raise QuestionError(f"{path} cannot be read as UTF-8 text: {error}") from error
-    rows = []
+    rows: list[tuple[str, Mapping[str, Any]]] = []
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue

@@ -7,9 +7,8 @@ and `training_step` weighs them and backpropagates, micro-batch by micro-batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -21,29 +20,13 @@ from rlsc.callbacks import StepProgress, StopOnNonFinite, non_finite_message
 from rlsc.config import RLSCConfig
 from rlsc.engines import Engine, SamplingParams, create_engine, seed_for
 from rlsc.errors import ConfigError, NonFiniteError, QuestionError
-from rlsc.grading import extract_answer
-from rlsc.grading.grade import answer_key
-from rlsc.logprobs import completion_logits, token_entropies, token_logps
 from rlsc.metrics import StepRecord, step_metrics
 from rlsc.models import context_length, disable_dropout, load_model
-from rlsc.objectives import RLSC, Objective, Rows
+from rlsc.objectives import RLSC, Objective
 from rlsc.prompts import fit_context, render, stop_token_ids
 from rlsc.runlog import RunLog
 from rlsc.types import CompletionGroup, Prompt
-
-
-@dataclass
-class StepBatch:
-    """One optimizer step's work; it travels through the parent's loop as a single item."""
-
-    groups: list[CompletionGroup]
-    micro_batches: list[MicroBatch]
-    denominator: int
-    """Completions of the step: the loss is their mean, masked ones count as 0."""
-
-    @property
-    def size(self) -> int:
-        return sum(len(group.completions) for group in self.groups)
+from rlsc.update import SiblingView, StepBatch, micro_batch_loss, score_completions
 
 
 class RLSCTrainer(Trainer):
@@ -175,7 +158,7 @@ class RLSCTrainer(Trainer):
         nobody = type(first)(first.prompt_ids, first.completion_ids, members=())
         batch.micro_batches += [pad([nobody])] * idle
 
-    # The update.
+    # The update: called by the parent with the single item that `get_batch_samples` returned.
 
     def training_step(
         self,
@@ -184,125 +167,43 @@ class RLSCTrainer(Trainer):
         num_items_in_batch: Any = None,
     ) -> Tensor:
         model.train()
-        step = self.state.global_step
-        record = StepRecord.empty(inputs.size)
-        agreement_N = self._agreement(inputs.groups)
-        siblings_N = self._siblings_logsumexp(model, inputs)
-        kept_N = torch.tensor(
-            [
-                not (self.args.mask_truncated_completions and c.finish_reason == "length")
-                for group in inputs.groups
-                for c in group.completions
-            ]
+        step, args = self.state.global_step, self.args
+        view = SiblingView.of(
+            inputs,
+            self.objective,
+            args.mask_truncated_completions,
+            lambda batch: self._score(model, batch),
         )
-        loss = torch.zeros((), device=self.args.device)
+        record = StepRecord.empty(inputs.size)
+        total = torch.zeros((), device=args.device)
         with self.progress.updating(len(inputs.micro_batches)) as on_progress:
             for number, batch in enumerate(inputs.micro_batches):
                 last = number + 1 == len(inputs.micro_batches)
-                with self.accelerator.no_sync(model) if not last else nullcontext():
-                    part = self._backward(
-                        model, batch, record, inputs.denominator, agreement_N, siblings_N, kept_N
-                    )
-                if not torch.isfinite(part):
-                    raise NonFiniteError(non_finite_message("loss", step, self.args.output_dir))
-                loss += part
+                with nullcontext() if last else self.accelerator.no_sync(model):
+                    scores = self._score(model, batch)
+                    loss = micro_batch_loss(batch, scores, self.objective, view, record)
+                    loss = loss / inputs.denominator
+                    if not torch.isfinite(loss):
+                        raise NonFiniteError(non_finite_message("loss", step, args.output_dir))
+                    # Data-parallel ranks average their gradients; the loss is a sum over ranks.
+                    self.accelerator.backward(loss * args.world_size)
+                total += loss.detach()
                 on_progress(1)
-        self._record_step(step, inputs, record, kept_N)
-        return loss
-
-    def _backward(
-        self,
-        model: torch.nn.Module,
-        batch: MicroBatch,
-        record: StepRecord,
-        denominator: int,
-        agreement_N: Tensor | None,
-        siblings_N: Tensor | None,
-        kept_N: Tensor,
-    ) -> Tensor:
-        """Forward, weigh, backward one micro-batch; its share of the step's loss, detached."""
-        device = self.args.device
-        logps_BT, entropies_BT = self._score(model, batch)
-        mask_BT = batch.completion_mask_BT.to(device)
-        # Merged rows are identical, so any member speaks for all; idle rows stand for none.
-        first_B = torch.tensor([row.members[0] if row.members else 0 for row in batch.rows])
-        row_loss = self.objective.loss(
-            Rows(
-                logps_BT,
-                mask_BT,
-                None if siblings_N is None else siblings_N[first_B].to(logps_BT),
-                None if agreement_N is None else agreement_N[first_B].to(logps_BT),
-            )
-        )
-        counts_B = (batch.counts_B * kept_N[first_B]).to(row_loss.loss_B)
-        loss = (counts_B * row_loss.loss_B).sum() / denominator
-        # Data-parallel ranks average their gradients; the loss is a sum over ranks.
-        self.accelerator.backward(loss * self.args.world_size)
-        values = {
-            "logps_N": logps_BT.detach().sum(-1),
-            "log_confidence_N": row_loss.log_confidence_B,
-            "log_weight_N": row_loss.log_weight_B,
-            "entropy_sum_N": (entropies_BT * mask_BT).sum(-1),
-            "lengths_N": mask_BT.sum(-1),
-        }
-        for name, values_B in values.items():
-            target_N = getattr(record, name)
-            for row, value in zip(batch.rows, values_B.tolist(), strict=True):
-                target_N[list(row.members)] = value
-        return loss.detach()
+        self._record_step(step, inputs, record, view)
+        return total
 
     def _score(self, model: torch.nn.Module, batch: MicroBatch) -> tuple[Tensor, Tensor]:
-        """Token log-probs (with gradient) and entropies; [B, T], 0 outside the completion."""
-        device = self.args.device
-        tokens_BT = batch.completion_ids_BT.to(device)
-        mask_BT = batch.completion_mask_BT.to(device)
         with self.compute_loss_context_manager():
-            logits_BTV = completion_logits(
-                model,
-                batch.input_ids_BL.to(device),
-                batch.attention_mask_BL.to(device),
-                tokens_BT.shape[1],
-            )
-        temperature = self.args.loss_temperature
-        logps_BT = token_logps(logits_BTV, tokens_BT, temperature).masked_fill(~mask_BT, 0.0)
-        entropies_BT = token_entropies(logits_BTV.detach(), temperature)
-        return logps_BT, entropies_BT.masked_fill(~mask_BT, 0.0)
-
-    # What couples a question's siblings, for the objectives that ask.
-
-    def _agreement(self, groups: Sequence[CompletionGroup]) -> Tensor | None:
-        if not self.objective.needs_answers:
-            return None
-        shares: list[float] = []
-        for group in groups:
-            answers = [extract_answer(completion.text) for completion in group.completions]
-            keys = [None if answer is None else answer_key(answer) for answer in answers]
-            others = len(keys) - 1
-            shares += [0.0 if key is None else (keys.count(key) - 1) / others for key in keys]
-        return torch.tensor(shares, dtype=torch.float64)
-
-    @torch.no_grad()
-    def _siblings_logsumexp(self, model: torch.nn.Module, inputs: StepBatch) -> Tensor | None:
-        """log Σ_k p(y_k|x) for each completion: a forward of its own, since siblings may lie in
-        different micro-batches."""
-        if not self.objective.needs_sibling_logps:
-            return None
-        logps_N = torch.zeros(inputs.size, dtype=torch.float64)
-        for batch in inputs.micro_batches:
-            logps_BT, _ = self._score(model, batch)
-            for row, value in zip(batch.rows, logps_BT.sum(-1).tolist(), strict=True):
-                logps_N[list(row.members)] = value
-        sizes = [len(group.completions) for group in inputs.groups]
-        return torch.cat([part.logsumexp(0).expand(len(part)) for part in logps_N.split(sizes)])
+            return score_completions(model, batch, self.args.loss_temperature, self.args.device)
 
     # Records.
 
     def _record_step(
-        self, step: int, inputs: StepBatch, record: StepRecord, kept_N: Tensor
+        self, step: int, inputs: StepBatch, record: StepRecord, view: SiblingView
     ) -> None:
         alpha = getattr(self.objective, "alpha", 0.0)
         self._metrics = step_metrics(inputs.groups, record, alpha)
-        masked = 1.0 - float(kept_N.double().mean())
+        masked = 1.0 - float(view.kept_N.double().mean())
         self._metrics |= {"masked_completions": masked, "all_masked": float(masked == 1.0)}
         if self.args.should_save:
             self._runlog.write_completions(step, inputs.groups, record)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -21,11 +22,11 @@ __all__ = [
     "seed_for",
 ]
 
-_ENGINES = {"native": NativeEngine, "hf": HFEngine}
+_ENGINES: dict[str, Callable[..., Engine]] = {"native": NativeEngine, "hf": HFEngine}
 
 
 def create_engine(
     name: str, model: Any, tokenizer: Any, dtype: torch.dtype, max_rows: int
 ) -> Engine:
-    """The engine `name` for `model`, sampling in `dtype`, at most `max_rows` completions at once."""
+    """The engine `name`, sampling in `dtype`, at most `max_rows` completions at once."""
     return _ENGINES[name](model, tokenizer, dtype, max_rows)

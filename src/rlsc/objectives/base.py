@@ -40,10 +40,13 @@ class RowLoss:
 class Objective(Protocol):
     """A loss over completions, one row at a time."""
 
-    needs_sibling_logps: bool
-    """Whether `Rows.siblings_logsumexp_B` must be filled: costs a no-grad forward."""
-    needs_answers: bool
-    """Whether `Rows.agreement_B` must be filled: extracts an answer from each text."""
+    @property
+    def needs_sibling_logps(self) -> bool:
+        """Whether `Rows.siblings_logsumexp_B` must be filled: costs a no-grad forward."""
+
+    @property
+    def needs_answers(self) -> bool:
+        """Whether `Rows.agreement_B` must be filled: extracts an answer from each text."""
 
     def loss(self, rows: Rows) -> RowLoss:
         """Loss of each row; weight and gradient come from the one forward behind `rows`."""

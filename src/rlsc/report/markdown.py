@@ -29,6 +29,20 @@ _SETTINGS = (
     "seed",
     "split_seed",
 )
+_COLUMNS = (
+    "step",
+    "loss",
+    "mean_p",
+    "f_hat",
+    "effective_sample_size",
+    "underflowed_weights",
+    "alpha_share",
+    "entropy",
+    "completion_length",
+    "truncation_rate",
+    "distinct_completions",
+    "grad_norm",
+)
 
 
 def write_report(folder: Path) -> None:
@@ -89,12 +103,9 @@ def _evaluation(results: Mapping[str, Any], config: Mapping[str, Any]) -> str:
 
 
 def _steps(metrics: Sequence[Mapping[str, Any]]) -> str:
-    columns = ("step", "loss", "mean_p", "f_hat", "effective_sample_size", "underflowed_weights")
-    columns += ("alpha_share", "entropy", "completion_length", "truncation_rate")
-    columns += ("distinct_completions", "grad_norm")
-    rows = [[f"{row.get(name, float('nan')):.3g}" for name in columns] for row in metrics]
+    rows = [[f"{row.get(name, float('nan')):.3g}" for name in _COLUMNS] for row in metrics]
     note = "Step s: the policy after s updates. `alpha_share` is how much of the total weight is α."
-    return note + "\n\n" + markdown_table(columns, rows)
+    return note + "\n\n" + markdown_table(_COLUMNS, rows)
 
 
 def _cases(folder: Path) -> str:

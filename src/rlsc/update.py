@@ -1,0 +1,135 @@
+"""The arithmetic of one optimizer step: score completions, weigh them, make the loss.
+
+No Trainer here. Shapes: _N the step's completions, _B rows of a micro-batch, _T its tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rlsc.batching import MicroBatch
+from rlsc.grading import answer_key, extract_answer
+from rlsc.logprobs import completion_logits, token_entropies, token_logps
+from rlsc.metrics import StepRecord
+from rlsc.objectives import Objective, Rows
+from rlsc.types import CompletionGroup
+
+Score = Callable[[MicroBatch], tuple[Tensor, Tensor]]
+"""A micro-batch's token log-probs and entropies, both [B, T]."""
+
+
+@dataclass
+class StepBatch:
+    """One optimizer step's work."""
+
+    groups: list[CompletionGroup]
+    micro_batches: list[MicroBatch]
+    denominator: int
+    """Completions of the step, over all ranks: the loss is their mean, masked ones count as 0."""
+
+    @property
+    def size(self) -> int:
+        return sum(len(group.completions) for group in self.groups)
+
+
+@dataclass(frozen=True)
+class SiblingView:
+    """What is known of each completion before its loss: `None` where no objective asked."""
+
+    kept_N: Tensor
+    agreement_N: Tensor | None
+    logsumexp_N: Tensor | None
+
+    @classmethod
+    def of(
+        cls, batch: StepBatch, objective: Objective, mask_truncated: bool, score: Score
+    ) -> SiblingView:
+        return cls(
+            torch.tensor(
+                [
+                    not (mask_truncated and completion.finish_reason == "length")
+                    for group in batch.groups
+                    for completion in group.completions
+                ]
+            ),
+            answer_agreement(batch.groups) if objective.needs_answers else None,
+            _siblings_logsumexp(batch, score) if objective.needs_sibling_logps else None,
+        )
+
+
+def score_completions(
+    model: torch.nn.Module, batch: MicroBatch, temperature: float, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Token log-probs (with gradient) and entropies; [B, T], 0 outside the completion."""
+    tokens_BT = batch.completion_ids_BT.to(device)
+    outside_BT = ~batch.completion_mask_BT.to(device)
+    logits_BTV = completion_logits(
+        model,
+        batch.input_ids_BL.to(device),
+        batch.attention_mask_BL.to(device),
+        tokens_BT.shape[1],
+    )
+    logps_BT = token_logps(logits_BTV, tokens_BT, temperature).masked_fill(outside_BT, 0.0)
+    entropies_BT = token_entropies(logits_BTV.detach(), temperature)
+    return logps_BT, entropies_BT.masked_fill(outside_BT, 0.0)
+
+
+def micro_batch_loss(
+    batch: MicroBatch,
+    scores: tuple[Tensor, Tensor],
+    objective: Objective,
+    view: SiblingView,
+    record: StepRecord,
+) -> Tensor:
+    """Sum over the micro-batch's completions of their losses; fills their part of `record`."""
+    logps_BT, entropies_BT = scores
+    mask_BT = batch.completion_mask_BT.to(logps_BT.device)
+    # Merged rows are identical, so any member speaks for all; idle rows stand for none.
+    first_B = torch.tensor([row.members[0] if row.members else 0 for row in batch.rows])
+
+    def pick(values_N: Tensor | None) -> Tensor | None:
+        return None if values_N is None else values_N[first_B].to(logps_BT)
+
+    row_loss = objective.loss(
+        Rows(logps_BT, mask_BT, pick(view.logsumexp_N), pick(view.agreement_N))
+    )
+    record.fill(
+        [row.members for row in batch.rows],
+        logps_N=logps_BT.detach().sum(-1),
+        log_confidence_N=row_loss.log_confidence_B,
+        log_weight_N=row_loss.log_weight_B,
+        entropy_sum_N=entropies_BT.sum(-1),
+        lengths_N=mask_BT.sum(-1),
+    )
+    counts_B = (batch.counts_B * view.kept_N[first_B]).to(row_loss.loss_B)
+    return (counts_B * row_loss.loss_B).sum()
+
+
+def answer_agreement(groups: Sequence[CompletionGroup]) -> Tensor:
+    """For each completion the share of its other siblings with the same answer; [N]."""
+    shares: list[float] = []
+    for group in groups:
+        answers = [extract_answer(completion.text) for completion in group.completions]
+        keys = [None if answer is None else answer_key(answer) for answer in answers]
+        others = len(keys) - 1
+        shares += [0.0 if key is None else (keys.count(key) - 1) / others for key in keys]
+    return torch.tensor(shares, dtype=torch.float64)
+
+
+@torch.no_grad()
+def _siblings_logsumexp(batch: StepBatch, score: Score) -> Tensor:
+    """log Σ_k p(y_k|x) for each completion; [N].
+
+    A forward of its own, since siblings may lie in different micro-batches.
+    """
+    logps_N = torch.zeros(batch.size, dtype=torch.float64)
+    for micro_batch in batch.micro_batches:
+        logps_BT, _ = score(micro_batch)
+        for row, value in zip(micro_batch.rows, logps_BT.sum(-1).tolist(), strict=True):
+            logps_N[list(row.members)] = value
+    sizes = [len(group.completions) for group in batch.groups]
+    return torch.cat([part.logsumexp(0).expand(len(part)) for part in logps_N.split(sizes)])

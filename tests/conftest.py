@@ -1,0 +1,103 @@
+"""Tiny models and tokenizers: every path of the library in milliseconds, without a hub."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
+
+CHARACTERS = "0123456789+=?. WhatisTe\n"
+SPECIAL = ["<end>", "<user>", "<assistant>"]
+VOCABULARY = len(SPECIAL) + len(dict.fromkeys(CHARACTERS))
+TEMPLATE = (
+    "{% for m in messages %}{{ '<' + m['role'] + '>' + m['content'] }}"
+    "{% if m['role'] == 'assistant' %}{{ '<end>' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<assistant>' }}{% endif %}"
+)
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def tiny_tokenizer() -> PreTrainedTokenizerFast:
+    """Character-level, with a chat template whose turns end in <end> (id 0)."""
+    tokens = [*SPECIAL, *dict.fromkeys(CHARACTERS)]
+    vocabulary = {token: index for index, token in enumerate(tokens)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="."))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    tokenizer.decoder = decoders.Fuse()
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        eos_token="<end>",
+        additional_special_tokens=SPECIAL[1:],
+    )
+    fast.chat_template = TEMPLATE
+    return fast
+
+
+def tiny_model(family: str = "llama", seed: int = 0) -> torch.nn.Module:
+    """A random model of `family` in float32. Wide initialisation: confident, varied outputs."""
+    torch.manual_seed(seed)
+    common = {"vocab_size": VOCABULARY, "bos_token_id": None, "eos_token_id": 0, "pad_token_id": 0}
+    rotary = {
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 128,
+        "initializer_range": 0.4,
+    }
+    if family == "llama":
+        model = LlamaForCausalLM(LlamaConfig(**common, **rotary))
+    elif family == "qwen2":
+        model = Qwen2ForCausalLM(Qwen2Config(**common, **rotary))
+    else:
+        config = GPT2Config(
+            **common, n_embd=32, n_layer=2, n_head=4, n_positions=128, initializer_range=0.4
+        )
+        model = GPT2LMHeadModel(config)
+    return model.eval()
+
+
+FAMILIES = ("llama", "qwen2", "gpt2")
+
+
+@pytest.fixture
+def tokenizer() -> PreTrainedTokenizerFast:
+    return tiny_tokenizer()
+
+
+@pytest.fixture(params=FAMILIES)
+def model(request: pytest.FixtureRequest) -> torch.nn.Module:
+    return tiny_model(request.param)
+
+
+@pytest.fixture
+def tiny_folder(tmp_path: Path) -> Path:
+    """A tiny Llama with its tokenizer, saved as a user's model folder."""
+    folder = tmp_path / "tiny-model"
+    tiny_model().save_pretrained(folder)
+    tiny_tokenizer().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """Real benchmark files, kept beside the checkout and not part of the project."""
+    if not DATA.is_dir():
+        pytest.skip(f"benchmark data is not at {DATA}")
+    return DATA
