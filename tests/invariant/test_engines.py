@@ -1,0 +1,205 @@
+"""Engines against `generate`, against the training forward, and against each other."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from itertools import product
+
+import pytest
+import torch
+from scipy import stats
+
+from rlsc.batching import make_rows, pad
+from rlsc.engines import HFEngine, NativeEngine, SamplingParams, seed_for
+from rlsc.engines.sampling import sample_tokens
+from rlsc.types import Prompt
+from rlsc.update import score_completions
+from tests.conftest import VOCABULARY, tiny_model, tiny_tokenizer
+
+CPU = torch.device("cpu")
+TOKENIZER = tiny_tokenizer()
+PROMPTS = [
+    Prompt(str(length), "", tuple((7 * i + length) % (VOCABULARY - 3) + 3 for i in range(length)))
+    for length in (1, 9, 4, 9)
+]
+SEEDS = [seed_for(0, 0, prompt.id, i) for i, prompt in enumerate(PROMPTS)]
+STOPS = (0, 5)
+
+
+def params(**changes) -> SamplingParams:
+    settings = {"max_new_tokens": 24, "stop_token_ids": STOPS, "temperature": 0.5} | changes
+    return SamplingParams(**settings)
+
+
+def engines(model, dtype=torch.float32, max_rows=256):
+    return [cls(model, TOKENIZER, dtype, max_rows) for cls in (NativeEngine, HFEngine)]
+
+
+def ids(groups):
+    return [[c.token_ids for c in group.completions] for group in groups]
+
+
+def test_greedy_is_that_of_generate_token_for_token(model) -> None:
+    """Ragged prompts in one batch against one plain `generate` call each."""
+    greedy = params(temperature=0.0, max_new_tokens=40)
+    expected = []
+    for prompt in PROMPTS:
+        output = model.generate(
+            torch.tensor([prompt.token_ids]),
+            attention_mask=torch.ones(1, len(prompt.token_ids), dtype=torch.long),
+            do_sample=False,
+            max_new_tokens=40,
+            eos_token_id=list(STOPS),
+            pad_token_id=0,
+        )[0, len(prompt.token_ids) :].tolist()
+        expected.append([tuple(output)])
+    assert len({len(row[0]) for row in expected}) > 1 or len(expected[0][0]) == 40
+    for engine in engines(model):
+        assert ids(engine.generate(PROMPTS, 1, greedy, SEEDS)) == expected
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0])
+def test_sampled_log_probs_are_those_of_the_training_forward(model, temperature: float) -> None:
+    for engine in engines(model):
+        groups = []
+        for cap in (2, 24):  # some cut off, some ended
+            setting = params(temperature=temperature, max_new_tokens=cap)
+            groups += engine.generate(PROMPTS, 3, setting, SEEDS)
+        batch = pad(make_rows(groups, merge_duplicates=False))
+        logps, _ = score_completions(model, batch, temperature, CPU)
+        completions = [c for group in groups for c in group.completions]
+        assert len({c.finish_reason for c in completions}) == 2
+        for completion, row in zip(completions, logps, strict=True):
+            engine_logps = torch.tensor(completion.logps)
+            assert torch.allclose(engine_logps, row[: len(engine_logps)], atol=1e-4)
+
+
+def test_sampled_log_probs_in_bf16(model) -> None:
+    """A bf16 copy against the fp32 forward: bf16 keeps 8 bits, so 2 % of the logits' scale."""
+    scale = model(torch.tensor([PROMPTS[1].token_ids])).logits.abs().max().item()
+    for engine in engines(model, torch.bfloat16):
+        groups = engine.generate(PROMPTS, 3, params(), SEEDS)
+        batch = pad(make_rows(groups, merge_duplicates=False))
+        logps, _ = score_completions(model, batch, 0.5, CPU)
+        for completion, row in zip((c for g in groups for c in g.completions), logps, strict=True):
+            difference = torch.tensor(completion.logps) - row[: len(completion.logps)]
+            assert difference.abs().mean() < 0.02 * scale / 0.5
+    assert next(model.parameters()).dtype == torch.float32
+
+
+def test_the_same_seed_gives_the_same_text(model) -> None:
+    for engine in engines(model):
+        first = engine.generate(PROMPTS, 4, params(), SEEDS)
+        again = engine.generate(PROMPTS, 4, params(), SEEDS)
+        other = engine.generate(PROMPTS, 4, params(), [seed + 1 for seed in SEEDS])
+        assert ids(first) == ids(again) != ids(other)
+
+
+def test_native_text_does_not_depend_on_its_neighbours(model) -> None:
+    """In fp32: alone, in small batches, with fewer siblings, with a lower cap."""
+    whole = ids(NativeEngine(model, TOKENIZER, torch.float32).generate(PROMPTS, 4, params(), SEEDS))
+    for max_rows in (1, 3, 5):
+        engine = NativeEngine(model, TOKENIZER, torch.float32, max_rows)
+        assert ids(engine.generate(PROMPTS, 4, params(), SEEDS)) == whole
+    engine = NativeEngine(model, TOKENIZER, torch.float32)
+    assert ids(engine.generate(PROMPTS[1:2], 2, params(), SEEDS[1:2])) == [whole[1][:2]]
+    short = engine.generate(PROMPTS, 4, params(max_new_tokens=3), SEEDS)
+    assert ids(short) == [[y[:3] for y in group] for group in whole]
+
+
+def test_the_cap_and_the_stop_tokens_end_a_completion(model) -> None:
+    for engine in engines(model):
+        groups = engine.generate(PROMPTS, 4, params(max_new_tokens=6, temperature=1.5), SEEDS)
+        for completion in (c for group in groups for c in group.completions):
+            assert 1 <= len(completion.token_ids) <= 6
+            assert len(completion.logps) == len(completion.token_ids)
+            assert not set(completion.token_ids[:-1]) & set(STOPS)
+            stopped = completion.token_ids[-1] in STOPS
+            assert completion.finish_reason == ("stop" if stopped else "length")
+            assert stopped or len(completion.token_ids) == 6
+
+
+def test_progress_counts_every_completion(model) -> None:
+    for engine in engines(model, max_rows=5):
+        done: list[int] = []
+        engine.generate(PROMPTS, 3, params(), SEEDS, done.append)
+        assert sum(done) == 12
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_sync_takes_over_new_weights(dtype: torch.dtype) -> None:
+    model = tiny_model()
+    for engine, reference in zip(engines(model, dtype), engines(model, dtype), strict=True):
+        before = ids(reference.generate(PROMPTS, 2, params(), SEEDS))
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.05 * torch.randn_like(parameter))
+        engine.sync(model)
+        fresh = type(engine)(model, TOKENIZER, dtype)
+        after = ids(engine.generate(PROMPTS, 2, params(), SEEDS))
+        assert after == ids(fresh.generate(PROMPTS, 2, params(), SEEDS)) != before
+
+
+def test_sampling_leaves_training_mode_and_the_random_stream_alone(model) -> None:
+    model.train()
+    for engine in engines(model):
+        state = torch.random.get_rng_state()
+        engine.generate(PROMPTS, 2, params(), SEEDS)
+        assert model.training
+        assert torch.equal(torch.random.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("filters", [{}, {"top_p": 0.7}, {"top_k": 3}])
+def test_the_sampler_draws_the_right_distribution(filters: dict[str, float]) -> None:
+    """χ² of 40,000 draws against the filtered softmax worked out by hand."""
+    n, temperature = 40_000, 0.7
+    logits = torch.tensor([1.2, -0.3, 0.8, 0.1, -2.0, 0.5])
+    probs = (logits / temperature).softmax(-1)
+    order = probs.argsort(descending=True).tolist()
+    if "top_p" in filters:
+        kept, mass = [], 0.0
+        for token in order:
+            kept.append(token)
+            mass += probs[token].item()
+            if mass >= filters["top_p"]:
+                break
+    else:
+        kept = order[: filters.get("top_k", len(order))]
+    expected = torch.zeros(6, dtype=torch.float64)
+    expected[kept] = probs[kept].double() / probs[kept].double().sum()
+    uniforms = torch.rand(n, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    tokens, logps = sample_tokens(
+        logits.expand(n, -1), uniforms, params(temperature=temperature, **filters)
+    )
+    assert set(tokens.tolist()) == set(kept)
+    assert torch.allclose(logps.double().exp(), expected[tokens], rtol=1e-5)
+    counts = torch.bincount(tokens, minlength=6)[kept]
+    assert stats.chisquare(counts, (expected[kept] * n).numpy()).pvalue > 1e-3
+
+
+def test_native_samples_the_models_own_distribution() -> None:
+    """χ² over all two-token outcomes of a tiny model, from the engine itself."""
+    model, n = tiny_model("gpt2"), 6000
+    setting = params(max_new_tokens=2, temperature=1.0)
+    engine = NativeEngine(model, TOKENIZER, torch.float32, max_rows=n)
+    group = engine.generate(PROMPTS[1:2], n, setting, SEEDS[1:2])[0]
+    counts = Counter(c.token_ids for c in group.completions)
+    outcomes = [(a, b) for a, b in product(range(VOCABULARY), repeat=2) if a not in STOPS]
+    outcomes += [(stop,) for stop in STOPS]
+    with torch.no_grad():
+        probs = {y: math.exp(exact_log_prob(model, PROMPTS[1].token_ids, y)) for y in outcomes}
+    assert sum(probs.values()) == pytest.approx(1, abs=1e-4)
+    common = [y for y in outcomes if probs[y] * n >= 5]
+    observed = [counts[y] for y in common]
+    expected = [probs[y] * n for y in common]
+    rest = n - sum(observed)
+    p = stats.chisquare([*observed, rest], [*expected, n - sum(expected)]).pvalue
+    assert len(common) > 10
+    assert p > 1e-3
+
+
+def exact_log_prob(model, prompt: tuple[int, ...], completion: tuple[int, ...]) -> float:
+    logits = model(torch.tensor([prompt + completion])).logits[0].log_softmax(-1)
+    start = len(prompt) - 1
+    return sum(logits[start + t, token].item() for t, token in enumerate(completion))

@@ -1,0 +1,88 @@
+"""The real pretrained model that installs with the project, on real questions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from rlsc.batching import make_rows, pad
+from rlsc.cli import _main
+from rlsc.engines import HFEngine, NativeEngine, SamplingParams
+from rlsc.models import EMBEDDED_NOTE, load_model
+from rlsc.prompts import format_question, render, stop_token_ids
+from rlsc.questions import arithmetic, load_questions
+from rlsc.update import score_completions
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture(scope="module")
+def loaded():
+    model, tokenizer, origin = load_model()
+    assert origin == EMBEDDED_NOTE
+    questions = arithmetic().held_out[::10]
+    prompts = [render(format_question(q, tokenizer), q.id, tokenizer) for q in questions]
+    return model.eval(), tokenizer, prompts
+
+
+def test_it_answers_an_addition(loaded) -> None:
+    model, tokenizer, _ = loaded
+    (question,) = [q for q in arithmetic().train + arithmetic().held_out if q.id.endswith("/1+5")]
+    prompt = render(format_question(question, tokenizer), "x", tokenizer)
+    engine = NativeEngine(model, tokenizer, torch.float32)
+    params = SamplingParams(16, stop_token_ids(tokenizer, model), temperature=0.0)
+    (group,) = engine.generate([prompt], 1, params, [0])
+    assert "6" in group.completions[0].text
+    assert group.completions[0].finish_reason == "stop"
+
+
+def test_greedy_native_is_generate(loaded) -> None:
+    model, tokenizer, prompts = loaded
+    params = SamplingParams(24, stop_token_ids(tokenizer, model), temperature=0.0)
+    engines = [cls(model, tokenizer, torch.float32) for cls in (NativeEngine, HFEngine)]
+    native, hf = (engine.generate(prompts, 1, params, [0] * len(prompts)) for engine in engines)
+    assert [g.completions[0].token_ids for g in native] == [g.completions[0].token_ids for g in hf]
+
+
+@pytest.mark.parametrize(("dtype", "bound"), [(torch.float32, 1e-3), (torch.bfloat16, 0.1)])
+def test_sampled_log_probs_are_those_of_the_training_forward(loaded, dtype, bound) -> None:
+    """Mean absolute difference per token, nats, at T = 0.5 (which doubles the logits' error)."""
+    model, tokenizer, prompts = loaded
+    params = SamplingParams(24, stop_token_ids(tokenizer, model), temperature=0.5)
+    groups = NativeEngine(model, tokenizer, dtype).generate(prompts, 2, params, range(len(prompts)))
+    batch = pad(make_rows(groups, merge_duplicates=False))
+    with torch.no_grad():
+        logps, _ = score_completions(model, batch, 0.5, torch.device("cpu"))
+    differences = []
+    for completion, row in zip((c for g in groups for c in g.completions), logps, strict=True):
+        differences.append((torch.tensor(completion.logps) - row[: len(completion.logps)]).abs())
+    assert torch.cat(differences).mean() < bound
+
+
+def test_it_saves_as_a_plain_model(loaded, tmp_path: Path) -> None:
+    model, tokenizer, prompts = loaded
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    again = AutoModelForCausalLM.from_pretrained(tmp_path)
+    assert all(map(torch.equal, model.state_dict().values(), again.state_dict().values()))
+    text = AutoTokenizer.from_pretrained(tmp_path)(prompts[0].text, add_special_tokens=False)
+    assert tuple(text["input_ids"]) == prompts[0].token_ids
+
+
+@pytest.mark.parametrize("name", ["svamp", "aime24"])
+def test_training_on_real_questions(name: str, shared_data: Path, tmp_path: Path) -> None:
+    """One small step, end to end: the full-size command is in LOG.md."""
+    file = shared_data / f"{name}.jsonl"
+    assert len(load_questions(str(file)).train) == {"svamp": 1000, "aime24": 30}[name]
+    flags = f"""--questions {file} --output_dir {tmp_path / "run"} --max_steps 1
+        --num_generations 2 --max_completion_length 16 --per_device_train_batch_size 2
+        --eval_limit 2 --eval_samples 2 --disable_tqdm true""".split()
+    assert _main(["train", *flags]) == 0
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert results["before"]["greedy"]["n"] == 2
+    assert "transductive" in results["evaluated_on"]
+    assert (tmp_path / "run" / "report.md").exists()

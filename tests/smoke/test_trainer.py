@@ -1,0 +1,244 @@
+"""`RLSCTrainer` as a user of TRL would use it, on a tiny model."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from datasets import Dataset
+from peft import LoraConfig
+from transformers import AutoModelForCausalLM
+
+from rlsc import RLSCConfig, RLSCTrainer
+from rlsc.engines import ScriptedEngine
+from rlsc.errors import ConfigError, NonFiniteError, QuestionError
+from rlsc.runlog import read_jsonl
+from rlsc.types import Completion
+from tests.conftest import tiny_model, tiny_tokenizer
+
+PROMPTS = [f"What is {a} + {b}?" for a in range(3) for b in range(3)]
+CHATS = [[{"role": "user", "content": text}] for text in PROMPTS]
+
+
+def config(folder: Path, **changes) -> RLSCConfig:
+    settings = {
+        "output_dir": str(folder),
+        "per_device_train_batch_size": 3,
+        "num_generations": 4,
+        "max_completion_length": 8,
+        "max_steps": 4,
+        "learning_rate": 1e-3,
+        "save_steps": 2,
+        "bf16": False,
+        "disable_tqdm": True,
+    } | changes
+    return RLSCConfig(**settings)
+
+
+def trainer(folder: Path, prompts=None, sampler=None, **changes) -> RLSCTrainer:
+    data = Dataset.from_dict({"prompt": CHATS if prompts is None else prompts})
+    return RLSCTrainer(
+        model=tiny_model(),
+        args=config(folder, **changes),
+        train_dataset=data,
+        processing_class=tiny_tokenizer(),
+        engine=sampler,
+    )
+
+
+def weights(run: RLSCTrainer) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in run.model.parameters()])
+
+
+def completions(folder: Path) -> list[str]:
+    return [(folder / "completions" / f"{step}.jsonl").read_text() for step in range(4)]
+
+
+@pytest.mark.parametrize("prompts", [PROMPTS, CHATS], ids=["string", "conversational"])
+def test_a_run_leaves_its_records(tmp_path: Path, prompts) -> None:
+    run = trainer(tmp_path, prompts)
+    start = weights(run).clone()
+    run.train()
+    assert not torch.equal(weights(run), start)
+    metrics = read_jsonl(tmp_path / "metrics.jsonl")
+    assert [row["step"] for row in metrics] == [0, 1, 2, 3]
+    names = """loss mean_p max_p f_hat effective_sample_size underflowed_weights entropy
+        completion_length truncation_rate distinct_completions grad_norm"""
+    assert all(math.isfinite(row[name]) for row in metrics for name in names.split())
+    for step in range(4):
+        rows = read_jsonl(tmp_path / "completions" / f"{step}.jsonl")
+        assert len(rows) == 12
+        assert len({row["id"] for row in rows}) == 3
+        for row in rows:
+            assert row["weight"] == pytest.approx(math.exp(row["logprob"]) + 0.1, rel=1e-4)
+            assert row["finish_reason"] in ("stop", "length")
+            assert row["prompt"]
+            assert row["prompt_token_ids"]
+        mean = sum(math.exp(row["logprob"]) for row in rows) / 12
+        assert metrics[step]["mean_p"] == pytest.approx(mean, rel=1e-5)
+    assert {path.name for path in tmp_path.glob("checkpoint-*")} == {"checkpoint-2", "checkpoint-4"}
+
+
+def test_a_repeated_run_gives_the_same_completions_and_weights(tmp_path: Path) -> None:
+    first, second = trainer(tmp_path / "a"), trainer(tmp_path / "b")
+    first.train()
+    second.train()
+    assert completions(tmp_path / "a") == completions(tmp_path / "b")
+    assert torch.equal(weights(first), weights(second))
+    other = trainer(tmp_path / "c", seed=7)
+    other.train()
+    assert completions(tmp_path / "c") != completions(tmp_path / "a")
+
+
+@pytest.mark.parametrize("at", [2, 3])
+def test_a_resumed_run_is_the_uninterrupted_one(tmp_path: Path, at: int) -> None:
+    """9 questions, 3 a step: checkpoints in the middle and at the end of an epoch."""
+    whole = trainer(tmp_path / "whole")
+    whole.train()
+    trainer(tmp_path / "cut", max_steps=at, save_steps=at).train()
+    resumed = trainer(tmp_path / "cut")
+    resumed.train(resume_from_checkpoint=True)
+    assert completions(tmp_path / "cut") == completions(tmp_path / "whole")
+    assert torch.equal(weights(resumed), weights(whole))
+    kept, expected = (read_jsonl(tmp_path / name / "metrics.jsonl") for name in ("cut", "whole"))
+    assert [row["loss"] for row in kept] == [row["loss"] for row in expected]
+
+
+def test_merging_duplicates_and_micro_batches_do_not_change_the_result(tmp_path: Path) -> None:
+    plain = trainer(tmp_path / "a", merge_duplicates=False, tokens_per_microbatch=10**6)
+    cut = trainer(tmp_path / "b", merge_duplicates=True, tokens_per_microbatch=40)
+    plain.train()
+    cut.train()
+    assert torch.allclose(weights(plain), weights(cut), atol=2e-4)
+    texts = [
+        [json.loads(line)["text"] for line in step.splitlines()]
+        for step in (completions(tmp_path / "a")[0], completions(tmp_path / "b")[0])
+    ]
+    assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"weight": "length_normalized"},
+        {"weight": "token"},
+        {"weight": "group_softmax"},
+        {"weight": "answer"},
+        {"weight": "constant"},
+        {"alpha": 0.0},
+        {"logprob_temperature": "1"},
+        {"mask_truncated_completions": True},
+        {"engine": "hf"},
+        {"top_p": 0.9, "top_k": 5},
+        {"num_generations": 1},
+        {"bf16": True},
+    ],
+    ids=str,
+)
+def test_every_setting_trains(tmp_path: Path, changes: dict) -> None:
+    run = trainer(tmp_path, max_steps=1, **changes)
+    run.train()
+    (row,) = read_jsonl(tmp_path / "metrics.jsonl")
+    assert math.isfinite(row["loss"])
+
+
+def test_an_adapter_trains_and_the_engine_sees_it(tmp_path: Path) -> None:
+    model = tiny_model()
+    frozen = {name: p.detach().clone() for name, p in model.named_parameters()}
+    run = RLSCTrainer(
+        model=model,
+        args=config(tmp_path, learning_rate=0.1),
+        train_dataset=[{"prompt": text} for text in PROMPTS],
+        processing_class=tiny_tokenizer(),
+        peft_config=LoraConfig(task_type="CAUSAL_LM", r=2, target_modules=["q_proj", "v_proj"]),
+    )
+    run.train()
+    for name, value in run.model.get_base_model().named_parameters():
+        if "lora" not in name:
+            assert torch.equal(value, frozen[name.replace(".base_layer", "")])
+    rows = read_jsonl(tmp_path / "completions" / "3.jsonl")
+    with torch.no_grad():
+        assert all(math.isfinite(row["logprob"]) for row in rows)
+    assert (tmp_path / "checkpoint-4" / "adapter_model.safetensors").exists()
+
+
+def test_the_saved_model_loads_and_is_the_trained_one(tmp_path: Path) -> None:
+    run = trainer(tmp_path, max_steps=1)
+    run.train()
+    run.save_model(str(tmp_path / "model"))
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
+    for mine, theirs in zip(run.model.parameters(), loaded.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_training_reads_prompts_and_nothing_else(tmp_path: Path) -> None:
+    """A row whose other columns raise when they are read."""
+
+    class Guarded(dict):
+        def __getitem__(self, key):
+            assert key in ("prompt", "id"), f"training read {key!r}"
+            return super().__getitem__(key)
+
+    rows = [Guarded(prompt=text, answer="11") for text in PROMPTS]
+    run = RLSCTrainer(tiny_model(), config(tmp_path, max_steps=1), rows, tiny_tokenizer())
+    run.train()
+
+
+def scripted(token_ids: tuple[int, ...]) -> ScriptedEngine:
+    completion = Completion("7", token_ids, (-0.1,) * len(token_ids), "stop")
+    return ScriptedEngine({str(index): [completion] * 4 for index in range(9)})
+
+
+def test_an_all_masked_step_is_counted_and_harmless(tmp_path: Path) -> None:
+    cut = Completion("", (5, 6), (-1.0, -1.0), "length")
+    engine = ScriptedEngine({str(index): [cut] * 4 for index in range(9)})
+    run = trainer(tmp_path, sampler=engine, max_steps=1, mask_truncated_completions=True)
+    run.train()
+    (row,) = read_jsonl(tmp_path / "metrics.jsonl")
+    assert row["loss"] == 0
+    assert row["all_masked"] == 1
+    assert torch.isfinite(weights(run)).all()
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(tmp_path: Path) -> None:
+    run = trainer(tmp_path, sampler=scripted((5, 0)))
+
+    class Poison(ScriptedEngine):
+        def generate(self, *args, **kwargs):
+            if run.state.global_step == 3:
+                with torch.no_grad():
+                    next(run.model.parameters()).fill_(float("nan"))
+            return run_engine.generate(*args, **kwargs)
+
+    run_engine, run.engine = run.engine, Poison({})
+    with pytest.raises(NonFiniteError, match="step 3"):
+        run.train()
+    assert (tmp_path / "checkpoint-2" / "model.safetensors").exists()
+    assert len(read_jsonl(tmp_path / "metrics.jsonl")) == 3
+
+
+def test_a_gradient_that_is_not_finite_stops_before_the_update(tmp_path: Path) -> None:
+    run = trainer(tmp_path, max_steps=1)
+    before = weights(run).clone()
+    next(run.model.parameters()).register_hook(lambda g: torch.full_like(g, float("inf")))
+    with pytest.raises(NonFiniteError, match="gradient"):
+        run.train()
+    assert torch.equal(weights(run), before)
+
+
+def test_bad_data_is_named(tmp_path: Path) -> None:
+    with pytest.raises(QuestionError, match="no 'prompt'"):
+        RLSCTrainer(tiny_model(), config(tmp_path), [{"text": "x"}], tiny_tokenizer())
+    with pytest.raises(QuestionError, match="empty"):
+        RLSCTrainer(tiny_model(), config(tmp_path), [], tiny_tokenizer())
+    with pytest.raises(ConfigError, match="too few"):
+        trainer(tmp_path, PROMPTS[:2])
+    with pytest.raises(QuestionError, match="question 1: its prompt has 125 tokens"):
+        trainer(tmp_path, [*PROMPTS[:1], "1" * 125, *PROMPTS])
+    run = trainer(tmp_path, [*PROMPTS[:1], "1" * 125, *PROMPTS], skip_long_prompts=True)
+    assert [prompt.id for prompt in run.skipped_prompts] == ["1"]
+    with pytest.raises(ConfigError, match="no room"):
+        trainer(tmp_path, max_completion_length=128)
