@@ -79,11 +79,13 @@ def _run(argv: list[str], recipe: Path | None) -> None:
 
 
 def _quiet_libraries() -> None:
-    """Our own bars and lines are what one sees; warnings of libraries' internals are not."""
+    """Our own lines are what one sees, and downloads' bars; libraries' warnings are not."""
+    from huggingface_hub.utils import enable_progress_bars
     from transformers.utils import logging
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    enable_progress_bars()
     warnings.filterwarnings("ignore", category=FutureWarning)
 
 

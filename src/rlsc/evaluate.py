@@ -72,7 +72,7 @@ def evaluate(
         )
         rows += [_row(one, g.prompt, c, answers) for g in groups for c in g.completions]
         write_jsonl(file, rows)
-    return summarise(rows, passes)
+    return summarise(rows, passes, params.max_new_tokens)
 
 
 def _row(one: Pass, prompt: Prompt, completion: Completion, answers: AnswerKey) -> dict[str, Any]:
@@ -90,9 +90,11 @@ def _row(one: Pass, prompt: Prompt, completion: Completion, answers: AnswerKey) 
     }
 
 
-def summarise(rows: Sequence[dict[str, Any]], passes: Sequence[Pass]) -> Evaluation:
+def summarise(
+    rows: Sequence[dict[str, Any]], passes: Sequence[Pass], max_new_tokens: int
+) -> Evaluation:
     """Accuracies with intervals, lengths and truncation from the rows of `evaluate`."""
-    summary: dict[str, Any] = {}
+    summary: dict[str, Any] = {"max_new_tokens": max_new_tokens}
     values: dict[str, Values] = {}
     greedy: list[dict[str, Any]] = []
     for one in passes:

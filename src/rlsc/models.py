@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
+import io
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +99,10 @@ def _embedded_file() -> Path | None:
 
 def _load_gguf(path: Path, dtype: torch.dtype) -> tuple[Any, Any]:
     """Read a GGUF file into a plain model, which, unlike the one transformers returns, saves."""
-    quantised = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=dtype)
+    with contextlib.redirect_stderr(io.StringIO()):  # two seconds' bars that have no switch
+        quantised = AutoModelForCausalLM.from_pretrained(
+            path.parent, gguf_file=path.name, dtype=dtype
+        )
     config = AutoConfig.for_model(
         **{k: v for k, v in quantised.config.to_dict().items() if k != "quantization_config"}
     )

@@ -143,13 +143,12 @@ class Evaluator:
     def baselines(self) -> list[dict[str, Any]]:
         """The untrained model with a longer cap, and with a prompt that asks to be short."""
         variants = [
-            (f"greedy, cap {LONG_CAP}", "base-long-cap", LONG_CAP, ""),
-            (f'greedy, prompt with "{TERSE}"', "base-terse-prompt", self._cap, f" {TERSE}"),
+            (f"base, cap {LONG_CAP}", "base-long-cap", LONG_CAP, ""),
+            (f"base, “{TERSE}”", "base-terse-prompt", self._cap, f" {TERSE}"),
         ]
         greedy = self._passes[:1]
         return [
-            {"name": name, "max_new_tokens": cap}
-            | self._evaluate(file, greedy, cap, suffix).summary
+            {"name": name} | self._evaluate(file, greedy, cap, suffix).summary
             for name, file, cap, suffix in variants
         ]
 
@@ -161,7 +160,7 @@ class Evaluator:
         total = len(prompts) * sum(one.samples for one in passes)
         stored = read_jsonl(file)
         if len(stored) == total:
-            return summarise(stored, passes)
+            return summarise(stored, passes, cap)
         trainer = self._trainer
         trainer.engine.sync(trainer.accelerator.unwrap_model(trainer.model))
         params = SamplingParams(cap, stop_token_ids(trainer.processing_class, trainer.model))

@@ -21,15 +21,15 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> Interva
 
 def bootstrap_interval(
     values: Sequence[float], confidence: float = 0.95, seed: int = 0
-) -> Interval:
+) -> Interval | None:
     """Percentile bootstrap of a mean, resampling *questions*: one value per question.
 
     Samples of one question are not independent, so their mean is one value here. For a paired
-    difference pass the differences question by question.
+    difference pass the differences question by question. None for fewer than two questions.
     """
     data = np.asarray(values, dtype=float)
     if len(data) < 2:
-        return float("nan"), float("nan")
+        return None
     result = stats.bootstrap(
         (data,),
         np.mean,

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from rlsc.report.plot import plot_run
-from rlsc.report.table import HEADER, baseline_rows, table_rows
+from rlsc.report.table import HEADER, baseline_rows, caption, table_rows
 from rlsc.runlog import read_jsonl
 
 CASES = 5
@@ -54,9 +54,9 @@ def write_report(folder: Path) -> None:
     plot_run(metrics, results, folder / "plot.png")
     parts = [
         f"# RLSC on {results['questions']}",
-        _introduction(results, config),
+        _introduction(results),
         "## Before and after",
-        _evaluation(results, config),
+        _evaluation(results),
         "## By step",
         "![confidence, entropy, length, diversity and accuracy](plot.png)",
         _steps(metrics),
@@ -69,7 +69,7 @@ def write_report(folder: Path) -> None:
     (folder / "report.md").write_text(text, "utf-8")
 
 
-def _introduction(results: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+def _introduction(results: Mapping[str, Any]) -> str:
     skipped = len(results["skipped_questions"])
     return (
         f"{results['steps']} steps on {results['training_questions']} questions without labels"
@@ -78,14 +78,13 @@ def _introduction(results: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     )
 
 
-def _evaluation(results: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+def _evaluation(results: Mapping[str, Any]) -> str:
     rows = table_rows(results)
     if not rows:
         return "Not evaluated."
     n, total = results["before"]["questions"], results["evaluated_of"]
-    cap = config.get("eval_max_new_tokens") or config["max_completion_length"]
     text = (
-        f"On {n} of {total} questions: {results['evaluated_on']}. At most {cap} new tokens. "
+        f"On {n} of {total} questions: {caption(results)}. Accuracies in %, differences in points. "
         "The answer is the last `\\boxed{}`, else the last number."
     )
     without = n - results["before"]["greedy"]["n"]
@@ -97,7 +96,7 @@ def _evaluation(results: Mapping[str, Any], config: Mapping[str, Any]) -> str:
         text += "\n\nThe untrained model in other settings, the line to beat:\n\n"
         text += markdown_table(("base", "accuracy", "mean length"), baselines)
     return text + (
-        "\n\nIntervals at 95 %: Wilson for greedy and majority; bootstrap over questions for "
+        "\n\nIntervals: Wilson for greedy and majority; bootstrap over questions for "
         "pass@1 and for the paired differences."
     )
 

@@ -51,7 +51,8 @@ def _accuracy_panel(axis: Any, results: Mapping[str, Any]) -> None:
     for offset, (when, label) in enumerate((("before", "base"), ("after", "tuned"))):
         for place, (group, key, _) in enumerate(columns):
             summary = results[when][group]
-            value, (low, high) = 100 * summary[key], summary["interval"]
+            value = 100 * summary[key]
+            low, high = summary["interval"] or (summary[key], summary[key])
             axis.bar(
                 place + 0.38 * offset,
                 value,

@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import rich.box
 from rich.table import Table
 
 from rlsc.display import console
 
 Cells = tuple[str, str, str, str]
-HEADER: Cells = ("", "base", "tuned", "difference [95 % interval]")
+HEADER: Cells = ("", "base", "tuned", "difference")
+
+
+def caption(results: Mapping[str, Any]) -> str:
+    """What was measured on what: questions, n, samples, cap, intervals."""
+    before = results["before"]
+    return (
+        f"{results['evaluated_on']}; n = {before['greedy']['n']}, "
+        f"{before['sampled']['samples']} samples a question where sampled, at most "
+        f"{before['max_new_tokens']} new tokens; 95 % intervals in brackets"
+    )
 
 
 def table_rows(results: Mapping[str, Any]) -> list[Cells]:
@@ -20,43 +31,16 @@ def table_rows(results: Mapping[str, Any]) -> list[Cells]:
     before, after, delta = results["before"], results["after"], results["difference"]
     rows = []
     if before["greedy"]["n"]:
-        rows.append(
-            (
-                f"greedy accuracy, n = {before['greedy']['n']}",
-                _share(before["greedy"], "accuracy"),
-                _share(after["greedy"], "accuracy"),
-                _difference(delta.get("greedy"), percent=True),
-            )
-        )
+        rows.append(_accuracy("greedy accuracy", before, after, delta, "greedy", "accuracy"))
     for name in ("sampled", "sampled_at_training_temperature"):
-        base, tuned = before[name], after[name]
-        at = f"T = {base['temperature']:g}, {base['samples']} samples, n = {base['n']}"
-        if base["n"]:
-            for metric, interval in (("pass@1", "interval"), ("majority", "majority_interval")):
-                rows.append(
-                    (
-                        f"{metric}, {at}",
-                        _share(base, metric, interval),
-                        _share(tuned, metric, interval),
-                        _difference(delta.get(f"{name}/{metric}"), percent=True),
-                    )
-                )
-        rows.append((f"mean length, T = {base['temperature']:g}", *_lengths(base, tuned), ""))
-    rows.append(
-        (
-            "mean length, greedy (tokens)",
-            *_lengths(before, after),
-            _difference(delta.get("mean_length"), percent=False),
-        )
-    )
-    rows.append(
-        (
-            "truncated, greedy",
-            f"{before['greedy']['truncation_rate']:.0%}",
-            f"{after['greedy']['truncation_rate']:.0%}",
-            "",
-        )
-    )
+        at = f"T = {before[name]['temperature']:g}"
+        if before[name]["n"]:
+            rows.append(_accuracy(f"pass@1, {at}", before, after, delta, name, "pass@1"))
+            rows.append(_accuracy(f"majority, {at}", before, after, delta, name, "majority"))
+        rows.append((f"tokens, {at}", *_lengths(before[name], after[name]), ""))
+    rows.append(("tokens, greedy", *_lengths(before, after), _difference(delta["mean_length"])))
+    cut = [f"{summary['greedy']['truncation_rate']:.0%}" for summary in (before, after)]
+    rows.append(("truncated, greedy", cut[0], cut[1], ""))
     return rows
 
 
@@ -74,27 +58,44 @@ def print_table(results: Mapping[str, Any]) -> None:
     rows = table_rows(results)
     if not rows:
         return
-    table = Table(*HEADER, title=f"{results['questions']}: {results['evaluated_on']}")
+    table = Table(
+        *HEADER, title=results["questions"], caption=caption(results), box=rich.box.SIMPLE_HEAD
+    )
     for row in rows:
         table.add_row(*row)
-    for name, accuracy, length in baseline_rows(results):
-        table.add_row(f"base, {name}", f"{accuracy}, length {length}", "", "")
+    baselines = baseline_rows(results)
+    if baselines:
+        table.add_section()
+    for name, accuracy, length in baselines:
+        table.add_row(name, accuracy, "", f"{length} tokens")
     console.print(table)
 
 
+def _accuracy(
+    label: str,
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    delta: Mapping[str, Any],
+    group: str,
+    key: str,
+) -> Cells:
+    interval = "majority_interval" if key == "majority" else "interval"
+    base, tuned = (_share(summary[group], key, interval) for summary in (before, after))
+    name = group if group == "greedy" else f"{group}/{key}"
+    return label, base, tuned, _difference(delta[name], scale=100)
+
+
 def _share(summary: Mapping[str, Any], key: str, interval: str = "interval") -> str:
-    low, high = summary[interval]
-    return f"{100 * summary[key]:.1f} % [{100 * low:.0f}, {100 * high:.0f}]"
+    text = f"{100 * summary[key]:.1f} %"
+    bounds = summary[interval]
+    return text + (f" [{100 * bounds[0]:.0f}, {100 * bounds[1]:.0f}]" if bounds else "")
 
 
 def _lengths(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, str]:
     return f"{before['mean_length']:.1f}", f"{after['mean_length']:.1f}"
 
 
-def _difference(delta: Mapping[str, Any] | None, percent: bool) -> str:
-    if delta is None:
-        return ""
-    scale = 100 if percent else 1
-    low, high = delta["interval"]
-    value = f"{scale * delta['difference']:+.1f}"
-    return f"{value} [{scale * low:+.1f}, {scale * high:+.1f}]" + (" points" if percent else "")
+def _difference(delta: Mapping[str, Any], scale: float = 1) -> str:
+    text = f"{scale * delta['difference']:+.1f}"
+    bounds = delta["interval"]
+    return text + (f" [{scale * bounds[0]:+.1f}, {scale * bounds[1]:+.1f}]" if bounds else "")
