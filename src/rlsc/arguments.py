@@ -33,9 +33,14 @@ def parse(argv: Sequence[str], recipe: Path | None = None) -> tuple[RunConfig, R
     for path in (recipe, config):
         if path is not None:
             arguments += _recipe_arguments(path, known)
-    run, training, unknown = parser.parse_args_into_dataclasses(
-        [*arguments, *argv], return_remaining_strings=True, look_for_args_file=False
-    )
+    try:
+        run, training, unknown = parser.parse_args_into_dataclasses(
+            [*arguments, *argv], return_remaining_strings=True, look_for_args_file=False
+        )
+    except ConfigError:
+        raise
+    except (ValueError, ImportError) as error:  # transformers' own checks of its own settings
+        raise ConfigError(" ".join(str(error).split())) from error
     if unknown:
         raise ConfigError(_unknown_message(unknown[0], known))
     return run, training

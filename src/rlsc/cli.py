@@ -81,8 +81,10 @@ def _run(argv: list[str], recipe: Path | None) -> None:
 def _quiet_libraries() -> None:
     """Our own lines are what one sees, and downloads' bars; libraries' warnings are not."""
     from huggingface_hub.utils import enable_progress_bars
+    from huggingface_hub.utils import logging as hub_logging
     from transformers.utils import logging
 
+    hub_logging.set_verbosity_error()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     enable_progress_bars()

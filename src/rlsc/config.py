@@ -210,6 +210,12 @@ def check_training(config: RLSCConfig) -> None:
         raise ConfigError("weight constant is alpha alone: alpha must be above 0")
     if config.weight == "answer" and config.num_generations < 2:
         raise ConfigError("weight answer compares siblings: num_generations must be 2 or more")
+    if config.resume_from_checkpoint is not None:
+        raise ConfigError(
+            "resume_from_checkpoint: use --resume, or train(resume_from_checkpoint=…)"
+        )
+    if str(getattr(config.eval_strategy, "value", config.eval_strategy)) != "no":
+        raise ConfigError("eval_strategy must be 'no': a run is evaluated before and after")
     if config.gradient_accumulation_steps != 1:
         raise ConfigError(
             "gradient_accumulation_steps must be 1: per_device_train_batch_size sets the questions "

@@ -8,14 +8,13 @@ and `training_step` weighs them and backpropagates, micro-batch by micro-batch.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import PrinterCallback, ProgressCallback, Trainer
 
-from rlsc.batching import MicroBatch, make_micro_batches, make_rows, pad
+from rlsc.batching import MicroBatch, make_micro_batches, make_rows
 from rlsc.callbacks import StepProgress, StopOnNonFinite, non_finite_message
 from rlsc.config import RLSCConfig
 from rlsc.engines import Engine, SamplingParams, create_engine, seed_for
@@ -25,7 +24,7 @@ from rlsc.models import context_length, disable_dropout, load_model
 from rlsc.objectives import RLSC, Objective
 from rlsc.prompts import fit_context, render, stop_token_ids
 from rlsc.runlog import RunLog
-from rlsc.types import CompletionGroup, Prompt
+from rlsc.types import Prompt
 from rlsc.update import SiblingView, StepBatch, micro_batch_loss, score_completions
 
 
@@ -70,8 +69,8 @@ class RLSCTrainer(Trainer):
             processing_class = processing_class or tokenizer
         if processing_class is None:
             raise ConfigError("processing_class is missing: pass the model's tokenizer")
-        if args.n_gpu > 1:
-            raise ConfigError("several GPUs: start with `accelerate launch`, one process for each")
+        if args.n_gpu > 1 or args.world_size > 1:
+            raise ConfigError("one process and one GPU for now: set CUDA_VISIBLE_DEVICES=0")
         if peft_config is not None:
             from peft import get_peft_model
 
@@ -137,26 +136,10 @@ class RLSCTrainer(Trainer):
                 [seed_for(self.args.seed, step, prompt.id) for prompt in prompts],
                 on_progress,
             )
-        return [self._make_batch(groups)], None
-
-    def _make_batch(self, groups: list[CompletionGroup]) -> StepBatch:
         rows = make_rows(groups, self.args.merge_duplicates)
-        micro_batches = make_micro_batches(rows, self.args.tokens_per_microbatch)
-        batch = StepBatch(groups, micro_batches, 0)
-        batch.denominator = batch.size
-        if self.args.world_size > 1:
-            self._align_ranks(batch)
-        return batch
-
-    def _align_ranks(self, batch: StepBatch) -> None:
-        """One denominator for all ranks, and as many micro-batches on each, or they would hang."""
-        mine = torch.tensor([batch.size, len(batch.micro_batches)], device=self.args.device)
-        everyone = self.accelerator.gather(mine).view(-1, 2)
-        batch.denominator = int(everyone[:, 0].sum())
-        idle = int(everyone[:, 1].max()) - len(batch.micro_batches)
-        first = batch.micro_batches[-1].rows[0]
-        nobody = type(first)(first.prompt_ids, first.completion_ids, members=())
-        batch.micro_batches += [pad([nobody])] * idle
+        batch = StepBatch(groups, make_micro_batches(rows, self.args.tokens_per_microbatch))
+        # The parent's loop takes a step per item: all micro-batches travel as one.
+        return [batch], None
 
     # The update: called by the parent with the single item that `get_batch_samples` returned.
 
@@ -177,16 +160,13 @@ class RLSCTrainer(Trainer):
         record = StepRecord.empty(inputs.size)
         total = torch.zeros((), device=args.device)
         with self.progress.updating(len(inputs.micro_batches)) as on_progress:
-            for number, batch in enumerate(inputs.micro_batches):
-                last = number + 1 == len(inputs.micro_batches)
-                with nullcontext() if last else self.accelerator.no_sync(model):
-                    scores = self._score(model, batch)
-                    loss = micro_batch_loss(batch, scores, self.objective, view, record)
-                    loss = loss / inputs.denominator
-                    if not torch.isfinite(loss):
-                        raise NonFiniteError(non_finite_message("loss", step, args.output_dir))
-                    # Data-parallel ranks average their gradients; the loss is a sum over ranks.
-                    self.accelerator.backward(loss * args.world_size)
+            for batch in inputs.micro_batches:
+                scores = self._score(model, batch)
+                # The mean over the step's completions; masked ones count as 0.
+                loss = micro_batch_loss(batch, scores, self.objective, view, record) / inputs.size
+                if not torch.isfinite(loss):
+                    raise NonFiniteError(non_finite_message("loss", step, args.output_dir))
+                self.accelerator.backward(loss)
                 total += loss.detach()
                 on_progress(1)
         self._record_step(step, inputs, record, view)
@@ -239,7 +219,7 @@ def _render_all(
     fitting, skipped = fit_context(
         prompts, args.max_completion_length, context_length(model), args.skip_long_prompts
     )
-    needed = args.per_device_train_batch_size * args.world_size
+    needed = args.per_device_train_batch_size
     if len(fitting) < needed:
         raise ConfigError(
             f"{len(fitting)} questions are too few for {needed} distinct ones a step: "

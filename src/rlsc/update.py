@@ -28,11 +28,10 @@ class StepBatch:
 
     groups: list[CompletionGroup]
     micro_batches: list[MicroBatch]
-    denominator: int
-    """Completions of the step, over all ranks: the loss is their mean, masked ones count as 0."""
 
     @property
     def size(self) -> int:
+        """The number of completions, N."""
         return sum(len(group.completions) for group in self.groups)
 
 
@@ -88,8 +87,8 @@ def micro_batch_loss(
     """Sum over the micro-batch's completions of their losses; fills their part of `record`."""
     logps_BT, entropies_BT = scores
     mask_BT = batch.completion_mask_BT.to(logps_BT.device)
-    # Merged rows are identical, so any member speaks for all; idle rows stand for none.
-    first_B = torch.tensor([row.members[0] if row.members else 0 for row in batch.rows])
+    # Merged rows are identical, so any member speaks for all.
+    first_B = torch.tensor([row.members[0] for row in batch.rows])
 
     def pick(values_N: Tensor | None) -> Tensor | None:
         return None if values_N is None else values_N[first_B].to(logps_BT)

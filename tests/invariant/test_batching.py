@@ -49,7 +49,7 @@ def loss_and_gradient(
     if shuffle is not None:
         random.Random(shuffle).shuffle(rows)
         micro_batches = [pad([row]) for row in rows]
-    step = StepBatch(groups, micro_batches, sum(len(g.completions) for g in groups))
+    step = StepBatch(groups, micro_batches)
     objective = RLSC(weight, 0.1)
 
     def score(batch):
@@ -60,7 +60,7 @@ def loss_and_gradient(
     model.zero_grad()
     total = torch.zeros((), dtype=torch.float64)
     for batch in micro_batches:
-        loss = micro_batch_loss(batch, score(batch), objective, view, record) / step.denominator
+        loss = micro_batch_loss(batch, score(batch), objective, view, record) / step.size
         loss.backward()
         total += loss.detach()
     return total, [p.grad.clone() for p in model.parameters()], record
