@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -28,7 +28,8 @@ def parse(argv: Sequence[str], recipe: Path | None = None) -> tuple[RunConfig, R
     """
     parser = _parser()
     config, argv = _take_config(argv)
-    known = {action.dest for action in parser._actions} - {"help"}
+    known = {action.dest: action.nargs in ("+", "*") for action in parser._actions}
+    known.pop("help")
     arguments: list[str] = []
     for path in (recipe, config):
         if path is not None:
@@ -39,7 +40,11 @@ def parse(argv: Sequence[str], recipe: Path | None = None) -> tuple[RunConfig, R
         )
     except ConfigError:
         raise
-    except (ValueError, ImportError) as error:  # transformers' own checks of its own settings
+    except (
+        ValueError,
+        ImportError,
+        OSError,
+    ) as error:  # transformers' own checks of its own settings
         raise ConfigError(" ".join(str(error).split())) from error
     if unknown:
         raise ConfigError(_unknown_message(unknown[0], known))
@@ -51,6 +56,8 @@ def resolved(run: RunConfig, training: RLSCConfig) -> dict[str, Any]:
     values = {**dataclasses.asdict(run), **training.to_dict()}
     fields = {f.name for f in dataclasses.fields(training) if f.init}
     fields |= {f.name for f in dataclasses.fields(run)}
+    # Secrets are not settings; to_dict() masks them, and the mask must not be read back.
+    fields = {name for name in fields if not name.endswith("_token")}
     return {key: values[key] for key in sorted(fields) if values.get(key) not in (None, {}, [])}
 
 
@@ -80,8 +87,11 @@ def _take_config(argv: Sequence[str]) -> tuple[Path | None, list[str]]:
     return config, rest
 
 
-def _recipe_arguments(path: Path, known: set[str]) -> list[str]:
-    """A recipe as flags, so that one parser converts and checks both."""
+def _recipe_arguments(path: Path, known: Mapping[str, bool]) -> list[str]:
+    """A recipe as flags, so that one parser converts and checks both.
+
+    `known` says of each setting whether it takes several values.
+    """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -95,15 +105,17 @@ def _recipe_arguments(path: Path, known: set[str]) -> list[str]:
     for key, value in content.items():
         if key not in known:
             raise ConfigError(f"{path}: {_unknown_message(str(key), known)}")
-        if value is None:
-            continue
-        arguments.append(f"--{key}")
-        values = value if isinstance(value, list) else [value]
-        arguments += [json.dumps(v) if isinstance(v, dict) else str(v) for v in values]
+        if isinstance(value, list) and not known[key]:
+            raise ConfigError(f"{path}: {key} takes one value, not a list")
+        if isinstance(value, list):
+            arguments += [f"--{key}", *map(str, value)]
+        elif value is not None:
+            text = json.dumps(value) if isinstance(value, dict) else str(value)
+            arguments.append(f"--{key}={text}")
     return arguments
 
 
-def _unknown_message(name: str, known: set[str]) -> str:
+def _unknown_message(name: str, known: Iterable[str]) -> str:
     key = name.lstrip("-").partition("=")[0].replace("-", "_")
     nearest = difflib.get_close_matches(key, known, n=1)
     hint = f"; did you mean {nearest[0]}?" if nearest else ""

@@ -41,7 +41,7 @@ class RLSCConfig(TrainingArguments):
     per_device_train_batch_size: int = field(
         default=8, metadata={"help": "Distinct questions per device and optimizer step."}
     )
-    max_steps: int = field(default=10, metadata={"help": "Optimizer steps."})
+    max_steps: int = field(default=10, metadata={"help": "Optimizer steps; -1: num_train_epochs."})
     learning_rate: float = field(default=1e-5, metadata={"help": "AdamW's learning rate."})
     lr_scheduler_type: str = field(default="constant", metadata={"help": "Schedule of the rate."})
     weight_decay: float = field(default=0.01, metadata={"help": "AdamW's weight decay."})
@@ -191,6 +191,14 @@ def check_training(config: RLSCConfig) -> None:
     _at_least("rollout_batch_size", config.rollout_batch_size, 1)
     _at_least("tokens_per_microbatch", config.tokens_per_microbatch, 1)
     _at_least("top_k", config.top_k, 0)
+    for name in ("learning_rate", "weight_decay", "max_grad_norm"):
+        value = getattr(config, name)
+        if not (math.isfinite(float(value)) and float(value) >= 0):
+            raise ConfigError(f"{name} must be 0 or more, not {value}")
+    _at_least("seed", config.seed, 0)
+    if config.max_steps != -1:
+        _at_least("max_steps", config.max_steps, 1)
+    _positive("save_steps", float(config.save_steps))
     _positive("temperature", config.temperature)
     if not 0 < config.top_p <= 1:
         raise ConfigError(f"top_p must be in (0, 1], not {config.top_p}; 1 turns it off")

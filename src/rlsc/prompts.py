@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from jinja2 import TemplateError
+
 from rlsc.errors import ConfigError, QuestionError
 from rlsc.types import Message, Prompt, Question
 
@@ -32,7 +34,14 @@ def render(prompt: str | Sequence[Message], identifier: str, tokenizer: Any) -> 
         if not prompt:
             raise QuestionError(f"question {identifier}: the prompt is empty")
         return Prompt(identifier, prompt, tuple(tokenizer(prompt)["input_ids"]))
-    text = tokenizer.apply_chat_template(list(prompt), add_generation_prompt=True, tokenize=False)
+    try:
+        text = tokenizer.apply_chat_template(
+            list(prompt), add_generation_prompt=True, tokenize=False
+        )
+    except TemplateError as error:  # such as a template that takes no system message
+        raise ConfigError(
+            f"question {identifier}: the model's chat template refuses it: {error}"
+        ) from error
     # The template writes its own special tokens.
     token_ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     return Prompt(identifier, text, tuple(token_ids))
@@ -49,8 +58,8 @@ def fit_context(
         return list(prompts), []
     if max_new_tokens >= context:
         raise ConfigError(
-            f"max_completion_length {max_new_tokens} leaves no room for a prompt in the model's "
-            f"context of {context} tokens: lower it"
+            f"{max_new_tokens} new tokens leave no room for a prompt in the model's context of "
+            f"{context}: lower --max_completion_length (or --eval_max_new_tokens)"
         )
     room = context - max_new_tokens
     long = [prompt for prompt in prompts if len(prompt.token_ids) > room]
@@ -90,7 +99,9 @@ def _end_of_turn(tokenizer: Any) -> int | None:
     marker = "zebra"
     messages = [{"role": "user", "content": "x"}, {"role": "assistant", "content": marker}]
     text = tokenizer.apply_chat_template(messages, tokenize=False)
-    tail = text.rpartition(marker)[2]
+    found, tail = text.rpartition(marker)[1:]
+    if not found:  # the template shows no answers
+        return None
     token_ids = tokenizer(tail, add_special_tokens=False)["input_ids"]
     special = set(tokenizer.all_special_ids) | set(tokenizer.added_tokens_decoder)
     return next((token for token in token_ids if token in special), None)

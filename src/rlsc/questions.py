@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -40,7 +41,9 @@ def load_questions(
     name, _, kind = source.partition(":")
     if name == "arithmetic":
         return arithmetic(kind or "single_digit", split_seed)
-    if source.endswith((".jsonl", ".json")) or Path(source).exists():
+    if not source:
+        raise QuestionError("questions is empty: FILE.jsonl, a Hub data set, or arithmetic")
+    if source.endswith((".jsonl", ".json")) or os.path.exists(source):
         return _from_rows(source, _read_jsonl(Path(source)), question_column, answer_column)
     rows = _read_hub(source, config, split)
     return _from_rows(source, rows, question_column, answer_column)
@@ -111,7 +114,7 @@ def _additions(groups: Iterable[Terms]) -> tuple[list[Question], dict[str, str]]
 
 def _read_jsonl(path: Path) -> list[tuple[str, Mapping[str, Any]]]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise QuestionError(f"no such file: {path}") from error
     except IsADirectoryError as error:
@@ -125,7 +128,7 @@ def _read_jsonl(path: Path) -> list[tuple[str, Mapping[str, Any]]]:
         where = f"{path}, line {number}"
         try:
             row = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise QuestionError(f"{where}: not valid JSON ({error})") from error
         if not isinstance(row, dict):
             raise QuestionError(f"{where}: each line must be a JSON object, as {{'question': …}}")
@@ -164,10 +167,13 @@ def _from_rows(
         text = row.get(question_column)
         if not isinstance(text, str) or not text.strip():
             raise QuestionError(
-                f"{where}: no text under {question_column!r} (it has {', '.join(map(str, row))}); "
+                f"{where}: no text under {question_column!r} "
+                f"(it has {', '.join(map(str, row)) or 'nothing'}); "
                 "name the column with --question_column"
             )
-        identifier = str(row.get("id", number))
+        if not _is_unicode(text):
+            raise QuestionError(f"{where}: the question holds half a character (lone surrogate)")
+        identifier = str(number if row.get("id") is None else row["id"])
         if identifier in seen:
             raise QuestionError(f"{where}: the id {identifier!r} is used twice")
         seen.add(identifier)
@@ -175,3 +181,11 @@ def _from_rows(
         if row.get(answer_column) is not None:
             answers[identifier] = str(row[answer_column]).strip()
     return QuestionSet(name, tuple(questions), answers=AnswerKey(answers))
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

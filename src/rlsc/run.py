@@ -116,6 +116,7 @@ def _train_and_evaluate(
         seconds["evaluate_after"] = time.time() - clock
         results["before"], results["after"] = before.summary, after.summary
         results["difference"] = differences(before, after)
+        results["skipped_evaluation_questions"] = sorted(evaluator.skipped)
     return results
 
 
@@ -134,6 +135,7 @@ class Evaluator:
         self._set = evaluation
         self._folder = folder / "eval"
         self._passes = standard_passes(config.eval_samples, training.temperature)
+        self.skipped: set[str] = set()
         self._cap = config.eval_max_new_tokens or training.max_completion_length
 
     def standard(self, name: str) -> Evaluation:
@@ -185,7 +187,9 @@ class Evaluator:
             prompt = format_question(question, tokenizer, config.template, config.system_prompt)
             prompts.append(render(prompt, question.id, tokenizer))
         context = context_length(self._trainer.model)
-        return fit_context(prompts, cap, context, self._training.skip_long_prompts)[0]
+        fitting, skipped = fit_context(prompts, cap, context, self._training.skip_long_prompts)
+        self.skipped |= {prompt.id for prompt in skipped}
+        return fitting
 
 
 def _questions(config: RunConfig, source: str) -> QuestionSet:

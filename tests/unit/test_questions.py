@@ -54,7 +54,6 @@ def test_no_held_out_question_mirrors_a_training_one(kind: str, seed: int) -> No
     assert not unordered(found.train) & unordered(found.held_out)
     total = len(found.train) + len(found.held_out)
     assert 0.45 < len(found.held_out) / total < 0.55
-    assert len(unordered(found.train)) - len(unordered(found.held_out)) in (0, 1)
     if kind != "single_digit":
         assert len(found.held_out) >= 200
 
@@ -85,10 +84,10 @@ def test_the_split_of_seed_0_is_the_one_in_the_log() -> None:
 
 
 def test_arithmetic_by_name() -> None:
-    assert load_questions("arithmetic") == load_questions("arithmetic:single_digit")
-    assert load_questions("arithmetic:two_digit", split_seed=3).train == (
-        arithmetic("two_digit", 3).train
-    )
+    assert load_questions("arithmetic").train == arithmetic("single_digit", 0).train
+    found = load_questions("arithmetic:two_digit", split_seed=3)
+    assert found.name == "arithmetic:two_digit"
+    assert found.held_out == arithmetic("two_digit", 3).held_out
     with pytest.raises(ConfigError, match=r"'cubic'.*single_digit, two_digit, three_terms"):
         load_questions("arithmetic:cubic")
 
@@ -121,7 +120,10 @@ def test_other_column_names(file: Path) -> None:
 
 def test_a_unicode_line_separator_does_not_break_a_row(file: Path) -> None:
     found = read(file, '{"question": "one\u2028two\u2029three\x85four"}\n{"question": "five"}\n')
-    assert [question.text for question in found.train] == ["one\u2028two\u2029three\x85four", "five"]
+    assert [question.text for question in found.train] == [
+        "one\u2028two\u2029three\x85four",
+        "five",
+    ]
 
 
 BAD_CONTENT = {
@@ -140,8 +142,6 @@ BAD_CONTENT = {
         r"line 2: the id 'x' is used twice",
     ),
     "row number as id": ('{"question": "a"}\n{"question": "b", "id": 0}', r"line 2: the id '0'"),
-    "deep": ("[" * 100_000, r"line 1: not valid JSON"),
-    "huge number": ('{"question": "a", "answer": ' + "1" * 5_000 + "}", r"line 1: not valid JSON"),
 }
 
 
@@ -150,6 +150,12 @@ def test_bad_rows_are_named(file: Path, content: str, message: str) -> None:
     with pytest.raises(QuestionError, match=message) as caught:
         read(file, content)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["[" * 100_000, "1" * 5_000], ids=["deep", "huge number"])
+def test_json_that_python_refuses_is_named_too(file: Path, value: str) -> None:
+    with pytest.raises(QuestionError, match=r"questions\.jsonl, line 2"):
+        read(file, '{"question": "a"}\n{"question": "b", "answer": ' + value + "}")
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
@@ -169,13 +175,8 @@ def test_a_hub_data_set_with_split_and_columns(monkeypatch: pytest.MonkeyPatch) 
     asked = []
     data = datasets.Dataset.from_dict({"problem": ["1 + 1?", "2 + 2?"], "solution": [2, None]})
     monkeypatch.setattr(datasets, "load_dataset", lambda *a, **k: asked.append((a, k)) or data)
-    found = load_questions(
-        "someone/sums",
-        split="test",
-        config="main",
-        question_column="problem",
-        answer_column="solution",
-    )
+    columns = {"question_column": "problem", "answer_column": "solution"}
+    found = load_questions("someone/sums", split="test", config="main", **columns)
     assert asked == [(("someone/sums", "main"), {"split": "test"})]
     assert [question.text for question in found.train] == ["1 + 1?", "2 + 2?"]
     assert answers_of(found) == {"0": "2"}

@@ -25,7 +25,9 @@ def wilson_by_hand(successes: int, n: int, z: float) -> tuple[float, float]:
     return (centre - spread) / (1 + z * z / n), (centre + spread) / (1 + z * z / n)
 
 
-@pytest.mark.parametrize(("successes", "n"), [(0, 1), (1, 1), (0, 39), (22, 39), (39, 39), (7, 500)])
+@pytest.mark.parametrize(
+    ("successes", "n"), [(0, 1), (1, 1), (0, 39), (22, 39), (39, 39), (7, 500)]
+)
 @pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
 def test_wilson_is_its_formula(successes: int, n: int, confidence: float) -> None:
     z = stats.norm.ppf((1 + confidence) / 2)
@@ -57,7 +59,7 @@ def test_bootstrap_covers_the_true_mean_about_as_often_as_it_says() -> None:
 
 
 def test_bootstrap_is_reproducible() -> None:
-    values = [0.1, 0.5, 0.2, 0.9, 0.4]
+    values = np.random.default_rng(2).normal(size=50).tolist()
     assert bootstrap_interval(values) == bootstrap_interval(values)
     assert bootstrap_interval(values) != bootstrap_interval(values, seed=1)
 
@@ -69,7 +71,7 @@ def test_bootstrap_of_equal_values_is_that_value(value: float) -> None:
 
 @pytest.mark.parametrize("values", [[], [0.5]])
 def test_bootstrap_of_fewer_than_two_values_is_unknown(values: list[float]) -> None:
-    assert all(math.isnan(bound) for bound in bootstrap_interval(values))
+    assert bootstrap_interval(values) is None
 
 
 @pytest.mark.parametrize(

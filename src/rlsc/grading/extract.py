@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 
 _NUMBER = re.compile(r"-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:/\d+)?")
-_BOXED = re.compile(r"\\boxed\s*\{")
+_BRACE_OR_BOX = re.compile(r"\\boxed\s*\{|[{}]")
 
 
 def extract_answer(text: str) -> str | None:
-    r"""The content of the last `\boxed{}`, else the last number, else None.
+    r"""The content of the last `\boxed{}` that is not empty, else the last number, else None.
 
     >>> extract_answer("3 + 8 = 11, so the answer is 11.")
     '11'
     """
+    text = text.replace("−", "-")
     boxed = _last_boxed(text)
     if boxed is not None:
         return boxed
@@ -30,18 +31,14 @@ def extract_answer(text: str) -> str | None:
 
 
 def _last_boxed(text: str) -> str | None:
-    last = None
-    for match in _BOXED.finditer(text):
-        end = _closing_brace(text, match.end())
-        if end is not None:
-            last = text[match.end() : end].strip()
-    return last or None
-
-
-def _closing_brace(text: str, start: int) -> int | None:
-    depth = 1
-    for index in range(start, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[index], 0)
-        if depth == 0:
-            return index
-    return None
+    """The box that starts last, in one pass: a model may write thousands that never close."""
+    open_braces: list[tuple[int, bool]] = []  # where the content starts, whether it is a box's
+    last, content = -1, None
+    for match in _BRACE_OR_BOX.finditer(text):
+        if match.group() != "}":
+            open_braces.append((match.end(), match.group() != "{"))
+        elif open_braces:
+            start, is_box = open_braces.pop()
+            if is_box and start > last and (inside := text[start : match.start()].strip()):
+                last, content = start, inside
+    return content

@@ -10,6 +10,9 @@ from rlsc.types import Verdict
 
 # Longer digit strings are compared as text: parsing them costs quadratic time.
 _MAX_DIGITS = 1000
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+_DECIMAL = re.compile(r"([+-]?)(\d+(?:\.\d*)?|\.\d+)(?:/(\d+))?")
+_FRACTION = re.compile(r"([+-]?)\\frac\{(-?\d+)\}\{(-?\d+)\}")
 
 
 def grade(response: str, reference: str) -> Verdict:
@@ -31,24 +34,27 @@ def same_answer(first: str, second: str) -> bool:
 def answer_key(answer: str) -> str:
     """A canonical form: two answers are the same exactly when their keys are equal."""
     number = _number(answer)
-    return f"={number}" if number is not None else _plain(answer)
+    # No text has a space in its plain form, so no text looks like a number's key.
+    return f" {number}" if number is not None else _plain(answer)
 
 
 def _plain(text: str) -> str:
     text = re.sub(r"\\(?:left|right|[!,;: ])", "", text)
-    text = re.sub(r"\s+", "", text.replace("$", ""))
+    text = re.sub(r"\s+", "", text.replace("$", "").replace("−", "-"))
     return text.rstrip(".").replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac")
 
 
 def _number(text: str) -> Fraction | None:
-    plain = _plain(text).replace(",", "")
-    fraction = re.fullmatch(r"(-?)\\frac\{(-?\d+)\}\{(-?\d+)\}", plain)
-    if fraction is not None:
-        plain = f"{fraction[1]}{fraction[2]}/{fraction[3]}".replace("--", "")
-    if len(plain) > _MAX_DIGITS or not re.fullmatch(r"-?\d+(?:\.\d+)?(?:/\d+)?", plain):
+    plain = _plain(text)
+    if len(plain) > _MAX_DIGITS:
         return None
+    if _THOUSANDS.fullmatch(plain):
+        plain = plain.replace(",", "")
+    match = _FRACTION.fullmatch(plain) or _DECIMAL.fullmatch(plain)
+    if match is None:
+        return None
+    sign, numerator, denominator = match.groups()
     try:
-        numerator, _, denominator = plain.partition("/")
-        return Fraction(numerator) / Fraction(denominator or 1)
+        return Fraction(f"{sign}1") * Fraction(numerator) / Fraction(denominator or 1)
     except ZeroDivisionError:
         return None

@@ -90,6 +90,9 @@ def _evaluation(results: Mapping[str, Any]) -> str:
     without = n - results["before"]["greedy"]["n"]
     if without:
         text += f" {without} of them have no reference answer and no accuracy."
+    skipped = len(results["skipped_evaluation_questions"])
+    if skipped:
+        text += f" {skipped} more were left out: their prompts do not fit the context."
     text += "\n\n" + markdown_table(HEADER, rows)
     baselines = baseline_rows(results)
     if baselines:
