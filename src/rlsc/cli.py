@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from rlsc import __version__
 from rlsc.errors import NonFiniteError, RLSCError
+from rlsc.memory import keep_freed_memory
 
 USAGE = """\
 rlsc: label-free RL fine-tuning of language models by self-confidence
@@ -71,7 +71,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {"demo": _demo, "train": _tra
 def _run(argv: list[str], recipe: Path | None) -> None:
     # Imported late: torch and transformers take seconds, and `rlsc --help` none.
     _quiet_libraries()
-    _keep_freed_memory()
+    keep_freed_memory()
     from rlsc.arguments import parse
     from rlsc.run import run
 
@@ -89,21 +89,6 @@ def _quiet_libraries() -> None:
     logging.disable_progress_bar()
     enable_progress_bars()
     warnings.filterwarnings("ignore", category=FutureWarning)
-
-
-def _keep_freed_memory() -> None:
-    """Let glibc reuse big blocks rather than hand them back to Linux and fetch them again.
-
-    Training on a CPU frees and allocates the same tensors at every layer; zeroing their pages
-    anew took a quarter of a step's time. See mallopt(3); elsewhere than on glibc, nothing.
-    """
-    m_trim_threshold, m_mmap_max = -1, -4
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError, TypeError):
-        return
-    mallopt(m_mmap_max, 0)
-    mallopt(m_trim_threshold, 2**31 - 1)
 
 
 def recipes_folder() -> Path:
