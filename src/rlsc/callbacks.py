@@ -43,7 +43,7 @@ class StepProgress(TrainerCallback):
         self._progress.start()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        if self._progress is not None and logs and "mean_p" in logs:
+        if state.is_world_process_zero and logs and "mean_p" in logs:
             console.print(step_line(state.global_step - 1, logs), highlight=False, soft_wrap=True)
 
     def stop(self) -> None:
@@ -84,6 +84,6 @@ class StopOnNonFinite(TrainerCallback):
 def non_finite_message(what: str, step: int, output_dir: str) -> str:
     """What to say when the loss or the gradient of a step is no longer finite."""
     return (
-        f"step {step}: the {what} is not finite; stopped before the update. Checkpoints in "
-        f"{output_dir} stand: lower learning_rate and go on from the last one with --resume"
+        f"step {step}: the {what} is not finite; stopped before the update. Checkpoints saved in "
+        f"{output_dir} stand; start again with a lower learning_rate in another --output_dir"
     )

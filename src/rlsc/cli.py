@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -9,7 +10,6 @@ from pathlib import Path
 
 from rlsc import __version__
 from rlsc.errors import NonFiniteError, RLSCError
-from rlsc.memory import keep_freed_memory
 
 USAGE = """\
 rlsc: label-free RL fine-tuning of language models by self-confidence
@@ -27,6 +27,9 @@ rlsc: label-free RL fine-tuning of language models by self-confidence
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a command and exit: 0 done, 1 the run failed, 2 bad input, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # an ASCII terminal must not end a run
     sys.exit(_main(list(sys.argv[1:] if argv is None else argv)))
 
 
@@ -46,6 +49,9 @@ def _main(argv: list[str]) -> int:
         return 1
     except RLSCError as error:
         return _fail(str(error))
+    except OSError as error:  # such as a full disk
+        _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+        return 1
     except KeyboardInterrupt:
         _fail("interrupted; go on from the last checkpoint with --resume")
         return 130
@@ -71,7 +77,6 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {"demo": _demo, "train": _tra
 def _run(argv: list[str], recipe: Path | None) -> None:
     # Imported late: torch and transformers take seconds, and `rlsc --help` none.
     _quiet_libraries()
-    keep_freed_memory()
     from rlsc.arguments import parse
     from rlsc.run import run
 

@@ -123,7 +123,11 @@ class RunConfig:
         metadata={"help": "Hub id or folder; by default the embedded SmolLM2-135M-Instruct."},
     )
     model_dtype: str = field(
-        default="float32", metadata={"help": "Weights while training: float32 or bfloat16."}
+        default="float32",
+        metadata={
+            "help": "float32, or bfloat16 with an adapter: at 1e-5 most updates of bfloat16 "
+            "weights are rounded away."
+        },
     )
     trust_remote_code: bool = field(
         default=False, metadata={"help": "Run model code that comes with the weights."}
@@ -149,7 +153,7 @@ class RunConfig:
     eval: str = field(
         default="auto",
         metadata={
-            "help": "none, or auto: held-out built-in questions, else --eval_questions, else the "
+            "help": "none, or auto: --eval_questions, else held-out built-in questions, else the "
             "training questions (marked transductive)."
         },
     )
@@ -172,6 +176,13 @@ class RunConfig:
     overwrite: bool = field(default=False, metadata={"help": "Replace the run in output_dir."})
 
     def __post_init__(self) -> None:
+        if self.model is not None and not self.model.strip():
+            raise ConfigError("model is empty: a Hub id or a folder, or leave it out")
+        if self.system_prompt is not None and not self.system_prompt.isprintable():
+            try:
+                self.system_prompt.encode()
+            except UnicodeEncodeError as error:
+                raise ConfigError("system_prompt holds half a character") from error
         _one_of("model_dtype", self.model_dtype, ("float32", "bfloat16"))
         _one_of("template", self.template, ("auto", "chat", "none"))
         _one_of("eval", self.eval, ("auto", "none"))
@@ -195,7 +206,18 @@ def check_training(config: RLSCConfig) -> None:
         value = getattr(config, name)
         if not (math.isfinite(float(value)) and float(value) >= 0):
             raise ConfigError(f"{name} must be 0 or more, not {value}")
-    _at_least("seed", config.seed, 0)
+    if not config.output_dir or "\0" in config.output_dir:
+        raise ConfigError("output_dir is empty: name a folder")
+    for name in ("seed", "data_seed"):
+        value = getattr(config, name)
+        if value is not None and not 0 <= value < 2**32:
+            raise ConfigError(f"{name} must be 0 or more and below 2**32, not {value}")
+    if config.fp16:
+        raise ConfigError("fp16 is not supported: use bf16")
+    if float(config.logging_steps) != 1 or _text(config.logging_strategy) != "steps":
+        raise ConfigError("logging_steps must be 1: every step is logged")
+    if _text(config.include_num_input_tokens_seen) not in ("no", "False"):
+        raise ConfigError("include_num_input_tokens_seen must be 'no': prompts become tokens here")
     if config.max_steps != -1:
         _at_least("max_steps", config.max_steps, 1)
     _positive("save_steps", float(config.save_steps))
@@ -222,13 +244,18 @@ def check_training(config: RLSCConfig) -> None:
         raise ConfigError(
             "resume_from_checkpoint: use --resume, or train(resume_from_checkpoint=…)"
         )
-    if str(getattr(config.eval_strategy, "value", config.eval_strategy)) != "no":
+    if _text(config.eval_strategy) != "no":
         raise ConfigError("eval_strategy must be 'no': a run is evaluated before and after")
     if config.gradient_accumulation_steps != 1:
         raise ConfigError(
             "gradient_accumulation_steps must be 1: per_device_train_batch_size sets the questions "
             "of a step, and tokens_per_microbatch cuts them to fit memory"
         )
+
+
+def _text(value: object) -> str:
+    """A setting that transformers takes as text or as its enumeration."""
+    return str(getattr(value, "value", value))
 
 
 def _at_least(name: str, value: int, least: int) -> None:

@@ -12,7 +12,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-console = Console()
+# Paths and names are printed as they are: brackets in them are not markup.
+console = Console(markup=False, highlight=False)
 
 
 def make_progress(unit: str) -> Progress:

@@ -33,8 +33,6 @@ class Evaluation:
 
     summary: dict[str, Any]
     values: dict[str, Values]
-    greedy: list[dict[str, Any]]
-    """The greedy answers, a row per question: id, prompt, text, verdict."""
 
 
 def standard_passes(samples: int, training_temperature: float) -> list[Pass]:
@@ -96,7 +94,6 @@ def summarise(
     """Accuracies with intervals, lengths and truncation from the rows of `evaluate`."""
     summary: dict[str, Any] = {"max_new_tokens": max_new_tokens}
     values: dict[str, Values] = {}
-    greedy: list[dict[str, Any]] = []
     for one in passes:
         by_question: dict[str, list[dict[str, Any]]] = {}
         for row in rows:
@@ -104,15 +101,14 @@ def summarise(
                 by_question.setdefault(row["id"], []).append(row)
         groups = list(by_question.values())
         if one.temperature == 0:
-            greedy = [group[0] for group in groups]
             summary[one.name] = _greedy_summary(groups, values)
-            lengths = [float(row["tokens"]) for row in greedy]
+            lengths = [float(row["tokens"]) for row, *_ in groups]
             values["mean_length"] = lengths
             summary["mean_length"] = _mean(lengths)
         else:
             summary[one.name] = _sampled_summary(one, groups, values)
         summary["questions"] = len(groups)
-    return Evaluation(summary, values, greedy)
+    return Evaluation(summary, values)
 
 
 def _greedy_summary(

@@ -12,7 +12,7 @@ from torch import Tensor
 def token_logps(logits_BTV: Tensor, tokens_BT: Tensor, temperature: float) -> Tensor:
     """log softmax(logits / temperature) at the given tokens; [B, T], float32 or wider.
 
-    Row by row, so that only one row's normaliser works in full precision at a time.
+    Row by row: the temporary tensors are one row's. The gradient still needs all logits.
     """
     rows = []
     for logits_TV, tokens_T in zip(logits_BTV, tokens_BT, strict=True):

@@ -1,34 +1,42 @@
-"""The C library's memory, on CPUs: kept within a phase of a step, handed back between phases."""
+"""The C library's memory on CPUs: kept during an update, handed back after it."""
 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+# From malloc.h, with glibc's own defaults.
+_M_TRIM_THRESHOLD, _DEFAULT_TRIM_THRESHOLD = -1, 128 * 1024
+_M_MMAP_MAX, _DEFAULT_MMAP_MAX = -4, 65536
 
-def keep_freed_memory() -> None:
-    """Let glibc reuse big blocks rather than hand them back to Linux and fetch them again.
 
-    Training on a CPU frees and allocates the same tensors at every layer; zeroing their pages
-    anew took a quarter of a step's time. See mallopt(3). Elsewhere than on glibc, nothing.
+@contextmanager
+def keep_freed_memory() -> Iterator[None]:
+    """Within it, glibc reuses big blocks rather than hand them back to Linux and fetch them anew.
+
+    An update frees and allocates the same tensors at every layer; zeroing their pages each time
+    took a quarter of it. Sampling needs blocks that grow at every token, which would pile up: so
+    afterwards all that is free goes back. See mallopt(3). Elsewhere than on glibc, nothing.
     """
     libc = _libc()
-    if libc is not None:
-        m_trim_threshold, m_mmap_max = -1, -4
-        libc.mallopt(m_mmap_max, 0)
-        libc.mallopt(m_trim_threshold, 2**31 - 1)
-
-
-def release_freed_memory() -> None:
-    """Hand free blocks back: sampling and the update need blocks of other sizes. malloc_trim(3)."""
-    libc = _libc()
-    if libc is not None:
+    if libc is None:
+        yield
+        return
+    libc.mallopt(_M_MMAP_MAX, 0)
+    libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+    try:
+        yield
+    finally:
+        libc.mallopt(_M_MMAP_MAX, _DEFAULT_MMAP_MAX)
+        libc.mallopt(_M_TRIM_THRESHOLD, _DEFAULT_TRIM_THRESHOLD)
         libc.malloc_trim(0)
 
 
 def _libc() -> Any:
     try:
         libc = ctypes.CDLL(None)
-        return libc if hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim") else None
     except (OSError, TypeError):  # not on Windows
         return None
+    return libc if hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim") else None

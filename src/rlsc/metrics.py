@@ -40,14 +40,19 @@ class StepRecord:
 
 
 def step_metrics(
-    groups: Sequence[CompletionGroup], record: StepRecord, alpha: float
+    groups: Sequence[CompletionGroup], record: StepRecord, alpha: float, kept: int
 ) -> dict[str, float]:
     """The step's metrics, by name. Entropy and log-probs in nats, lengths in tokens.
 
+    `kept` is the number of completions that are not masked out of the loss.
+
     - `mean_p`, `max_p`: p(y|x) at the loss's temperature; `mean_logp` its log per token.
-    - `f_hat`: unbiased estimate of Σ_y p(y|x)², from identical siblings (nan for K = 1).
-    - `effective_sample_size`: (Σw)² / Σw² of the weights of a question's siblings, 1 to K.
-    - `underflowed_weights`: share of confidence weights that are 0 in float32.
+    - `f_hat`: unbiased estimate of Σ_y q(y|x)², q the policy sampled from, by identical
+      siblings (nan for K = 1).
+    - `effective_sample_size`: (Σw)² / Σw² of the weights of a question's siblings, 1 to K; 0
+      where all are 0.
+    - `underflowed_weights`: share of confidence weights that are 0 in float32, be it because
+      they underflow or because the confidence is 0 (weight constant, a lone answer).
     - `alpha_share`: share of the total weight that is α rather than confidence.
     - `distinct_completions`: distinct siblings over K.
     """
@@ -66,7 +71,7 @@ def step_metrics(
         "f_hat": _mean([f for f in f_hats if f is not None]),
         "effective_sample_size": _mean(ess),
         "underflowed_weights": float((record.log_confidence_N.float().exp() == 0).double().mean()),
-        "alpha_share": alpha * len(completions) / total_weight if total_weight else float("nan"),
+        "alpha_share": alpha * kept / total_weight if total_weight else float("nan"),
         "entropy": float(record.entropy_sum_N.sum()) / tokens,
         "completion_length": tokens / len(completions),
         "truncation_rate": _mean([c.finish_reason == "length" for c in completions]),

@@ -62,19 +62,28 @@ def context_length(model: Any) -> int | None:
 
 
 def _load(name: str, dtype: torch.dtype, trust_remote_code: bool) -> tuple[Any, Any]:
-    path = Path(name)
+    path = Path(name).expanduser()
     if path.is_dir():
+        name = str(path)
         _check_folder(path)
     elif path.exists() or name.startswith((".", "/", "~")):
         raise ModelError(f"no model folder at {name}")
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
-        model = AutoModelForCausalLM.from_pretrained(
-            name, dtype=dtype, trust_remote_code=trust_remote_code
+        model, loading = AutoModelForCausalLM.from_pretrained(
+            name, dtype=dtype, trust_remote_code=trust_remote_code, output_loading_info=True
         )
     except Exception as error:  # hub, JSON, safetensors and remote-code errors share no base
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(f"cannot load the model {name!r}: {reason}") from error
+        raise ModelError(
+            f"cannot load the model {name!r}: {type(error).__name__}: {reason}"
+        ) from error
+    if loading["missing_keys"]:
+        missing = sorted(loading["missing_keys"])
+        raise ModelError(
+            f"the weights of {name!r} lack {len(missing)} tensors of its config, such as "
+            f"{missing[0]}: they would be random"
+        )
     return model, tokenizer
 
 

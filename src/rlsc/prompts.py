@@ -33,7 +33,7 @@ def render(prompt: str | Sequence[Message], identifier: str, tokenizer: Any) -> 
     if isinstance(prompt, str):
         if not prompt:
             raise QuestionError(f"question {identifier}: the prompt is empty")
-        return Prompt(identifier, prompt, tuple(tokenizer(prompt)["input_ids"]))
+        return _checked(Prompt(identifier, prompt, tuple(tokenizer(prompt)["input_ids"])))
     try:
         text = tokenizer.apply_chat_template(
             list(prompt), add_generation_prompt=True, tokenize=False
@@ -44,7 +44,13 @@ def render(prompt: str | Sequence[Message], identifier: str, tokenizer: Any) -> 
         ) from error
     # The template writes its own special tokens.
     token_ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    return Prompt(identifier, text, tuple(token_ids))
+    return _checked(Prompt(identifier, text, tuple(token_ids)))
+
+
+def _checked(prompt: Prompt) -> Prompt:
+    if not prompt.token_ids:
+        raise QuestionError(f"question {prompt.id}: its prompt has no tokens")
+    return prompt
 
 
 def fit_context(
@@ -98,7 +104,10 @@ def stop_token_ids(tokenizer: Any, model: Any) -> tuple[int, ...]:
 def _end_of_turn(tokenizer: Any) -> int | None:
     marker = "zebra"
     messages = [{"role": "user", "content": "x"}, {"role": "assistant", "content": marker}]
-    text = tokenizer.apply_chat_template(messages, tokenize=False)
+    try:
+        text = tokenizer.apply_chat_template(messages, tokenize=False)
+    except TemplateError:  # the template takes no answers
+        return None
     found, tail = text.rpartition(marker)[1:]
     if not found:  # the template shows no answers
         return None

@@ -165,6 +165,8 @@ def _from_rows(
     seen: set[str] = set()
     for number, (where, row) in enumerate(rows):
         text = row.get(question_column)
+        if question_column in row and not isinstance(text, str):
+            raise QuestionError(f"{where}: {question_column!r} is {text!r:.40}, not text")
         if not isinstance(text, str) or not text.strip():
             raise QuestionError(
                 f"{where}: no text under {question_column!r} "
@@ -174,6 +176,8 @@ def _from_rows(
         if not _is_unicode(text):
             raise QuestionError(f"{where}: the question holds half a character (lone surrogate)")
         identifier = str(number if row.get("id") is None else row["id"])
+        if not _is_unicode(identifier):
+            raise QuestionError(f"{where}: the id holds half a character (lone surrogate)")
         if identifier in seen:
             raise QuestionError(f"{where}: the id {identifier!r} is used twice")
         seen.add(identifier)

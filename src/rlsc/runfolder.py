@@ -1,151 +1,163 @@
-"""A run's folder: may it be used, and what it says about how the run was made."""
+"""A run's folder: may it be used, and which checkpoint in it is whole."""
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
 import json
 import os
-import platform
 import shutil
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 
 from rlsc.errors import ConfigError, OutputError
-from rlsc.types import Question
 
 CONFIG, RESULTS, ENVIRONMENT = "config.yaml", "results.json", "environment.json"
+# The config comes last: a folder that is being cleared still holds a run until the end.
 _ARTEFACTS = (
-    CONFIG,
+    "report.md",
+    "plot.png",
     RESULTS,
-    ENVIRONMENT,
     "metrics.jsonl",
     "completions",
     "eval",
     "model",
-    "report.md",
-    "plot.png",
+    ENVIRONMENT,
+    CONFIG,
 )
+_CHECKPOINT_FILES = ("trainer_state.json", "optimizer.pt", "scheduler.pt", "rng_state.pth")
 # May differ between a run and its resumption: they change what is shown or how long it goes on.
 _FREE_ON_RESUME = {"resume", "overwrite", "max_steps", "disable_tqdm", "output_dir"}
-_PACKAGES = ("rlsc", "torch", "transformers", "accelerate", "peft", "datasets", "numpy", "scipy")
 
 
-def prepare(folder: Path, settings: Mapping[str, Any], resume: bool, overwrite: bool) -> bool:
-    """Make the folder ready; True if the run in it is already finished and to be left alone.
+def check(folder: Path, settings: Mapping[str, Any], resume: bool, overwrite: bool) -> bool:
+    """Whether the run in the folder is already finished; changes nothing.
 
-    Raises `OutputError` where it holds another run or cannot be written.
+    Raises `OutputError` where the folder cannot be written, holds another run, or holds files of
+    a run's names that no run left; `ConfigError` for a resumption with other settings.
     """
-    check_writable(folder)
-    holds_run = (folder / CONFIG).exists()
-    if holds_run and not (resume or overwrite):
-        state = "a finished run" if (folder / RESULTS).exists() else "an unfinished run"
+    _check_writable(folder)
+    if not (folder / CONFIG).exists():
+        foreign = [path.name for path in _artefacts(folder) if path.exists()]
+        if foreign:
+            raise OutputError(
+                f"{folder} holds {foreign[0]} but no run ({CONFIG} is missing): choose another "
+                "--output_dir, or move it away"
+            )
+        return False
+    results = _read_results(folder)
+    if resume:
+        _check_same_settings(folder, settings)
+        return results is not None and results["steps"] >= int(settings["max_steps"])
+    if not overwrite:
+        state = "a finished run" if results is not None else "an unfinished run"
         raise OutputError(
             f"{folder} holds {state}: go on with it by --resume, replace it by --overwrite, "
             "or choose another --output_dir"
         )
-    if overwrite:
-        _clear(folder)
-    elif holds_run:
-        if (folder / RESULTS).exists():
-            return True
-        _check_same_settings(folder, settings)
-    (folder / CONFIG).write_text(yaml.safe_dump(dict(settings), allow_unicode=True))
+    for name in ("model", "questions", "eval_questions"):
+        path = Path(str(settings.get(name, ""))).expanduser()
+        if path.exists() and folder.resolve() in path.resolve().parents:
+            raise OutputError(f"--overwrite would delete --{name} {path}: choose another folder")
     return False
 
 
-def check_writable(folder: Path) -> None:
-    """Create the folder and a file in it, or raise `OutputError`."""
+def prepare(folder: Path, settings: Mapping[str, Any], overwrite: bool) -> None:
+    """Create the folder, clear the run in it if it is to be overwritten, write the settings."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".write-test"
-        probe.write_text("")
-        probe.unlink()
+        if overwrite and (folder / CONFIG).exists():
+            _clear(folder)
+        write_text(folder / CONFIG, yaml.safe_dump(dict(settings), allow_unicode=True))
     except OSError as error:
-        reason = error.strerror or error
-        raise OutputError(f"cannot write into --output_dir {folder}: {reason}") from error
+        raise OutputError(_not_writable(folder, error)) from error
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest whole checkpoint. One that was being written when the run died is passed over."""
+    for path in sorted(_checkpoints(folder), key=_step, reverse=True):
+        weights = any(path.glob("*.safetensors"))
+        if weights and all((path / name).is_file() for name in _CHECKPOINT_FILES):
+            try:
+                json.loads((path / "trainer_state.json").read_text("utf-8"))
+            except ValueError:
+                continue
+            return path
+    return None
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write strict JSON under a temporary name and rename."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(path, text + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write under a temporary name and rename, so that no half-written file is ever seen."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text, "utf-8")
+    temporary.replace(path)
+
+
+def _check_writable(folder: Path) -> None:
+    """Look for a reason why the folder could not be written, without creating it."""
+    try:
+        existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        if not existing.is_dir():
+            raise NotADirectoryError(0, f"{existing} is a file")
+        if not os.access(existing, os.W_OK | os.X_OK):
+            raise PermissionError(0, f"no right to write into {existing}")
+    except (OSError, ValueError) as error:
+        raise OutputError(_not_writable(folder, error)) from error
+
+
+def _not_writable(folder: Path, error: Exception) -> str:
+    reason = getattr(error, "strerror", None) or error
+    return f"cannot write into --output_dir {str(folder)!r}: {reason}"
+
+
+def _artefacts(folder: Path) -> list[Path]:
+    return [*_checkpoints(folder), *(folder / name for name in _ARTEFACTS)]
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    return [p for p in folder.glob("checkpoint-*") if p.name.removeprefix("checkpoint-").isdigit()]
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.removeprefix("checkpoint-"))
 
 
 def _clear(folder: Path) -> None:
     """Remove what a run leaves, and nothing else that may lie in the folder."""
-    for path in [*(folder / name for name in _ARTEFACTS), *folder.glob("checkpoint-*")]:
+    for path in _artefacts(folder):
         if path.is_dir():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
 
 
+def _read_results(folder: Path) -> dict[str, Any] | None:
+    """The results of a run that came to its end; None for one that did not."""
+    try:
+        results = json.loads((folder / RESULTS).read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return results if (folder / "model").is_dir() else None
+
+
 def _check_same_settings(folder: Path, settings: Mapping[str, Any]) -> None:
-    stored = yaml.safe_load((folder / CONFIG).read_text()) or {}
+    try:
+        stored = yaml.safe_load((folder / CONFIG).read_text("utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        stored = None
+    if not isinstance(stored, dict):
+        raise OutputError(f"{folder / CONFIG} is damaged: start again with --overwrite")
     for key in sorted((stored.keys() | settings.keys()) - _FREE_ON_RESUME):
         if stored.get(key) != settings.get(key):
             raise ConfigError(
                 f"--resume with other settings: {key} was {stored.get(key)!r} in {folder} and is "
                 f"{settings.get(key)!r} now; give the same, or another --output_dir"
             )
-
-
-def write_environment(
-    folder: Path, model: str, questions: Mapping[str, Sequence[Question]], seconds: float
-) -> None:
-    """What the run ran on: command, versions, git commit, hardware, data fingerprints."""
-    write_json(
-        folder / ENVIRONMENT,
-        {
-            "command": sys.argv,
-            "model": model,
-            "git_commit": _git_commit(),
-            "python": platform.python_version(),
-            "packages": {name: _version(name) for name in _PACKAGES},
-            "platform": platform.platform(),
-            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-            "cpu_threads": torch.get_num_threads(),
-            "cpu_count": os.cpu_count(),
-            "questions": {
-                name: {"n": len(items), "sha256": fingerprint(items)}
-                for name, items in questions.items()
-            },
-            "load_seconds": round(seconds, 1),
-        },
-    )
-
-
-def fingerprint(questions: Sequence[Question]) -> str:
-    """SHA-256 of ids and texts, in order."""
-    content = json.dumps([[q.id, q.text] for q in questions])
-    return hashlib.sha256(content.encode()).hexdigest()
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write under a temporary name and rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
-    temporary.replace(path)
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _git_commit() -> str | None:
-    """Commit of the code, marked where the checkout has changes; None outside a checkout."""
-
-    def git(*arguments: str) -> str:
-        where = Path(__file__).parent
-        command = ["git", "-C", str(where), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        return git("rev-parse", "HEAD") + (" with changes" if git("status", "--porcelain") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return None

@@ -6,12 +6,14 @@ Step s everywhere means: the policy after s updates. completions/0.jsonl is the 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback
 
+from rlsc.errors import OutputError
 from rlsc.metrics import StepRecord
 from rlsc.types import CompletionGroup
 
@@ -27,18 +29,32 @@ class RunLog(TrainerCallback):
         return self._folder / "metrics.jsonl"
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """A run that died may have logged steps after its last checkpoint: they come again."""
+        """Keep the records of the steps that are resumed from; refuse to lose another run's."""
         if not args.should_save:
             return
-        kept = [row for row in read_jsonl(self.metrics_file) if row["step"] < state.global_step]
+        if state.global_step == 0 and read_jsonl(self.metrics_file):
+            raise OutputError(
+                f"{self._folder} holds the records of a run: choose another output_dir, or go on "
+                "with train(resume_from_checkpoint=True)"
+            )
+        self.rewind(state.global_step)
+
+    def rewind(self, step: int) -> None:
+        """Drop the records from `step` on: a run that died may have got past its checkpoint."""
+        kept = [row for row in read_jsonl(self.metrics_file) if row["step"] < step]
         write_jsonl(self.metrics_file, kept)
         for file in (self._folder / "completions").glob("*.jsonl"):
-            if file.stem.isdigit() and int(file.stem) >= state.global_step:
+            if file.stem.isdigit() and int(file.stem) >= step:
                 file.unlink()
 
     def write_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Append a row; what is not a number (no estimate for K = 1) becomes null."""
+        row = {
+            name: value if math.isfinite(value) else None
+            for name, value in {"step": step, **metrics}.items()
+        }
         with self.metrics_file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, **metrics}) + "\n")
+            file.write(json.dumps(row) + "\n")
 
     def write_completions(
         self, step: int, groups: Sequence[CompletionGroup], record: StepRecord
@@ -75,8 +91,14 @@ def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """The rows of a file; none where it is missing. A last line cut off by a crash is dropped."""
+    """The rows of a file; none where it is missing. A last line cut off by a crash is dropped.
+
+    Raises `OutputError` for a file that is damaged otherwise.
+    """
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").split("\n")
-    return [json.loads(line) for line in lines[:-1]]
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+        return [dict(json.loads(line)) for line in lines[:-1]]
+    except (ValueError, TypeError) as error:
+        raise OutputError(f"{path} is damaged ({error}): delete it, or use --overwrite") from error

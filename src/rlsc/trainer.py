@@ -12,14 +12,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PrinterCallback, ProgressCallback, Trainer
+from transformers import PrinterCallback, ProgressCallback, Trainer, set_seed
 
 from rlsc.batching import MicroBatch, make_micro_batches, make_rows
 from rlsc.callbacks import StepProgress, StopOnNonFinite, non_finite_message
 from rlsc.config import RLSCConfig
 from rlsc.engines import Engine, SamplingParams, create_engine, seed_for
 from rlsc.errors import ConfigError, NonFiniteError, QuestionError
-from rlsc.memory import release_freed_memory
+from rlsc.memory import keep_freed_memory
 from rlsc.metrics import StepRecord, step_metrics
 from rlsc.models import context_length, disable_dropout, load_model
 from rlsc.objectives import RLSC, Objective
@@ -75,18 +75,19 @@ class RLSCTrainer(Trainer):
         if peft_config is not None:
             from peft import get_peft_model
 
+            set_seed(args.seed)  # the adapter's first values are drawn here
             model = get_peft_model(model, peft_config)
         if args.disable_dropout:
             disable_dropout(model)
         prompts, self.skipped_prompts = _render_all(train_dataset, model, processing_class, args)
-        self._runlog = RunLog(args.output_dir)
+        self.runlog = RunLog(args.output_dir)
         super().__init__(
             model=model,
             args=args,
             train_dataset=prompts,
             data_collator=list,
             processing_class=processing_class,
-            callbacks=[StopOnNonFinite(), self._runlog, *(callbacks or [])],
+            callbacks=[StopOnNonFinite(), self.runlog, *(callbacks or [])],
             **kwargs,
         )
         # The loss is divided by the step's own denominator, and accumulation is always 1.
@@ -123,10 +124,12 @@ class RLSCTrainer(Trainer):
     def get_batch_samples(
         self, epoch_iterator: Iterator[list[Prompt]], num_batches: int, device: torch.device
     ) -> tuple[list[StepBatch], None]:
-        prompts = next(epoch_iterator, None)
+        step = self.state.global_step
+        # A run resumed at its last step would otherwise be given one more by the parent's loop.
+        self.control.should_training_stop |= step >= self.state.max_steps
+        prompts = None if self.control.should_training_stop else next(epoch_iterator, None)
         if prompts is None:
             return [], None
-        step = self.state.global_step
         self.engine.sync(self.accelerator.unwrap_model(self.model))
         with self.progress.sampling(len(prompts) * self.args.num_generations) as on_progress:
             groups = self.engine.generate(
@@ -137,7 +140,6 @@ class RLSCTrainer(Trainer):
                 [seed_for(self.args.seed, step, prompt.id) for prompt in prompts],
                 on_progress,
             )
-        release_freed_memory()
         rows = make_rows(groups, self.args.merge_duplicates)
         batch = StepBatch(groups, make_micro_batches(rows, self.args.tokens_per_microbatch))
         # The parent's loop takes a step per item: all micro-batches travel as one.
@@ -152,6 +154,10 @@ class RLSCTrainer(Trainer):
         num_items_in_batch: Any = None,
     ) -> Tensor:
         model.train()
+        with keep_freed_memory():
+            return self._update(model, inputs)
+
+    def _update(self, model: torch.nn.Module, inputs: StepBatch) -> Tensor:
         step, args = self.state.global_step, self.args
         view = SiblingView.of(
             inputs,
@@ -184,11 +190,11 @@ class RLSCTrainer(Trainer):
         self, step: int, inputs: StepBatch, record: StepRecord, view: SiblingView
     ) -> None:
         alpha = getattr(self.objective, "alpha", 0.0)
-        self._metrics = step_metrics(inputs.groups, record, alpha)
+        self._metrics = step_metrics(inputs.groups, record, alpha, int(view.kept_N.sum()))
         masked = 1.0 - float(view.kept_N.double().mean())
         self._metrics |= {"masked_completions": masked, "all_masked": float(masked == 1.0)}
         if self.args.should_save:
-            self._runlog.write_completions(step, inputs.groups, record)
+            self.runlog.write_completions(step, inputs.groups, record)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add the step's metrics to what the parent logs, and append them to metrics.jsonl."""
@@ -197,7 +203,7 @@ class RLSCTrainer(Trainer):
             logs |= self._metrics
         super().log(logs, start_time)
         if is_step and self.args.should_save:
-            self._runlog.write_metrics(self.state.global_step - 1, logs)
+            self.runlog.write_metrics(self.state.global_step - 1, logs)
 
     def floating_point_ops(self, inputs: Any) -> int:
         """6 · parameters · tokens of a forward and backward pass, padding included."""

@@ -87,4 +87,3 @@ class Verdict(enum.Enum):
     CORRECT = "correct"
     WRONG = "wrong"
     UNPARSED = "unparsed"
-    TIMEOUT = "timeout"

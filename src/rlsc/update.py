@@ -96,15 +96,16 @@ def micro_batch_loss(
     row_loss = objective.loss(
         Rows(logps_BT, mask_BT, pick(view.logsumexp_N), pick(view.agreement_N))
     )
+    kept_B = view.kept_N[first_B].bool()
     record.fill(
         [row.members for row in batch.rows],
         logps_N=logps_BT.detach().sum(-1),
         log_confidence_N=row_loss.log_confidence_B,
-        log_weight_N=row_loss.log_weight_B,
+        log_weight_N=row_loss.log_weight_B.masked_fill(~kept_B.to(mask_BT.device), -torch.inf),
         entropy_sum_N=entropies_BT.sum(-1),
         lengths_N=mask_BT.sum(-1),
     )
-    counts_B = (batch.counts_B * view.kept_N[first_B]).to(row_loss.loss_B)
+    counts_B = (batch.counts_B * kept_B).to(row_loss.loss_B)
     return (counts_B * row_loss.loss_B).sum()
 
 

@@ -203,3 +203,11 @@ def exact_log_prob(model, prompt: tuple[int, ...], completion: tuple[int, ...]) 
     logits = model(torch.tensor([prompt + completion])).logits[0].log_softmax(-1)
     start = len(prompt) - 1
     return sum(logits[start + t, token].item() for t, token in enumerate(completion))
+
+
+def test_a_models_own_generation_defaults_do_not_change_what_is_sampled(model) -> None:
+    plain = [ids(engine.generate(PROMPTS, 2, params(), SEEDS)) for engine in engines(model)]
+    model.generation_config.repetition_penalty = 1.5
+    model.generation_config.top_k = 2
+    assert [ids(e.generate(PROMPTS, 2, params(), SEEDS)) for e in engines(model)] == plain
+    assert model.generation_config.top_k == 2

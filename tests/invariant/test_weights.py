@@ -61,7 +61,7 @@ def metrics_of(log_confidence: float, alpha: float, length: int = 3072) -> dict[
     record.log_confidence_N[:] = log_confidence
     record.log_weight_N[:] = math.log(math.exp(log_confidence) + alpha) if alpha else log_confidence
     record.lengths_N[:] = length
-    return step_metrics([group], record, alpha)
+    return step_metrics([group], record, alpha, 2)
 
 
 def test_an_underflowed_weight_is_reported() -> None:
@@ -85,7 +85,7 @@ def test_effective_sample_size_in_log_space() -> None:
     record = StepRecord.empty(2)
     record.log_weight_N[:] = torch.tensor([-500.0, -500.0 + math.log(3)], dtype=torch.float64)
     record.lengths_N[:] = 1
-    assert step_metrics([group], record, 0.0)["effective_sample_size"] == pytest.approx(1.6)
+    assert step_metrics([group], record, 0.0, 2)["effective_sample_size"] == pytest.approx(1.6)
 
 
 def test_group_softmax_is_the_softmax_over_siblings() -> None:

@@ -10,6 +10,7 @@ import yaml
 from transformers import AutoModelForCausalLM
 
 import rlsc.run as run_module
+from rlsc import evaluation_run
 from rlsc.arguments import parse
 from rlsc.cli import _main
 from rlsc.errors import ConfigError, NonFiniteError, OutputError
@@ -88,7 +89,7 @@ def test_training_never_reads_an_answer(
 
     real = arithmetic()
     monkeypatch.setattr(
-        run_module,
+        evaluation_run,
         "load_questions",
         lambda *_, **__: QuestionSet("x", real.train, answers=Forbidden({})),
     )

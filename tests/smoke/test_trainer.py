@@ -13,10 +13,12 @@ from peft import LoraConfig
 from transformers import AutoModelForCausalLM
 
 from rlsc import RLSCConfig, RLSCTrainer
-from rlsc.engines import ScriptedEngine
-from rlsc.errors import ConfigError, NonFiniteError, QuestionError
+from rlsc.batching import make_rows, pad
+from rlsc.engines import SamplingParams, ScriptedEngine
+from rlsc.errors import ConfigError, NonFiniteError, OutputError, QuestionError
 from rlsc.runlog import read_jsonl
 from rlsc.types import Completion
+from rlsc.update import score_completions
 from tests.conftest import tiny_model, tiny_tokenizer
 
 PROMPTS = [f"What is {a} + {b}?" for a in range(3) for b in range(3)]
@@ -159,9 +161,17 @@ def test_an_adapter_trains_and_the_engine_sees_it(tmp_path: Path) -> None:
     for name, value in run.model.get_base_model().named_parameters():
         if "lora" not in name:
             assert torch.equal(value, frozen[name.replace(".base_layer", "")])
-    rows = read_jsonl(tmp_path / "completions" / "3.jsonl")
-    with torch.no_grad():
-        assert all(math.isfinite(row["logprob"]) for row in rows)
+    # The engine draws from the adapted weights: its log-probs are those of the trained model.
+    run.engine.sync(run.model)
+    params = SamplingParams(8, (0,), temperature=0.5)
+    group = run.engine.generate(run.train_dataset[:1], 2, params, [5])[0]
+    batch = pad(make_rows([group], merge_duplicates=False))
+    adapted, _ = score_completions(run.model, batch, 0.5, torch.device("cpu"))
+    with run.model.disable_adapter():
+        plain, _ = score_completions(run.model, batch, 0.5, torch.device("cpu"))
+    engine_logps = torch.tensor([sum(c.logps) for c in group.completions])
+    assert torch.allclose(engine_logps, adapted.sum(-1), atol=1e-4)
+    assert not torch.allclose(engine_logps, plain.sum(-1), atol=0.1)
     assert (tmp_path / "checkpoint-4" / "adapter_model.safetensors").exists()
 
 
@@ -181,6 +191,14 @@ def test_training_reads_prompts_and_nothing_else(tmp_path: Path) -> None:
         def __getitem__(self, key):
             assert key in ("prompt", "id"), f"training read {key!r}"
             return super().__getitem__(key)
+
+        def get(self, key, default=None):
+            return self[key] if key in self else default  # noqa: SIM401
+
+        def items(self):
+            raise AssertionError("training read every column")
+
+        values = items
 
     rows = [Guarded(prompt=text, answer="11") for text in PROMPTS]
     run = RLSCTrainer(tiny_model(), config(tmp_path, max_steps=1), rows, tiny_tokenizer())
@@ -242,3 +260,54 @@ def test_bad_data_is_named(tmp_path: Path) -> None:
     assert [prompt.id for prompt in run.skipped_prompts] == ["1"]
     with pytest.raises(ConfigError, match="room"):
         trainer(tmp_path, max_completion_length=128)
+
+
+def test_an_adapter_starts_the_same_in_every_run(tmp_path: Path) -> None:
+    texts = []
+    for name in "ab":
+        torch.rand(3)  # whatever was drawn before
+        run = RLSCTrainer(
+            tiny_model(),
+            config(tmp_path / name, learning_rate=0.1),
+            [{"prompt": text} for text in PROMPTS],
+            tiny_tokenizer(),
+            peft_config=LoraConfig(task_type="CAUSAL_LM", r=2, target_modules=["q_proj"]),
+        )
+        run.train()
+        texts.append(completions(tmp_path / name))
+    assert texts[0] == texts[1]
+
+
+def test_a_second_run_into_the_same_folder_is_refused(tmp_path: Path) -> None:
+    trainer(tmp_path).train()
+    kept = completions(tmp_path)
+    with pytest.raises(OutputError, match="holds the records of a run"):
+        trainer(tmp_path, max_steps=2).train()
+    assert completions(tmp_path) == kept
+
+
+@pytest.mark.parametrize("steps", [2, 4])
+def test_resuming_at_the_last_step_trains_no_further(tmp_path: Path, steps: int) -> None:
+    """3 steps an epoch: the end lies in the middle of one."""
+    first = trainer(tmp_path, max_steps=steps, save_steps=steps)
+    first.train()
+    again = trainer(tmp_path, max_steps=steps, save_steps=steps)
+    assert again.train(resume_from_checkpoint=True).global_step == steps
+    assert torch.equal(weights(again), weights(first))
+    assert len(read_jsonl(tmp_path / "metrics.jsonl")) == steps
+
+
+def test_metrics_are_strict_json_even_where_there_is_no_estimate(tmp_path: Path) -> None:
+    trainer(tmp_path, num_generations=1, max_steps=1).train()
+    text = (tmp_path / "metrics.jsonl").read_text()
+    assert "NaN" not in text
+    assert json.loads(text)["f_hat"] is None
+
+
+def test_masked_completions_have_no_weight(tmp_path: Path) -> None:
+    run = trainer(tmp_path, max_steps=1, mask_truncated_completions=True)
+    run.train()
+    rows = read_jsonl(tmp_path / "completions" / "0.jsonl")
+    assert {row["finish_reason"] for row in rows} == {"stop", "length"}
+    for row in rows:
+        assert (row["weight"] == 0) == (row["finish_reason"] == "length")

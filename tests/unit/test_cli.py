@@ -23,7 +23,6 @@ def keep_process(monkeypatch: pytest.MonkeyPatch):
     def no_model(*args, **kwargs):
         raise AssertionError("bad input must be found before a model is loaded")
 
-    monkeypatch.setattr(cli, "_keep_freed_memory", lambda: None)
     monkeypatch.setattr(models.AutoModelForCausalLM, "from_pretrained", no_model)
     verbosity = logging.get_verbosity()
     yield

@@ -14,10 +14,10 @@ SOURCE = Path(rlsc.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 LAYERS = (
     ("types", "errors", "config"),
-    ("questions", "prompts", "models", "logprobs", "grading", "statistics", "display"),
+    ("questions", "prompts", "models", "logprobs", "grading", "statistics", "display", "memory"),
     ("engines", "objectives"),
     ("batching", "metrics", "runlog", "callbacks", "update", "trainer", "evaluate"),
-    ("report", "runfolder", "arguments", "run"),
+    ("report", "runfolder", "provenance", "arguments", "evaluation_run", "run"),
     ("cli",),
 )
 LAYER = {module: number for number, modules in enumerate(LAYERS) for module in modules}

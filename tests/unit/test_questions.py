@@ -136,7 +136,7 @@ BAD_CONTENT = {
         r"line 2: no text under 'question' \(it has problem, level\).*--question_column",
     ),
     "blank text": ('{"question": " "}', r"line 1: no text under 'question'"),
-    "not a text": ('{"question": 7}', r"line 1: no text under 'question'"),
+    "not a text": ('{"question": 7}', r"line 1: .question. is 7, not text"),
     "same id": (
         '{"question": "a", "id": "x"}\n{"question": "b", "id": "x"}',
         r"line 2: the id 'x' is used twice",

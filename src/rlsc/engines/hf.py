@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from transformers import GenerationConfig
 
 from rlsc.engines.base import Progress, SamplingParams, SamplingWeights, make_completion
 from rlsc.types import Completion, CompletionGroup, Prompt
@@ -55,18 +56,13 @@ class HFEngine:
             sampling["top_k"] = params.top_k
         elif not greedy:
             sampling["top_k"] = 0  # off; `generate` would take 50
-        output = model.generate(
-            input_ids.repeat(rows, 1),
-            attention_mask=torch.ones_like(input_ids).repeat(rows, 1),
-            do_sample=not greedy,
-            max_new_tokens=params.max_new_tokens,
-            eos_token_id=list(params.stop_token_ids),
-            pad_token_id=params.stop_token_ids[0],
-            return_dict_in_generate=True,
-            output_scores=True,
-            use_cache=True,
-            **sampling,
-        )
+        # Without the model's own defaults, such as a repetition penalty: they would change the
+        # distribution behind the loss's back.
+        defaults, model.generation_config = model.generation_config, GenerationConfig()
+        try:
+            output = self._call(model, input_ids, rows, params, greedy, sampling)
+        finally:
+            model.generation_config = defaults
         tokens_BT = output.sequences[:, input_ids.shape[1] :]
         logps_BT = torch.stack(
             [
@@ -86,3 +82,25 @@ class HFEngine:
         ends = [index for index, token in enumerate(tokens) if token in stop_ids]
         length = ends[0] + 1 if ends else len(tokens)
         return make_completion(self._tokenizer, tokens[:length], logps[:length], stop_ids)
+
+    @staticmethod
+    def _call(
+        model: Any,
+        input_ids: torch.Tensor,
+        rows: int,
+        params: SamplingParams,
+        greedy: bool,
+        sampling: dict[str, float],
+    ) -> Any:
+        return model.generate(
+            input_ids.repeat(rows, 1),
+            attention_mask=torch.ones_like(input_ids).repeat(rows, 1),
+            do_sample=not greedy,
+            max_new_tokens=params.max_new_tokens,
+            eos_token_id=list(params.stop_token_ids),
+            pad_token_id=params.stop_token_ids[0],
+            return_dict_in_generate=True,
+            output_scores=True,
+            use_cache=True,
+            **sampling,
+        )

@@ -1,7 +1,7 @@
 """The native engine: a question's prompt is computed once for its K siblings.
 
-It calls the model's own forward with the model's own cache class, so it serves any decoder-only
-transformers model. Rows that have ended leave the batch.
+It calls the model's own forward with transformers' cache, so it serves decoder-only models with
+attention of every kind; models with recurrent layers need `hf`. Rows that have ended leave.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from transformers import DynamicCache
 
 from rlsc.engines.base import Progress, SamplingParams, SamplingWeights, make_completion
 from rlsc.engines.sampling import sample_tokens
+from rlsc.errors import ModelError
 from rlsc.types import CompletionGroup, Prompt
 
 
@@ -126,6 +127,8 @@ def _prefill(
     position_QL = (mask_QL.cumsum(-1) - 1).clamp(min=0)
     cache = DynamicCache(config=model.config)
     logits_QV = _forward(model, input_ids_QL, mask_QL, position_QL, cache)
+    if not all(hasattr(layer, "batch_select_indices") for layer in cache.layers):
+        raise ModelError("the native engine cannot serve this model's cache: use --engine hf")
     place = {index: column for column, index in enumerate(distinct)}
     repeat_B = torch.tensor([place[row.prompt] for row in rows], device=device)
     cache.batch_select_indices(repeat_B)

@@ -16,7 +16,11 @@ _FRACTION = re.compile(r"([+-]?)\\frac\{(-?\d+)\}\{(-?\d+)\}")
 
 
 def grade(response: str, reference: str) -> Verdict:
-    """Whether the response's final answer is the reference; UNPARSED if it has no answer."""
+    """Whether the response's final answer is the reference; UNPARSED if it has no answer.
+
+    Of a reference with a worked solution, as GSM8K's, what follows #### counts.
+    """
+    reference = reference.rpartition("####")[2].strip()
     answer = extract_answer(response)
     if answer is None:
         return Verdict.UNPARSED

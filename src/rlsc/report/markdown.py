@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -105,9 +106,13 @@ def _evaluation(results: Mapping[str, Any]) -> str:
 
 
 def _steps(metrics: Sequence[Mapping[str, Any]]) -> str:
-    rows = [[f"{row.get(name, float('nan')):.3g}" for name in _COLUMNS] for row in metrics]
+    rows = [[_number(row.get(name)) for name in _COLUMNS] for row in metrics]
     note = "Step s: the policy after s updates. `alpha_share` is how much of the total weight is α."
     return note + "\n\n" + markdown_table(_COLUMNS, rows)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
 
 
 def _cases(folder: Path) -> str:
@@ -139,7 +144,7 @@ def _provenance(
     versions = ", ".join(f"{name} {version}" for name, version in environment["packages"].items())
     seconds = ", ".join(f"{name} {value:.0f} s" for name, value in results["seconds"].items())
     rows = [
-        ("command", f"`{' '.join(environment['command'])}`"),
+        ("command", f"`` {' '.join(shlex.join(environment['command']).split())} ``"),
         ("settings", ", ".join(f"{key} {config[key]}" for key in _SETTINGS if key in config)),
         ("code", environment["git_commit"] or "not a git checkout"),
         ("versions", f"Python {environment['python']}, {versions}"),
@@ -160,7 +165,8 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def _quote(text: str) -> str:
     """Model text as a code block that it cannot close: an indented one."""
     lines = text.replace("\r", "\n").splitlines() or [""]
-    return "\n".join("    " + line for line in lines)
+    shown = ("".join(c if c.isprintable() or c == "\t" else "�" for c in line) for line in lines)
+    return "\n".join("    " + line for line in shown)
 
 
 def _inline(text: str) -> str:

@@ -32,7 +32,7 @@ def plot_run(metrics: Sequence[Mapping[str, Any]], results: Mapping[str, Any], f
     steps = [row["step"] for row in metrics]
     for axis, (title, unit, series) in zip(axes, PANELS, strict=False):
         for key, label in series:
-            axis.plot(steps, [row[key] for row in metrics], marker="o", ms=3, label=label)
+            axis.plot(steps, [_value(row[key]) for row in metrics], marker="o", ms=3, label=label)
         axis.set(title=title, xlabel="updates made", ylabel=unit)
         axis.set_ylim(bottom=0)
         axis.legend(fontsize=7, frameon=False)
@@ -44,6 +44,10 @@ def plot_run(metrics: Sequence[Mapping[str, Any]], results: Mapping[str, Any], f
     figure.tight_layout()
     figure.savefig(file, dpi=130)
     plt.close(figure)
+
+
+def _value(number: float | None) -> float:
+    return float("nan") if number is None else number
 
 
 def _accuracy_panel(axis: Any, results: Mapping[str, Any]) -> None:

@@ -1,0 +1,194 @@
+"""Which questions a run is evaluated on, and its evaluations before and after training."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rlsc.config import RLSCConfig, RunConfig
+from rlsc.display import make_progress
+from rlsc.engines import SamplingParams
+from rlsc.evaluate import Evaluation, Pass, evaluate, standard_passes, summarise
+from rlsc.models import context_length
+from rlsc.prompts import fit_context, format_question, render, stop_token_ids
+from rlsc.questions import QuestionSet, load_questions
+from rlsc.runfolder import write_json
+from rlsc.runlog import read_jsonl
+from rlsc.trainer import RLSCTrainer
+from rlsc.types import AnswerKey, Prompt, Question
+
+TERSE = "Answer with just the number."
+LONG_CAP = 256
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """What a run is evaluated on, and in words how it relates to the training questions."""
+
+    questions: tuple[Question, ...]
+    answers: AnswerKey
+    relation: str
+    total: int
+    """Questions there were before `eval_limit`."""
+
+
+def questions_of(config: RunConfig, source: str) -> QuestionSet:
+    """Load a source of questions with the run's column and split settings."""
+    return load_questions(
+        source,
+        split=config.questions_split,
+        config=config.questions_config,
+        question_column=config.question_column,
+        answer_column=config.answer_column,
+        split_seed=config.split_seed,
+    )
+
+
+def evaluation_set(config: RunConfig, training: QuestionSet) -> EvaluationSet | None:
+    """`--eval_questions`, else the held-out questions, else the training questions themselves."""
+    if config.eval == "none":
+        return None
+    if config.eval_questions is not None:
+        other = questions_of(config, config.eval_questions)
+        questions, answers = other.held_out or other.train, other.answers
+        relation = _overlap(questions, training, other.name)
+    elif training.held_out:
+        questions, answers = training.held_out, training.answers
+        relation = f"held-out questions, split seed {config.split_seed}"
+    else:
+        questions, answers = training.train, training.answers
+        relation = "the training questions themselves (transductive)"
+    limited = questions[: config.eval_limit or None]
+    return EvaluationSet(limited, answers, relation, len(questions))
+
+
+def _overlap(questions: Sequence[Question], training: QuestionSet, name: str) -> str:
+    """Name the evaluation questions, and say how many of them were trained on."""
+    seen = {_normalised(question) for question in training.train}
+    shared = sum(_normalised(question) in seen for question in questions)
+    note = f" ({shared} of {len(questions)} also trained on: transductive)" if shared else ""
+    return name + note
+
+
+def _normalised(question: Question) -> str:
+    return " ".join(question.text.lower().split())
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """One evaluation: its prompts fit the model's context with their answers."""
+
+    prompts: list[Prompt]
+    skipped: list[Prompt]
+    passes: list[Pass]
+    cap: int
+
+
+class Evaluator:
+    """Evaluates the trainer's model as it stands, with its engine, on one set of questions.
+
+    All prompts are rendered and checked at the start, before anything is written.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        training: RLSCConfig,
+        trainer: RLSCTrainer,
+        questions: EvaluationSet,
+        folder: Path,
+    ) -> None:
+        self._config, self._training, self._trainer = config, training, trainer
+        self._set = questions
+        self._folder = folder / "eval"
+        passes = standard_passes(config.eval_samples, training.temperature)
+        cap = config.eval_max_new_tokens or training.max_completion_length
+        self._standard = self._plan(passes, cap)
+        self._baselines: list[tuple[str, str, _Plan]] = []
+        if config.eval_baselines:
+            long_cap = self._longest_cap(max(LONG_CAP, cap))
+            terse = self._plan(passes[:1], cap, f" {TERSE}")
+            self._baselines = [
+                (f"base, cap {long_cap}", "base-long-cap", self._plan(passes[:1], long_cap)),
+                (f"base, “{TERSE}”", "base-terse-prompt", terse),
+            ]
+
+    @property
+    def skipped(self) -> list[str]:
+        """Ids of questions left out since their prompts do not fit the model's context."""
+        return [prompt.id for prompt in self._standard.skipped]
+
+    def standard(self, name: str) -> Evaluation:
+        """Greedy and sampled; what an interrupted run has finished of it is read back."""
+        return self._evaluate(name, self._standard)
+
+    def baselines(self) -> list[dict[str, Any]]:
+        """The untrained model with a longer cap, and with a prompt that asks to be short."""
+        return [
+            {"name": name} | self._evaluate(file, plan).summary
+            for name, file, plan in self._baselines
+        ]
+
+    def _plan(self, passes: list[Pass], cap: int, suffix: str = "") -> _Plan:
+        context = context_length(self._trainer.model)
+        skip = self._training.skip_long_prompts
+        fitting, skipped = fit_context(self._prompts(suffix), cap, context, skip)
+        return _Plan(fitting, skipped, passes, cap)
+
+    def _longest_cap(self, wanted: int) -> int:
+        """`wanted`, or as much of it as the model's context leaves."""
+        context = context_length(self._trainer.model)
+        if context is None:
+            return wanted
+        longest = max(len(prompt.token_ids) for prompt in self._standard.prompts)
+        return min(wanted, context - longest)
+
+    def _prompts(self, suffix: str) -> list[Prompt]:
+        tokenizer, config = self._trainer.processing_class, self._config
+        prompts = []
+        for question in self._set.questions:
+            question = Question(question.id, question.text + suffix)
+            prompt = format_question(question, tokenizer, config.template, config.system_prompt)
+            prompts.append(render(prompt, question.id, tokenizer))
+        return prompts
+
+    def _evaluate(self, name: str, plan: _Plan) -> Evaluation:
+        file, key_file = self._folder / f"{name}.jsonl", self._folder / f"{name}.key.json"
+        total = len(plan.prompts) * sum(one.samples for one in plan.passes)
+        key = self._key(plan)
+        if key_file.exists() and json.loads(key_file.read_text("utf-8")) == key:
+            stored = read_jsonl(file)
+            if len(stored) == total:
+                return summarise(stored, plan.passes, plan.cap)
+        file.unlink(missing_ok=True)
+        write_json(key_file, key)
+        trainer = self._trainer
+        trainer.engine.sync(trainer.accelerator.unwrap_model(trainer.model))
+        stop_ids = stop_token_ids(trainer.processing_class, trainer.model)
+        with make_progress("completions") as progress:
+            task = progress.add_task(f"evaluate {name}", total=total)
+            return evaluate(
+                trainer.engine,
+                plan.prompts,
+                self._set.answers,
+                plan.passes,
+                SamplingParams(plan.cap, stop_ids),
+                self._training.seed,
+                file,
+                lambda done: progress.advance(task, done),
+            )
+
+    def _key(self, plan: _Plan) -> dict[str, Any]:
+        """What stored answers must agree in to be read back: the weights' step included."""
+        prompts = json.dumps([[prompt.id, prompt.token_ids] for prompt in plan.prompts])
+        return {
+            "step": self._trainer.state.global_step,
+            "seed": self._training.seed,
+            "max_new_tokens": plan.cap,
+            "passes": [asdict(one) for one in plan.passes],
+            "prompts_sha256": hashlib.sha256(prompts.encode()).hexdigest(),
+        }
