@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -102,20 +101,25 @@ def write_text(path: Path, text: str) -> None:
 
 
 def _check_writable(folder: Path) -> None:
-    """Look for a reason why the folder could not be written, without creating it."""
+    """Write a file into the folder and leave no trace of it, nor of the folder if it was new."""
     try:
-        existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-        if not existing.is_dir():
-            raise NotADirectoryError(0, f"{existing} is a file")
-        if not os.access(existing, os.W_OK | os.X_OK):
-            raise PermissionError(0, f"no right to write into {existing}")
+        new = [path for path in (folder, *folder.absolute().parents) if not path.exists()]
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            probe = folder / ".write-test"
+            probe.write_text("")
+            probe.unlink()
+        finally:
+            for path in new:
+                if path.is_dir():
+                    path.rmdir()
     except (OSError, ValueError) as error:
         raise OutputError(_not_writable(folder, error)) from error
 
 
 def _not_writable(folder: Path, error: Exception) -> str:
     reason = getattr(error, "strerror", None) or error
-    return f"cannot write into --output_dir {str(folder)!r}: {reason}"
+    return f"cannot write into --output_dir {folder}: {reason}"
 
 
 def _artefacts(folder: Path) -> list[Path]:

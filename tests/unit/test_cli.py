@@ -10,7 +10,7 @@ import pytest
 from transformers.utils import logging
 
 import rlsc
-from rlsc import cli, models
+from rlsc import models
 from rlsc.cli import _main
 
 COMMAND = [sys.executable, "-c", "from rlsc.cli import main; main()"]
