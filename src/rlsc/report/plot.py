@@ -67,6 +67,7 @@ def _accuracy_panel(axis: Any, results: Mapping[str, Any]) -> None:
                 capsize=3,
             )
     n = results["before"]["greedy"]["n"]
-    axis.set(title=f"Accuracy, n = {n}", ylabel="%", ylim=(0, 100))
+    axis.set(title=f"Accuracy, n = {n}", ylabel="%", ylim=(0, 118))
+    axis.set_yticks(range(0, 101, 20))
     axis.set_xticks([place + 0.19 for place in range(len(columns))], [c[2] for c in columns])
-    axis.legend(fontsize=7, frameon=False, loc="upper left")
+    axis.legend(fontsize=7, frameon=False, loc="upper center", ncols=2)

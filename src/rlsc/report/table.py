@@ -39,7 +39,7 @@ def table_rows(results: Mapping[str, Any]) -> list[Cells]:
             rows.append(_accuracy(f"majority, {at}", before, after, delta, name, "majority"))
         rows.append((f"tokens, {at}", *_lengths(before[name], after[name]), ""))
     rows.append(("tokens, greedy", *_lengths(before, after), _difference(delta["mean_length"])))
-    cut = [f"{summary['greedy']['truncation_rate']:.0%}" for summary in (before, after)]
+    cut = [f"{100 * summary['greedy']['truncation_rate']:.0f} %" for summary in (before, after)]
     rows.append(("truncated, greedy", cut[0], cut[1], ""))
     return rows
 
