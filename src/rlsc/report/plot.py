@@ -26,9 +26,11 @@ def plot_run(metrics: Sequence[Mapping[str, Any]], results: Mapping[str, Any], f
     from matplotlib import pyplot as plt
 
     evaluated = bool(results.get("before") and results["before"]["greedy"]["n"])
-    figure, axes = plt.subplots(
-        1, len(PANELS) + evaluated, figsize=(3.1 * (len(PANELS) + evaluated), 2.9)
-    )
+    columns = 2 + evaluated
+    figure, grid = plt.subplots(2, columns, figsize=(3.4 * columns, 5.4))
+    axes = list(grid.flat)[: len(PANELS) + evaluated]
+    for unused in list(grid.flat)[len(axes) :]:
+        unused.set_axis_off()
     steps = [row["step"] for row in metrics]
     for axis, (title, unit, series) in zip(axes, PANELS, strict=False):
         for key, label in series:
