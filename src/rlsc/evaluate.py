@@ -10,6 +10,7 @@ from typing import Any
 from rlsc.engines import Engine, SamplingParams, seed_for
 from rlsc.engines.base import Progress
 from rlsc.grading import answer_key, extract_answer, grade
+from rlsc.memory import release_freed_memory
 from rlsc.runlog import write_jsonl
 from rlsc.statistics import bootstrap_interval, majority, wilson_interval
 from rlsc.types import AnswerKey, Completion, Prompt, Verdict
@@ -68,6 +69,7 @@ def evaluate(
             [seed_for(seed, "evaluate", one.name, prompt.id) for prompt in prompts],
             on_progress,
         )
+        release_freed_memory()
         rows += [_row(one, g.prompt, c, answers) for g in groups for c in g.completions]
         write_jsonl(file, rows)
     return summarise(rows, passes, params.max_new_tokens)

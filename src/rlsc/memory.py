@@ -34,6 +34,13 @@ def keep_freed_memory() -> Iterator[None]:
         libc.malloc_trim(0)
 
 
+def release_freed_memory() -> None:
+    """Hand what sampling has freed back to Linux, before an update needs memory of its own."""
+    libc = _libc()
+    if libc is not None:
+        libc.malloc_trim(0)
+
+
 def _libc() -> Any:
     try:
         libc = ctypes.CDLL(None)

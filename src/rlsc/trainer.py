@@ -19,7 +19,7 @@ from rlsc.callbacks import StepProgress, StopOnNonFinite, non_finite_message
 from rlsc.config import RLSCConfig
 from rlsc.engines import Engine, SamplingParams, create_engine, seed_for
 from rlsc.errors import ConfigError, NonFiniteError, QuestionError
-from rlsc.memory import keep_freed_memory
+from rlsc.memory import keep_freed_memory, release_freed_memory
 from rlsc.metrics import StepRecord, step_metrics
 from rlsc.models import context_length, disable_dropout, load_model
 from rlsc.objectives import RLSC, Objective
@@ -140,6 +140,7 @@ class RLSCTrainer(Trainer):
                 [seed_for(self.args.seed, step, prompt.id) for prompt in prompts],
                 on_progress,
             )
+        release_freed_memory()
         rows = make_rows(groups, self.args.merge_duplicates)
         batch = StepBatch(groups, make_micro_batches(rows, self.args.tokens_per_microbatch))
         # The parent's loop takes a step per item: all micro-batches travel as one.
