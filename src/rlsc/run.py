@@ -107,6 +107,8 @@ def _train_and_evaluate(
     output = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     results["steps"] = output.global_step
     trainer.save_model(str(folder / "model"))
+    trainer.optimizer = trainer.lr_scheduler = None  # twice the weights, of no use from here on
+    trainer.accelerator.free_memory()
     seconds["train"] = time.time() - clock
 
     clock = time.time()
