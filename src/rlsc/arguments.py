@@ -12,8 +12,9 @@ from typing import Any, NoReturn
 import yaml
 from transformers import HfArgumentParser
 
-from rlsc.config import RLSCConfig, RunConfig
+from rlsc.config import RLSCConfig
 from rlsc.errors import ConfigError
+from rlsc.run_config import EvalConfig, RunConfig
 
 
 class _Parser(HfArgumentParser):
@@ -22,11 +23,21 @@ class _Parser(HfArgumentParser):
 
 
 def parse(argv: Sequence[str], recipe: Path | None = None) -> tuple[RunConfig, RLSCConfig]:
-    """Settings from `recipe`, then from `--config FILE`, then from flags, the later winning.
+    """Settings of `rlsc train` from `recipe`, `--config FILE` and flags, the later winning.
 
     Raises `ConfigError` that names the key and, for an unknown one, the nearest known.
     """
-    parser = _parser()
+    run, training = _parse(_parser("train", RunConfig, RLSCConfig), argv, recipe)
+    return run, training
+
+
+def parse_eval(argv: Sequence[str]) -> EvalConfig:
+    """Settings of `rlsc eval`, read and checked as those of `rlsc train`."""
+    (config,) = _parse(_parser("eval", EvalConfig), argv, None)
+    return config
+
+
+def _parse(parser: _Parser, argv: Sequence[str], recipe: Path | None) -> tuple[Any, ...]:
     config, argv = _take_config(argv)
     known = {action.dest: action.nargs in ("+", "*") for action in parser._actions}
     known.pop("help")
@@ -35,7 +46,7 @@ def parse(argv: Sequence[str], recipe: Path | None = None) -> tuple[RunConfig, R
         if path is not None:
             arguments += _recipe_arguments(path, known)
     try:
-        run, training, unknown = parser.parse_args_into_dataclasses(
+        *parsed, unknown = parser.parse_args_into_dataclasses(
             [*arguments, *argv], return_remaining_strings=True, look_for_args_file=False
         )
     except ConfigError:
@@ -48,7 +59,7 @@ def parse(argv: Sequence[str], recipe: Path | None = None) -> tuple[RunConfig, R
         raise ConfigError(" ".join(str(error).split())) from error
     if unknown:
         raise ConfigError(_unknown_message(unknown[0], known))
-    return run, training
+    return tuple(parsed)
 
 
 def resolved(run: RunConfig, training: RLSCConfig) -> dict[str, Any]:
@@ -61,11 +72,23 @@ def resolved(run: RunConfig, training: RLSCConfig) -> dict[str, Any]:
     return {key: values[key] for key in sorted(fields) if values.get(key) not in (None, {}, [])}
 
 
-def _parser() -> _Parser:
+def resolved_eval(config: EvalConfig) -> dict[str, Any]:
+    """Every setting of `rlsc eval` with a value."""
+    values = dataclasses.asdict(config)
+    return {key: values[key] for key in sorted(values) if values[key] is not None}
+
+
+_DESCRIPTIONS = {
+    "train": "Fine-tune a language model by RLSC: no labels, no reward model.",
+    "eval": "Evaluate a model on benchmarks. --regrade DIR judges stored samples anew.",
+}
+
+
+def _parser(command: str, *classes: Any) -> _Parser:
     return _Parser(
-        (RunConfig, RLSCConfig),
-        prog="rlsc train",
-        description="Fine-tune a language model by RLSC: no labels, no reward model.",
+        classes,
+        prog=f"rlsc {command}",
+        description=_DESCRIPTIONS[command],
         allow_abbrev=False,
     )
 

@@ -1,4 +1,4 @@
-"""The command line: `rlsc demo` and `rlsc train`. Bad input ends in one line and exit code 2."""
+"""The command line: `rlsc demo`, `train` and `eval`. Bad input ends in one line and exit code 2."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ rlsc: label-free RL fine-tuning of language models by self-confidence
   rlsc train --model NAME_OR_FOLDER --questions FILE.jsonl|HUB_DATASET|arithmetic \\
              --max_steps 10 --num_generations 16 --max_completion_length 3072 \\
              --temperature 0.5 --alpha 0.1 --output_dir DIR [--resume | --overwrite]
-  rlsc train --help       every field
+  rlsc eval --model NAME_OR_FOLDER --benchmarks math500,gsm8k [--data_dir FOLDER] \\
+            [--template chat] [--samples 16 --temperature 0.5] [--limit N] [--controls] \\
+            --output_dir DIR [--resume | --overwrite]
+  rlsc eval --regrade DIR
+  rlsc train --help, rlsc eval --help       every field
   rlsc --version
 """
 
@@ -71,7 +75,21 @@ def _demo(argv: list[str]) -> None:
     _run(argv, recipes_folder() / "demo-smollm2.yaml")
 
 
-COMMANDS: dict[str, Callable[[list[str]], None]] = {"demo": _demo, "train": _train}
+def _eval(argv: list[str]) -> None:
+    _quiet_libraries()
+    from rlsc.arguments import parse_eval
+    from rlsc.errors import ConfigError
+    from rlsc.eval_run import run_eval, run_regrade
+
+    if "--regrade" not in argv:
+        run_eval(parse_eval(argv))
+        return
+    if len(argv) != 2 or argv[0] != "--regrade":
+        raise ConfigError("--regrade DIR takes no other flags: its settings are the evaluation's")
+    run_regrade(Path(argv[1]))
+
+
+COMMANDS: dict[str, Callable[[list[str]], None]] = {"demo": _demo, "train": _train, "eval": _eval}
 
 
 def _run(argv: list[str], recipe: Path | None) -> None:

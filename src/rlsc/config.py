@@ -1,4 +1,4 @@
-"""What can be set: `RLSCConfig` for training, `RunConfig` for a whole run around it."""
+"""What can be set of training: `RLSCConfig`, and the checks of its values."""
 
 from __future__ import annotations
 
@@ -114,94 +114,14 @@ class RLSCConfig(TrainingArguments):
         return float(self.logprob_temperature)
 
 
-@dataclass
-class RunConfig:
-    """Settings of `rlsc train` around the training itself: model, questions, evaluation."""
-
-    model: str | None = field(
-        default=None,
-        metadata={"help": "Hub id or folder; by default the embedded SmolLM2-135M-Instruct."},
-    )
-    model_dtype: str = field(
-        default="float32",
-        metadata={
-            "help": "float32, or bfloat16 with an adapter: at 1e-5 most updates of bfloat16 "
-            "weights are rounded away."
-        },
-    )
-    trust_remote_code: bool = field(
-        default=False, metadata={"help": "Run model code that comes with the weights."}
-    )
-    questions: str | None = field(
-        default=None,
-        metadata={"help": "FILE.jsonl, Hub data set, arithmetic[:two_digit|:three_terms]."},
-    )
-    questions_split: str = field(default="train", metadata={"help": "Split of a Hub data set."})
-    questions_config: str | None = field(default=None, metadata={"help": "Its configuration."})
-    question_column: str = field(default="question", metadata={"help": "Column of the question."})
-    answer_column: str = field(
-        default="answer", metadata={"help": "Column of the answer, for evaluation only."}
-    )
-    split_seed: int = field(
-        default=0, metadata={"help": "Seed that splits built-in questions in train and held-out."}
-    )
-    template: str = field(
-        default="auto",
-        metadata={"help": "chat, none, or auto: chat where the tokenizer has a chat template."},
-    )
-    system_prompt: str | None = field(default=None, metadata={"help": "Chat system message."})
-    eval: str = field(
-        default="auto",
-        metadata={
-            "help": "none, or auto: --eval_questions, else held-out built-in questions, else the "
-            "training questions (marked transductive)."
-        },
-    )
-    eval_questions: str | None = field(
-        default=None, metadata={"help": "Questions to evaluate on, as --questions."}
-    )
-    eval_limit: int = field(
-        default=50,
-        metadata={"help": "At most so many evaluation questions, the first ones; 0: all."},
-    )
-    eval_samples: int = field(default=4, metadata={"help": "Samples per question for pass@1."})
-    eval_max_new_tokens: int | None = field(
-        default=None, metadata={"help": "Cap of evaluation; by default max_completion_length."}
-    )
-    eval_baselines: bool = field(
-        default=False,
-        metadata={"help": "Also show the untrained model with a longer cap and a terse prompt."},
-    )
-    resume: bool = field(default=False, metadata={"help": "Go on from the last checkpoint."})
-    overwrite: bool = field(default=False, metadata={"help": "Replace the run in output_dir."})
-
-    def __post_init__(self) -> None:
-        if self.model is not None and not self.model.strip():
-            raise ConfigError("model is empty: a Hub id or a folder, or leave it out")
-        if self.system_prompt is not None and not self.system_prompt.isprintable():
-            try:
-                self.system_prompt.encode()
-            except UnicodeEncodeError as error:
-                raise ConfigError("system_prompt holds half a character") from error
-        _one_of("model_dtype", self.model_dtype, ("float32", "bfloat16"))
-        _one_of("template", self.template, ("auto", "chat", "none"))
-        _one_of("eval", self.eval, ("auto", "none"))
-        _at_least("eval_samples", self.eval_samples, 1)
-        _at_least("eval_limit", self.eval_limit, 0)
-        if self.eval_max_new_tokens is not None:
-            _at_least("eval_max_new_tokens", self.eval_max_new_tokens, 1)
-        if self.resume and self.overwrite:
-            raise ConfigError("resume and overwrite exclude each other: choose one")
-
-
 def check_training(config: RLSCConfig) -> None:
     """Raise `ConfigError` on the first training setting that cannot work."""
-    _at_least("num_generations", config.num_generations, 1)
-    _at_least("max_completion_length", config.max_completion_length, 1)
-    _at_least("per_device_train_batch_size", config.per_device_train_batch_size, 1)
-    _at_least("rollout_batch_size", config.rollout_batch_size, 1)
-    _at_least("tokens_per_microbatch", config.tokens_per_microbatch, 1)
-    _at_least("top_k", config.top_k, 0)
+    at_least("num_generations", config.num_generations, 1)
+    at_least("max_completion_length", config.max_completion_length, 1)
+    at_least("per_device_train_batch_size", config.per_device_train_batch_size, 1)
+    at_least("rollout_batch_size", config.rollout_batch_size, 1)
+    at_least("tokens_per_microbatch", config.tokens_per_microbatch, 1)
+    at_least("top_k", config.top_k, 0)
     for name in ("learning_rate", "weight_decay", "max_grad_norm"):
         value = getattr(config, name)
         if not (math.isfinite(float(value)) and float(value) >= 0):
@@ -219,18 +139,18 @@ def check_training(config: RLSCConfig) -> None:
     if _text(config.include_num_input_tokens_seen) not in ("no", "False"):
         raise ConfigError("include_num_input_tokens_seen must be 'no': prompts become tokens here")
     if config.max_steps != -1:
-        _at_least("max_steps", config.max_steps, 1)
-    _positive("save_steps", float(config.save_steps))
-    _positive("temperature", config.temperature)
+        at_least("max_steps", config.max_steps, 1)
+    positive("save_steps", float(config.save_steps))
+    positive("temperature", config.temperature)
     if not 0 < config.top_p <= 1:
         raise ConfigError(f"top_p must be in (0, 1], not {config.top_p}; 1 turns it off")
     if not (math.isfinite(config.alpha) and config.alpha >= 0):
         raise ConfigError(f"alpha must be 0 or more, not {config.alpha}")
-    _one_of("weight", config.weight, WEIGHTS)
-    _one_of("engine", config.engine, ENGINES)
+    one_of("weight", config.weight, WEIGHTS)
+    one_of("engine", config.engine, ENGINES)
     if config.logprob_temperature != "sampling":
         try:
-            _positive("logprob_temperature", float(config.logprob_temperature))
+            positive("logprob_temperature", float(config.logprob_temperature))
         except ValueError as error:
             raise ConfigError(
                 "logprob_temperature must be 'sampling' or a number above 0, "
@@ -258,16 +178,19 @@ def _text(value: object) -> str:
     return str(getattr(value, "value", value))
 
 
-def _at_least(name: str, value: int, least: int) -> None:
+def at_least(name: str, value: float, least: float) -> None:
+    """Raise `ConfigError` naming the setting unless `value` is `least` or more."""
     if value < least:
         raise ConfigError(f"{name} must be {least} or more, not {value}")
 
 
-def _positive(name: str, value: float) -> None:
+def positive(name: str, value: float) -> None:
+    """Raise `ConfigError` naming the setting unless `value` is finite and above 0."""
     if not (math.isfinite(value) and value > 0):
         raise ConfigError(f"{name} must be above 0, not {value}")
 
 
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Raise `ConfigError` naming the setting and its choices unless `value` is one of them."""
     if value not in allowed:
         raise ConfigError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")

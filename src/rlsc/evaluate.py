@@ -9,11 +9,11 @@ from typing import Any
 
 from rlsc.engines import Engine, SamplingParams, seed_for
 from rlsc.engines.base import Progress
-from rlsc.grading import answer_key, extract_answer, grade
+from rlsc.grading import Item, Judgement, answer_key, extract_answer, shared_grader
 from rlsc.memory import release_freed_memory
 from rlsc.runlog import write_jsonl
 from rlsc.statistics import bootstrap_interval, majority, wilson_interval
-from rlsc.types import AnswerKey, Completion, Prompt, Verdict
+from rlsc.types import AnswerKey, Completion, CompletionGroup, Prompt, Verdict
 
 Values = list[float]
 """One value per graded question, in the order of the questions."""
@@ -70,20 +70,33 @@ def evaluate(
             on_progress,
         )
         release_freed_memory()
-        rows += [_row(one, g.prompt, c, answers) for g in groups for c in g.completions]
+        rows += _rows(one, groups, answers)
         write_jsonl(file, rows)
     return summarise(rows, passes, params.max_new_tokens)
 
 
-def _row(one: Pass, prompt: Prompt, completion: Completion, answers: AnswerKey) -> dict[str, Any]:
-    verdict = grade(completion.text, answers[prompt.id]).value if prompt.id in answers else None
+def _rows(one: Pass, groups: Sequence[CompletionGroup], answers: AnswerKey) -> list[dict[str, Any]]:
+    pairs = [(group.prompt, completion) for group in groups for completion in group.completions]
+    known = [(prompt, completion) for prompt, completion in pairs if prompt.id in answers]
+    items = [Item(completion.text, answers[prompt.id]) for prompt, completion in known]
+    judged = shared_grader().grade_all(items)
+    return [
+        _row(one, prompt, completion, next(judged) if prompt.id in answers else None)
+        for prompt, completion in pairs
+    ]
+
+
+def _row(
+    one: Pass, prompt: Prompt, completion: Completion, judged: Judgement | None
+) -> dict[str, Any]:
+    answer = judged.answer if judged else extract_answer(completion.text)
     return {
         "pass": one.name,
         "id": prompt.id,
         "prompt": prompt.text,
         "text": completion.text,
-        "answer": extract_answer(completion.text),
-        "verdict": verdict,
+        "answer": answer,
+        "verdict": judged.verdict.value if judged else None,
         "tokens": len(completion.token_ids),
         "logprob": sum(completion.logps),
         "finish_reason": completion.finish_reason,

@@ -9,13 +9,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rlsc.config import RLSCConfig, RunConfig
+from rlsc.config import RLSCConfig
 from rlsc.display import make_progress
 from rlsc.engines import SamplingParams
 from rlsc.evaluate import Evaluation, Pass, evaluate, standard_passes, summarise
 from rlsc.models import context_length
 from rlsc.prompts import fit_context, format_question, render, stop_token_ids
 from rlsc.questions import QuestionSet, load_questions
+from rlsc.run_config import RunConfig
 from rlsc.runfolder import write_json
 from rlsc.runlog import read_jsonl
 from rlsc.trainer import RLSCTrainer

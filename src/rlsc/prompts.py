@@ -8,24 +8,38 @@ from typing import Any
 from jinja2 import TemplateError
 
 from rlsc.errors import ConfigError, QuestionError
+from rlsc.templates import find_template, render_template
 from rlsc.types import Message, Prompt, Question
 
 
 def format_question(
-    question: Question, tokenizer: Any, template: str = "auto", system_prompt: str | None = None
+    question: Question,
+    tokenizer: Any,
+    template: str = "auto",
+    system_prompt: str | None = None,
+    kind: str = "math",
+    shots: int = 4,
 ) -> str | list[Message]:
-    """A question as a TRL-style `prompt`: messages for a chat model, else the bare text."""
+    """A question as a TRL-style `prompt`: messages for `chat`, else text.
+
+    `template` is a name of `templates.NAMES` or a `.jinja` file; `auto` is `chat` where the
+    tokenizer has a chat template, else `none`. Raises `ConfigError`.
+    """
     has_chat = bool(getattr(tokenizer, "chat_template", None))
-    if template == "chat" and not has_chat:
-        raise ConfigError("template chat: this tokenizer has no chat template; use --template none")
-    if template == "none" or not has_chat:
+    if template == "auto":
+        template = "chat" if has_chat else "none"
+    if template == "chat":
+        if not has_chat:
+            raise ConfigError(
+                "template chat: this tokenizer has no chat template; use --template none"
+            )
+        messages: list[Message] = [{"role": "user", "content": question.text}]
         if system_prompt is not None:
-            raise ConfigError("system_prompt needs a chat template, and none is in use")
-        return question.text
-    messages: list[Message] = [{"role": "user", "content": question.text}]
+            messages.insert(0, {"role": "system", "content": system_prompt})
+        return messages
     if system_prompt is not None:
-        messages.insert(0, {"role": "system", "content": system_prompt})
-    return messages
+        raise ConfigError("system_prompt needs a chat template, and none is in use")
+    return render_template(find_template(template), question, kind, shots)
 
 
 def render(prompt: str | Sequence[Message], identifier: str, tokenizer: Any) -> Prompt:

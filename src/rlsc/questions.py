@@ -44,8 +44,8 @@ def load_questions(
     if not source:
         raise QuestionError("questions is empty: FILE.jsonl, a Hub data set, or arithmetic")
     if source.endswith((".jsonl", ".json")) or os.path.exists(source):
-        return _from_rows(source, _read_jsonl(Path(source)), question_column, answer_column)
-    rows = _read_hub(source, config, split)
+        return _from_rows(source, read_jsonl_rows(Path(source)), question_column, answer_column)
+    rows = read_hub_rows(source, config, split)
     return _from_rows(source, rows, question_column, answer_column)
 
 
@@ -112,7 +112,8 @@ def _additions(groups: Iterable[Terms]) -> tuple[list[Question], dict[str, str]]
 # Files and data sets.
 
 
-def _read_jsonl(path: Path) -> list[tuple[str, Mapping[str, Any]]]:
+def read_jsonl_rows(path: Path) -> list[tuple[str, Mapping[str, Any]]]:
+    """(where it stands, row) of every line of a JSONL file that is not blank."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
@@ -138,11 +139,15 @@ def _read_jsonl(path: Path) -> list[tuple[str, Mapping[str, Any]]]:
     return rows
 
 
-def _read_hub(name: str, config: str | None, split: str) -> list[tuple[str, Mapping[str, Any]]]:
+def read_hub_rows(
+    name: str, config: str | None, split: str, revision: str | None = None
+) -> list[tuple[str, Mapping[str, Any]]]:
+    """(where it stands, row) of a Hub data set; without `revision`, of its newest state."""
     import datasets
 
+    pinned = {} if revision is None else {"revision": revision}
     try:
-        data = datasets.load_dataset(name, config, split=split)
+        data = datasets.load_dataset(name, config, split=split, **pinned)
     except Exception as error:  # the hub raises many kinds; each means "cannot be loaded"
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise QuestionError(

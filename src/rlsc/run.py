@@ -10,7 +10,7 @@ import torch
 
 from rlsc import runfolder
 from rlsc.arguments import resolved
-from rlsc.config import RLSCConfig, RunConfig
+from rlsc.config import RLSCConfig
 from rlsc.display import console
 from rlsc.errors import ConfigError, RLSCError
 from rlsc.evaluate import differences
@@ -20,6 +20,8 @@ from rlsc.prompts import format_question
 from rlsc.provenance import check_same_questions, write_environment
 from rlsc.questions import QuestionSet
 from rlsc.report import print_table, write_report
+from rlsc.run_config import RunConfig
+from rlsc.train_benchmarks import TrainingBenchmarks
 from rlsc.trainer import RLSCTrainer
 
 
@@ -45,9 +47,14 @@ def run(config: RunConfig, training: RLSCConfig) -> None:
         return
     trainer, origin = _load(config, training, questions)
     evaluator = Evaluator(config, training, trainer, evaluated, folder) if evaluated else None
+    benchmarks = (
+        TrainingBenchmarks(config, training, trainer, questions.train, folder)
+        if config.benchmarks
+        else None
+    )
     runfolder.prepare(folder, settings, config.overwrite)
     write_environment(folder, origin, used)
-    results = _train_and_evaluate(training, trainer, evaluator, folder, config.resume)
+    results = _train_and_evaluate(trainer, evaluator, benchmarks, folder, config.resume)
     results |= {
         "model": origin,
         "questions": questions.name,
@@ -87,9 +94,9 @@ def _load(
 
 
 def _train_and_evaluate(
-    training: RLSCConfig,
     trainer: RLSCTrainer,
     evaluator: Evaluator | None,
+    benchmarks: TrainingBenchmarks | None,
     folder: Path,
     resume: bool,
 ) -> dict[str, Any]:
@@ -98,6 +105,7 @@ def _train_and_evaluate(
     clock = time.time()
     before = evaluator.standard("before") if evaluator else None
     results["baselines"] = evaluator.baselines() if evaluator else []
+    base = benchmarks.evaluate() if benchmarks else None
     seconds["evaluate_before"] = time.time() - clock
 
     clock = time.time()
@@ -116,5 +124,7 @@ def _train_and_evaluate(
         after = evaluator.standard("after")
         results["before"], results["after"] = before.summary, after.summary
         results["difference"] = differences(before, after)
+    if benchmarks and base:
+        results["benchmarks"] = benchmarks.results(base, benchmarks.evaluate())
     seconds["evaluate_after"] = time.time() - clock
     return results

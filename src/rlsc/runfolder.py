@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ def check(folder: Path, settings: Mapping[str, Any], resume: bool, overwrite: bo
     Raises `OutputError` where the folder cannot be written, holds another run, or holds files of
     a run's names that no run left; `ConfigError` for a resumption with other settings.
     """
-    _check_writable(folder)
+    check_writable(folder)
     if not (folder / CONFIG).exists():
         foreign = [path.name for path in _artefacts(folder) if path.exists()]
         if foreign:
@@ -47,7 +47,7 @@ def check(folder: Path, settings: Mapping[str, Any], resume: bool, overwrite: bo
         return False
     results = _read_results(folder)
     if resume:
-        _check_same_settings(folder, settings)
+        check_same_settings(folder, settings)
         return results is not None and results["steps"] >= int(settings["max_steps"])
     if not overwrite:
         state = "a finished run" if results is not None else "an unfinished run"
@@ -100,7 +100,7 @@ def write_text(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def _check_writable(folder: Path) -> None:
+def check_writable(folder: Path) -> None:
     """Write a file into the folder and leave no trace of it, nor of the folder if it was new."""
     try:
         new = [path for path in (folder, *folder.absolute().parents) if not path.exists()]
@@ -152,14 +152,17 @@ def _read_results(folder: Path) -> dict[str, Any] | None:
     return results if (folder / "model").is_dir() else None
 
 
-def _check_same_settings(folder: Path, settings: Mapping[str, Any]) -> None:
+def check_same_settings(
+    folder: Path, settings: Mapping[str, Any], free: Set[str] = _FREE_ON_RESUME
+) -> None:
+    """Raise where `settings` differ from those stored in the folder, but for the `free` ones."""
     try:
         stored = yaml.safe_load((folder / CONFIG).read_text("utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
         stored = None
     if not isinstance(stored, dict):
         raise OutputError(f"{folder / CONFIG} is damaged: start again with --overwrite")
-    for key in sorted((stored.keys() | settings.keys()) - _FREE_ON_RESUME):
+    for key in sorted((stored.keys() | settings.keys()) - free):
         if stored.get(key) != settings.get(key):
             raise ConfigError(
                 f"--resume with other settings: {key} was {stored.get(key)!r} in {folder} and is "

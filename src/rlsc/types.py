@@ -87,3 +87,5 @@ class Verdict(enum.Enum):
     CORRECT = "correct"
     WRONG = "wrong"
     UNPARSED = "unparsed"
+    TIMEOUT = "timeout"
+    """Comparing it went over the limit of time or memory: neither right nor wrong is known."""

@@ -9,8 +9,9 @@ import yaml
 
 from rlsc.arguments import parse, resolved
 from rlsc.cli import recipes_folder
-from rlsc.config import RLSCConfig, RunConfig
+from rlsc.config import RLSCConfig
 from rlsc.errors import ConfigError
+from rlsc.run_config import RunConfig
 
 RECIPES = sorted(recipes_folder().glob("*.yaml"))
 

@@ -13,11 +13,20 @@ import rlsc
 SOURCE = Path(rlsc.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 LAYERS = (
-    ("types", "errors", "config"),
-    ("questions", "prompts", "models", "logprobs", "grading", "statistics", "display", "memory"),
+    ("types", "errors", "config", "run_config"),
+    (
+        *("questions", "benchmark_table", "benchmarks", "fewshot", "templates", "prompts"),
+        *("models", "logprobs", "grading", "statistics", "calibration", "display", "memory"),
+    ),
     ("engines", "objectives"),
-    ("batching", "metrics", "runlog", "callbacks", "update", "trainer", "evaluate"),
-    ("report", "runfolder", "provenance", "arguments", "evaluation_run", "run"),
+    (
+        *("batching", "metrics", "runlog", "callbacks", "update", "trainer"),
+        *("evaluate", "samples", "scores"),
+    ),
+    (
+        *("report", "runfolder", "provenance", "arguments", "evaluation_run", "benchmark_run"),
+        *("train_benchmarks", "eval_run", "run"),
+    ),
     ("cli",),
 )
 LAYER = {module: number for number, modules in enumerate(LAYERS) for module in modules}

@@ -19,13 +19,18 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True)
 class SamplingParams:
-    """How to sample. Temperature 0 is greedy; top_p 1 and top_k 0 are off."""
+    """How to sample. Temperature 0 is greedy; top_p 1 and top_k 0 are off.
+
+    A completion also ends with the token that completes one of `stop_strings`; its text ends
+    before the string. Training uses none: the log-prob of such an end is not the policy's.
+    """
 
     max_new_tokens: int
     stop_token_ids: tuple[int, ...]
     temperature: float = 1.0
     top_p: float = 1.0
     top_k: int = 0
+    stop_strings: tuple[str, ...] = ()
 
 
 class Engine(Protocol):
@@ -92,10 +97,27 @@ def _frozen_copy(model: Any, dtype: torch.dtype) -> Any:
     return copied
 
 
+def completes_stop_string(tokenizer: Any, token_ids: Sequence[int], stops: Sequence[str]) -> bool:
+    """Whether the last token completes one of `stops`; special tokens count as their text."""
+    if not stops:
+        return False
+    # A string of n characters spans at most n tokens, and one more where it starts within one.
+    tail = token_ids[-(max(map(len, stops)) + 1) :]
+    text = tokenizer.decode(list(tail), skip_special_tokens=False)
+    return any(stop in text for stop in stops)
+
+
 def make_completion(
-    tokenizer: Any, token_ids: Sequence[int], logps: Sequence[float], stop_ids: tuple[int, ...]
+    tokenizer: Any, token_ids: Sequence[int], logps: Sequence[float], params: SamplingParams
 ) -> Completion:
-    """A completion from sampled ids; its finish reason follows from the last one."""
-    reason: FinishReason = "stop" if token_ids and token_ids[-1] in stop_ids else "length"
+    """A completion from sampled ids; its finish reason follows from how they end."""
     text = tokenizer.decode(list(token_ids), skip_special_tokens=True)
+    reason: FinishReason = "length"
+    if token_ids and token_ids[-1] in params.stop_token_ids:
+        reason = "stop"
+    elif completes_stop_string(tokenizer, token_ids, params.stop_strings):
+        reason = "stop"
+        whole = tokenizer.decode(list(token_ids), skip_special_tokens=False)
+        ends = [whole.find(stop) for stop in params.stop_strings if stop in whole]
+        text = whole[: min(ends)]
     return Completion(text, tuple(token_ids), tuple(logps), reason)

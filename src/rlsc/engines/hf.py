@@ -8,7 +8,13 @@ from typing import Any
 import torch
 from transformers import GenerationConfig
 
-from rlsc.engines.base import Progress, SamplingParams, SamplingWeights, make_completion
+from rlsc.engines.base import (
+    Progress,
+    SamplingParams,
+    SamplingWeights,
+    completes_stop_string,
+    make_completion,
+)
 from rlsc.types import Completion, CompletionGroup, Prompt
 
 
@@ -72,19 +78,27 @@ class HFEngine:
             dim=1,
         )
         return [
-            self._completion(tokens, logps, params.stop_token_ids)
+            self._completion(tokens, logps, params)
             for tokens, logps in zip(tokens_BT.tolist(), logps_BT.tolist(), strict=True)
         ]
 
     def _completion(
-        self, tokens: list[int], logps: list[float], stop_ids: tuple[int, ...]
+        self, tokens: list[int], logps: list[float], params: SamplingParams
     ) -> Completion:
-        ends = [index for index, token in enumerate(tokens) if token in stop_ids]
-        length = ends[0] + 1 if ends else len(tokens)
-        return make_completion(self._tokenizer, tokens[:length], logps[:length], stop_ids)
+        """Cut the padding that `generate` adds after a row's end."""
+        length = next(
+            (
+                end
+                for end in range(1, len(tokens) + 1)
+                if tokens[end - 1] in params.stop_token_ids
+                or completes_stop_string(self._tokenizer, tokens[:end], params.stop_strings)
+            ),
+            len(tokens),
+        )
+        return make_completion(self._tokenizer, tokens[:length], logps[:length], params)
 
-    @staticmethod
     def _call(
+        self,
         model: Any,
         input_ids: torch.Tensor,
         rows: int,
@@ -92,6 +106,7 @@ class HFEngine:
         greedy: bool,
         sampling: dict[str, float],
     ) -> Any:
+        stops = {"stop_strings": list(params.stop_strings), "tokenizer": self._tokenizer}
         return model.generate(
             input_ids.repeat(rows, 1),
             attention_mask=torch.ones_like(input_ids).repeat(rows, 1),
@@ -103,4 +118,5 @@ class HFEngine:
             output_scores=True,
             use_cache=True,
             **sampling,
+            **(stops if params.stop_strings else {}),
         )

@@ -14,7 +14,13 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from rlsc.engines.base import Progress, SamplingParams, SamplingWeights, make_completion
+from rlsc.engines.base import (
+    Progress,
+    SamplingParams,
+    SamplingWeights,
+    completes_stop_string,
+    make_completion,
+)
 from rlsc.engines.sampling import sample_tokens
 from rlsc.errors import ModelError
 from rlsc.types import CompletionGroup, Prompt
@@ -57,10 +63,10 @@ class NativeEngine:
         ]
         with self._weights.sampling() as model:
             for start in range(0, len(rows), self._max_rows):
-                _decode(model, prompts, rows[start : start + self._max_rows], params, on_progress)
-        stop_ids = params.stop_token_ids
+                batch = rows[start : start + self._max_rows]
+                _decode(model, self._tokenizer, prompts, batch, params, on_progress)
         completions = [
-            make_completion(self._tokenizer, row.token_ids, row.logps, stop_ids) for row in rows
+            make_completion(self._tokenizer, row.token_ids, row.logps, params) for row in rows
         ]
         return [
             CompletionGroup(prompt, tuple(completions[index * n : (index + 1) * n]))
@@ -81,6 +87,7 @@ def _random_streams(seed: int, n: int, length: int) -> Tensor:
 
 def _decode(
     model: Any,
+    tokenizer: Any,
     prompts: Sequence[Prompt],
     rows: list[_Row],
     params: SamplingParams,
@@ -98,6 +105,10 @@ def _decode(
             row.token_ids.append(token)
             row.logps.append(logp)
         alive_B = ~torch.isin(tokens_B, stop_ids)
+        if params.stop_strings:
+            stops = params.stop_strings
+            at_stop = [completes_stop_string(tokenizer, row.token_ids, stops) for row in rows]
+            alive_B &= ~torch.tensor(at_stop, device=device)
         if on_progress and (ended := len(rows) - int(alive_B.sum())):
             on_progress(ended)
         if not alive_B.any() or step + 1 == params.max_new_tokens:

@@ -1,6 +1,19 @@
-"""From a completion's text to its answer, and from the answer to a verdict."""
+"""From a completion's text to its answer, and from the answer to a verdict.
+
+`judge` decides; `Grader` runs it in guarded processes; `grade` is the short form.
+"""
 
 from rlsc.grading.extract import extract_answer
-from rlsc.grading.grade import answer_key, grade, same_answer
+from rlsc.grading.grade import VERSION, Grader, Item, Judgement, grade, shared_grader
+from rlsc.grading.keys import answer_key
 
-__all__ = ["answer_key", "extract_answer", "grade", "same_answer"]
+__all__ = [
+    "VERSION",
+    "Grader",
+    "Item",
+    "Judgement",
+    "answer_key",
+    "extract_answer",
+    "grade",
+    "shared_grader",
+]

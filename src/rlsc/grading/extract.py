@@ -1,44 +1,261 @@
-"""Find the final answer in a completion, without looking at any reference."""
+r"""Find the final answer in a completion, without looking at any reference.
+
+In order: the last `\boxed{}` (with its neighbours, where several stand together), GSM8K's `####`,
+what follows "the answer is", a completion that is nothing but an answer, the last formula or bold
+passage, the last number. A `<think>` block and whatever follows a made-up next question are not
+read. Every step is linear in the text.
+"""
 
 from __future__ import annotations
 
 import re
 
-_NUMBER = re.compile(r"-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:/\d+)?")
-_BRACE_OR_BOX = re.compile(r"\\boxed\s*\{|[{}]")
+from rlsc.grading.normalise import normalise
+from rlsc.grading.passages import CONNECTIVES, clean, is_mathematics, right_side
+
+_NUMBER = re.compile(r"-?[$＄€£]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:/\d+)?(?:\s?\\?%)?")
+_BRACE_OR_BOX = re.compile(r"\\f?boxed\s*\{|\\[{}]|[{}]")
+_NEXT_QUESTION = re.compile(
+    r"\n\s*(?:#+\s*|\*\*)?(?:Question|Problem|Human|User|Q)(?:\s*\d+)?\s*:|<\|(?:im_start|endoftext|im_end)\|>"
+    r"|\nYou are an AI assistant"
+)
+_CONNECTOR = re.compile(
+    r"[\s$,;&]*(?:\\?\s*(?:and|or)|\\text\s*\{\s*,?\s*(?:and|or)\s*\})?[\s$,;&]*"
+    r"(?:[A-Za-z](?:_\w)?\s*=\s*|(?<=and )(?:the )?[a-z ]{1,40} is\s*\$?)?"
+)
+_BETWEEN = re.compile(r"[\s,;]*(?:\b(?:and|or)\b)?[\s,;]*")
+_STATED = re.compile(
+    r"(?:(?:final|correct|right|possible)\s+)?"
+    r"(?:answer|result|solution|choice|option)s?\s*"
+    r"(?:(?:to|of|for)\s+[^.:\n]{1,80}?\s+)?(?:\*\*)?\s*"
+    r"(?:is|are|=|:|would be|should be|will be)\s*(?:\*\*|:|therefore|thus|simply|indeed"
+    r"|given by|about|approximately|roughly|exactly|\s)*",
+    re.IGNORECASE,
+)
+MARKS = re.compile(r"####[ \t]*(\S[^\n]*)|<answer>\s*([^<]{1,500}?)\s*</answer>")
+_MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
+_BOLD = re.compile(r"\*\*([^*\n]+)\*\*")
+_SENTENCE_END = re.compile(
+    r"\.(?=\s|$|\*)|[!?;](?=\s|$)|\n|,?\s+(?:because|since|so|which|as|not|but|where)\b"
+)
+_NO_ANSWER = {"know", "sorry", "cannot", "not", "unable", "unknown", "here", "let", "sure", "step"}
+_SPELLED = re.compile(
+    r"\b(?:(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)(?:[ -]"
+    r"(?:one|two|three|four|five|six|seven|eight|nine))?|two|three|four|five|six|seven|eight|nine"
+    r"|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen|zero)\b"
+    r"(?! (?:of|hundred|thousand|million))",
+    re.IGNORECASE,
+)
+_MAX_BARE = 200
 
 
 def extract_answer(text: str) -> str | None:
-    r"""The content of the last `\boxed{}` that is not empty, else the last number, else None.
+    r"""The answer that the text ends on, else None.
 
     >>> extract_answer("3 + 8 = 11, so the answer is 11.")
     '11'
     """
-    text = text.replace("−", "-")
-    boxed = _last_boxed(text)
-    if boxed is not None:
-        return boxed
-    number = None
-    for match in _NUMBER.finditer(text):
-        number = match
-    if number is None:
-        return None
-    found = number.group()
-    # "5-3" is a subtraction, not minus three.
-    if found.startswith("-") and number.start() > 0 and text[number.start() - 1].isalnum():
-        found = found[1:]
+    text = own_words(text)
+    for find in (boxed, _marked, _stated, _bare, _conclusion, _last_formula, _last_number):
+        if (found := find(text)) is not None:
+            return found
+    return None
+
+
+def own_words(text: str) -> str:
+    """The response without its thinking and without questions that the model made up itself."""
+    text = text.replace("−", "-").replace(r"\$", "＄")  # an escaped dollar opens no formula
+    if "</think>" in text:
+        after = text.rpartition("</think>")[2]
+        text = after if after.strip() else text
+    for match in _NEXT_QUESTION.finditer(text):
+        if text[: match.start()].strip():
+            return text[: match.start()]
+    return text
+
+
+def boxed(text: str) -> str | None:
+    """The last box that is not empty; boxes with only "and" or a comma between them together."""
+    boxes = _boxes(text)
+    if not boxes:
+        return _unclosed(text)
+    group = [boxes[-1]]
+    for box in reversed(boxes[:-1]):
+        between = text[box[1] : group[0][0]]
+        if len(between) > 60 or not _CONNECTOR.fullmatch(between):
+            break
+        group.insert(0, box)
+    return ", ".join(inside for _, _, inside in group)
+
+
+def _boxes(text: str) -> list[tuple[int, int, str]]:
+    """Start, end and content of the outermost closed boxes that hold something, in one pass."""
+    open_braces: list[tuple[int, int, bool]] = []  # start, start of the content, is it a box
+    found: list[tuple[int, int, str]] = []
+    for match in _BRACE_OR_BOX.finditer(text):
+        token = match.group()
+        if token in (r"\{", r"\}"):
+            continue
+        if token != "}":
+            open_braces.append((match.start(), match.end(), token != "{"))
+        elif open_braces:
+            start, inner, is_box = open_braces.pop()
+            if is_box and (inside := text[inner : match.start()].strip()):
+                while found and found[-1][0] > start:
+                    found.pop()  # a box inside this one
+                found.append((start, match.end(), inside))
     return found
 
 
-def _last_boxed(text: str) -> str | None:
-    """The box that starts last, in one pass: a model may write thousands that never close."""
-    open_braces: list[tuple[int, bool]] = []  # where the content starts, whether it is a box's
-    last, content = -1, None
-    for match in _BRACE_OR_BOX.finditer(text):
-        if match.group() != "}":
-            open_braces.append((match.end(), match.group() != "{"))
-        elif open_braces:
-            start, is_box = open_braces.pop()
-            if is_box and start > last and (inside := text[start : match.start()].strip()):
-                last, content = start, inside
-    return content
+def _unclosed(text: str) -> str | None:
+    """`\\boxed 7`, or the box that the cap on tokens left open."""
+    last = last_match(_OPEN_BOX, text)
+    if last is None:
+        return None
+    inside = clean(last.group(1))
+    if not inside or not re.search(r"\d", inside) or not is_mathematics(inside):
+        return None
+    return inside
+
+
+_OPEN_BOX = re.compile(r"\\boxed\s*(?:\{|\s)([^\n]{1,200})$|\\boxed\s+(?=(-?\w+))")
+
+
+def _marked(text: str) -> str | None:
+    """GSM8K's `#### 42`, and `<answer>42</answer>`."""
+    found = last_match(MARKS, text)
+    return right_side(clean(found.group(1) or found.group(2))) if found else None
+
+
+def _stated(text: str) -> str | None:
+    """What follows the last "answer is" and holds a value, up to the end of the statement."""
+    for match in reversed(list(_STATED.finditer(text))):
+        rest = text[match.end() : match.end() + 1500].lstrip()
+        if not rest:
+            continue
+        if formula := _MATH.match(rest):
+            return _formulas(rest, formula)
+        end = _SENTENCE_END.search(rest)
+        statement = clean(rest[: end.start()] if end else rest)
+        if statement and (value := _value_of(statement)) is not None:
+            return value
+    return None
+
+
+def _value_of(statement: str) -> str | None:
+    """The value in a few words: all of them if they are mathematics, else what they hold."""
+    if is_mathematics(statement):
+        return right_side(statement)
+    if inner := _MATH.search(statement):
+        return _formulas(statement, inner)
+    if number := _NUMBER.search(statement):
+        return _with_unit(statement, number)
+    words = statement.split()
+    if len(words) <= 4 and not _NO_ANSWER & {word.lower() for word in words}:
+        return re.sub(r"^(?:an?|the)\s+", "", statement, flags=re.IGNORECASE)
+    return None
+
+
+def _formulas(text: str, first: re.Match[str]) -> str:
+    """A formula, joined with those that follow it after a comma or "and"."""
+    parts, end = [_inside(first)], first.end()
+    while (gap := _BETWEEN.match(text, end)) and gap.end() > end:
+        following = _MATH.match(text, gap.end())
+        if following is None or not gap.group().strip():
+            break
+        parts.append(_inside(following))
+        end = following.end()
+    unit = re.match(r"\s*(?:degrees|radians|cm|m|km|%|\\%)(?![A-Za-z])", text[end : end + 12])
+    if len(parts) > 1 and "=" in parts[-1] and "=" not in "".join(parts[:-1]):
+        parts = parts[-1:]  # "the probability is 3/8 and m + n = 11" concludes on the equation
+    if len(parts) == 1:
+        return right_side(parts[0]) + (unit.group() if unit else "")
+    return ", ".join(parts)
+
+
+def _inside(match: re.Match[str]) -> str:
+    return clean(next(group for group in match.groups() if group is not None))
+
+
+def _with_unit(text: str, number: re.Match[str]) -> str:
+    """The number and the word after it: a unit, or nothing that matters."""
+    word = re.match(r"\s*(?:degrees|radians|°)", text[number.end() : number.end() + 12])
+    return number.group() + (word.group() if word else "")
+
+
+def _bare(text: str) -> str | None:
+    """A completion that is an answer and nothing else: `(2, 3]`, `x = 5`, `east`."""
+    plain = clean(text)
+    if not plain or len(plain) > _MAX_BARE or "\n" in plain:
+        return None
+    if formula := _MATH.fullmatch(plain):
+        return right_side(_inside(formula))
+    if is_mathematics(plain):
+        return right_side(plain) if re.search(r"[\dA-Za-z\\]", normalise(plain)) else None
+    words = plain.split()
+    if len(words) <= 3 and not re.search(r"\d", plain):
+        return None if plain.endswith(":") else _value_of(plain)
+    ending = re.search(r".*\s(?:is|are|was|were|equals|facing)\s+(.+)$", plain)
+    if ending and (is_mathematics(ending[1]) or len(ending[1].split()) == 1):
+        return _value_of(ending[1])
+    return None
+
+
+def _conclusion(text: str) -> str | None:
+    """The mathematics that the last sentence ends on: `(3, π/2)`, `n = 1 or n = -2`."""
+    sentence = re.split(r"(?<=[.!?])\s+|\n", text.rstrip())[-1][-600:]
+    words = clean(sentence).split(" ")
+    start = len(words)
+    while start > 0 and is_mathematics(" ".join(words[start - 1 :]), numberless=True):
+        start -= 1
+    while start < len(words) and words[start].lower() in CONNECTIVES | {"="}:
+        start += 1
+    ending = clean(" ".join(words[start:]))
+    if not re.search(r"\d", normalise(ending)) or ending.count("$") % 2:
+        return None
+    formulas = list(_MATH.finditer(ending))
+    if formulas and formulas[0].start() == 0:
+        return _formulas(ending, formulas[0])
+    return right_side(ending)
+
+
+def _last_formula(text: str) -> str | None:
+    """The last formula or bold passage, if no number comes after it."""
+    last: re.Match[str] | None = None
+    for pattern in (_MATH, _BOLD):
+        for match in pattern.finditer(text):
+            if last is None or match.start() > last.start():
+                last = match
+    if last is None or re.search(r"\d", text[last.end() :]):
+        return None
+    value = right_side(_inside(last))
+    if is_mathematics(value) and re.search(r"[\d\\]", value):
+        return value
+    is_last = len(text) - last.end() < 80 and "\n" not in text[last.end() :].strip()
+    return value if last.re is _BOLD and is_last and len(value.split()) <= 3 else None
+
+
+def _last_number(text: str) -> str | None:
+    number = last_match(_NUMBER, text)
+    spelled = _last_spelled(text[number.end() if number else 0 :])
+    if number is None or spelled:
+        return spelled
+    found = re.sub("[$＄€£]", "", number.group())
+    # "5-3" is a subtraction, not minus three.
+    if found.startswith("-") and number.start() > 0 and text[number.start() - 1].isalnum():
+        found = found[1:]
+    return found + (_with_unit(text, number).removeprefix(number.group()))
+
+
+def _last_spelled(text: str) -> str | None:
+    """`thirty-nine` where the last number is in words; "one" and "a" are mostly no numbers."""
+    found = last_match(_SPELLED, text)
+    return found.group() if found else None
+
+
+def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    """The last match of `pattern`."""
+    found = None
+    for found in pattern.finditer(text):  # noqa: B007
+        pass
+    return found

@@ -1,64 +1,133 @@
-"""Compare an extracted answer with a reference: by number where both are, else by text."""
+"""The grader: judgements in guarded workers, several at a time."""
 
 from __future__ import annotations
 
-import re
-from fractions import Fraction
+import atexit
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Any
 
-from rlsc.grading.extract import extract_answer
+from rlsc.errors import ConfigError
+from rlsc.grading.worker import MEGABYTES, SECONDS, Worker
 from rlsc.types import Verdict
 
-# Longer digit strings are compared as text: parsing them costs quadratic time.
-_MAX_DIGITS = 1000
-_THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
-_DECIMAL = re.compile(r"([+-]?)(\d+(?:\.\d*)?|\.\d+)(?:/(\d+))?")
-_FRACTION = re.compile(r"([+-]?)\\frac\{(-?\d+)\}\{(-?\d+)\}")
+VERSION = 1
+"""Of the grading rules. Stored with results: accuracies of two versions do not compare."""
 
 
-def grade(response: str, reference: str) -> Verdict:
-    """Whether the response's final answer is the reference; UNPARSED if it has no answer.
+KINDS = ("math", "choice", "numeric")
 
-    Of a reference with a worked solution, as GSM8K's, what follows #### counts.
+
+@dataclass(frozen=True)
+class Item:
+    """What one judgement needs: a response, its reference and the kind of answer."""
+
+    response: str
+    reference: str
+    kind: str = "math"
+    choices: Sequence[str] | None = None
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The extracted answer (None: none found, or timeout), its verdict, and seconds spent."""
+
+    answer: str | None
+    verdict: Verdict
+    seconds: float
+
+
+class Grader:
+    """Judges responses in `workers` processes, each comparison within limits.
+
+    A comparison over `seconds` or `megabytes` ends as `Verdict.TIMEOUT` and its process is
+    replaced. Use it as a context manager, or call `close`.
     """
-    reference = reference.rpartition("####")[2].strip()
-    answer = extract_answer(response)
-    if answer is None:
-        return Verdict.UNPARSED
-    return Verdict.CORRECT if same_answer(answer, reference) else Verdict.WRONG
+
+    def __init__(
+        self, workers: int | None = None, seconds: float = SECONDS, megabytes: int = MEGABYTES
+    ) -> None:
+        count = workers or min(os.cpu_count() or 1, 8)
+        self._all = [Worker(seconds, megabytes) for _ in range(count)]
+        self._idle: SimpleQueue[Worker] = SimpleQueue()
+        for worker in self._all:
+            self._idle.put(worker)
+
+    def grade(self, item: Item) -> Judgement:
+        """Judge one response. Raises `ConfigError` for an unknown kind."""
+        if item.kind not in KINDS:
+            raise ConfigError(f"kind must be one of {', '.join(KINDS)}, not {item.kind!r}")
+        if isinstance(item.choices, str):
+            raise ConfigError("choices must be a list of option texts")
+        choices = None if item.choices is None else list(item.choices)
+        reply, seconds = self._call("judge", item.response, item.reference, item.kind, choices)
+        answer, verdict = reply or (None, Verdict.TIMEOUT.value)
+        return Judgement(answer, Verdict(verdict), seconds)
+
+    def readable(self, reference: str) -> bool:
+        """Whether a reference can be read as mathematics or words, within the limits."""
+        return bool(self._call("readable", reference)[0])
+
+    def _call(self, *request: Any) -> tuple[Any, float]:
+        worker = self._idle.get()
+        try:
+            return worker.call(*request)
+        except BaseException:
+            worker.stop()  # its pipe may hold half a reply
+            raise
+        finally:
+            self._idle.put(worker)
+
+    def grade_all(
+        self, items: Iterable[Item], on_progress: Callable[[int], None] | None = None
+    ) -> Iterator[Judgement]:
+        """Judgements in the order of `items`, computed side by side."""
+        with ThreadPoolExecutor(len(self._all)) as pool:
+            for judgement in pool.map(self.grade, items):
+                if on_progress:
+                    on_progress(1)
+                yield judgement
+
+    def close(self) -> None:
+        """End the processes."""
+        for worker in self._all:
+            worker.stop()
+
+    def __enter__(self) -> Grader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
-def same_answer(first: str, second: str) -> bool:
-    """Whether two answers are one value (1/2 = 0.5, 1,000 = 1000) or, spaces aside, one text."""
-    first_number, second_number = _number(first), _number(second)
-    if first_number is not None and second_number is not None:
-        return first_number == second_number
-    return _plain(first) == _plain(second)
+_shared: Grader | None = None
+_lock = threading.Lock()
 
 
-def answer_key(answer: str) -> str:
-    """A canonical form: two answers are the same exactly when their keys are equal."""
-    number = _number(answer)
-    # No text has a space in its plain form, so no text looks like a number's key.
-    return f" {number}" if number is not None else _plain(answer)
+def shared_grader() -> Grader:
+    """The one grader of this process, started at the first use and closed at exit."""
+    global _shared
+    with _lock:
+        if _shared is None:
+            _shared = Grader()
+            atexit.register(_shared.close)
+        return _shared
 
 
-def _plain(text: str) -> str:
-    text = re.sub(r"\\(?:left|right|[!,;: ])", "", text)
-    text = re.sub(r"\s+", "", text.replace("$", "").replace("−", "-"))
-    return text.rstrip(".").replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac")
+def grade(
+    response: str, reference: str, kind: str = "math", choices: Sequence[str] | None = None
+) -> Verdict:
+    r"""Whether the response's final answer is the reference.
 
+    `kind`: "math" (numbers, expressions, sets, intervals …, exactly), "numeric" (1 % relative
+    tolerance) or "choice" (a letter, or the text of one of `choices`). UNPARSED: no answer was
+    found. TIMEOUT: the comparison went over its limit of time or memory.
 
-def _number(text: str) -> Fraction | None:
-    plain = _plain(text)
-    if len(plain) > _MAX_DIGITS:
-        return None
-    if _THOUSANDS.fullmatch(plain):
-        plain = plain.replace(",", "")
-    match = _FRACTION.fullmatch(plain) or _DECIMAL.fullmatch(plain)
-    if match is None:
-        return None
-    sign, numerator, denominator = match.groups()
-    try:
-        return Fraction(f"{sign}1") * Fraction(numerator) / Fraction(denominator or 1)
-    except ZeroDivisionError:
-        return None
+    >>> grade(r"Half of it, so \boxed{\frac{1}{4}}.", "25\\%").value
+    'correct'
+    """
+    return shared_grader().grade(Item(response, reference, kind, choices)).verdict

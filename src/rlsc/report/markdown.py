@@ -141,17 +141,21 @@ def _greedy(row: Mapping[str, Any]) -> bool:
 def _provenance(
     results: Mapping[str, Any], config: Mapping[str, Any], environment: Mapping[str, Any]
 ) -> str:
-    versions = ", ".join(f"{name} {version}" for name, version in environment["packages"].items())
     seconds = ", ".join(f"{name} {value:.0f} s" for name, value in results["seconds"].items())
-    rows = [
+    settings = ", ".join(f"{key} {config[key]}" for key in _SETTINGS if key in config)
+    rows = [("settings", settings), *code_rows(environment), ("time", seconds)]
+    return markdown_table(("", ""), rows)
+
+
+def code_rows(environment: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Command, commit, versions and device, for a table."""
+    versions = ", ".join(f"{name} {version}" for name, version in environment["packages"].items())
+    return [
         ("command", f"`` {' '.join(shlex.join(environment['command']).split())} ``"),
-        ("settings", ", ".join(f"{key} {config[key]}" for key in _SETTINGS if key in config)),
         ("code", environment["git_commit"] or "not a git checkout"),
         ("versions", f"Python {environment['python']}, {versions}"),
         ("device", f"{environment['device']}, {environment['cpu_threads']} CPU threads"),
-        ("time", seconds),
     ]
-    return markdown_table(("", ""), rows)
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -1,0 +1,273 @@
+"""`rlsc eval`: a model on benchmarks, its samples, scores and report; and `--regrade`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from rlsc import runfolder
+from rlsc.arguments import resolved_eval
+from rlsc.benchmark_run import (
+    BenchmarkEvaluator,
+    Protocol,
+    Setting,
+    control_settings,
+    load_benchmarks,
+    references,
+    resolve_template,
+    rows_file,
+    summarise_benchmark,
+)
+from rlsc.benchmarks import BenchmarkSet
+from rlsc.config import cpu_has_bf16, device_has_bf16
+from rlsc.display import console, make_progress
+from rlsc.engines import create_engine
+from rlsc.errors import ConfigError, OutputError
+from rlsc.grading import Grader
+from rlsc.models import load_model
+from rlsc.provenance import write_environment
+from rlsc.questions import load_questions
+from rlsc.report.benchmarks import print_benchmarks, write_eval_report
+from rlsc.run_config import EvalConfig
+from rlsc.runlog import write_jsonl
+from rlsc.samples import read_rows, regrade
+from rlsc.scores import compare
+from rlsc.types import Question
+
+SAMPLES = "samples"
+_ARTEFACTS = (
+    "report.md",
+    "plot.png",
+    runfolder.RESULTS,
+    SAMPLES,
+    runfolder.ENVIRONMENT,
+    "settings.json",
+    runfolder.CONFIG,
+)
+_FREE = {"resume", "overwrite", "compare_to", "trained_on", "output_dir"}
+
+
+def run_eval(config: EvalConfig) -> None:
+    """Everything `rlsc eval` does. Raises `RLSCError` for input that cannot work.
+
+    All input is read and checked before the folder is touched.
+    """
+    if config.benchmarks is None:
+        raise ConfigError("--benchmarks is missing: a comma list, such as math500,gsm8k, or all")
+    folder, started = Path(config.output_dir), time.time()
+    settings = resolved_eval(config)
+    _check_folder(folder, settings, config)
+    sets = load_benchmarks(config.benchmarks, config.data_dir, config.limit)
+    trained_on = _trained_on(config)
+    baseline = _Baseline(Path(config.compare_to), sets) if config.compare_to else None
+    console.print(f"loading {config.model or 'the embedded SmolLM2-135M-Instruct'} …")
+    dtype = _dtype(config.dtype)
+    model, tokenizer, origin = load_model(config.model, dtype, config.trust_remote_code)
+    if torch.cuda.is_available():
+        model = model.to("cuda")
+    protocol = _protocol(config, tokenizer)
+    engine = create_engine(config.engine, model, tokenizer, dtype, config.rollout_batch_size)
+    evaluator = BenchmarkEvaluator(sets, protocol, model, tokenizer, engine)
+    _prepare(folder, settings, config.overwrite)
+    write_environment(folder, origin, {one.benchmark.name: one.questions for one in sets})
+    labels = [[s.template, s.temperature, s.samples] for s in protocol.settings]
+    runfolder.write_json(folder / "settings.json", {"settings": labels, "model": origin})
+    with Grader() as grader:
+        evaluator.run(folder / SAMPLES, grader)
+        _finish(folder, sets, protocol.settings, trained_on, baseline, grader, origin)
+    console.print(f"{time.time() - started:.0f} s")
+
+
+def run_regrade(folder: Path) -> None:
+    """Judge the samples of an evaluation anew, without sampling, and write its report again."""
+    try:
+        settings = yaml.safe_load((folder / runfolder.CONFIG).read_text("utf-8"))
+        stored = json.loads((folder / "settings.json").read_text("utf-8"))
+        config = EvalConfig(**settings)
+    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+        raise OutputError(f"--regrade {folder}: it holds no evaluation by rlsc eval") from error
+    assert config.benchmarks is not None
+    sets = load_benchmarks(config.benchmarks, config.data_dir, config.limit)
+    how = [Setting(*values) for values in stored["settings"]]
+    baseline = _Baseline(Path(config.compare_to), sets) if config.compare_to else None
+    with Grader() as grader:
+        for one in sets:
+            for setting in how:
+                _regrade_file(one, rows_file(folder / SAMPLES, one, setting), grader)
+        _finish(folder, sets, how, _trained_on(config), baseline, grader, stored["model"])
+
+
+def _regrade_file(one: BenchmarkSet, file: Path, grader: Grader) -> None:
+    rows = read_rows(file)[0]
+    known = {question.id for question in one.questions}
+    if not rows or {row["id"] for row in rows} != known:
+        raise OutputError(
+            f"{file} does not hold answers to all {len(known)} questions: "
+            "finish the evaluation with --resume first"
+        )
+    with make_progress("verdicts") as progress:
+        task = progress.add_task(f"{one.benchmark.name}", total=len(rows))
+        judged = []
+        for row in regrade(rows, references(one), grader):
+            judged.append(row)
+            progress.advance(task)
+    changed = sum(a["verdict"] != b["verdict"] for a, b in zip(rows, judged, strict=True))
+    write_jsonl(file, judged)
+    console.print(f"{file}: {changed} of {len(rows)} verdicts changed", soft_wrap=True)
+
+
+def _finish(
+    folder: Path,
+    sets: Sequence[BenchmarkSet],
+    settings: Sequence[Setting],
+    trained_on: Sequence[Question],
+    baseline: _Baseline | None,
+    grader: Grader,
+    origin: str,
+) -> None:
+    """Scores from the rows on disk, results.json, the report, and the table on the screen."""
+    results: dict[str, Any] = {
+        "model": origin,
+        "benchmarks": {
+            one.benchmark.name: summarise_benchmark(
+                one, settings, folder / SAMPLES, trained_on, references(one).unreadable(grader)
+            )
+            for one in sets
+        },
+    }
+    if baseline is not None:
+        results["compared_to"] = baseline.describe()
+        results["comparison"] = {
+            one.benchmark.name: baseline.compare(
+                folder, one, results["benchmarks"][one.benchmark.name]
+            )
+            for one in sets
+        }
+    runfolder.write_json(folder / runfolder.RESULTS, results)
+    write_eval_report(folder)
+    print_benchmarks(results)
+    console.print(f"report  {folder / 'report.md'}", soft_wrap=True)
+
+
+class _Baseline:
+    """Another evaluation of the same questions, to which this one is compared."""
+
+    def __init__(self, folder: Path, sets: Sequence[BenchmarkSet]) -> None:
+        self._folder = folder
+        try:
+            text = (folder / runfolder.RESULTS).read_text("utf-8")
+            self._results: Mapping[str, Any] = json.loads(text)
+            found = self._results["benchmarks"]
+        except (OSError, ValueError, KeyError) as error:
+            raise ConfigError(f"--compare_to {folder}: no finished evaluation there") from error
+        for one in sets:
+            name = one.benchmark.name
+            if name not in found:
+                raise ConfigError(f"--compare_to {folder} was not evaluated on {name}")
+            ids = list(dict.fromkeys(row["id"] for row in self._rows(name, found[name]["setting"])))
+            if ids != [question.id for question in one.questions]:
+                raise ConfigError(
+                    f"--compare_to {folder}: its {len(ids)} questions of {name} are not the "
+                    f"{len(one.questions)} of this evaluation; give both the same --limit and data"
+                )
+
+    def describe(self) -> dict[str, Any]:
+        return {"folder": str(self._folder), "model": self._results["model"]}
+
+    def compare(self, folder: Path, one: BenchmarkSet, result: Mapping[str, Any]) -> dict[str, Any]:
+        """The main settings against each other and, where both searched, the best ones."""
+        name = one.benchmark.name
+        other = self._results["benchmarks"][name]
+        found = self._pair(folder, name, other["setting"], result["setting"])
+        if "best" in other and "best" in result:
+            found["best"] = self._pair(folder, name, other["best"], result["best"])
+        return found
+
+    def _pair(self, folder: Path, name: str, theirs: str, ours: str) -> dict[str, Any]:
+        mine = read_rows(folder / SAMPLES / name / f"{ours}.jsonl")[0]
+        return {"before": theirs, "after": ours} | compare(self._rows(name, theirs), mine)
+
+    def _rows(self, name: str, setting: str) -> list[dict[str, Any]]:
+        return read_rows(self._folder / SAMPLES / name / f"{setting}.jsonl")[0]
+
+
+def _protocol(config: EvalConfig, tokenizer: Any) -> Protocol:
+    template = resolve_template(config.template, tokenizer)
+    if config.system_prompt is not None and template != "chat":
+        raise ConfigError("system_prompt needs a chat template, and none is in use")
+    main = Setting(template, config.temperature, config.samples)
+    return Protocol(
+        settings=(
+            control_settings(main, config.samples, tokenizer) if config.controls else (main,)
+        ),
+        max_new_tokens=config.max_new_tokens,
+        seed=config.seed,
+        system_prompt=config.system_prompt,
+        shots=config.shots,
+        top_p=config.top_p,
+        top_k=config.top_k,
+        block_rows=config.rollout_batch_size,
+    )
+
+
+def _trained_on(config: EvalConfig) -> tuple[Question, ...]:
+    """`--trained_on`, else the questions of the run whose model/ folder is evaluated."""
+    source = config.trained_on
+    settings: Mapping[str, Any] = {}
+    if source is None and config.model is not None:
+        recipe = Path(config.model).expanduser().parent / runfolder.CONFIG
+        if Path(config.model).name == "model" and recipe.is_file():
+            settings = yaml.safe_load(recipe.read_text("utf-8")) or {}
+            source = settings.get("questions")
+    if source is None:
+        return ()
+    return load_questions(
+        source,
+        split=settings.get("questions_split", "train"),
+        config=settings.get("questions_config"),
+        question_column=settings.get("question_column", "question"),
+        answer_column=settings.get("answer_column", "answer"),
+        split_seed=settings.get("split_seed", 0),
+    ).train
+
+
+def _dtype(name: str) -> torch.dtype:
+    if name != "auto":
+        return torch.float32 if name == "float32" else torch.bfloat16
+    fast = device_has_bf16() if torch.cuda.is_available() else cpu_has_bf16()
+    return torch.bfloat16 if fast else torch.float32
+
+
+def _check_folder(folder: Path, settings: Mapping[str, Any], config: EvalConfig) -> None:
+    runfolder.check_writable(folder)
+    if not (folder / runfolder.CONFIG).exists():
+        foreign = [name for name in _ARTEFACTS if (folder / name).exists()]
+        if foreign:
+            raise OutputError(f"{folder} holds {foreign[0]} but no evaluation: choose another")
+        return
+    if (folder / "checkpoint-0").exists() or (folder / "metrics.jsonl").exists():
+        raise OutputError(f"{folder} holds a training run: choose another --output_dir")
+    if config.resume:
+        runfolder.check_same_settings(folder, settings, _FREE)
+    elif not config.overwrite:
+        raise OutputError(
+            f"{folder} holds an evaluation: go on with it by --resume, replace it by "
+            "--overwrite, or choose another --output_dir"
+        )
+
+
+def _prepare(folder: Path, settings: Mapping[str, Any], overwrite: bool) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    if overwrite and (folder / runfolder.CONFIG).exists():
+        for name in _ARTEFACTS:
+            path = folder / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    text = yaml.safe_dump(dict(settings), allow_unicode=True)
+    runfolder.write_text(folder / runfolder.CONFIG, text)

@@ -1,0 +1,79 @@
+"""One response against one reference. Runs in a guarded worker: see `worker.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import math_verify
+
+from rlsc.grading.choice import LETTERS, extract_choice
+from rlsc.grading.compare import MAX_LENGTH, is_readable, same
+from rlsc.grading.extract import extract_answer
+from rlsc.types import Verdict
+
+NUMERIC_TOLERANCE = 0.01
+"""Relative; the protocol of Minerva's physics and chemistry questions."""
+
+
+def answer_request(name: str, *arguments: Any) -> Any:
+    """What the worker replies: JSON values only."""
+    if name == "readable":
+        return readable(*arguments)
+    answer, verdict = judge(*arguments)
+    return [answer, verdict.value]
+
+
+def judge(
+    response: str, reference: str, kind: str = "math", choices: Sequence[str] | None = None
+) -> tuple[str | None, Verdict]:
+    """The extracted answer and its verdict. Unbounded in time: `9^{9^{9^9}}` is an answer too."""
+    if kind == "choice":
+        return _judge_choice(response, reference, choices)
+    # Of a reference with a worked solution, as GSM8K's, what follows #### counts.
+    reference = reference.rpartition("####")[2].strip()
+    answer = extract_answer(response)
+    if answer is None:
+        return None, Verdict.UNPARSED
+    tolerance = NUMERIC_TOLERANCE if kind == "numeric" else 0.0
+    correct = same(answer, reference, tolerance)
+    if not correct and not (is_readable(reference) and is_readable(answer)):
+        correct = _second_opinion(answer, reference)
+    return answer, _verdict(correct)
+
+
+def _second_opinion(answer: str, reference: str) -> bool:
+    """math-verify's, of what has no shape here. Its own alarms are off: the worker has limits."""
+    if len(answer) > MAX_LENGTH:
+        return False
+    gold, target = (
+        math_verify.parse(f"${text}$", parsing_timeout=None, raise_on_error=False)
+        for text in (reference, answer)
+    )
+    return bool(gold and math_verify.verify(gold, target, float_rounding=15, timeout_seconds=None))
+
+
+def readable(reference: str) -> bool:
+    """Whether a reference has a meaning beyond its text, so that other spellings can equal it."""
+    return is_readable(reference.rpartition("####")[2].strip())
+
+
+def _judge_choice(
+    response: str, reference: str, choices: Sequence[str] | None
+) -> tuple[str | None, Verdict]:
+    letter = extract_choice(response, choices)
+    if letter is None and choices:
+        # An option's value in other words: 1/2 for an option 0.5.
+        answer = extract_answer(response)
+        options = zip(LETTERS, choices, strict=False)
+        equal = [] if answer is None else [one for one, text in options if same(answer, text)]
+        letter = equal[0] if len(equal) == 1 else None
+    if letter is None:
+        return None, Verdict.UNPARSED
+    if letter == reference.strip().strip("()").upper():
+        return letter, Verdict.CORRECT
+    return letter, Verdict.WRONG
+
+
+def _verdict(correct: bool) -> Verdict:
+    return Verdict.CORRECT if correct else Verdict.WRONG

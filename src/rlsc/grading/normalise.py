@@ -1,0 +1,218 @@
+r"""Write answers one way: Unicode and plain text become LaTeX, decoration goes.
+
+`½`, `\dfrac12` and `\frac{1}{2}` come out alike. Nothing here interprets mathematics.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_GREEK = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau "
+    "upsilon phi chi psi omega"
+).split()
+_FUNCTIONS = (
+    "arcsin arccos arctan sin cos tan cot sec csc sinh cosh tanh log ln exp max min".split()
+)
+
+_CHARACTERS = {
+    **dict.fromkeys("−–—‐‑﹣", "-"),
+    **dict.fromkeys("·⋅∙•∗", r"\cdot "),
+    **dict.fromkeys("\u00a0\u2009\u202f\u2005\u200a\u2007", " "),
+    **dict.fromkeys("\u200b\u2061\u2062\u2063\ufeff", ""),
+    **dict.fromkeys("“”„", '"'),
+    **dict.fromkeys("‘’′", "'"),
+    "×": r"\times ",
+    "÷": "/",
+    "⁄": "/",
+    "π": r"\pi ",
+    "∞": r"\infty ",
+    "≤": r"\le ",
+    "≥": r"\ge ",
+    "≠": r"\ne ",
+    "≈": r"\approx ",
+    "±": r"\pm ",
+    "∓": r"\mp ",
+    "∪": r"\cup ",
+    "∩": r"\cap ",
+    "∈": r"\in ",
+    "∅": r"\emptyset ",
+    "∖": r"\setminus ",
+    "°": r"^\circ ",
+    "º": r"^\circ ",
+    "ℝ": r"\mathbb{R}",
+    "∠": r"\angle ",
+    "△": r"\triangle ",
+    "→": r"\to ",
+    "√": r"\sqrt ",
+    "∛": r"\sqrt[3]",
+    "⌊": r"\lfloor ",
+    "⌋": r"\rfloor ",
+    "⌈": r"\lceil ",
+    "⌉": r"\rceil ",
+    "ℏ": r"\hbar ",
+    "¢": r"\text{ cents}",
+    "€": "",
+    "£": "",
+    "\u212b": r"\text{ angstrom}",
+    "\u00c5": r"\text{ angstrom}",
+    "…": r"\ldots ",
+    **{
+        unicodedata.lookup(f"GREEK SMALL LETTER {name.upper().replace('LAMBDA', 'LAMDA')}"): (
+            rf"\{name} "
+        )
+        for name in _GREEK
+    },
+    "Δ": r"\Delta ",
+    "Ω": r"\Omega ",
+    "Σ": r"\Sigma ",
+}
+_SUPERSCRIPTS = {**dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n", strict=True))}
+_SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉ₙ", "0123456789n", strict=True))
+
+_WORDS = re.compile(
+    r"(?<![\\A-Za-z])(" + "|".join(["sqrt", "pi", "infty", *_GREEK, *_FUNCTIONS]) + r")(?![A-Za-z])"
+)
+_TEXT_COMMANDS = r"\\(?:text(?:bf|it|rm|sf|tt|normal|up)|mbox|hbox|mathsf|mathtt|textrm)(?=\s*\{)"
+_REWRITES = [
+    (re.compile(pattern), to)
+    for pattern, to in (
+        (r"\\(?:left|right|middle|[bB]igg?[lrm]?)(?![A-Za-z])\.?", ""),
+        (r",\\!\s*", ","),
+        (r"\\!", ""),
+        (r"(?<!\\)\\[,;:> ]|\\q?quad(?![A-Za-z])|\\enspace|\\thinspace|~", " "),
+        (r"\\(?:displaystyle|textstyle|limits|nolimits|rm|bf)(?![A-Za-z])", ""),
+        (r"\\(?:mathrm|operatorname|mathop)\s*\{\s*([eid])\s*\}", r"\1"),
+        (r"\\operatorname\s*\{\s*([a-zA-Z]+)\s*\}", r"\\\1 "),
+        (r"\\mathrm(?=\s*\{)", r"\\text"),
+        (_TEXT_COMMANDS, r"\\text"),
+        (r"\\(?:mathbf|boldsymbol|bm|mathit|mathcal)\s*\{([^{}]*)\}", r"\1"),
+        (r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
+        (r"\\leq(?:slant|q)?(?![A-Za-z])", r"\\le"),
+        (r"\\geq(?:slant|q)?(?![A-Za-z])", r"\\ge"),
+        (r"\\neq(?![A-Za-z])", r"\\ne"),
+        (r"\\(?:backslash)(?![A-Za-z])", r"\\setminus"),
+        (r"\\lbrace|\\lbrack", lambda m: r"\{" if "brace" in m.group() else "["),
+        (r"\\rbrace|\\rbrack", lambda m: r"\}" if "brace" in m.group() else "]"),
+        (r"\\lor(?![A-Za-z])|\\vee(?![A-Za-z])", r"\\text{ or }"),
+        (r"\\land(?![A-Za-z])|\\wedge(?![A-Za-z])", r"\\text{ and }"),
+        (r"\\[lr]vert(?![A-Za-z])|\\vert(?![A-Za-z])", "|"),
+        (r"\\degree(?![A-Za-z])", r"^\\circ "),
+        (
+            r"\\(?:infinity|inf)(?![A-Za-z])|(?<![\\A-Za-z])(?:infinity|inf)(?![A-Za-z])",
+            r"\\infty ",
+        ),
+        (r"\s*\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![A-Za-z]))", "°"),
+        (r"\\(?=[%#&_])", ""),
+        (r"(?:\\\$|＄)\s*(-?[\d,.]*\d)", r"\1\\text{ dollars}"),
+        (r"\\?\$|＄", ""),
+        (r"\\(?:varnothing|O(?![A-Za-z]))", r"\\emptyset"),
+        (r"\{([^{}]*)\\choose(?![A-Za-z])([^{}]*)\}", r"\\binom{\1}{\2}"),
+        (r"\bnp\.", ""),
+        (r"\\(sin|cos|tan)\s*\^\s*\{?\s*-1\s*\}?", r"\\arc\1 "),
+        (r",?\s*(?:\\text\s*\{\s*)?,?\s*\b(?:for (?:all|every|any|some)|where|with)\b.*$", ""),
+        (r"(?<!\\)\\[()\[\]]", " "),
+        (r"\{,\}", ","),
+        (r"<=", r"\\le "),
+        (r">=", r"\\ge "),
+        (r"!=", r"\\ne "),
+        (r"\*\*", "^"),
+        (r"(?<![\\^_{])\*", r" \\cdot "),
+        (r"\\sqrt\s*([0-9A-Za-z](?![A-Za-z]))(?!\s*\[)", r"\\sqrt{\1}"),
+        (r"\^\s*(-?\d{2,})", r"^{\1}"),
+        (r"\s+", " "),
+    )
+]
+_MULTI_SQRT = re.compile(r"√\s*(\d+(?:\.\d+)?)")
+_CALLS = re.compile(r"(\\sqrt|\^|_)\s*\(")
+
+
+def normalise(text: str) -> str:
+    """The answer in one spelling, without decoration; linear in the length of `text`."""
+    text = _unicode(text.strip())
+    text = re.sub(r"^(?:\*\*|__|`|\*)+|(?:\*\*|__|`|\*)+$", "", text)
+    text = _WORDS.sub(lambda match: rf"\{match.group(1)} ", text)
+    for pattern, replacement in _REWRITES:
+        text = pattern.sub(replacement, text)
+    text = _braces_for_calls(text)
+    return brace_fractions(text).strip().rstrip(".,;:!").strip()
+
+
+def _unicode(text: str) -> str:
+    if text.isascii():
+        return text
+    text = _MULTI_SQRT.sub(r"\\sqrt{\1}", text)
+    out: list[str] = []
+    run: list[str] = []  # a run of raised or lowered characters, written as one group
+    kind = ""
+    for character in [*text, ""]:
+        raised, lowered = _SUPERSCRIPTS.get(character), _SUBSCRIPTS.get(character)
+        now = "^" if raised else "_" if lowered else ""
+        if run and now != kind:
+            out.append(f"{kind}{{{''.join(run)}}}")
+            run = []
+        kind = now
+        if now:
+            run.append(raised or lowered or "")
+        else:
+            out.append(_character(character))
+    return "".join(out)
+
+
+def _character(character: str) -> str:
+    if character in _CHARACTERS:
+        return _CHARACTERS[character]
+    if not character or character.isascii():
+        return character
+    plain = unicodedata.normalize("NFKC", character)
+    if "⁄" in plain:  # ½
+        top, _, bottom = plain.partition("⁄")
+        return rf"\frac{{{top}}}{{{bottom}}}" if bottom else plain
+    return plain
+
+
+def _braces_for_calls(text: str) -> str:
+    """`\\sqrt(3)` and `x^(1/2)`, as plain text has them, with braces."""
+    while match := _CALLS.search(text):
+        end = closing(text, match.end() - 1)
+        if end is None:
+            return text
+        inside = text[match.end() : end]
+        text = f"{text[: match.start()]}{match.group(1)}{{{inside}}}{text[end + 1 :]}"
+    return text
+
+
+def closing(text: str, start: int) -> int | None:
+    """Index of the bracket that closes the one at `start`; None if there is none."""
+    depth = 0
+    for position in range(start, len(text)):
+        if text[position] in "([{":
+            depth += 1
+        elif text[position] in ")]}":
+            depth -= 1
+            if depth == 0:
+                return position
+    return None
+
+
+def brace_fractions(text: str) -> str:
+    r"""Give the arguments of every `\frac` braces: `\frac43`, `\frac9{19}`, `\frac{270}7`."""
+    start = text.rfind(r"\frac")
+    while start >= 0:  # from the right, so that what is inside is braced before what is around
+        head, rest = text[:start], text[start + len(r"\frac") :]
+        first, rest = _argument(rest.lstrip())
+        second, rest = _argument(rest.lstrip())
+        if first is not None and second is not None:
+            text = rf"{head}\frac{{{first}}}{{{second}}}{rest}"
+        start = head.rfind(r"\frac")
+    return text
+
+
+def _argument(text: str) -> tuple[str | None, str]:
+    if text.startswith("{"):
+        end = closing(text, 0)
+        return (None, text) if end is None else (text[1:end], text[end + 1 :])
+    if text[:1].isalnum():
+        return text[0], text[1:]
+    return None, text

@@ -1,0 +1,98 @@
+"""Literal numbers, exactly: digits, fractions, scientific notation and English words."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+_NUMBER = re.compile(r"([+-]?)\s*(\d+(?:\.\d*)?|\.\d+)(?:\s*[eE]\s*([+-]?\d{1,3}))?")
+_SCIENTIFIC = re.compile(
+    r"([+-]?)\s*(\d+(?:\.\d*)?|\.\d+)?\s*(?:\\times|\\cdot|x)?\s*10\s*\^\s*\{?\s*([+-]?\d{1,3})\s*\}?"
+)
+_SIMPLE = re.compile(r"([+-]?)\s*(\d+)\s*/\s*(-?)\s*(\d+)")
+_FRACTION = re.compile(r"([+-]?)\s*\\frac\{\s*(-?\d+)\s*\}\{\s*(-?\d+)\s*\}")
+MIXED = re.compile(r"([+-]?)\s*(\d+)\s*(?:\\frac\{\s*(\d+)\s*\}\{\s*(\d+)\s*\}|[ -](\d+)/(\d+))")
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?|[+-]?\d{1,3}(?: \d{3})+(?:\.\d+)?")
+
+
+def number(text: str) -> Fraction | None:
+    r"""A literal number exactly: 1,234.5, 3/4, 1\frac{4}{5}, 4.5e33, 2 \times 10^{3}, twelve.
+
+    None for anything else, and for more than 1000 characters.
+    """
+    text = text.strip()
+    if len(text) > 1000:
+        return None
+    if _THOUSANDS.fullmatch(text):
+        text = re.sub("[ ,]", "", text)
+    while text.startswith("(") and text.endswith(")"):
+        text = text[1:-1].strip()
+    try:
+        if match := _NUMBER.fullmatch(text):
+            sign, digits, exponent = match.groups()
+            return _signed(sign, Fraction(digits) * Fraction(10) ** int(exponent or 0))
+        if match := _SCIENTIFIC.fullmatch(text):
+            sign, digits, exponent = match.groups()
+            return _signed(sign, Fraction(digits or 1) * Fraction(10) ** int(exponent))
+        if match := _SIMPLE.fullmatch(text):
+            sign, top, minus, bottom = match.groups()
+            return _signed(sign, Fraction(int(top), int(minus + bottom)))
+        if match := _FRACTION.fullmatch(text):
+            sign, top, bottom = match.groups()
+            return _signed(sign, Fraction(int(top), int(bottom)))
+        if match := MIXED.fullmatch(text):
+            sign, whole, *parts = match.groups()
+            top, bottom = (part for part in parts if part is not None)
+            return _signed(sign, int(whole) + Fraction(int(top), int(bottom)))
+    except (ZeroDivisionError, ValueError):
+        return None
+    return _in_words(text)
+
+
+def _signed(sign: str, value: Fraction) -> Fraction:
+    return -value if sign == "-" else value
+
+
+_UNITS = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
+    "fifteen sixteen seventeen eighteen nineteen"
+).split()
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_SMALL = {word: value for value, word in enumerate(_UNITS)}
+_SMALL |= {word: 10 * (value + 2) for value, word in enumerate(_TENS)}
+_SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9}
+_PARTS = {"half": 2, "halves": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6}
+_PARTS |= {"seventh": 7, "eighth": 8, "ninth": 9, "tenth": 10}
+
+
+def _in_words(text: str) -> Fraction | None:
+    """The number that `text` spells in English, None if it is anything else."""
+    words = re.findall(r"[a-z]+", text.lower())
+    if not words or len(words) > 12 or re.search(r"[^A-Za-z\s-]", text):
+        return None
+    sign = -1 if words[0] in ("minus", "negative") else 1
+    words = words[sign == -1 :]
+    if (words and words[-1].removesuffix("s") in _PARTS) or (words and words[-1] in _PARTS):
+        part = _PARTS.get(words[-1]) or _PARTS[words[-1].removesuffix("s")]
+        top = _whole(["one" if word in ("a", "an") else word for word in words[:-1]] or ["one"])
+        return None if top is None else Fraction(sign * top, part)
+    whole = _whole(words)
+    return None if whole is None else Fraction(sign * whole)
+
+
+def _whole(words: list[str]) -> int | None:
+    total, current, seen = 0, 0, False
+    for word in words:
+        if word in _SMALL:
+            current += _SMALL[word]
+        elif word == "hundred":
+            current = max(current, 1) * 100
+        elif word in _SCALES:
+            total += max(current, 1) * _SCALES[word]
+            current = 0
+        elif word == "and" and seen:
+            continue
+        else:
+            return None
+        seen = True
+    return total + current if seen else None

@@ -1,0 +1,186 @@
+r"""A value and its unit: ``864 \text{ inches}^2``, ``5 cm``, ``30°``, ``25%``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+_F = Fraction
+# Name: (dimension, size in the dimension's first unit).
+_BASE: dict[str, tuple[str, Fraction]] = {}
+
+
+def _define(dimension: str, table: dict[str, tuple[str, Fraction | int]]) -> None:
+    for names, size in table.values():
+        for name in names.split():
+            _BASE[name] = (dimension, Fraction(size))
+
+
+_define(
+    "length",
+    {
+        "m": ("m meter meters metre metres", 1),
+        "cm": ("cm centimeter centimeters centimetre centimetres", _F(1, 100)),
+        "mm": ("mm millimeter millimeters", _F(1, 1000)),
+        "km": ("km kilometer kilometers kilometre kilometres", 1000),
+        "nm": ("nm nanometer nanometers", _F(1, 10**9)),
+        "Å": ("angstrom angstroms", _F(1, 10**10)),
+        "in": ("inch inches", _F(254, 10000)),
+        "ft": ("ft foot feet", _F(3048, 10000)),
+        "yd": ("yd yard yards", _F(9144, 10000)),
+        "mi": ("mi mile miles", _F(1609344, 1000)),
+    },
+)
+_define(
+    "mass",
+    {
+        "kg": ("kg kilogram kilograms", 1),
+        "g": ("g gram grams", _F(1, 1000)),
+        "mg": ("mg milligram milligrams", _F(1, 10**6)),
+        "lb": ("lb lbs pound pounds", _F(45359237, 10**8)),
+        "oz": ("oz ounce ounces", _F(45359237, 16 * 10**8)),
+    },
+)
+_define(
+    "time",
+    {
+        "s": ("s sec secs second seconds", 1),
+        "ms": ("ms millisecond milliseconds", _F(1, 1000)),
+        "min": ("min mins minute minutes", 60),
+        "h": ("h hr hrs hour hours", 3600),
+        "day": ("day days", 86400),
+        "week": ("week weeks", 604800),
+        "year": ("year years yr yrs", 31557600),
+    },
+)
+_define("money", {"$": ("dollar dollars USD usd", 1), "c": ("cent cents", _F(1, 100))})
+_define("degree", {"°": ("° degree degrees deg", 1)})
+_define("radian", {"rad": ("rad rads radian radians", 1)})
+_define("volume", {"L": ("L liter liters litre litres", 1), "mL": ("mL ml", _F(1, 1000))})
+_define("force", {"N": ("N newton newtons", 1), "kN": ("kN", 1000)})
+_define(
+    "energy",
+    {
+        "J": ("J joule joules", 1),
+        "kJ": ("kJ", 1000),
+        "eV": ("eV", 0),
+        "erg": ("erg ergs", _F(1, 10**7)),
+    },
+)
+_define("power", {"W": ("W watt watts", 1), "kW": ("kW", 1000)})
+_define("frequency", {"Hz": ("Hz hertz", 1), "kHz": ("kHz", 1000), "MHz": ("MHz", 10**6)})
+_define("temperature", {"K": ("K kelvin", 1)})
+_define("voltage", {"V": ("V volt volts", 1)})
+_define("current", {"A": ("A amp amps ampere amperes", 1)})
+_define("resistance", {"ohm": ("ohm ohms", 1)})
+
+_MODIFIERS = {"per", "square", "sq", "cubic", "squared", "cubed", "mph", "kph"}
+_NOISE = {
+    "unit",
+    "units",
+    "about",
+    "approximately",
+    "exactly",
+    "total",
+    "of",
+    "the",
+    "a",
+    "each",
+    "in",
+}
+_TOKEN = re.compile(r"°|/|\bper\b|[A-Za-z$]+|\^\s*\{?\s*-?\d+\s*\}?|[·*()]|\\cdot")
+_TAIL = re.compile(
+    r"(?:\s*(?:\\text\s*\{[^{}]*\}|°|\^\s*\{?\s*-?\d\s*\}?|/|\\cdot(?![A-Za-z])|(?<![A-Za-z\\])[A-Za-z]{2,}\.?"
+    r"|(?<![A-Za-z\\])[A-Za-z](?![A-Za-z({\^_]|\s*[\^_]\s*[^23{])))+\s*$"
+)
+
+
+def is_unit_word(word: str) -> bool:
+    """Whether prose may have this word beside a number: miles, per, square, units."""
+    lower = word.lower()
+    return word in _BASE or lower in _BASE or lower in _NOISE or lower in _MODIFIERS
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Powers of dimensions and a size; `words` where the unit is not one of the table."""
+
+    dimensions: tuple[tuple[str, int], ...] = ()
+    size: Fraction = Fraction(1)
+    words: str = ""
+
+    @property
+    def is_angle(self) -> bool:
+        return self.dimensions in ((("degree", 1),), (("radian", 1),))
+
+
+def split_unit(text: str) -> tuple[str, Unit | None]:
+    """The value and its unit, None where there is none. ``2k`` has a unit by this; the caller
+    knows whether a single letter can be meant as one."""
+    text = text.strip()
+    marked = text.find(r"\text")
+    if marked > 0 and _TAIL.match(text[marked:]) and _ends_a_value(text[:marked], text[marked:]):
+        return text[:marked].strip(), read_unit(text[marked:])
+    best = None
+    # The longest tail that leaves a value which ends like one.
+    for match in re.finditer(r"(?<=[\d)}\]°%!A-Za-z])\s*(?=[\\A-Za-z°])", text[-120:]):
+        start = match.start() + max(0, len(text) - 120)
+        tail = text[start:]
+        if start and _TAIL.match(tail) and _ends_a_value(text[:start], tail):
+            best = start
+            break
+    if best is None:
+        return text, None
+    unit = read_unit(text[best:])
+    # 5xy has no unit; "5 apples" has one that no table knows.
+    if unit is None or not (unit.dimensions or re.match(r"\s+[A-Za-z]{3,}", text[best:])):
+        return text, None
+    return text[:best].strip(), unit
+
+
+def _ends_a_value(text: str, tail: str) -> bool:
+    """A number or bracket before the unit; a name too where the unit is marked as text."""
+    end = r"[\d)}\]%!A-Za-z]" if tail.lstrip().startswith(r"\text") else r"[\d)}\]%!]|\\pi"
+    return bool(re.search(rf"(?:{end})\s*$", text) and re.search(r"\d|\\pi|\\sqrt", text))
+
+
+def read_unit(text: str) -> Unit | None:
+    """A unit from text like ``\\text{ cm}^2``, ``square inches``, ``m/s``; None if empty."""
+    plain = re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", text).strip()
+    plain = re.sub(r"\bin\b(?=\.?\s*(?:\^|squared|cubed|$))", "inch", plain)
+    plain = re.sub(r"\bmph\b", "miles per hour", plain)
+    plain = re.sub(r"\b(?:kph|kmh)\b", "km per hour", plain)
+    tokens = _TOKEN.findall(plain)
+    if not tokens:
+        return None
+    powers: dict[str, int] = {}
+    size, sign, raised = Fraction(1), 1, 1
+    last: tuple[str, Fraction, int] | None = None
+    known = False
+    for token in tokens:
+        word = token if token in _BASE else token.lower()
+        if token in ("/", "per"):
+            sign = -1
+        elif word in ("square", "sq"):
+            raised = 2
+        elif word == "cubic":
+            raised = 3
+        elif token.startswith("^") and last is not None:
+            exponent = int(re.sub(r"[^\d-]", "", token)) - 1
+            powers[last[0]] += last[2] * exponent
+            size *= last[1] ** (last[2] * exponent)
+        elif word in _BASE:
+            dimension, factor = _BASE[word]
+            powers[dimension] = powers.get(dimension, 0) + sign * raised
+            size *= factor ** (sign * raised) if factor else 1
+            last, raised, known = (dimension, factor or Fraction(1), sign), 1, True
+        elif word in ("squared", "cubed") and last is not None:
+            extra = 1 if word == "squared" else 2
+            powers[last[0]] += last[2] * extra
+            size *= last[1] ** (last[2] * extra)
+        elif word not in _NOISE and token not in "()*·" and token != r"\cdot":
+            return Unit(words=" ".join(plain.lower().split()))
+    if not known:
+        return Unit(words="")
+    return Unit(tuple(sorted((d, p) for d, p in powers.items() if p)), size)

@@ -1,0 +1,268 @@
+"""Benchmark scores for a reader: one table, what to distrust in it, controls, comparison."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import rich.box
+import yaml
+from rich.table import Table
+
+from rlsc.display import console
+from rlsc.report.eval_plot import plot_benchmarks
+from rlsc.report.markdown import code_rows, markdown_table
+from rlsc.runfolder import CONFIG, ENVIRONMENT, RESULTS, write_text
+
+Result = Mapping[str, Any]
+
+HEADER = (
+    "benchmark",
+    "n",
+    "setting",
+    "pass@1, %",
+    "majority@k, %",
+    "pass@k, %",
+    "correct",
+    "wrong",
+    "unparsed",
+    "timeout",
+    "tokens",
+    "cut off",
+    "boxed",
+)
+_FLIPS_SHOWN = 20
+
+
+def score_rows(benchmarks: Mapping[str, Result]) -> list[tuple[str, ...]]:
+    """A row for each benchmark's main setting."""
+    return [(_title(one), *_score(one)) for one in benchmarks.values()]
+
+
+def _score(one: Result) -> tuple[str, ...]:
+    k = max(one["pass@k"], key=int)
+    several = int(k) > 1
+    verdicts = one["verdicts"]
+    return (
+        str(one["n"]),
+        setting_name(one),
+        percent(one["pass@1"], one["interval"]),
+        f"k = {k}: " + _estimate(one["majority@k"][k]) if several else "–",
+        f"k = {k}: " + _estimate(one["pass@k"][k]) if several else "–",
+        *(str(verdicts[name]) for name in ("correct", "wrong", "unparsed", "timeout")),
+        f"{one['mean_length']:.0f} (median {one['median_length']:.0f})",
+        f"{100 * one['truncation_rate']:.0f} %",
+        f"{100 * one['boxed_rate']:.0f} %",
+    )
+
+
+def setting_name(one: Result) -> str:
+    """Template, temperature and samples in words."""
+    template = Path(one["template"]).stem
+    if one["temperature"] == 0:
+        return f"{template}, greedy"
+    return f"{template}, T = {one['temperature']:g}, {one['samples']} samples"
+
+
+def _title(one: Result) -> str:
+    marks = []
+    if one["transductive"]:
+        marks.append(f"{len(one['trained_on'])} of {one['n']} trained on: transductive")
+    if not one["complete"]:
+        marks.append(f"{one['n']} of {one['expected']} questions")
+    return one["title"] + (f" ({'; '.join(marks)})" if marks else "")
+
+
+def percent(value: float, interval: Sequence[float] | None) -> str:
+    """`62.4 [51.0, 73.1]`, in %."""
+    text = f"{100 * value:.1f}"
+    return text + (f" [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]" if interval else "")
+
+
+def _estimate(found: Result) -> str:
+    return percent(found["value"], found["interval"])
+
+
+def print_benchmarks(results: Result) -> None:
+    """What fits a terminal: accuracy, what was not graded right or wrong, lengths."""
+    settings = {setting_name(one) for one in results["benchmarks"].values()}
+    table = Table(box=rich.box.SIMPLE_HEAD, caption=f"{'; '.join(settings)}; 95 % intervals")
+    table.add_column("benchmark")
+    for column in ("n", "pass@1, %", "majority, %", "unparsed", "timeout", "tokens", "cut off"):
+        table.add_column(column, justify="right")
+    for name, one in results["benchmarks"].items():
+        k = max(one["majority@k"], key=int)
+        table.add_row(
+            name + (" *" if one["transductive"] else ""),
+            str(one["n"]),
+            percent(one["pass@1"], one["interval"]),
+            _estimate(one["majority@k"][k]) if int(k) > 1 else "–",
+            str(one["verdicts"]["unparsed"]),
+            str(one["verdicts"]["timeout"]),
+            f"{one['mean_length']:.0f}",
+            f"{100 * one['truncation_rate']:.0f} %",
+        )
+    console.print(table)
+    if any(one["transductive"] for one in results["benchmarks"].values()):
+        console.print("* trained on some of these questions: see the report")
+    for name, found in results.get("comparison", {}).items():
+        console.print(f"{name}: {difference_text(found)}")
+
+
+def difference_text(found: Result) -> str:
+    """The paired difference with its interval and McNemar's p, in a sentence."""
+    text = f"{100 * found['difference']:+.1f} points"
+    if found["interval"]:
+        low, high = found["interval"]
+        text += f" [{100 * low:+.1f}, {100 * high:+.1f}]"
+    return (
+        f"{text}, {len(found['gained'])} questions gained and {len(found['lost'])} lost, "
+        f"McNemar's exact p = {found['mcnemar_p']:.2g}, n = {found['n']}"
+    )
+
+
+def write_eval_report(folder: Path) -> None:
+    """Write report.md and plot.png of an evaluation from its folder."""
+    results = json.loads((folder / RESULTS).read_text("utf-8"))
+    config = yaml.safe_load((folder / CONFIG).read_text("utf-8"))
+    environment = json.loads((folder / ENVIRONMENT).read_text("utf-8"))
+    benchmarks = results["benchmarks"]
+    plot_benchmarks(benchmarks, folder / "plot.png")
+    settings = ", ".join(f"{key} {value}" for key, value in config.items())
+    parts = [
+        "# Evaluation",
+        f"Model: {results['model']}",
+        markdown_table(HEADER, score_rows(benchmarks)),
+        _NOTES,
+        *distrust(benchmarks),
+        "![accuracy and calibration](plot.png)",
+        *_at_k(benchmarks),
+        *_calibration(benchmarks),
+        *_controls(benchmarks),
+        *_comparison(results),
+        "## How it was made",
+        markdown_table(("", ""), [("settings", settings), *code_rows(environment)]),
+        markdown_table(("benchmark", "source"), [(n, o["source"]) for n, o in benchmarks.items()]),
+    ]
+    write_text(folder / "report.md", "\n\n".join(parts) + "\n")
+
+
+_NOTES = (
+    "95 % intervals in brackets: bootstrap over questions, since samples of one question are not "
+    "independent; Wilson's where every question has the same. Unparsed answers and timeouts are "
+    "in every denominator and count as not right."
+)
+
+
+def distrust(benchmarks: Mapping[str, Result]) -> Iterator[str]:
+    """What a sceptic asks: training questions, missing rows, references nobody can parse."""
+    lines = []
+    for name, one in benchmarks.items():
+        if one["transductive"]:
+            lines.append(
+                f"{name}: trained on {_listed(one['trained_on'])}. Read it as transductive."
+            )
+        if not one["complete"]:
+            lines.append(f"{name}: {one['n']} of its {one['expected']} questions.")
+        if one["unreadable_references"]:
+            lines.append(
+                f"{name}: references that do not parse, so that only the same text equals them: "
+                f"{_listed(one['unreadable_references'])}. They stay in the denominator."
+            )
+        if one["timeouts"]:
+            lines.append(f"{name}: grading went over its limit on {_listed(one['timeouts'])}.")
+        if one["n"] < 100:
+            lines.append(f"{name}: {one['n']} questions; one is {100 / one['n']:.1f} points.")
+    if lines:
+        yield "## What to distrust"
+        yield "\n".join(f"- {line}" for line in lines)
+
+
+def _listed(ids: Sequence[str]) -> str:
+    more = f" and {len(ids) - _FLIPS_SHOWN} more" if len(ids) > _FLIPS_SHOWN else ""
+    return ", ".join(ids[:_FLIPS_SHOWN]) + more
+
+
+def _at_k(benchmarks: Mapping[str, Result]) -> Iterator[str]:
+    rows = [
+        (name, k, _estimate(one["pass@k"][k]), _estimate(one["majority@k"][k]))
+        for name, one in benchmarks.items()
+        for k in one["pass@k"]
+        if one["samples"] > 1
+    ]
+    if rows:
+        yield "## By number of samples"
+        yield markdown_table(("benchmark", "k", "pass@k, %", "majority@k, %"), rows)
+
+
+def _calibration(benchmarks: Mapping[str, Result]) -> Iterator[str]:
+    rows = []
+    for name, one in benchmarks.items():
+        found = one["calibration"]
+        area, error = found["auroc"], found["expected_calibration_error"]
+        rows.append(
+            (
+                name,
+                str(found["n"]),
+                "–" if area is None else f"{area:.2f}",
+                "–" if error is None else f"{error:.2f}",
+                f"{100 * one['repetition']:.0f} %",
+            )
+        )
+    yield "## Does confidence predict correctness?"
+    yield (
+        "Confidence is exp(log-prob per token) under the distribution sampled from. AUROC is the "
+        "chance that a right sample has more of it than a wrong one (0.5: none predicts)."
+    )
+    header = ("benchmark", "samples", "AUROC", "calibration error", "repeated 4-grams")
+    yield markdown_table(header, rows)
+
+
+def _controls(benchmarks: Mapping[str, Result]) -> Iterator[str]:
+    searched = {name: one for name, one in benchmarks.items() if "controls" in one}
+    if not searched:
+        return
+    yield "## Controls: the model at its best"
+    yield (
+        "Each setting on the same questions; the best (bold) is the line that a tuned model must "
+        "beat, given the same choice. It is chosen on these questions, so it flatters a little."
+    )
+    for name, one in searched.items():
+        rows = []
+        for found in one["controls"]:
+            k = max(found["majority@k"], key=int)
+            best = found["setting"] == one["best"]
+            cells = (
+                setting_name(found),
+                percent(found["pass@1"], found["interval"]),
+                f"k = {k}: " + _estimate(found["majority@k"][k]) if int(k) > 1 else "–",
+                f"{found['mean_length']:.0f}",
+                f"{100 * found['truncation_rate']:.0f} %",
+            )
+            rows.append(tuple(f"**{cell}**" if best else cell for cell in cells))
+        yield f"### {name}, n = {one['n']}"
+        header = ("setting", "pass@1, %", "majority at equal compute, %", "tokens", "cut off")
+        yield markdown_table(header, rows)
+
+
+def _comparison(results: Result) -> Iterator[str]:
+    if "comparison" not in results:
+        return
+    base = results["compared_to"]
+    yield f"## Against {base['folder']}"
+    yield f"Baseline: {base['model']}"
+    for name, found in results["comparison"].items():
+        yield from comparison_text(name, found)
+
+
+def comparison_text(name: str, found: Result) -> Iterator[str]:
+    """Differences and the questions that flipped, for Markdown."""
+    yield f"### {name}"
+    lines = [f"{found['before']} → {found['after']}: {difference_text(found)}"]
+    if "best" in found:
+        best = found["best"]
+        lines.append(f"best of each, {best['before']} → {best['after']}: {difference_text(best)}")
+    lines += [f"{key}: {_listed(found[key]) or 'none'}" for key in ("gained", "lost")]
+    yield "\n".join(f"- {line}" for line in lines)

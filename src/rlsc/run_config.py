@@ -1,0 +1,189 @@
+"""What can be set of whole runs: `RunConfig` for `rlsc train`, `EvalConfig` for `rlsc eval`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from rlsc.config import ENGINES, at_least, one_of
+from rlsc.errors import ConfigError
+
+MOST_SHOTS = 4
+_TEMPLATE_HELP = (
+    "auto (chat where the tokenizer has a chat template, else none), chat, none, qwen2.5-math, "
+    "evalchemy, few-shot, or your own .jinja file."
+)
+_DATA_DIR_HELP = "Folder with the benchmarks as JSONL; without it they come from the Hub."
+_LIMIT_HELP = "The first N questions of each benchmark; 0: all."
+_CONTROLS_HELP = "Also every template at temperatures 0, 0.5, 0.7 and 1: the model at its best."
+
+
+@dataclass
+class RunConfig:
+    """Settings of `rlsc train` around the training itself: model, questions, evaluation."""
+
+    model: str | None = field(
+        default=None,
+        metadata={"help": "Hub id or folder; by default the embedded SmolLM2-135M-Instruct."},
+    )
+    model_dtype: str = field(
+        default="float32",
+        metadata={
+            "help": "float32, or bfloat16 with an adapter: at 1e-5 most updates of bfloat16 "
+            "weights are rounded away."
+        },
+    )
+    trust_remote_code: bool = field(
+        default=False, metadata={"help": "Run model code that comes with the weights."}
+    )
+    questions: str | None = field(
+        default=None,
+        metadata={"help": "FILE.jsonl, Hub data set, arithmetic[:two_digit|:three_terms]."},
+    )
+    questions_split: str = field(default="train", metadata={"help": "Split of a Hub data set."})
+    questions_config: str | None = field(default=None, metadata={"help": "Its configuration."})
+    question_column: str = field(default="question", metadata={"help": "Column of the question."})
+    answer_column: str = field(
+        default="answer", metadata={"help": "Column of the answer, for evaluation only."}
+    )
+    split_seed: int = field(
+        default=0, metadata={"help": "Seed that splits built-in questions in train and held-out."}
+    )
+    template: str = field(default="auto", metadata={"help": _TEMPLATE_HELP})
+    system_prompt: str | None = field(default=None, metadata={"help": "Chat system message."})
+    eval: str = field(
+        default="auto",
+        metadata={
+            "help": "none, or auto: --eval_questions, else held-out built-in questions, else the "
+            "training questions (marked transductive)."
+        },
+    )
+    eval_questions: str | None = field(
+        default=None, metadata={"help": "Questions to evaluate on, as --questions."}
+    )
+    eval_limit: int = field(
+        default=50,
+        metadata={"help": "At most so many evaluation questions, the first ones; 0: all."},
+    )
+    eval_samples: int = field(default=4, metadata={"help": "Samples per question for pass@1."})
+    eval_max_new_tokens: int | None = field(
+        default=None, metadata={"help": "Cap of evaluation; by default max_completion_length."}
+    )
+    eval_baselines: bool = field(
+        default=False,
+        metadata={"help": "Also show the untrained model with a longer cap and a terse prompt."},
+    )
+    benchmarks: str | None = field(
+        default=None, metadata={"help": "Also evaluate on these before and after: see rlsc eval."}
+    )
+    data_dir: str | None = field(default=None, metadata={"help": _DATA_DIR_HELP})
+    benchmark_template: str | None = field(
+        default=None, metadata={"help": "Template of the benchmarks; by default that of training."}
+    )
+    benchmark_samples: int = field(default=1, metadata={"help": "Samples a benchmark question."})
+    benchmark_temperature: float = field(
+        default=0.0, metadata={"help": "Temperature of the benchmarks; 0 is greedy."}
+    )
+    benchmark_limit: int = field(default=0, metadata={"help": _LIMIT_HELP})
+    controls: bool = field(default=False, metadata={"help": _CONTROLS_HELP})
+    resume: bool = field(default=False, metadata={"help": "Go on from the last checkpoint."})
+    overwrite: bool = field(default=False, metadata={"help": "Replace the run in output_dir."})
+
+    def __post_init__(self) -> None:
+        if self.model is not None and not self.model.strip():
+            raise ConfigError("model is empty: a Hub id or a folder, or leave it out")
+        if self.system_prompt is not None and not self.system_prompt.isprintable():
+            try:
+                self.system_prompt.encode()
+            except UnicodeEncodeError as error:
+                raise ConfigError("system_prompt holds half a character") from error
+        one_of("model_dtype", self.model_dtype, ("float32", "bfloat16"))
+        one_of("eval", self.eval, ("auto", "none"))
+        at_least("eval_samples", self.eval_samples, 1)
+        at_least("eval_limit", self.eval_limit, 0)
+        if self.eval_max_new_tokens is not None:
+            at_least("eval_max_new_tokens", self.eval_max_new_tokens, 1)
+        at_least("benchmark_samples", self.benchmark_samples, 1)
+        at_least("benchmark_limit", self.benchmark_limit, 0)
+        _check_sampling(self.benchmark_samples, self.benchmark_temperature, "benchmark_")
+        _check_folder_flags(self.resume, self.overwrite)
+
+
+@dataclass
+class EvalConfig:
+    """Settings of `rlsc eval`."""
+
+    benchmarks: str | None = field(
+        default=None, metadata={"help": "Comma list of benchmarks, or all for the eight."}
+    )
+    model: str | None = field(
+        default=None,
+        metadata={"help": "Hub id or folder; by default the embedded SmolLM2-135M-Instruct."},
+    )
+    dtype: str = field(
+        default="auto",
+        metadata={"help": "float32, bfloat16, or auto: bfloat16 where the device has it."},
+    )
+    trust_remote_code: bool = field(
+        default=False, metadata={"help": "Run model code that comes with the weights."}
+    )
+    data_dir: str | None = field(default=None, metadata={"help": _DATA_DIR_HELP})
+    template: str = field(default="auto", metadata={"help": _TEMPLATE_HELP})
+    system_prompt: str | None = field(default=None, metadata={"help": "Chat system message."})
+    shots: int = field(default=4, metadata={"help": "Exemplars of the few-shot template, 1 to 4."})
+    samples: int = field(default=1, metadata={"help": "Samples per question, k."})
+    temperature: float = field(default=0.0, metadata={"help": "0 is greedy decoding."})
+    top_p: float = field(default=1.0, metadata={"help": "Nucleus sampling; 1 is off."})
+    top_k: int = field(default=0, metadata={"help": "Top-k sampling; 0 is off."})
+    max_new_tokens: int = field(default=1024, metadata={"help": "Cap on new tokens."})
+    limit: int = field(default=0, metadata={"help": _LIMIT_HELP})
+    controls: bool = field(default=False, metadata={"help": _CONTROLS_HELP})
+    compare_to: str | None = field(
+        default=None,
+        metadata={"help": "Folder of another evaluation, the baseline: paired differences to it."},
+    )
+    trained_on: str | None = field(
+        default=None,
+        metadata={"help": "Questions the model was trained on, as --questions: flags overlap."},
+    )
+    seed: int = field(default=0, metadata={"help": "Seed of the samples."})
+    engine: str = field(default="native", metadata={"help": f"One of {', '.join(ENGINES)}."})
+    rollout_batch_size: int = field(
+        default=64,
+        metadata={"help": "Completions decoded at once, and written together."},
+    )
+    output_dir: str = field(default="runs/eval", metadata={"help": "Folder of the evaluation."})
+    resume: bool = field(default=False, metadata={"help": "Go on where it stopped."})
+    overwrite: bool = field(default=False, metadata={"help": "Replace what output_dir holds."})
+
+    def __post_init__(self) -> None:
+        one_of("dtype", self.dtype, ("auto", "float32", "bfloat16"))
+        one_of("engine", self.engine, ENGINES)
+        for name in ("samples", "max_new_tokens", "rollout_batch_size", "shots"):
+            at_least(name, getattr(self, name), 1)
+        for name in ("limit", "top_k", "seed"):
+            at_least(name, getattr(self, name), 0)
+        if self.shots > MOST_SHOTS:
+            raise ConfigError(f"shots must be {MOST_SHOTS} or less, not {self.shots}")
+        if not 0 < self.top_p <= 1:
+            raise ConfigError(f"top_p must be in (0, 1], not {self.top_p}; 1 turns it off")
+        if not self.output_dir or "\0" in self.output_dir:
+            raise ConfigError("output_dir is empty: name a folder")
+        _check_sampling(self.samples, self.temperature)
+        _check_folder_flags(self.resume, self.overwrite)
+
+
+def _check_sampling(samples: int, temperature: float, prefix: str = "") -> None:
+    at_least(f"{prefix}temperature", temperature, 0.0)
+    if not math.isfinite(temperature):
+        raise ConfigError(f"{prefix}temperature must be a number, not {temperature}")
+    if temperature == 0 and samples > 1:
+        raise ConfigError(
+            f"{prefix}samples {samples} at {prefix}temperature 0: greedy answers are all alike; "
+            f"give {prefix}temperature above 0, as 0.5, or one sample"
+        )
+
+
+def _check_folder_flags(resume: bool, overwrite: bool) -> None:
+    if resume and overwrite:
+        raise ConfigError("resume and overwrite exclude each other: choose one")

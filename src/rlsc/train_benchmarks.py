@@ -1,0 +1,99 @@
+"""The benchmarks of a training run: the same protocol before and after it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rlsc.benchmark_run import (
+    BenchmarkEvaluator,
+    Protocol,
+    Setting,
+    control_settings,
+    load_benchmarks,
+    references,
+    resolve_template,
+    summarise_benchmark,
+)
+from rlsc.config import RLSCConfig
+from rlsc.grading import shared_grader
+from rlsc.run_config import RunConfig
+from rlsc.samples import read_rows
+from rlsc.scores import compare
+from rlsc.trainer import RLSCTrainer
+from rlsc.types import Question
+
+
+class TrainingBenchmarks:
+    """Evaluates the trainer's model as it stands; each evaluation has a folder by its step."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        training: RLSCConfig,
+        trainer: RLSCTrainer,
+        questions: Sequence[Question],
+        folder: Path,
+    ) -> None:
+        assert config.benchmarks is not None
+        self._sets = load_benchmarks(config.benchmarks, config.data_dir, config.benchmark_limit)
+        self._trainer, self._questions = trainer, questions
+        self._folder = folder / "eval" / "benchmarks"
+        tokenizer = trainer.processing_class
+        template = resolve_template(config.benchmark_template or config.template, tokenizer)
+        main = Setting(template, config.benchmark_temperature, config.benchmark_samples)
+        settings = (
+            control_settings(main, config.benchmark_samples, tokenizer)
+            if config.controls
+            else (main,)
+        )
+        cap = config.eval_max_new_tokens or training.max_completion_length
+        protocol = Protocol(
+            settings,
+            cap,
+            training.seed,
+            config.system_prompt,
+            block_rows=training.rollout_batch_size,
+        )
+        self._settings = settings
+        self._evaluator = BenchmarkEvaluator(
+            self._sets, protocol, trainer.model, tokenizer, trainer.engine
+        )
+
+    def evaluate(self) -> Path:
+        """Ask the model as it is now; rows that an interrupted run has written are kept."""
+        trainer = self._trainer
+        trainer.engine.sync(trainer.accelerator.unwrap_model(trainer.model))
+        folder = self._folder / f"step-{trainer.state.global_step}"
+        self._evaluator.run(folder, shared_grader())
+        return folder
+
+    def results(self, before: Path, after: Path) -> dict[str, Any]:
+        """By benchmark: scores before and after, and their paired difference."""
+        found = {}
+        for one in self._sets:
+            unreadable = references(one).unreadable(shared_grader())
+            scores = [
+                summarise_benchmark(one, self._settings, folder, self._questions, unreadable)
+                for folder in (before, after)
+            ]
+            found[one.benchmark.name] = {
+                "before": scores[0],
+                "after": scores[1],
+                "difference": self._compare(before, after, one, scores),
+            }
+        return found
+
+    def _compare(self, before: Path, after: Path, one: Any, scores: Sequence[Any]) -> Any:
+        def pair(first: str, second: str) -> dict[str, Any]:
+            rows = [
+                read_rows(folder / one.benchmark.name / f"{label}.jsonl")[0]
+                for folder, label in ((before, first), (after, second))
+            ]
+            return {"before": first, "after": second} | compare(*rows)
+
+        main = pair(scores[0]["setting"], scores[1]["setting"])
+        if "best" in scores[0]:
+            main["best"] = pair(scores[0]["best"], scores[1]["best"])
+        return main
