@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from rlsc.grading.extract import MARKS, boxed, last_match, own_words
+from rlsc.grading.extract import MARKS, boxed, own_words
 from rlsc.grading.normalise import normalise
-from rlsc.grading.passages import clean
+from rlsc.grading.passages import clean, last_match
 
 LETTERS = "ABCDEFGHIJ"
 
@@ -21,6 +21,8 @@ _STATED = re.compile(
     r"(?!\s+[a-z]{2,})",
     re.IGNORECASE,
 )
+_ANSWER_TEXT = re.compile(r"answer is:?\s*([^\n]{1,300})", re.IGNORECASE)
+_ONLY_TWO = re.compile(r"\(?[A-J]\)?\s*(?:and|or|&|,)\s*\(?[A-J]\)?")
 _TWO = re.compile(
     r"answers? (?:is|are):? *\(?([A-J])\)? *(?:and|or|&|,) *\(?([A-J])\)?(?=[\s.,]|$)"
 )
@@ -49,6 +51,10 @@ def extract_choice(response: str, choices: Sequence[str] | None = None) -> str |
             stated = match.group(1).upper()
     if stated is not None:
         return stated
+    if (named := last_match(_ANSWER_TEXT, text)) and (
+        same := _matching_options(clean(named.group(1)), choices)
+    ):
+        return same[0]
     for pattern in (_BOLD, _LINE):
         found = last_match(pattern, text)
         if found is not None:
@@ -64,6 +70,8 @@ def _of_statement(text: str, choices: Sequence[str] | None) -> str | None:
         return same[0]
     if re.fullmatch(r"\(?[a-jA-J]\)?[.:]?", plain):
         return plain.strip("().: ").upper()
+    if _ONLY_TWO.fullmatch(plain):
+        return plain  # two letters: an answer, and not the one that was asked for
     match = re.fullmatch(r"\(?([A-J])\)?\s*[.):,-]\s*(.+)|\(([A-J])\)\s*(.+)", plain, re.DOTALL)
     if match is None:
         return same[0] if same else None
@@ -84,7 +92,7 @@ def _matching_options(text: str, choices: Sequence[str] | None) -> list[str]:
 
 def _named_option(text: str, choices: Sequence[str] | None) -> str | None:
     """The one option whose text ends the response's last sentence."""
-    wanted = _plain(text)
+    wanted = _plain(text.strip().rpartition("\n")[2][-300:])
     found = [
         letter
         for letter, option in zip(LETTERS, choices or (), strict=False)

@@ -81,6 +81,8 @@ class _Comparison:
         """Compare two shapes; the order of the arguments matters for units and names."""
         if isinstance(gold, Many) or isinstance(answer, Many):
             return self._many(gold, answer)
+        if isinstance(answer, Relation) and not isinstance(gold, Relation):
+            return self._last_side(gold, answer) or self._sets(gold, answer)
         if isinstance(gold, Matrix) or isinstance(answer, Matrix):
             return self._matrices(gold, answer)
         if isinstance(gold, Tuple) and isinstance(answer, Tuple):
@@ -91,11 +93,8 @@ class _Comparison:
             related = self._relations(gold, answer)
             if related or "=" in gold.signs:
                 return related
-        elif isinstance(gold, Relation):
-            if is_definition(gold) and self.forms(parse(gold.sides[-1]), answer):
-                return True
-        elif isinstance(answer, Relation) and self._last_side(gold, answer):
-            return True
+        elif isinstance(gold, Relation) and is_definition(gold):
+            return self.forms(parse(gold.sides[-1]), answer)
         return self._sets(gold, answer)
 
     def _sets(self, gold: Form, answer: Form) -> bool:

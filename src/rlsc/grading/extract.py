@@ -10,15 +10,28 @@ from __future__ import annotations
 
 import re
 
+from rlsc.grading.fallback import last_formula, last_number
 from rlsc.grading.normalise import normalise
-from rlsc.grading.passages import CONNECTIVES, clean, is_mathematics, right_side
+from rlsc.grading.passages import (
+    CIRCUMSTANCE,
+    CONNECTIVES,
+    MATH,
+    NUMBER,
+    clean,
+    inside,
+    is_mathematics,
+    last_match,
+    right_side,
+    with_unit,
+)
 
-_NUMBER = re.compile(r"-?[$＄€£]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:/\d+)?(?:\s?\\?%)?")
 _BRACE_OR_BOX = re.compile(r"\\f?boxed\s*\{|\\[{}]|[{}]")
 _NEXT_QUESTION = re.compile(
     r"\n\s*(?:#+\s*|\*\*)?(?:Question|Problem|Human|User|Q)(?:\s*\d+)?\s*:|<\|(?:im_start|endoftext|im_end)\|>"
     r"|\nYou are an AI assistant"
 )
+_REMARK = re.compile(r"\s*\([^()]{20,}\)\s*$")
+_AFTERTHOUGHT = re.compile(r"\n\s*[*_#]*(?:Check|Verification|Verify|Note|Explanation)[*_]*\s*:")
 _CONNECTOR = re.compile(
     r"[\s$,;&]*(?:\\?\s*(?:and|or)|\\text\s*\{\s*,?\s*(?:and|or)\s*\})?[\s$,;&]*"
     r"(?:[A-Za-z](?:_\w)?\s*=\s*|(?<=and )(?:the )?[a-z ]{1,40} is\s*\$?)?"
@@ -33,19 +46,10 @@ _STATED = re.compile(
     re.IGNORECASE,
 )
 MARKS = re.compile(r"####[ \t]*(\S[^\n]*)|<answer>\s*([^<]{1,500}?)\s*</answer>")
-_MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
-_BOLD = re.compile(r"\*\*([^*\n]+)\*\*")
 _SENTENCE_END = re.compile(
     r"\.(?=\s|$|\*)|[!?;](?=\s|$)|\n|,?\s+(?:because|since|so|which|as|not|but|where)\b"
 )
 _NO_ANSWER = {"know", "sorry", "cannot", "not", "unable", "unknown", "here", "let", "sure", "step"}
-_SPELLED = re.compile(
-    r"\b(?:(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)(?:[ -]"
-    r"(?:one|two|three|four|five|six|seven|eight|nine))?|two|three|four|five|six|seven|eight|nine"
-    r"|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen|zero)\b"
-    r"(?! (?:of|hundred|thousand|million))",
-    re.IGNORECASE,
-)
 _MAX_BARE = 200
 
 
@@ -56,7 +60,11 @@ def extract_answer(text: str) -> str | None:
     '11'
     """
     text = own_words(text)
-    for find in (boxed, _marked, _stated, _bare, _conclusion, _last_formula, _last_number):
+    for find in (boxed, _marked, _answer_line, _stated, _both):
+        if (found := find(text)) is not None:
+            return found
+    text = _REMARK.sub("", text)
+    for find in (_bare, _conclusion, last_formula, last_number):
         if (found := find(text)) is not None:
             return found
     return None
@@ -68,6 +76,10 @@ def own_words(text: str) -> str:
     if "</think>" in text:
         after = text.rpartition("</think>")[2]
         text = after if after.strip() else text
+    for match in _AFTERTHOUGHT.finditer(text):
+        if text[: match.start()].strip():
+            text = text[: match.start()]
+            break
     for match in _NEXT_QUESTION.finditer(text):
         if text[: match.start()].strip():
             return text[: match.start()]
@@ -127,13 +139,19 @@ def _marked(text: str) -> str | None:
     return right_side(clean(found.group(1) or found.group(2))) if found else None
 
 
+def _answer_line(text: str) -> str | None:
+    """A last line `A: 42`."""
+    found = re.search(r"(?:^|\n)[*_]*(?:A|Ans)[*_]*:\s*(\S[^\n]*?)\s*$", text)
+    return right_side(clean(found.group(1))) if found else None
+
+
 def _stated(text: str) -> str | None:
     """What follows the last "answer is" and holds a value, up to the end of the statement."""
     for match in reversed(list(_STATED.finditer(text))):
         rest = text[match.end() : match.end() + 1500].lstrip()
         if not rest:
             continue
-        if formula := _MATH.match(rest):
+        if formula := MATH.match(rest):
             return _formulas(rest, formula)
         end = _SENTENCE_END.search(rest)
         statement = clean(rest[: end.start()] if end else rest)
@@ -146,10 +164,10 @@ def _value_of(statement: str) -> str | None:
     """The value in a few words: all of them if they are mathematics, else what they hold."""
     if is_mathematics(statement):
         return right_side(statement)
-    if inner := _MATH.search(statement):
+    if inner := MATH.search(statement):
         return _formulas(statement, inner)
-    if number := _NUMBER.search(statement):
-        return _with_unit(statement, number)
+    if number := NUMBER.search(statement):
+        return with_unit(statement, number)
     words = statement.split()
     if len(words) <= 4 and not _NO_ANSWER & {word.lower() for word in words}:
         return re.sub(r"^(?:an?|the)\s+", "", statement, flags=re.IGNORECASE)
@@ -158,12 +176,12 @@ def _value_of(statement: str) -> str | None:
 
 def _formulas(text: str, first: re.Match[str]) -> str:
     """A formula, joined with those that follow it after a comma or "and"."""
-    parts, end = [_inside(first)], first.end()
+    parts, end = [inside(first)], first.end()
     while (gap := _BETWEEN.match(text, end)) and gap.end() > end:
-        following = _MATH.match(text, gap.end())
+        following = MATH.match(text, gap.end())
         if following is None or not gap.group().strip():
             break
-        parts.append(_inside(following))
+        parts.append(inside(following))
         end = following.end()
     unit = re.match(r"\s*(?:degrees|radians|cm|m|km|%|\\%)(?![A-Za-z])", text[end : end + 12])
     if len(parts) > 1 and "=" in parts[-1] and "=" not in "".join(parts[:-1]):
@@ -173,14 +191,10 @@ def _formulas(text: str, first: re.Match[str]) -> str:
     return ", ".join(parts)
 
 
-def _inside(match: re.Match[str]) -> str:
-    return clean(next(group for group in match.groups() if group is not None))
-
-
-def _with_unit(text: str, number: re.Match[str]) -> str:
-    """The number and the word after it: a unit, or nothing that matters."""
-    word = re.match(r"\s*(?:degrees|radians|°)", text[number.end() : number.end() + 12])
-    return number.group() + (word.group() if word else "")
+def _both(text: str) -> str | None:
+    """`The smallest is 3 and the largest is 8.` has two answers."""
+    found = _BOTH.search(clean(text[-300:]))
+    return f"{found.group(1)}, {found.group(2)}" if found else None
 
 
 def _bare(text: str) -> str | None:
@@ -188,15 +202,16 @@ def _bare(text: str) -> str | None:
     plain = clean(text)
     if not plain or len(plain) > _MAX_BARE or "\n" in plain:
         return None
-    if formula := _MATH.fullmatch(plain):
-        return right_side(_inside(formula))
+    if formula := MATH.fullmatch(plain):
+        return right_side(inside(formula))
     if is_mathematics(plain):
         return right_side(plain) if re.search(r"[\dA-Za-z\\]", normalise(plain)) else None
     words = plain.split()
     if len(words) <= 3 and not re.search(r"\d", plain):
         return None if plain.endswith(":") else _value_of(plain)
     ending = re.search(r".*\s(?:is|are|was|were|equals|facing)\s+(.+)$", plain)
-    if ending and (is_mathematics(ending[1]) or len(ending[1].split()) == 1):
+    one_word = ending is not None and len(ending[1].split()) == 1 and not re.search(r"\d", plain)
+    if ending and (is_mathematics(ending[1]) or one_word):
         return _value_of(ending[1])
     return None
 
@@ -211,51 +226,16 @@ def _conclusion(text: str) -> str | None:
     while start < len(words) and words[start].lower() in CONNECTIVES | {"="}:
         start += 1
     ending = clean(" ".join(words[start:]))
+    if CIRCUMSTANCE.search(" ".join(words[:start]) + " "):
+        return None
     if not re.search(r"\d", normalise(ending)) or ending.count("$") % 2:
         return None
-    formulas = list(_MATH.finditer(ending))
+    formulas = list(MATH.finditer(ending))
     if formulas and formulas[0].start() == 0:
         return _formulas(ending, formulas[0])
     return right_side(ending)
 
 
-def _last_formula(text: str) -> str | None:
-    """The last formula or bold passage, if no number comes after it."""
-    last: re.Match[str] | None = None
-    for pattern in (_MATH, _BOLD):
-        for match in pattern.finditer(text):
-            if last is None or match.start() > last.start():
-                last = match
-    if last is None or re.search(r"\d", text[last.end() :]):
-        return None
-    value = right_side(_inside(last))
-    if is_mathematics(value) and re.search(r"[\d\\]", value):
-        return value
-    is_last = len(text) - last.end() < 80 and "\n" not in text[last.end() :].strip()
-    return value if last.re is _BOLD and is_last and len(value.split()) <= 3 else None
-
-
-def _last_number(text: str) -> str | None:
-    number = last_match(_NUMBER, text)
-    spelled = _last_spelled(text[number.end() if number else 0 :])
-    if number is None or spelled:
-        return spelled
-    found = re.sub("[$＄€£]", "", number.group())
-    # "5-3" is a subtraction, not minus three.
-    if found.startswith("-") and number.start() > 0 and text[number.start() - 1].isalnum():
-        found = found[1:]
-    return found + (_with_unit(text, number).removeprefix(number.group()))
-
-
-def _last_spelled(text: str) -> str | None:
-    """`thirty-nine` where the last number is in words; "one" and "a" are mostly no numbers."""
-    found = last_match(_SPELLED, text)
-    return found.group() if found else None
-
-
-def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
-    """The last match of `pattern`."""
-    found = None
-    for found in pattern.finditer(text):  # noqa: B007
-        pass
-    return found
+_BOTH = re.compile(
+    r"\bis\s+\$?(-?[\d.,/]*\d)\$?,?\s+(?:and\s+)?the\s[a-z ]{1,40}\sis\s+\$?(-?[\d.,/]*\d)\$?$"
+)

@@ -111,6 +111,12 @@ def parse(text: str, lists: bool = False) -> Form:
     if len(relation) > 1:
         signs_ = tuple(_SIGNS.get(sign, sign) for sign in relation[1::2])
         return Relation(tuple(relation[::2]), signs_)
+    if re.match(r"[-+]\s*[(\[]", text) and "," in text:  # −(0, 1, 1)
+        inner = parse(text[1:])
+        if isinstance(inner, Tuple) and text[0] == "-":
+            items = tuple(_negated(item) for item in inner.items)
+            return Tuple(inner.opening, items, inner.ending)
+        return inner if isinstance(inner, Tuple) else Atom(text)
     if text[:1] in "([" and text[-1:] in ")]" and closing(text, 0) == len(text) - 1:
         parts = [part for part in split(text[1:-1], _SEPARATOR) if part]
         if len(parts) > 1:
@@ -118,6 +124,10 @@ def parse(text: str, lists: bool = False) -> Form:
         if text[0] == "(" and text[-1] == ")":
             return parse(text[1:-1])
     return Atom(text)
+
+
+def _negated(form: Form) -> Form:
+    return Atom(f"-({form.text})") if isinstance(form, Atom) else form
 
 
 def _factor(text: str) -> str:

@@ -64,9 +64,11 @@ _CHARACTERS = {
         )
         for name in _GREEK
     },
-    "Δ": r"\Delta ",
-    "Ω": r"\Omega ",
-    "Σ": r"\Sigma ",
+    **{
+        unicodedata.lookup(f"GREEK CAPITAL LETTER {name.upper()}"): rf"\{name} "
+        for name in ("Gamma", "Delta", "Theta", "Xi", "Pi", "Sigma", "Phi", "Psi", "Omega")
+    },
+    "＄": "＄",  # an escaped dollar, which is money
 }
 _SUPERSCRIPTS = {**dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n", strict=True))}
 _SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉ₙ", "0123456789n", strict=True))
@@ -93,6 +95,9 @@ _REWRITES = [
         (r"\\geq(?:slant|q)?(?![A-Za-z])", r"\\ge"),
         (r"\\neq(?![A-Za-z])", r"\\ne"),
         (r"\\(?:backslash)(?![A-Za-z])", r"\\setminus"),
+        (r"\\langle(?![A-Za-z])", "("),
+        (r"\\rangle(?![A-Za-z])", ")"),
+        (r"(?<![A-Za-z])\\?log_?\s*(\d+)\s*\(", r"\\log_{\1}("),
         (r"\\lbrace|\\lbrack", lambda m: r"\{" if "brace" in m.group() else "["),
         (r"\\rbrace|\\rbrack", lambda m: r"\}" if "brace" in m.group() else "]"),
         (r"\\lor(?![A-Za-z])|\\vee(?![A-Za-z])", r"\\text{ or }"),
@@ -122,6 +127,12 @@ _REWRITES = [
         (r"\\sqrt\s*([0-9A-Za-z](?![A-Za-z]))(?!\s*\[)", r"\\sqrt{\1}"),
         (r"\^\s*(-?\d{2,})", r"^{\1}"),
         (r"\s+", " "),
+        (r"^\s*(?:about|approximately|roughly|around|exactly|only|just)\s+", ""),
+        (r"(?<=[\d)}\]])\s*,?\s*(?:or|which is|\()\s*(?:about|approximately|roughly) .*$", ""),
+        (
+            r"\s*(?:\\text\s*\{\s*)?\(?\s*(?:in )?base[ -]?(?:\\text\s*\{)?(\d+|[a-z]+)\)?\s*\}?$",
+            r"_{\1}",
+        ),
     )
 ]
 _MULTI_SQRT = re.compile(r"√\s*(\d+(?:\.\d+)?)")

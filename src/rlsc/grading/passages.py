@@ -9,7 +9,26 @@ from rlsc.grading.units import is_unit_word
 
 _COMMAND = re.compile(r"\\text\s*\{[^{}]*\}|\\(?:begin|end)\s*\{[^{}]*\}|\\[A-Za-z]+")
 _WORD = re.compile(r"[A-Za-z]{2,}")
-CONNECTIVES = {"and", "or", "sqrt", "infinity", "infty", "pi", "all", "real", "numbers", "for"}
+NUMBER = re.compile(r"-?[$＄€£]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:/\d+)?(?:\s?\\?%)?")
+MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
+CIRCUMSTANCE = re.compile(
+    r"\b(?:over|in|after|within|during|than|out of|compared (?:with|to)|every|per|leaving the"
+    r"|end of)"
+    r"\s+(?:the |a |an |only |about |just )*\$?$"
+)
+CONNECTIVES = {
+    "and",
+    "or",
+    "sqrt",
+    "infinity",
+    "infty",
+    "pi",
+    "base",
+    "all",
+    "real",
+    "numbers",
+    "for",
+}
 _FUNCTIONS = {"sin", "cos", "tan", "cot", "sec", "csc", "log", "ln", "exp", "arcsin", "arccos"}
 _NAME = re.compile(r"\\?[A-Za-z]+|[A-Za-z](?:_\{?\w+\}?)?|[A-Za-z ]{3,30}")
 _SHORT_WORDS = {
@@ -77,3 +96,21 @@ def right_side(text: str) -> str:
     if re.fullmatch(r"\s*[A-Za-z]{2,}\s*", left) and not re.search(r"[\d\\]", right):
         return text  # MR = MC is an equation, not a definition of MR
     return clean(right) or clean(left) if named else text
+
+
+def inside(match: re.Match[str]) -> str:
+    return clean(next(group for group in match.groups() if group is not None))
+
+
+def with_unit(text: str, number: re.Match[str]) -> str:
+    """The number and the word after it: a unit, or nothing that matters."""
+    word = re.match(r"\s*(?:degrees|radians|°)", text[number.end() : number.end() + 12])
+    return number.group() + (word.group() if word else "")
+
+
+def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    """The last match of `pattern`."""
+    found = None
+    for found in pattern.finditer(text):  # noqa: B007
+        pass
+    return found

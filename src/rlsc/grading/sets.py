@@ -32,6 +32,8 @@ def _as_set(form: Form) -> Any | None:
             return None
         return parts[0] - sympy.Union(*parts[1:]) if form.minus else sympy.Union(*parts)
     if isinstance(form, Many):
+        if any(isinstance(item, Tuple) for item in form.items):
+            return None  # (2, 32), (8, 18) are two points
         parts = [_member_set(item) for item in form.items]
         return None if any(part is None for part in parts) else sympy.Union(*parts)
     if isinstance(form, Relation):

@@ -99,7 +99,7 @@ _TAIL = re.compile(
 def is_unit_word(word: str) -> bool:
     """Whether prose may have this word beside a number: miles, per, square, units."""
     lower = word.lower()
-    return word in _BASE or lower in _BASE or lower in _NOISE or lower in _MODIFIERS
+    return word in _BASE or lower in _BASE or lower in _MODIFIERS or lower in ("unit", "units")
 
 
 @dataclass(frozen=True)
