@@ -30,7 +30,7 @@ _NEXT_QUESTION = re.compile(
     r"\n\s*(?:#+\s*|\*\*)?(?:Question|Problem|Human|User|Q)(?:\s*\d+)?\s*:|<\|(?:im_start|endoftext|im_end)\|>"
     r"|\nYou are an AI assistant"
 )
-_REMARK = re.compile(r"\s*\([^()]{20,}\)\s*$")
+_REMARK = re.compile(r"\s*\((?=[^()\\]*[A-Za-z]{2,} [A-Za-z]{3,})[^()\\]{20,}\)\s*$")
 _AFTERTHOUGHT = re.compile(r"\n\s*[*_#]*(?:Check|Verification|Verify|Note|Explanation)[*_]*\s*:")
 _CONNECTOR = re.compile(
     r"[\s$,;&]*(?:\\?\s*(?:and|or)|\\text\s*\{\s*,?\s*(?:and|or)\s*\})?[\s$,;&]*"
@@ -50,7 +50,7 @@ _SENTENCE_END = re.compile(
     r"\.(?=\s|$|\*)|[!?;](?=\s|$)|\n|,?\s+(?:because|since|so|which|as|not|but|where)\b"
 )
 _NO_ANSWER = {"know", "sorry", "cannot", "not", "unable", "unknown", "here", "let", "sure", "step"}
-_MAX_BARE = 200
+_MAX_BARE = 600
 
 
 def extract_answer(text: str) -> str | None:
