@@ -46,6 +46,9 @@ _RESERVED = re.compile(
 _NAME_PARTS = re.compile(r"[^A-Za-z0-9]")
 
 
+_SPELLINGS = {r"\hbar": "h_{bar}", r"\odot": "odot", "°": "", r"\ast": r"\cdot"}
+
+
 def _alias(match: re.Match[str]) -> str:
     name, letter, index, digit = match.groups()
     return f"{{A_{{{name or 'letter' + letter}{index or digit or ''}}}}}"
@@ -71,7 +74,12 @@ def _prepare(text: str) -> str:
     text = re.sub(r"(?<=\d)\s*(?=\\frac\{\d+\}\{\d+\})", "+", text) if MIXED.match(text) else text
     text = re.sub(r"_([A-Za-z0-9])(?=[A-Za-z0-9])", r"_{\1} ", text)
     text = _RESERVED.sub(_alias, text)
-    text = text.replace(r"\hbar", "h_{bar}").replace("°", "").replace(r"\ast", r"\cdot")
+    text = (
+        text.replace(r"\hbar", "h_{bar}")
+        .replace(r"\odot", "odot")
+        .replace("°", "")
+        .replace(r"\ast", r"\cdot")
+    )
     text = re.sub(r"\s*([_^])\s*", r"\1", text)
     text = re.sub(r"_\{\s*\\text\s*\{\s*(\w+)\s*\}\s*\}", r"_{\1}", text)
     text = re.sub(r"\\text\s*\{\s*(\w+)\s*\}", r"\1", text)

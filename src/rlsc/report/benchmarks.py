@@ -13,7 +13,7 @@ from rich.table import Table
 
 from rlsc.display import console
 from rlsc.report.eval_plot import plot_benchmarks
-from rlsc.report.markdown import code_rows, markdown_table
+from rlsc.report.text import code_rows, markdown_table
 from rlsc.runfolder import CONFIG, ENVIRONMENT, RESULTS, write_text
 
 Result = Mapping[str, Any]
@@ -156,7 +156,7 @@ _NOTES = (
 )
 
 
-def distrust(benchmarks: Mapping[str, Result]) -> Iterator[str]:
+def distrust(benchmarks: Mapping[str, Result], heading: str = "##") -> Iterator[str]:
     """What a sceptic asks: training questions, missing rows, references nobody can parse."""
     lines = []
     for name, one in benchmarks.items():
@@ -176,7 +176,7 @@ def distrust(benchmarks: Mapping[str, Result]) -> Iterator[str]:
         if one["n"] < 100:
             lines.append(f"{name}: {one['n']} questions; one is {100 / one['n']:.1f} points.")
     if lines:
-        yield "## What to distrust"
+        yield f"{heading} What to distrust"
         yield "\n".join(f"- {line}" for line in lines)
 
 
@@ -245,6 +245,25 @@ def _controls(benchmarks: Mapping[str, Result]) -> Iterator[str]:
         yield f"### {name}, n = {one['n']}"
         header = ("setting", "pass@1, %", "majority at equal compute, %", "tokens", "cut off")
         yield markdown_table(header, rows)
+
+
+def training_benchmarks(benchmarks: Mapping[str, Result]) -> Iterator[str]:
+    """A training run's benchmarks: before, after, what flipped, and what to distrust."""
+    if not benchmarks:
+        return
+    yield "## Benchmarks"
+    rows = [
+        (name, str(one["before"]["n"]), when, *_score(one[key])[1:])
+        for name, one in benchmarks.items()
+        for when, key in (("base", "before"), ("tuned", "after"))
+    ]
+    yield markdown_table(("benchmark", "n", "model", *HEADER[2:]), rows)
+    yield _NOTES
+    yield from distrust({name: one["after"] for name, one in benchmarks.items()}, "###")
+    for side, key in (("base", "before"), ("tuned", "after")):
+        yield from _controls({f"{name}, {side}": one[key] for name, one in benchmarks.items()})
+    for name, one in benchmarks.items():
+        yield from comparison_text(name, one["difference"])
 
 
 def _comparison(results: Result) -> Iterator[str]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from rlsc.report.benchmarks import training_benchmarks
 from rlsc.report.plot import plot_run
 from rlsc.report.table import HEADER, baseline_rows, caption, table_rows
+from rlsc.report.text import code_rows, markdown_table
 from rlsc.runlog import read_jsonl
 
 CASES = 5
@@ -58,6 +59,7 @@ def write_report(folder: Path) -> None:
         _introduction(results),
         "## Before and after",
         _evaluation(results),
+        *training_benchmarks(results.get("benchmarks", {})),
         "## By step",
         "![confidence, entropy, length, diversity and accuracy](plot.png)",
         _steps(metrics),
@@ -145,25 +147,6 @@ def _provenance(
     settings = ", ".join(f"{key} {config[key]}" for key in _SETTINGS if key in config)
     rows = [("settings", settings), *code_rows(environment), ("time", seconds)]
     return markdown_table(("", ""), rows)
-
-
-def code_rows(environment: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Command, commit, versions and device, for a table."""
-    versions = ", ".join(f"{name} {version}" for name, version in environment["packages"].items())
-    return [
-        ("command", f"`` {' '.join(shlex.join(environment['command']).split())} ``"),
-        ("code", environment["git_commit"] or "not a git checkout"),
-        ("versions", f"Python {environment['python']}, {versions}"),
-        ("device", f"{environment['device']}, {environment['cpu_threads']} CPU threads"),
-    ]
-
-
-def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; cells must not hold line breaks."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(
-        "| " + " | ".join(cell.replace("|", "\\|") for cell in r) + " |" for r in lines
-    )
 
 
 def _quote(text: str) -> str:

@@ -1,0 +1,26 @@
+"""Markdown tables, and how a result was made, as rows of one."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+
+def code_rows(environment: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Command, commit, versions and device, for a table."""
+    versions = ", ".join(f"{name} {version}" for name, version in environment["packages"].items())
+    return [
+        ("command", f"`` {' '.join(shlex.join(environment['command']).split())} ``"),
+        ("code", environment["git_commit"] or "not a git checkout"),
+        ("versions", f"Python {environment['python']}, {versions}"),
+        ("device", f"{environment['device']}, {environment['cpu_threads']} CPU threads"),
+    ]
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; cells must not hold line breaks."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in r) + " |" for r in lines
+    )
