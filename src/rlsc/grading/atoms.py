@@ -116,6 +116,9 @@ def _words_equal(gold: str, answer: str) -> bool:
 
 
 def _plain_words(text: str) -> str | None:
+    """Words in lower case; None for a product of names such as AB, where case matters."""
+    if re.fullmatch(r"[A-Za-z]{1,3}", text) and text.lower() not in ("yes", "no"):
+        return None
     text = re.sub(r"\\text\s*\{([^{}]*)\}", r"\1", text)
     text = re.sub(r"^(?:the|an?)\s+", "", text.strip().strip("\"'()").strip().lower())
     if len(text) == 1 and text.isalpha():
@@ -162,5 +165,5 @@ def _angle_fits(gold: str, unit: Unit | None) -> bool:
 
 
 def squeeze(text: str) -> str:
-    """Without spaces and dollar signs."""
-    return re.sub(r"[\s$]+", "", text)
+    """Without dollar signs and spaces, but for a space between two digits: 1 2 is not 12."""
+    return re.sub(r"(?<!\d)\s+|\s+(?!\d)", "", text.replace("$", ""))
