@@ -22,7 +22,7 @@ def format_question(
 ) -> str | list[Message]:
     """A question as a TRL-style `prompt`: messages for `chat`, else text.
 
-    `template` is a name of `templates.NAMES` or a `.jinja` file; `auto` is `chat` where the
+    `template` is one of `TEMPLATE_NAMES` or a `.jinja` file; `auto` is `chat` where the
     tokenizer has a chat template, else `none`. Raises `ConfigError`.
     """
     has_chat = bool(getattr(tokenizer, "chat_template", None))

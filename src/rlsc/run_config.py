@@ -9,6 +9,7 @@ from rlsc.config import ENGINES, at_least, one_of
 from rlsc.errors import ConfigError
 
 MOST_SHOTS = 4
+TEMPLATE_NAMES = ("auto", "chat", "qwen2.5-math", "evalchemy", "none", "few-shot")
 _TEMPLATE_HELP = (
     "auto (chat where the tokenizer has a chat template, else none), chat, none, qwen2.5-math, "
     "evalchemy, few-shot, or your own .jinja file."
@@ -98,6 +99,9 @@ class RunConfig:
             except UnicodeEncodeError as error:
                 raise ConfigError("system_prompt holds half a character") from error
         one_of("model_dtype", self.model_dtype, ("float32", "bfloat16"))
+        check_template(self.template)
+        if self.benchmark_template is not None:
+            check_template(self.benchmark_template, "benchmark_template")
         one_of("eval", self.eval, ("auto", "none"))
         at_least("eval_samples", self.eval_samples, 1)
         at_least("eval_limit", self.eval_limit, 0)
@@ -159,6 +163,7 @@ class EvalConfig:
     def __post_init__(self) -> None:
         one_of("dtype", self.dtype, ("auto", "float32", "bfloat16"))
         one_of("engine", self.engine, ENGINES)
+        check_template(self.template)
         for name in ("samples", "max_new_tokens", "rollout_batch_size", "shots"):
             at_least(name, getattr(self, name), 1)
         for name in ("limit", "top_k", "seed"):
@@ -171,6 +176,13 @@ class EvalConfig:
             raise ConfigError("output_dir is empty: name a folder")
         _check_sampling(self.samples, self.temperature)
         _check_folder_flags(self.resume, self.overwrite)
+
+
+def check_template(name: str, setting: str = "template") -> None:
+    """Raise `ConfigError` unless `name` is a template's or that of a `.jinja` file."""
+    if name not in TEMPLATE_NAMES and not name.endswith((".jinja", ".jinja2", ".j2")):
+        choices = ", ".join(TEMPLATE_NAMES)
+        raise ConfigError(f"{setting} must be one of {choices}, or a .jinja file, not {name!r}")
 
 
 def _check_sampling(samples: int, temperature: float, prefix: str = "") -> None:

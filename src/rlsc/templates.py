@@ -15,6 +15,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from rlsc.errors import ConfigError
 from rlsc.fewshot import exemplars
+from rlsc.run_config import check_template
 from rlsc.types import Question
 
 
@@ -54,18 +55,14 @@ TEMPLATES = {
         ),
     )
 }
-NAMES = ("auto", "chat", *TEMPLATES)
 
 
 def find_template(name: str) -> Template:
     """A template by name, or read from a `.jinja` file. Raises `ConfigError`."""
     if name in TEMPLATES:
         return TEMPLATES[name]
+    check_template(name)
     path = Path(name).expanduser()
-    if not name.endswith((".jinja", ".jinja2", ".j2")):
-        raise ConfigError(
-            f"template must be one of {', '.join(NAMES)}, or a .jinja file, not {name!r}"
-        )
     try:
         return Template(path.stem, path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:

@@ -15,7 +15,7 @@ PROMPTS = [Prompt(name, f"prompt {name}", (1, 2)) for name in "abc"]
 ANSWERS = AnswerKey({"a": "7", "b": "7"})  # c has no reference
 PASSES = [Pass("greedy", 0.0, 1), Pass("sampled", 1.0, 4)]
 # What is said to each question: first the greedy answer, then four samples.
-BASE = {"a": "7 / 7 1 2 7", "b": "3 / 3 7 7.0 hm", "c": "1 / 1 1 1 1"}
+BASE = {"a": "7 / 7 1 2 7", "b": "3 / 3 7 7.0 ?!", "c": "1 / 1 1 1 1"}
 TUNED = {"a": "7 / 7 7 7 7", "b": "7 / 7 3 3 3", "c": "2 / 2 2 2 2"}
 
 
@@ -32,7 +32,7 @@ class Recorder(ScriptedEngine):
         self._script = {
             prompt.id: [
                 Completion(
-                    text, (5,) * (len(text) + 1), (-0.5,), "stop" if text != "hm" else "length"
+                    text, (5,) * (len(text) + 1), (-0.5,), "stop" if text != "?!" else "length"
                 )
                 for text in self._texts[prompt.id].split(" / ")[part].split()
             ]
