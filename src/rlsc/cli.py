@@ -8,6 +8,8 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from rlsc import __version__
 from rlsc.errors import NonFiniteError, RLSCError
 
@@ -55,6 +57,9 @@ def _main(argv: list[str]) -> int:
         return _fail(str(error))
     except OSError as error:  # such as a full disk
         _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+        return 1
+    except SafetensorError as error:  # the weights could not be written: a full disk, mostly
+        _fail(str(error))
         return 1
     except KeyboardInterrupt:
         _fail("interrupted; go on from the last checkpoint with --resume")

@@ -196,7 +196,7 @@ def refusal(name: str) -> str:
         ("{{ question }} {{ shots[9].answer }}", "shots"),
         ("{{ question", "unexpected end"),
         ("a\n{% if question %}\nb\n", "'endif'"),
-        ("{% for %}{{ question }}", "for"),
+        ("{% for %}{{ question }}", "xpected an expression"),
         ("{{ question.__class__.__mro__ }}", "unsafe"),
         ("Solve it.", "does not contain {{ question }}"),
         ("{{ question | upper }}", "does not contain {{ question }}"),
