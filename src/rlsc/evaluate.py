@@ -9,7 +9,7 @@ from typing import Any
 
 from rlsc.engines import Engine, SamplingParams, seed_for
 from rlsc.engines.base import Progress
-from rlsc.grading import Item, Judgement, answer_key, extract_answer, shared_grader
+from rlsc.grading import Grader, Item, Judgement, answer_key, extract_answer
 from rlsc.memory import release_freed_memory
 from rlsc.runlog import write_jsonl
 from rlsc.statistics import bootstrap_interval, majority, wilson_interval
@@ -61,17 +61,19 @@ def evaluate(
     `n` is the number graded.
     """
     rows: list[dict[str, Any]] = []
-    for one in passes:
-        groups = engine.generate(
-            prompts,
-            one.samples,
-            SamplingParams(params.max_new_tokens, params.stop_token_ids, one.temperature),
-            [seed_for(seed, "evaluate", one.name, prompt.id) for prompt in prompts],
-            on_progress,
-        )
-        release_freed_memory()
-        rows += _rows(one, groups, answers)
-        write_jsonl(file, rows)
+    # One worker, and not kept: training needs its memory.
+    with Grader(workers=1) as grader:
+        for one in passes:
+            groups = engine.generate(
+                prompts,
+                one.samples,
+                SamplingParams(params.max_new_tokens, params.stop_token_ids, one.temperature),
+                [seed_for(seed, "evaluate", one.name, prompt.id) for prompt in prompts],
+                on_progress,
+            )
+            release_freed_memory()
+            rows += _rows(one, groups, answers, grader)
+            write_jsonl(file, rows)
     return summarise(rows, passes, params.max_new_tokens)
 
 
@@ -79,7 +81,7 @@ def _rows(one: Pass, groups: Sequence[CompletionGroup], answers: AnswerKey) -> l
     pairs = [(group.prompt, completion) for group in groups for completion in group.completions]
     known = [(prompt, completion) for prompt, completion in pairs if prompt.id in answers]
     items = [Item(completion.text, answers[prompt.id]) for prompt, completion in known]
-    judged = shared_grader().grade_all(items)
+    judged = grader.grade_all(items)
     return [
         _row(one, prompt, completion, next(judged) if prompt.id in answers else None)
         for prompt, completion in pairs

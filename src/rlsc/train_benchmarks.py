@@ -17,7 +17,7 @@ from rlsc.benchmark_run import (
     summarise_benchmark,
 )
 from rlsc.config import RLSCConfig
-from rlsc.grading import shared_grader
+from rlsc.grading import Grader
 from rlsc.run_config import RunConfig
 from rlsc.samples import read_rows
 from rlsc.scores import compare
@@ -66,14 +66,16 @@ class TrainingBenchmarks:
         trainer = self._trainer
         trainer.engine.sync(trainer.accelerator.unwrap_model(trainer.model))
         folder = self._folder / f"step-{trainer.state.global_step}"
-        self._evaluator.run(folder, shared_grader())
+        with Grader() as grader:
+            self._evaluator.run(folder, grader)
         return folder
 
     def results(self, before: Path, after: Path) -> dict[str, Any]:
         """By benchmark: scores before and after, and their paired difference."""
         found = {}
         for one in self._sets:
-            unreadable = references(one).unreadable(shared_grader())
+            with Grader() as grader:
+                unreadable = references(one).unreadable(grader)
             scores = [
                 summarise_benchmark(one, self._settings, folder, self._questions, unreadable)
                 for folder in (before, after)
