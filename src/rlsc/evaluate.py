@@ -77,7 +77,9 @@ def evaluate(
     return summarise(rows, passes, params.max_new_tokens)
 
 
-def _rows(one: Pass, groups: Sequence[CompletionGroup], answers: AnswerKey) -> list[dict[str, Any]]:
+def _rows(
+    one: Pass, groups: Sequence[CompletionGroup], answers: AnswerKey, grader: Grader
+) -> list[dict[str, Any]]:
     pairs = [(group.prompt, completion) for group in groups for completion in group.completions]
     known = [(prompt, completion) for prompt, completion in pairs if prompt.id in answers]
     items = [Item(completion.text, answers[prompt.id]) for prompt, completion in known]
