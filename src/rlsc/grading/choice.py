@@ -11,23 +11,40 @@ from rlsc.grading.passages import clean, last_match
 
 LETTERS = "ABCDEFGHIJ"
 
-_LETTER = r"(?:\\text\w*\s*\{\s*)?\(?\s*([A-J])\s*\)?(?:\s*\})?"
+_TEXT = re.compile(r"\\(?:text\w*|math\w+)\s*\{([^{}]*)\}")
+_LETTER = r"(?:\\(?:text\w*|math\w+)\s*\{\s*)?[(\[]?\s*([A-J])(?![A-Za-z'’])\s*[)\]]?(?:\s*\})?"
+_LEAD = r"\s*[:\s]*(?:option|choice|letter|answer)?\s*[*_$`\"\s]*(?:\\boxed\s*\{\s*)?"
+# "The answer is (B)", "I would go with B", "it's B". No letter before "=" or a verb, or of two.
 _STATED = re.compile(
-    r"(?:(?:answer|choice|option)"
-    r"(?:\s+(?:is|would be|should be|must be|choice|to [^.\n]{1,60}? is))*"
-    r"\s*(?:is|:|=)?|(?:I(?:'d| would)? (?:choose|pick|select|say|go with|think it(?:'s| is)))"
-    r"|\b(?:it(?:'s| is| must be)|is))\s*[:\s]*(?:option|choice|letter|answer)?\s*[*_$`\"\s]*"
-    rf"(?:\\boxed\s*\{{\s*)?{_LETTER}(?=[\s.,:;)*$`\"'\\}}\]]|$)(?!\s*(?:and|or|&)\s*\(?[A-J]\b)"
-    r"(?!\s+[a-z]{2,})",
+    r"(?:(?:answer|ans|choice|option)\"?"
+    r"(?:\s+(?:is|would be|should be|must be|choice|to [^.\n]{1,60}? is))*\s*(?:is|:|=)?"
+    r"|\b(?:I(?:'d| would|'ll)? |let me )?(?:choose|pick|select|say|go with|think it(?:'s| is))"
+    rf"|\b(?:it(?:'s| is| must be)|is)){_LEAD}{_LETTER}(?=[\s.,:;)*$`\"'\\}}\]]|$)"
+    r"(?!\s*(?:and|or|&)\s*\(?[A-J]\b)(?!\s*=)(?!\s+[a-z]{2,})",
     re.IGNORECASE,
 )
-_ANSWER_TEXT = re.compile(r"answer is:?\s*([^\n]{1,300})", re.IGNORECASE)
+# "(C) is the correct option", "B is right", "Option A is the correct answer".
+_IS_RIGHT = re.compile(
+    r"(?:^|[\s*\"(\[])[(\[]?([A-J])[)\]]?[*\"]*\s+(?:is|must be)\s+(?:the\s+)?"
+    r"(?:correct|right|best|true|answer)(?!ly)"
+)
+_NAMED = (
+    re.compile(r"answer is:?\s*([^\n]{1,300})", re.IGNORECASE),
+    re.compile(r"([^\n.]{1,300}?) is the (?:correct|right|best)(?: answer| option| choice)?\W*$"),
+)
 _ONLY_TWO = re.compile(r"\(?[A-J]\)?\s*(?:and|or|&|,)\s*\(?[A-J]\)?")
 _TWO = re.compile(
     r"answers? (?:is|are):? *\(?([A-J])\)? *(?:and|or|&|,) *\(?([A-J])\)?(?=[\s.,]|$)"
 )
 _BOLD = re.compile(rf"\*\*\s*{_LETTER}\s*(?:[.):].*?)?\*\*")
+_JUDGED = re.compile(
+    r"^\s*[*_-]*\s*\(?([A-J])[).:]\**\s.*?\b(?<!in)(?<!not )correct\b", re.MULTILINE
+)
 _LINE = re.compile(r"^\s*[*_$`\"]*\(?([A-J])\)?[*_$`\"]*\s*(?:[.):]\s*.*)?$", re.MULTILINE)
+# "so A.", "→ (D)", "[B]" at the very end; a letter after a unit's number is no choice.
+_LAST_WORD = re.compile(
+    r"(?:^|[\s:>→∴])(?<!\d )(?<!or )(?<!and )[(\[]?([A-J])[)\]]?[*\"]*[.!]?\s*$"
+)
 
 
 def extract_choice(response: str, choices: Sequence[str] | None = None) -> str | None:
@@ -36,35 +53,66 @@ def extract_choice(response: str, choices: Sequence[str] | None = None) -> str |
     Several letters in one box are no choice. `choices` lets the text of an option stand for it.
     """
     text = own_words(response)
-    inside = boxed(text)
-    if inside is not None:
+    if (inside := boxed(text)) is not None:
         return _of_statement(inside, choices)
-    if mark := list(MARKS.finditer(text)):
-        return _of_statement(mark[-1].group(1) or mark[-1].group(2), choices)
+    if mark := last_match(MARKS, text):
+        return _of_statement(mark.group(1) or mark.group(2), choices)
     if pair := _TWO.search(text):
         return f"{pair.group(1)} and {pair.group(2)}"
-    stated = None
+    letters = LETTERS[: len(choices)] if choices else LETTERS
+    return (
+        _stated(text, letters)
+        or _named_by_text(text, choices)
+        or _by_pattern(text, letters)
+        or _of_statement(clean(text), choices)
+        or _named_option(clean(text), choices)
+    )
+
+
+def _stated(text: str, letters: str) -> str | None:
+    stated: re.Match[str] | None = None
     for match in _STATED.finditer(text):
         # "a" as an article is no letter: lower case counts only in brackets or at the end.
         at_end = re.match(r"\W*(?:\n|$)", text[match.end() :])
-        if match.group(1).isupper() or "(" in match.group() or at_end:
-            stated = match.group(1).upper()
-    if stated is not None:
-        return stated
-    if (named := last_match(_ANSWER_TEXT, text)) and (
-        same := _matching_options(clean(named.group(1)), choices)
-    ):
-        return same[0]
-    for pattern in (_BOLD, _LINE):
+        is_letter = match.group(1).isupper() or "(" in match.group() or at_end
+        if is_letter and match.group(1).upper() in letters:
+            stated = match
+    right = last_match(_IS_RIGHT, text)
+    if right and right.group(1) in letters and (not stated or right.start() > stated.start()):
+        return right.group(1)
+    return stated.group(1).upper() if stated else None
+
+
+def _named_by_text(text: str, choices: Sequence[str] | None) -> str | None:
+    """`The answer is 5 N.`, `"All of the above" is the correct answer`, `Answer: 5 N (B)`."""
+    for pattern in _NAMED:
+        if named := last_match(pattern, text):
+            statement = clean(named.group(1))
+            if letter := re.search(r"\(([A-J])\)\W*$", statement):
+                return letter.group(1)
+            if same := _matching_options(statement, choices):
+                return same[0]
+            if quoted := re.search(r"[\"“]([^\"”]+)[\"”]?$", statement):
+                same = _matching_options(quoted.group(1), choices)
+                if same:
+                    return same[0]
+    return None
+
+
+def _by_pattern(text: str, letters: str) -> str | None:
+    judged = {match.group(1) for match in _JUDGED.finditer(text)}
+    if len(judged) == 1:
+        return judged.pop()
+    for pattern in (_BOLD, _LAST_WORD, _LINE):
         found = last_match(pattern, text)
-        if found is not None:
+        if found is not None and found.group(1).upper() in letters:
             return found.group(1).upper()
-    whole = clean(text)
-    return _of_statement(whole, choices) or _named_option(whole, choices)
+    found = last_match(re.compile(r"answer\W+[^\n]*?\(([A-J])\)", re.IGNORECASE), text)
+    return found.group(1) if found and found.group(1) in letters else None
 
 
 def _of_statement(text: str, choices: Sequence[str] | None) -> str | None:
-    plain = re.sub(r"\\text\w*\s*\{([^{}]*)\}", r"\1", clean(text)).strip()
+    plain = _TEXT.sub(r"\1", clean(text)).strip()
     same = _matching_options(plain, choices)
     if len(same) == 1 and not re.fullmatch(r"\(?[A-J]\)?", plain):
         return same[0]
@@ -91,7 +139,7 @@ def _matching_options(text: str, choices: Sequence[str] | None) -> list[str]:
 
 
 def _named_option(text: str, choices: Sequence[str] | None) -> str | None:
-    """The one option whose text ends the response's last sentence."""
+    """The one option whose text ends the response's last line."""
     wanted = _plain(text.strip().rpartition("\n")[2][-300:])
     found = [
         letter

@@ -161,6 +161,8 @@ class _Comparison:
         if r"\approx" in answer.signs:
             cut = answer.signs.index(r"\approx") + 1
             exact = [side for side in sides[:cut] if expression(side) is not None]
+            if self._tolerance and self.forms(gold, parse(sides[-1])):
+                return True
             sides = sides[:cut] if len(exact) and (cut > 1 or not is_name(sides[0])) else sides
         elif any(sign != "=" for sign in answer.signs):
             return False

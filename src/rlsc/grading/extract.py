@@ -30,7 +30,11 @@ _NEXT_QUESTION = re.compile(
     r"\n\s*(?:#+\s*|\*\*)?(?:Question|Problem|Human|User|Q)(?:\s*\d+)?\s*:|<\|(?:im_start|endoftext|im_end)\|>"
     r"|\nYou are an AI assistant"
 )
-_REMARK = re.compile(r"\s*\((?=[^()\\]*[A-Za-z]{2,} [A-Za-z]{3,})[^()\\]{20,}\)\s*$")
+_REMARK = re.compile(
+    r"\s*\((?=[^()\\]*[A-Za-z]{3,}[^()\\]*[A-Za-z]{3,})[^()\\]{12,}\)[*_.]*\s*$"
+    r"|\s*\((?:and|so|with|where|since|note|not)\b[^()]*\)[*_.]*\s*$"
+    r"|\s*(?:\$?\\(?:square|blacksquare)\$?|∎|QED)\s*$"
+)
 _AFTERTHOUGHT = re.compile(r"\n\s*[*_#]*(?:Check|Verification|Verify|Note|Explanation)[*_]*\s*:")
 _CONNECTOR = re.compile(
     r"[\s$,;&]*(?:\\?\s*(?:and|or)|\\text\s*\{\s*,?\s*(?:and|or)\s*\})?[\s$,;&]*"
@@ -164,6 +168,8 @@ def _value_of(statement: str) -> str | None:
     """The value in a few words: all of them if they are mathematics, else what they hold."""
     if is_mathematics(statement):
         return right_side(statement)
+    if _QUALIFIED.search(statement):
+        return statement  # "all even k ≥ 2" is not "k ≥ 2"
     if inner := MATH.search(statement):
         return _formulas(statement, inner)
     if number := NUMBER.search(statement):
@@ -172,6 +178,9 @@ def _value_of(statement: str) -> str | None:
     if len(words) <= 4 and not _NO_ANSWER & {word.lower() for word in words}:
         return re.sub(r"^(?:an?|the)\s+", "", statement, flags=re.IGNORECASE)
     return None
+
+
+_QUALIFIED = re.compile(r"\b(?:even|odd|prime|except|multiples?|divisible)\b", re.IGNORECASE)
 
 
 def _formulas(text: str, first: re.Match[str]) -> str:
@@ -228,12 +237,22 @@ def _conclusion(text: str) -> str | None:
     ending = clean(" ".join(words[start:]))
     if CIRCUMSTANCE.search(" ".join(words[:start]) + " "):
         return None
-    if not re.search(r"\d", normalise(ending)) or ending.count("$") % 2:
+    if not re.search(r"[\d=]", normalise(ending)) or ending.count("$") % 2:
         return None
-    formulas = list(MATH.finditer(ending))
-    if formulas and formulas[0].start() == 0:
-        return _formulas(ending, formulas[0])
+    if formulas := list(MATH.finditer(ending)):
+        return _formulas(ending, _first_of_last_chain(ending, formulas))
     return right_side(ending)
+
+
+def _first_of_last_chain(text: str, formulas: list[re.Match[str]]) -> re.Match[str]:
+    """Of the formulas that end the text with only commas or "and" between, the first."""
+    first = formulas[-1]
+    for formula in reversed(formulas[:-1]):
+        gap = text[formula.end() : first.start()]
+        if not gap.strip() or not _BETWEEN.fullmatch(gap):
+            break
+        first = formula
+    return first
 
 
 _BOTH = re.compile(

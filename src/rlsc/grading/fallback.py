@@ -59,13 +59,32 @@ def last_number(text: str) -> str | None:
 
 
 def _without_circumstances(text: str) -> re.Match[str] | None:
-    """The last number of the last sentence that no "in 4 weeks", "over 30 days" or "than" holds."""
-    start = max(text.rstrip(" .!\n").rfind(end) for end in (". ", "\n", "! "))
-    last = None
-    for number in NUMBER.finditer(text, max(start, 0)):
-        if not CIRCUMSTANCE.search(text[max(start, 0) : number.start()][-40:]):
-            last = number
-    return last
+    """The number that the last sentence is about.
+
+    One right after a verb, as in "she has 7 eggs for 2 days", else the last one that no "in 4
+    weeks", "over 30 days" or "than" holds. What follows "which" or "leaving" is not read.
+    """
+    start = max(0, *(text.rstrip(" .!\n").rfind(end) for end in (". ", "\n", "! ")))
+    end = len(text)
+    for cut in _ASIDE.finditer(text, start):
+        if re.search(r"\d", text[start : cut.start()]):
+            end = cut.start()
+            break
+    numbers = list(NUMBER.finditer(text, start, end))
+    if "=" not in text[start:]:
+        stated = [number for number in numbers if _VERB.search(text, start, number.start())]
+        if stated:
+            return stated[-1]
+    free = [one for one in numbers if not CIRCUMSTANCE.search(text[start : one.start()][-40:])]
+    return free[-1] if free else None
+
+
+_ASIDE = re.compile(r",?\s+(?:which|leaving|compared|because|since|than)\b|\s\((?=[^()]*\)\W*$)")
+_VERB = re.compile(
+    r"\b(?:is|are|was|were|be|has|have|had|earn(?:s|ed)?|buy|bought|needs?|gets?|got|pays?|paid"
+    r"|costs?|makes?|made|eats?|ate|equals?|takes?|took|spends?|spent|sells?|sold|saves?|saved"
+    r"|reads?|runs?|receives?|received)\s+(?:[a-z]+\s+){0,2}[*$＄€£]*$"
+)
 
 
 def _last_spelled(text: str) -> str | None:

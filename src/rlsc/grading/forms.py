@@ -89,7 +89,7 @@ def parse(text: str, lists: bool = False) -> Form:
         return Matrix(
             tuple(tuple(parse(factor.format(cell)) for cell in row.split("&")) for row in rows)
         )
-    text = _MEMBER.sub("", text)
+    text = unwrap(_MEMBER.sub("", text))
     if lists or not THOUSANDS.fullmatch(text):
         parts = [part for part in split(text, _SEPARATOR) if part]
         if len(parts) > 1:

@@ -9,51 +9,35 @@ from rlsc.grading.units import is_unit_word
 
 _COMMAND = re.compile(r"\\text\s*\{[^{}]*\}|\\(?:begin|end)\s*\{[^{}]*\}|\\[A-Za-z]+")
 _WORD = re.compile(r"[A-Za-z]{2,}")
-NUMBER = re.compile(r"-?[$＄€£]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:/\d+)?(?:\s?\\?%)?")
+NUMBER = re.compile(
+    r"-?[$＄€£]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?(?:/\d+)?"
+    r"(?:\s*(?:×|\\times|\\cdot|\*|x)\s*10(?:\s*\^\s*\{?\s*[-−]?\d+\}?|[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+))?(?:\s?\\?%)?"
+)
 MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
 CIRCUMSTANCE = re.compile(
     r"\b(?:over|in|after|within|during|than|out of|compared (?:with|to)|every|per|leaving the"
     r"|end of)"
     r"\s+(?:the |a |an |only |about |just )*\$?$"
 )
-CONNECTIVES = {
-    "and",
-    "or",
-    "sqrt",
-    "infinity",
-    "infty",
-    "pi",
-    "base",
-    "all",
-    "real",
-    "numbers",
-    "for",
-}
+CONNECTIVES = set("and or sqrt infinity infty pi base all real numbers for".split())
 _FUNCTIONS = {"sin", "cos", "tan", "cot", "sec", "csc", "log", "ln", "exp", "arcsin", "arccos"}
 _NAME = re.compile(r"\\?[A-Za-z]+|[A-Za-z](?:_\{?\w+\}?)?|[A-Za-z ]{3,30}")
-_SHORT_WORDS = {
-    "is",
-    "it",
-    "to",
-    "of",
-    "in",
-    "on",
-    "at",
-    "by",
-    "we",
-    "so",
-    "if",
-    "as",
-    "be",
-    "do",
-    "no",
-}
-_SHORT_WORDS |= {"he", "me", "my", "an", "up", "us", "go", "ok", "oh", "hi"}
+_SHORT_WORDS = set(
+    "is it to of in on at by we so if as be do no he me my an up us go ok oh hi".split()
+)
+_RESTATED = re.compile(
+    r"(?<=[\w%}$*])\s+\((?:(?:or|i\.e\.,?|=|≈|that is|about|approximately)\s*[^()]*"
+    r"|[\d.]+ ?[A-Za-z]{1,3})\)$"
+)
+_POINTERS = re.compile(r"^(?:=>|⇒|→|∴|\\(?:implies|therefore|Rightarrow)(?![A-Za-z]))\s*")
 
 
 def is_mathematics(text: str, numberless: bool = False) -> bool:
     """No words but units, names of functions, "and", "or", and capital letters in a row."""
-    words = _WORD.findall(_COMMAND.sub(" ", normalise(text)))
+    plain = _COMMAND.sub(" ", normalise(text))
+    if any(character.isalpha() and not character.isascii() for character in plain):
+        return False
+    words = _WORD.findall(plain)
     known = (
         word.lower() in CONNECTIVES
         or word.lower() in _FUNCTIONS
@@ -80,12 +64,15 @@ def clean(text: str) -> str:
             text = inner if "$" not in inner else text
             if "$" in inner:
                 break
-        text = text.rstrip(".,;!").strip()
+        text = _RESTATED.sub("", _POINTERS.sub("", text.rstrip(".,;!").strip()))
     return text
 
 
 def right_side(text: str) -> str:
     """`11` of `3 + 8 = 11` and `5` of `x = 5`; other equations stay as they are."""
+    segments = [part for part in re.split(r";\s+|\.\s+", text) if part]
+    if len(segments) > 1 and not all(_DEFINES.match(part) for part in segments):
+        text = segments[-1]  # "3 + 4 = 7; 7 · 2 = 14" concludes on 14
     if "=" not in text or re.search(r"[,;<>]|\\[lg]e(?![a-z])|\bor\b|\band\b|!=", text):
         return text
     left, _, right = text.rpartition("=")
@@ -96,6 +83,9 @@ def right_side(text: str) -> str:
     if re.fullmatch(r"\s*[A-Za-z]{2,}\s*", left) and not re.search(r"[\d\\]", right):
         return text  # MR = MC is an equation, not a definition of MR
     return clean(right) or clean(left) if named else text
+
+
+_DEFINES = re.compile(r"\s*\\?[A-Za-z](?:_\{?\w+\}?)?\s*=")
 
 
 def inside(match: re.Match[str]) -> str:

@@ -71,6 +71,14 @@ _define(
 _define("power", {"W": ("W watt watts", 1), "kW": ("kW", 1000)})
 _define("frequency", {"Hz": ("Hz hertz", 1), "kHz": ("kHz", 1000), "MHz": ("MHz", 10**6)})
 _define("temperature", {"K": ("K kelvin", 1)})
+_define("celsius", {"°C": ("°C celsius", 1)})
+_define("fahrenheit", {"°F": ("°F fahrenheit", 1)})
+_define("capacitance", {"F": ("F farad farads", 1)})
+_define("inductance", {"H": ("H henry henries", 1)})
+_define("charge", {"C": ("C coulomb coulombs", 1)})
+_define("field", {"T": ("T tesla", 1)})
+_define("pressure", {"Pa": ("Pa pascal pascals", 1), "atm": ("atm", 101325)})
+_define("amount", {"mol": ("mol mole moles", 1)})
 _define("voltage", {"V": ("V volt volts", 1)})
 _define("current", {"A": ("A amp amps ampere amperes", 1)})
 _define("resistance", {"ohm": ("ohm ohms", 1)})
@@ -89,7 +97,7 @@ _NOISE = {
     "each",
     "in",
 }
-_TOKEN = re.compile(r"°|/|\bper\b|[A-Za-z$]+|\^\s*\{?\s*-?\d+\s*\}?|[·*()]|\\cdot")
+_TOKEN = re.compile(r"°[CF]|°|/|\bper\b|[A-Za-z$]+|\^\s*\{?\s*-?\d+\s*\}?|[·*()]|\\cdot")
 _TAIL = re.compile(
     r"(?:\s*(?:\\text\s*\{[^{}]*\}|°|\^\s*\{?\s*-?\d\s*\}?|/|\\cdot(?![A-Za-z])|(?<![A-Za-z\\])[A-Za-z]{2,}\.?"
     r"|(?<![A-Za-z\\])[A-Za-z](?![A-Za-z({\^_]|\s*[\^_]\s*[^23{])))+\s*$"
