@@ -15,9 +15,14 @@ TOKENS = [*SPECIAL, *string.printable]
 CONTEXT = 4096
 
 
-def ascii_tokenizer(chat: bool = True) -> PreTrainedTokenizerFast:
-    """Character-level; <end> (id 0) ends a text and a turn."""
-    backend = Tokenizer(models.WordLevel({t: i for i, t in enumerate(TOKENS)}, unk_token="?"))
+def ascii_tokenizer(chat: bool = True, pairs: bool = False) -> PreTrainedTokenizerFast:
+    """Character-level; <end> (id 0) ends a text and a turn.
+
+    With `pairs`, capitals and some signs are written as two characters: a stop string can begin
+    and end within such a token.
+    """
+    tokens = [t + t.lower() if pairs and t.isupper() else t for t in TOKENS]
+    backend = Tokenizer(models.WordLevel({t: i for i, t in enumerate(tokens)}, unk_token="?"))
     backend.pre_tokenizer = pre_tokenizers.Split("", "isolated")
     backend.decoder = decoders.Fuse()
     tokenizer = PreTrainedTokenizerFast(

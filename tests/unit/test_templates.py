@@ -1,4 +1,4 @@
-"""Prompt templates: the exact text that a model reads, where its answer ends, and what is refused."""
+"""Prompt templates: the exact text a model reads, where its answer ends, what is refused."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from rlsc.benchmarks import load_benchmark, overlap
 from rlsc.errors import ConfigError
 from rlsc.fewshot import MOST, exemplars
 from rlsc.prompts import format_question
-from rlsc.run_config import MOST_SHOTS
-from rlsc.templates import NAMES, TEMPLATES, find_template, render_template
+from rlsc.run_config import MOST_SHOTS, TEMPLATE_NAMES
+from rlsc.templates import TEMPLATES, find_template, render_template
 from rlsc.types import Question
 from tests.ascii_model import ascii_tokenizer
 
@@ -74,7 +74,7 @@ def own(tmp_path: Path):
 
 def test_the_names() -> None:
     assert set(TEMPLATES) == set(TEXTS)
-    assert NAMES == ("auto", "chat", *TEMPLATES)
+    assert list(TEMPLATE_NAMES) == ["auto", "chat", *TEMPLATES]
 
 
 @pytest.mark.parametrize("name", TEXTS)
@@ -236,4 +236,4 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 def test_an_unknown_name_lists_the_known(name: str) -> None:
     line = refusal(name)
     assert line.endswith(f"or a .jinja file, not {name!r}")
-    assert all(known in line for known in NAMES)
+    assert all(known in line for known in TEMPLATE_NAMES)

@@ -27,7 +27,7 @@ _SHORT_WORDS = set(
 )
 _RESTATED = re.compile(
     r"(?<=[\w%}$*])\s+\((?:(?:or|i\.e\.,?|=|≈|that is|about|approximately)\s*[^()]*"
-    r"|[\d.]+ ?[A-Za-z]{1,3})\)$"
+    r"|[\d.]+ ?[A-Za-z]{2,3})\)$"
 )
 _POINTERS = re.compile(r"^(?:=>|⇒|→|∴|\\(?:implies|therefore|Rightarrow)(?![A-Za-z]))\s*")
 

@@ -1,0 +1,236 @@
+"""From a completion to its answer, and from whole responses to verdicts."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from rlsc.grading import extract_answer
+from rlsc.grading.judge import judge
+from rlsc.types import Verdict
+
+EXTRACT = [
+    # The last box wins over anything else.
+    (r"\boxed{11}", "11"),
+    (r"So \boxed{11}, as 3 + 8 is not 12.", "11"),
+    (r"\boxed {11}", "11"),
+    (r"\boxed{ 11 }", "11"),
+    ("\\[\n\\boxed{\n12\n}\n\\]", "12"),
+    (r"$$\boxed{(3, \infty)}$$", r"(3, \infty)"),
+    (r"\boxed{\frac{1}{2}}", r"\frac{1}{2}"),
+    (r"\boxed{\text{no}}", r"\text{no}"),
+    (r"\boxed{x \in \{1, 2\}}", r"x \in \{1, 2\}"),
+    (r"\boxed{\left\{ 1, 2 \right\}}", r"\left\{ 1, 2 \right\}"),
+    (r"\boxed{\sqrt{\frac{a}{b}}} because", r"\sqrt{\frac{a}{b}}"),
+    (r"The answer is 5. \boxed{6}", "6"),
+    (r"\boxed{6}. The answer is 5.", "6"),
+    ("#### 5\nso \\boxed{6}", "6"),
+    # Several boxes: those that stand together are one answer.
+    (r"First \boxed{3}, but I made a slip. Hence \boxed{4}.", "4"),
+    (r"The cases give \boxed{1}. In the second case we get \boxed{2}.", "2"),
+    (r"\boxed{1} or \boxed{2}", "1, 2"),
+    (r"\boxed{1}, \boxed{2}, and \boxed{3}", "1, 2, 3"),
+    (r"$x = \boxed{1}$ and $x = \boxed{2}$", "1, 2"),
+    # Boxes without content, or without an end.
+    (r"5, so \boxed{}", "5"),
+    (r"\boxed{7}\boxed{}", "7"),
+    (r"\boxed{1} and \boxed{", "1"),
+    (r"\boxed{7", "7"),
+    (r"The answer is \boxed{\frac{3}{4", r"\frac{3}{4"),
+    (r"\boxed 7", "7"),
+    # Marks.
+    ("3 + 8 = 11\n#### 11", "11"),
+    ("#### 1,234", "1,234"),
+    ("#### x = 5", "5"),
+    ("#### 11\n#### 12", "12"),
+    ("####", None),
+    ("<answer>42</answer>", "42"),
+    ("<think>It is 3.</think><answer> 42 </answer>", "42"),
+    ("That is hard.\nA: 42", "42"),
+    ("**Ans**: 42", "42"),
+    # What is stated.
+    ("The answer is 11.", "11"),
+    ("the answer is: 11", "11"),
+    ("The final answer is $\\frac{1}{2}$.", r"\frac{1}{2}"),
+    ("Therefore, the final answer is: $\\boxed{24}$. I hope it is correct.", "24"),
+    ("The answer is 11, not 12.", "11"),
+    ("The answer is 11 because 3 + 8 = 11 and 12 is too large.", "11"),
+    ("The answer is 3. No, wait. The answer is 4.", "4"),
+    ("The answer to the question is 9.", "9"),
+    ("**Answer:** 11", "11"),
+    ("**Answer: 11**", "11"),
+    ("Answer: x = 11", "11"),
+    ("Answer:\n11", "11"),
+    ("The answers are 3 and 4.", "3 and 4"),
+    ("The answer is $3$, $4$, or $5$.", "3, 4, 5"),
+    ("The answer is (2, 3].", "(2, 3]"),
+    ("The answer is −5.", "-5"),
+    ("The answer is 1,000.", "1,000"),
+    ("The answer is 25%.", "25%"),
+    ("The answer is 5 cm.", "5 cm"),
+    ("The answer is east.", "east"),
+    ("The answer is the ellipse.", "ellipse"),
+    ("The answer is yes, since 4 is even.", "yes"),
+    ("The solution is x = -2.", "-2"),
+    # Nothing but an answer.
+    ("11", "11"),
+    ("11.", "11"),
+    ("**11**", "11"),
+    ("`11`", "11"),
+    ("$11$", "11"),
+    ("\\[11\\]", "11"),
+    ("x=-3", "-3"),
+    ("3 + 8 = 11", "11"),
+    ("(2, 3]", "(2, 3]"),
+    ("1/2", "1/2"),
+    ("(-3)", "(-3)"),
+    ("007", "007"),
+    ("1, 2, 3", "1, 2, 3"),
+    ("It is 10%.", "10%"),
+    ("east", "east"),
+    ("eleven", "eleven"),
+    ("½", "½"),
+    ("y = 2x + 1", "2x + 1"),
+    ("x^2 + y^2 = 4", "x^2 + y^2 = 4"),
+    # The last formula, bold passage or number.
+    ("We add them and get $11$.", "11"),
+    ("We add them and get **11**.", "11"),
+    ("So we get $3 + 8 = 11$.", "11"),
+    ("It costs $5", "5"),
+    ("She pays 5 dollars in all.", "5"),
+    ("1,234,567.89 in all", "1,234,567.89"),
+    ("first there were two, 2, then three, 3\n", "3"),
+    ("page-3", "3"),
+    ("There are 12 apples left after 3 days.", "12"),
+    ("He walked 6 miles in 2 hours.", "6"),
+    ("So twelve of them went, thirteen stayed.", "thirteen"),
+    # Two values that belong together.
+    ("The smallest is 3 and the largest is 8.", "3, 8"),
+    ("So x = 1 or x = -2.", "x = 1 or x = -2"),
+    ("Hence the roots are 3 and 4.", "3 and 4"),
+    # No answer.
+    ("", None),
+    (" \n", None),
+    ("-", None),
+    ("...", None),
+    ("$$$$", None),
+    ("I do not know.", None),
+    ("I do not know the answer.", None),
+    ("The answer is not known.", None),
+    ("Let us think step by step.", None),
+    ("Sorry, I cannot help with that.", None),
+    # What the model thought, asked itself or added.
+    ("The answer is 3.\n\nQuestion: What is 5 + 5?\nThe answer is 10.", "3"),
+    ("\\boxed{3}\nProblem: 5 + 5?\n\\boxed{10}", "3"),
+    ("\\boxed{3}<|im_end|>\\boxed{10}", "3"),
+    ("\\boxed{3}<|endoftext|>\\boxed{10}", "3"),
+    ("The answer is 3.\n\nHuman: and 5 + 5?\n\nThe answer is 10.", "3"),
+    ("Question: what is asked?\nThe answer is 3.", "3"),
+    ("<think>\\boxed{9}</think>The answer is 3.", "3"),
+    ("<think>So \\boxed{9}</think>", "9"),
+    ("<think>It may be \\boxed{9} or", "9"),
+    ("The answer is 3.\nVerification: 3 + 4 = 7", "3"),
+    ("The answer is 3.\n**Check:** 3 + 4 = 7", "3"),
+]
+
+
+@pytest.mark.parametrize(("text", "answer"), EXTRACT)
+def test_extract_answer(text: str, answer: str | None) -> None:
+    assert extract_answer(text) == answer
+
+
+CORRECT = [
+    ("Step 1: 3 apples at $2 each cost $6.\nStep 2: add $4.\nTotal: $10", "10"),
+    ("She has 3 left, so the answer is 3 apples.", "3"),
+    ("So 40% of 50 is 20.", "20"),
+    ("The area is $25\\pi$ square units.", r"25\pi"),
+    ("The probability is $\\frac{3}{8}$, so $m+n = 3 + 8 = 11$.", "11"),
+    ("The final answer is 7. Let me double check: 3 + 5 = 8.", "7"),
+    ("Answer: (2, 3)", "(2,3)"),
+    ("The solutions are $x=2$ and $x=3$.", "2, 3"),
+    ("So $x=2$ or $x=3$. But $x$ must be odd, so $x=3$.", "3"),
+    ("Hence the roots are $3$ and $4$.", "3, 4"),
+    ("\\boxed{2} \\text{ and } \\boxed{3}", "2, 3"),
+    ("Final answer:\n\n$$x = 5$$", "5"),
+    ("### Final Answer\n**42**", "42"),
+    ("Hence x < 5 or x > 7.", r"(-\infty,5)\cup(7,\infty)"),
+    ("The answer is [2, 3).", "[2,3)"),
+    ("the total comes to 1,250 dollars.", "1250"),
+    ("Total = $12.50.", "12.5"),
+    ("The answer is $18.", "18"),
+    ("It costs \\$5.", "5"),
+    ("He needs twenty-five cards.", "25"),
+    ("So the value is - 4", "-4"),
+    ("There are 17 ways to do it in 4 steps.", "17"),
+    ("Out of the 30 students, 17 passed.", "17"),
+    ("The ratio is 3:4.", "3:4"),
+    ("the answer is 2 1/2.", "2.5"),
+    ("The sum is 3+5i.", "3+5i"),
+    ("So it is 6 × 10^4 J", "60000"),
+    ("$\\boxed{5}$ cm", "5"),
+    ("\\boxed{5} is wrong, so \\boxed{6}", "6"),
+    ("The answer is\n$$\n\\frac{a}{b}\n$$", r"\frac{a}{b}"),
+    ("The answer is 5 when x = 3.", "5"),
+    ("The answer is no solution.", r"\text{no solution}"),
+    ("#### 5\n\nSome more words with 7 in it.", "5"),
+]
+WRONG = [
+    ("Step 1: 3 apples at $2 each cost $6.\nStep 2: add $4.\nTotal: $10", "6"),
+    ("So 40% of 50 is 20.", "50"),
+    ("The area is $25\\pi$ square units.", "25"),
+    ("The probability is $\\frac{3}{8}$, so $m+n = 3 + 8 = 11$.", r"\frac38"),
+    ("The answer is approximately 3.14.", r"\pi"),
+    ("The solutions are $x=2$ and $x=3$.", "3"),
+    ("So $x=2$ or $x=3$.", "3"),
+    ("\\boxed{2} \\text{ and } \\boxed{3}", "3"),
+    ("The answer is either \\boxed{2} or \\boxed{3}.", "3"),
+    ("The answer is either 2 or 3.", "3"),
+    ("The answer is [2, 3).", "[2,3]"),
+    ("the total comes to 1,250 dollars.", "250"),
+    ("So the value is -4", "4"),
+    ("The ratio is 3:4.", "4"),
+    ("The time is 3:45.", "45"),
+    ("The sum is 3+5i.", "5"),
+    ("So it is 6 × 10^4 J", "4"),
+    ("12 3", "3"),
+]
+
+
+@pytest.mark.parametrize(
+    ("response", "reference", "verdict"),
+    [(*pair, "correct") for pair in CORRECT] + [(*pair, "wrong") for pair in WRONG],
+)
+def test_responses(response: str, reference: str, verdict: str) -> None:
+    assert judge(response, reference)[1].value == verdict
+
+
+@pytest.mark.parametrize("text", [text for text, answer in EXTRACT if answer is None])
+def test_no_answer_is_unparsed(text: str) -> None:
+    assert judge(text, "11") == (None, Verdict.UNPARSED)
+
+
+LONG = {
+    "one unclosed box": r"\boxed{" + "x" * 1_000_000,
+    "unclosed boxes": r"\boxed{" * 100_000,
+    "nested boxes": r"\boxed{" * 50_000 + "}" * 50_000,
+    "closed boxes": r"\boxed{1} " * 50_000,
+    "prose": "lorem ipsum " * 90_000,
+    "minus signs": "-" * 1_000_000,
+    "dollars": "$" * 500_000,
+    "numbers": "1 " * 300_000,
+    "fractions": "1/" * 300_000,
+    "formulas": "$1$ and " * 50_000,
+    "bold": "**a" * 200_000,
+    "statements": "The answer is " * 50_000,
+    "thoughts": "</think>" * 50_000,
+    "next questions": "\nQuestion: " * 50_000,
+}
+
+
+@pytest.mark.parametrize("text", LONG.values(), ids=LONG)
+def test_extraction_is_linear(text: str) -> None:
+    """CPU seconds, so that a busy machine does not fail the test."""
+    start = time.process_time()
+    extract_answer(text)
+    assert time.process_time() - start < 2
