@@ -158,6 +158,17 @@ def test_a_string_completed_at_the_cap_is_a_stop(engine: str) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+def test_of_two_strings_that_end_together_the_longer_is_left_out(engine: str) -> None:
+    texts = [text_of(one.token_ids) for one in sample(engine)]
+    place = next(p for p, text in enumerate(texts) if len(text) > 12 and "<" not in text)
+    text = texts[place]
+    end = next(n for n in range(4, len(text)) if text[n] not in text[:n])
+    stops = [text[end], text[end - 2 : end + 1]]
+    for order in (stops, stops[::-1]):
+        assert sample(engine, order)[place].text == text[: end - 2]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 def test_half_a_string_at_the_end_stays(engine: str) -> None:
     plain = sample(engine, temperature=0, prompts=PROMPTS[:1])[0]
     stop = text_of(plain.token_ids[6:9])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
+from rlsc.templates import TEMPLATES
 from tests.smoke.conftest import CAP, NEVER, Evaluate, read_jsonl, results, samples, timeless
 from tests.smoke.conftest import write_jsonl as write
 
@@ -174,8 +176,12 @@ def test_a_table_survives_what_a_user_sets(evaluate: Evaluate, folder: Path) -> 
     assert "Be \\| kind." in line
 
 
-def test_both_engines_answer_alike(evaluate: Evaluate, folder: Path, tmp_path: Path) -> None:
-    """Greedily, and with stop strings."""
+def test_both_engines_answer_alike_and_heed_stop_strings(
+    evaluate: Evaluate, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tiny model never writes evalchemy's own, so it is given one that it does write."""
+    stopped = replace(TEMPLATES["evalchemy"], stop_strings=("5",))
+    monkeypatch.setitem(TEMPLATES, "evalchemy", stopped)
     more = ("--template", "evalchemy", "--limit", 4)
     assert evaluate(folder, *more) == 0
     assert evaluate(tmp_path / "hf", *more, "--engine", "hf") == 0
@@ -183,6 +189,11 @@ def test_both_engines_answer_alike(evaluate: Evaluate, folder: Path, tmp_path: P
         theirs = samples(tmp_path / "hf")[name]
         for key in ("id", "prompt", "text", "tokens", "finish_reason", "answer", "verdict"):
             assert [row[key] for row in rows] == [row[key] for row in theirs]
+    found = [row for rows in samples(folder).values() for row in rows]
+    assert not any("5" in row["text"] for row in found)
+    cut = [row for row in found if len(row["text"]) < row["tokens"] < CAP]
+    assert cut
+    assert {row["finish_reason"] for row in cut} == {"stop"}
 
 
 def test_another_seed_gives_other_samples(evaluate: Evaluate, sampled: Path, folder: Path) -> None:

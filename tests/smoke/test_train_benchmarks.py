@@ -114,8 +114,9 @@ def test_the_report_has_the_benchmarks_and_says_what_was_trained_on(run: Path) -
 def test_the_screen_has_them_too(
     model_folder: Path, data: Path, questions: Path, tmp_path: Path, capsys
 ) -> None:
-    """With samples, and a template of the benchmarks' own."""
+    """With samples, a template of the benchmarks' own, and weights copied for sampling."""
     more = "--benchmark_limit 1 --benchmark_samples 2 --benchmark_temperature 1 --max_steps 1"
+    more += " --bf16 true"
     capsys.readouterr()
     template = ("--benchmark_template", "none", *more.split())
     assert train(model_folder, data, questions, tmp_path / "run", *template) == 0
@@ -123,8 +124,9 @@ def test_the_screen_has_them_too(
     found = results(tmp_path / "run")["benchmarks"]["gsm8k"]
     for when in ("before", "after"):
         assert (found[when]["setting"], found[when]["samples"]) == ("none-T1-k2", 2)
-    (first, _) = rows(tmp_path / "run", BEFORE, "gsm8k", "none-T1-k2")
-    assert first["prompt"] == "What is 0 * 4?"
+    was, now = (rows(tmp_path / "run", step, "gsm8k", "none-T1-k2") for step in (BEFORE, "step-1"))
+    assert was[0]["prompt"] == "What is 0 * 4?"
+    assert [row["text"] for row in was] != [row["text"] for row in now]
     after_training = printed.rpartition("completions")[2]
     assert "math500" in after_training
     assert "gsm8k" in after_training

@@ -66,7 +66,6 @@ x = 2 \text{ m} ≡ 2 \text{ m}
 5\ \Omega ≢ 5 \text{ volts}
 20^\circ \text{C} ≢ 20^\circ \text{F}
 20^\circ \text{C} ≢ -20^\circ \text{C}
-12 ≢ 12^\circ\text{C}
 # two units
 5 \text{ ft } 3 \text{ in} ≢ 5 \text{ ft}
 5 \text{ ft } 3 \text{ in} ≢ 5 \text{ ft } 4 \text{ in}
