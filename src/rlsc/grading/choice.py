@@ -43,7 +43,8 @@ _JUDGED = re.compile(
 _LINE = re.compile(r"^\s*[*_$`\"]*\(?([A-J])\)?[*_$`\"]*\s*(?:[.):]\s*.*)?$", re.MULTILINE)
 # "so A.", "→ (D)", "[B]" at the very end; a letter after a unit's number is no choice.
 _LAST_WORD = re.compile(
-    r"(?:^|[\s:>→∴])(?<!\d )(?<!or )(?<!and )[(\[]?([A-J])[)\]]?[*\"]*[.!]?\s*$"
+    r"(?:^|[:>→∴]\s*|[.,]\s+(?=[(\[])|[.!]\s+|\b(?:so|thus|hence|therefore|choose|pick|select|option"
+    r"|choice|answer|is|with|be)\s+|(?<=\d)\s+(?=[(\[]))[(\[]?([A-J])[)\]]?[*\"]*[.!]?\s*$"
 )
 
 
@@ -53,12 +54,14 @@ def extract_choice(response: str, choices: Sequence[str] | None = None) -> str |
     Several letters in one box are no choice. `choices` lets the text of an option stand for it.
     """
     text = own_words(response)
+    if re.search(r"\b(?:is|be)\s+not\s+(?:option\s+)?[(\[]?[A-J]\b[)\]]?\W*$", text):
+        return None  # "It is not A." chooses nothing
     if (inside := boxed(text)) is not None:
         return _of_statement(inside, choices)
     if mark := last_match(MARKS, text):
         return _of_statement(mark.group(1) or mark.group(2), choices)
     if pair := _TWO.search(text):
-        return f"{pair.group(1)} and {pair.group(2)}"
+        return _of_statement(f"{pair.group(1)} and {pair.group(2)}", choices)
     letters = LETTERS[: len(choices)] if choices else LETTERS
     return (
         _stated(text, letters)
@@ -103,10 +106,14 @@ def _by_pattern(text: str, letters: str) -> str | None:
     judged = {match.group(1) for match in _JUDGED.finditer(text)}
     if len(judged) == 1:
         return judged.pop()
-    for pattern in (_BOLD, _LAST_WORD, _LINE):
+    for pattern in (_BOLD, _LAST_WORD):
         found = last_match(pattern, text)
         if found is not None and found.group(1).upper() in letters:
             return found.group(1).upper()
+    lines = [match.group(1) for match in _LINE.finditer(text) if match.group(1) in letters]
+    # A copied list of options chooses none of them; one repeated below it does.
+    if lines and (len(set(lines)) == 1 or lines.count(lines[-1]) > 1):
+        return lines[-1]
     found = last_match(re.compile(r"answer\W+[^\n]*?\(([A-J])\)", re.IGNORECASE), text)
     return found.group(1) if found and found.group(1) in letters else None
 
@@ -130,12 +137,18 @@ def _of_statement(text: str, choices: Sequence[str] | None) -> str | None:
 
 
 def _matching_options(text: str, choices: Sequence[str] | None) -> list[str]:
-    wanted = _plain(text)
-    return [
-        letter
-        for letter, option in zip(LETTERS, choices or (), strict=False)
-        if wanted and _plain(option) == wanted
-    ]
+    """Options with this text: as it stands, else with case and spelling of LaTeX set aside."""
+    for form in (_light, lambda one: _light(one).casefold(), _plain):
+        wanted, options = form(text), [form(option) for option in choices or ()]
+        found = [
+            letter
+            for letter, option in zip(LETTERS, options, strict=False)
+            if wanted and option == wanted
+        ]
+        # Aa and AA differ by case alone: then case decides, and nothing looser.
+        if found or len(set(options)) < len(options):
+            return found if len(found) == 1 or form is _light else []
+    return []
 
 
 def _named_option(text: str, choices: Sequence[str] | None) -> str | None:
@@ -144,9 +157,17 @@ def _named_option(text: str, choices: Sequence[str] | None) -> str | None:
     found = [
         letter
         for letter, option in zip(LETTERS, choices or (), strict=False)
-        if (plain := _plain(option)) and re.search(rf"(?<![a-z0-9.]){re.escape(plain)}$", wanted)
+        if (plain := _plain(option)) and re.search(rf"(?<![a-z0-9./-]){re.escape(plain)}$", wanted)
     ]
-    return found[0] if len(found) == 1 else None
+    if len(found) > 1 and choices:  # "increases then decreases" ends on "decreases" too
+        longest = max(found, key=lambda letter: len(choices[LETTERS.index(letter)]))
+        ends = [_plain(choices[LETTERS.index(letter)]) for letter in found]
+        return longest if all(max(ends, key=len).endswith(end) for end in ends) else None
+    return found[0] if found else None
+
+
+def _light(text: str) -> str:
+    return " ".join(text.replace("$", "").split()).rstrip(".")
 
 
 def _plain(text: str) -> str:

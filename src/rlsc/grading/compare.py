@@ -17,8 +17,10 @@ from rlsc.grading.relations import (
     equal_equations,
     is_definition,
     is_name,
+    named,
     renamed,
     same_inequality,
+    says_value,
     variable,
 )
 from rlsc.grading.sets import as_set
@@ -62,7 +64,7 @@ def _all_readable(form: Form) -> bool:
 def _readings(text: str) -> list[Form]:
     """58,500 may be one number or two, which only the other side can tell."""
     joined = _THOUSANDS.sub(lambda match: match.group().replace(",", ""), text)
-    return [parse(text)] if joined == text else [parse(joined), parse(text)]
+    return [parse(text)] if joined == text else [parse(joined), parse(text, lists=True)]
 
 
 _THOUSANDS = re.compile(r"(?<![\d,.])\d{1,3}(?:,\d{3})+(?![\d,])")
@@ -81,6 +83,8 @@ class _Comparison:
         """Compare two shapes; the order of the arguments matters for units and names."""
         if isinstance(gold, Many) or isinstance(answer, Many):
             return self._many(gold, answer)
+        if isinstance(gold, Relation) and not isinstance(answer, Relation) and is_definition(gold):
+            return self.forms(parse(gold.sides[-1]), answer)
         if isinstance(answer, Relation) and not isinstance(gold, Relation):
             return self._last_side(gold, answer) or self._sets(gold, answer)
         if isinstance(gold, Matrix) or isinstance(answer, Matrix):
@@ -88,13 +92,12 @@ class _Comparison:
         if isinstance(gold, Tuple) and isinstance(answer, Tuple):
             return self._tuples(gold, answer)
         if isinstance(gold, Atom) and isinstance(answer, Atom):
-            return equal_atoms(gold.text, answer.text, self._tolerance)
+            equal = equal_atoms(gold.text, answer.text, self._tolerance)
+            return equal or self._sets(gold, answer)
         if isinstance(gold, Relation) and isinstance(answer, Relation):
             related = self._relations(gold, answer)
             if related or "=" in gold.signs:
                 return related
-        elif isinstance(gold, Relation) and is_definition(gold):
-            return self.forms(parse(gold.sides[-1]), answer)
         return self._sets(gold, answer)
 
     def _sets(self, gold: Form, answer: Form) -> bool:
@@ -105,8 +108,15 @@ class _Comparison:
     def _many(self, gold: Form, answer: Form) -> bool:
         """All of the reference's values and no other, in any order."""
         if isinstance(gold, Many) and isinstance(answer, Many):
+            unequal = any(isinstance(item, Relation) for item in (*gold.items, *answer.items))
+            if unequal and gold.joined != answer.joined and self._sets(gold, gold):
+                return self._sets(gold, answer)  # x > 1 and x < 2 is not x > 1 or x < 2
             return self._matching(gold.items, answer.items) or self._sets(gold, answer)
         if isinstance(gold, Many):
+            if isinstance(answer, Tuple) and named(gold.items):  # x = 1, y = 2 and (1, 2)
+                return self._sequences(
+                    [parse(i.sides[-1]) for i in named(gold.items)], answer.items
+                )
             if isinstance(answer, Tuple) and not any(isinstance(i, Tuple) for i in gold.items):
                 return not _is_other_kind(answer, gold) and self._matching(gold.items, answer.items)
             if len(gold.items) == 1:  # {5}
@@ -121,12 +131,16 @@ class _Comparison:
             sides = parse(gold.sides[-1])
             if isinstance(sides, Many):
                 return self._matching(sides.items, answer.items)
-        # The same value written twice, as in "1/2 or 0.5", is one answer.
-        return all(self.forms(gold, item) for item in answer.items) or self._sets(gold, answer)
+        # The same value written twice, as in "1/2 or 0.5", is one answer; 100 and 101 are two.
+        exact = _Comparison(0)
+        alike = all(exact.forms(answer.items[0], item) for item in answer.items[1:])
+        return (alike and self.forms(gold, answer.items[0])) or self._sets(gold, answer)
 
     def _matching(self, gold: Sequence[Form], answer: Sequence[Form]) -> bool:
         if len(gold) != len(answer):
             return False
+        if named(gold) and not any(isinstance(item, Relation) for item in answer):
+            return self._sequences([parse(item.sides[-1]) for item in named(gold)], answer)
         if all(isinstance(i, Relation) for i in answer) and not any(
             isinstance(i, Relation) for i in gold
         ):
@@ -143,11 +157,24 @@ class _Comparison:
         return len(gold) == len(answer) and all(map(self.forms, gold, answer))
 
     def _tuples(self, gold: Tuple, answer: Tuple) -> bool:
+        if gold.opening == answer.opening == ":":
+            return self._ratios(gold.items, answer.items)
         if not self._sequences(gold.items, answer.items):
             return False
         brackets = (gold.opening + gold.ending, answer.opening + answer.ending)
         # Of two components, the brackets may say whether ends belong to an interval.
         return len(gold.items) != 2 or brackets[0] == brackets[1]
+
+    def _ratios(self, gold: Sequence[Form], answer: Sequence[Form]) -> bool:
+        """2:3 is 4:6."""
+        a = [item.text for item in gold if isinstance(item, Atom)]
+        b = [item.text for item in answer if isinstance(item, Atom)]
+        if not len(a) == len(gold) == len(b) == len(answer):
+            return self._sequences(gold, answer)
+        scaled = [
+            (rf"({x}) \cdot ({b[0]})", rf"({y}) \cdot ({a[0]})") for x, y in zip(a, b, strict=True)
+        ]
+        return all(equal_atoms(*pair) for pair in scaled)
 
     def _matrices(self, gold: Form, answer: Form) -> bool:
         rows, other = _rows(gold), _rows(answer)
@@ -166,7 +193,7 @@ class _Comparison:
             sides = sides[:cut] if len(exact) and (cut > 1 or not is_name(sides[0])) else sides
         elif any(sign != "=" for sign in answer.signs):
             return False
-        if self.forms(gold, parse(sides[-1])):
+        if says_value(sides[0]) and self.forms(gold, parse(sides[-1])):
             return True
         # "5 = x", but not "2 + 3 = 6".
         return len(sides) == 2 and is_name(sides[1]) and self.forms(gold, parse(sides[0]))
@@ -197,7 +224,7 @@ class _Comparison:
         same_name = names[0].partition("(")[0] == names[1].partition("(")[0] or "y" in names
         if None not in variables and same_name:  # f(x) = x, f(t) = t, y = x: one function
             right = renamed(answer.sides[1], variables[1] or "", variables[0] or "")
-            return self.forms(parse(gold.sides[1]), parse(right))
+            return right is not None and self.forms(parse(gold.sides[1]), parse(right))
         return equal_equations(gold, answer)
 
 
@@ -211,6 +238,8 @@ def _rows(form: Form) -> list[tuple[Form, ...]] | None:
     if isinstance(form, Matrix):
         return list(form.rows)
     if isinstance(form, Tuple):
+        if form.opening + form.ending not in ("()", "[]"):
+            return None
         rows = [item for item in form.items if isinstance(item, Tuple)]
         if len(rows) == len(form.items):  # [[1, 2], [3, 4]]
             return [row.items for row in rows]

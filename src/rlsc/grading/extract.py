@@ -25,21 +25,31 @@ from rlsc.grading.passages import (
     with_unit,
 )
 
-_BRACE_OR_BOX = re.compile(r"\\f?boxed\s*\{|\\[{}]|[{}]")
+_BRACE_OR_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{|\\[{}]|[{}]")
 _NEXT_QUESTION = re.compile(
-    r"\n\s*(?:#+\s*|\*\*)?(?:Question|Problem|Human|User|Q)(?:\s*\d+)?\s*:|<\|(?:im_start|endoftext|im_end)\|>"
-    r"|\nYou are an AI assistant"
+    r"\n[ \t]*(?:#+\s*|\*\*)?(?:Question|Problem|Human|User|Q)(?:\s*\d+)?\s*:"
+    r"|<\|(?:im_start|endoftext|im_end)\|>|\nYou are an AI assistant"
 )
 _REMARK = re.compile(
     r"\s*\((?=[^()\\]*[A-Za-z]{3,}[^()\\]*[A-Za-z]{3,})[^()\\]{12,}\)[*_.]*\s*$"
     r"|\s*\((?:and|so|with|where|since|note|not)\b[^()]*\)[*_.]*\s*$"
     r"|\s*(?:\$?\\(?:square|blacksquare)\$?|∎|QED)\s*$"
 )
-_AFTERTHOUGHT = re.compile(r"\n\s*[*_#]*(?:Check|Verification|Verify|Note|Explanation)[*_]*\s*:")
+_AFTERTHOUGHT = re.compile(
+    r"\n[ \t]*(?:[*_#]*(?:Check|Verification|Verify|Note|Explanation)[*_]*\s*:"
+    r"|#+ *(?:Check|Verification|Notes?|Explanation)[ \t]*\n)"
+)
+_LONG_SPACE = re.compile(r"\s{8,}")
+_EMPTY_BOX = re.compile(r"\\(?:boxed|fbox)\s?\{\s?\}|\\(?:boxed|fbox)\s?\{?$")
+_NO_VALUE = re.compile(
+    r"\b(does not exist|no (?:real |integer )?solutions?|undefined"
+    r"|infinitely many(?: solutions)?)\W*$"
+)
 _CONNECTOR = re.compile(
     r"[\s$,;&]*(?:\\?\s*(?:and|or)|\\text\s*\{\s*,?\s*(?:and|or)\s*\})?[\s$,;&]*"
     r"(?:[A-Za-z](?:_\w)?\s*=\s*|(?<=and )(?:the )?[a-z ]{1,40} is\s*\$?)?"
 )
+_NEGATED = re.compile(r"[\s$,;]*(?:and|but)?\s*(?:is\s+)?not[\s$]*")
 _BETWEEN = re.compile(r"[\s,;]*(?:\b(?:and|or)\b)?[\s,;]*")
 _STATED = re.compile(
     r"(?:(?:final|correct|right|possible)\s+)?"
@@ -77,6 +87,8 @@ def extract_answer(text: str) -> str | None:
 def own_words(text: str) -> str:
     """The response without its thinking and without questions that the model made up itself."""
     text = text.replace("−", "-").replace(r"\$", "＄")  # an escaped dollar opens no formula
+    text = _LONG_SPACE.sub(lambda run: "\n\n" if "\n" in run.group() else "  ", text.strip())
+    text = _EMPTY_BOX.sub("", text)
     if "</think>" in text:
         after = text.rpartition("</think>")[2]
         text = after if after.strip() else text
@@ -98,6 +110,9 @@ def boxed(text: str) -> str | None:
     group = [boxes[-1]]
     for box in reversed(boxes[:-1]):
         between = text[box[1] : group[0][0]]
+        if len(between) <= 30 and _NEGATED.fullmatch(between):
+            group = [box]  # "5, not 6"
+            continue
         if len(between) > 60 or not _CONNECTOR.fullmatch(between):
             break
         group.insert(0, box)
@@ -153,7 +168,7 @@ def _stated(text: str) -> str | None:
     """What follows the last "answer is" and holds a value, up to the end of the statement."""
     for match in reversed(list(_STATED.finditer(text))):
         rest = text[match.end() : match.end() + 1500].lstrip()
-        if not rest:
+        if not rest or rest.startswith("not "):
             continue
         if formula := MATH.match(rest):
             return _formulas(rest, formula)
@@ -166,8 +181,11 @@ def _stated(text: str) -> str | None:
 
 def _value_of(statement: str) -> str | None:
     """The value in a few words: all of them if they are mathematics, else what they hold."""
+    statement = _HEDGES.sub("", statement)
     if is_mathematics(statement):
         return right_side(statement)
+    if two := _TWO_COUNTS.search(statement):
+        return f"{two.group(1)}, {two.group(2)}"
     if _QUALIFIED.search(statement):
         return statement  # "all even k ≥ 2" is not "k ≥ 2"
     if inner := MATH.search(statement):
@@ -176,10 +194,17 @@ def _value_of(statement: str) -> str | None:
         return with_unit(statement, number)
     words = statement.split()
     if len(words) <= 4 and not _NO_ANSWER & {word.lower() for word in words}:
-        return re.sub(r"^(?:an?|the)\s+", "", statement, flags=re.IGNORECASE)
+        return _SUBJECT.sub("", statement)
     return None
 
 
+_HEDGES = re.compile(r"\b(?:either|maybe|perhaps|possibly|exactly|probably)\s+", re.IGNORECASE)
+_TWO_COUNTS = re.compile(r"^(\d[\d,.]*) [a-z]+ and (\d[\d,.]*) [a-z]+$")
+_SUBJECT = re.compile(
+    r"^(?:there|it|he|she|they|this|that|we|i)\s+(?:is|are|was|were|has|have|gets?|got)\s+"
+    r"|^(?:an?|the)\s+",
+    re.IGNORECASE,
+)
 _QUALIFIED = re.compile(r"\b(?:even|odd|prime|except|multiples?|divisible)\b", re.IGNORECASE)
 
 
@@ -215,6 +240,8 @@ def _bare(text: str) -> str | None:
         return right_side(inside(formula))
     if is_mathematics(plain):
         return right_side(plain) if re.search(r"[\dA-Za-z\\]", normalise(plain)) else None
+    if valueless := _NO_VALUE.search(plain):
+        return valueless.group(1)
     words = plain.split()
     if len(words) <= 3 and not re.search(r"\d", plain):
         return None if plain.endswith(":") else _value_of(plain)
@@ -228,6 +255,7 @@ def _bare(text: str) -> str | None:
 def _conclusion(text: str) -> str | None:
     """The mathematics that the last sentence ends on: `(3, π/2)`, `n = 1 or n = -2`."""
     sentence = re.split(r"(?<=[.!?])\s+|\n", text.rstrip())[-1][-600:]
+    sentence = _HEDGES.sub("", sentence)
     words = clean(sentence).split(" ")
     start = len(words)
     while start > 0 and is_mathematics(" ".join(words[start - 1 :]), numberless=True):

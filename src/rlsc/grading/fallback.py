@@ -48,6 +48,8 @@ def last_formula(text: str) -> str | None:
 
 def last_number(text: str) -> str | None:
     number = _without_circumstances(text) or last_match(NUMBER, text)
+    if number is not None and re.search(r"\b(?:not|isn't)\s+\$?$", text[: number.start()][-12:]):
+        return None  # "It is not 5." says no answer
     spelled = _last_spelled(text[number.end() if number else 0 :])
     if number is None or spelled:
         return spelled

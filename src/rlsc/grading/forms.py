@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 from rlsc.grading.normalise import closing
+from rlsc.grading.numbers import number
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Many:
 
     items: tuple[Form, ...]
     braced: bool = False
+    joined: bool = False
+    """By "and": of inequalities, all hold."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,12 @@ _SEPARATOR = re.compile(
     r"\s*[,;]\s*(?:\\text\s*\{\s*)?(?:and|or)(?:\s*\}|\b)\s*|\s*[,;]\s*"
     r"|\s*\\text\s*\{\s*,?\s*(?:and|or)\s*\}\s*|\s+(?:and|or)\s+|\s*\\text\s*\{\s*,\s*\}\s*"
 )
+_AND = re.compile(r"\band\b")
+_OR = re.compile(r"\bor\b")
 _CUP = re.compile(r"\s*\\cup(?![A-Za-z])\s*")
 _MINUS = re.compile(r"\s*\\setminus(?![A-Za-z])\s*")
+_SUCH_THAT = re.compile(r"\s*(?:\\mid(?![A-Za-z])|:|\|)\s*")
+_RATIO = re.compile(r"\s*(?::|\\text\s*\{\s*to\s*\}|\bto\b)\s*")
 _SIGN = re.compile(
     r"\s*(\\(?:approx|equiv|simeq|le|ge|ne|lt|gt|implies|Rightarrow)(?![A-Za-z])|[=<>])\s*"
 )
@@ -83,9 +90,13 @@ THOUSANDS = re.compile(r"-?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 def parse(text: str, lists: bool = False) -> Form:
     """The shape of `text`. ``1,234`` is one number, unless `lists`: then it is two."""
     text = unwrap(text)
+    if number(text) is not None and not lists:
+        return Atom(text)  # "one hundred and five" is not two answers
     if matrix := _MATRIX.match(text):
         rows = [row for row in _ROW_END.split(matrix.group(3)) if row.strip()]
         factor = _factor(matrix.group(1))
+        if matrix.group(2) == "vmatrix":
+            return Atom(text)  # a determinant
         return Matrix(
             tuple(tuple(parse(factor.format(cell)) for cell in row.split("&")) for row in rows)
         )
@@ -93,10 +104,17 @@ def parse(text: str, lists: bool = False) -> Form:
     if lists or not THOUSANDS.fullmatch(text):
         parts = [part for part in split(text, _SEPARATOR) if part]
         if len(parts) > 1:
-            return _many(parts)
+            many = _many(parts)
+            return Many(many.items, joined=bool(_AND.search(text)) and not _OR.search(text))
     if text.startswith(r"\{") and text.endswith(r"\}") and closing(text, 1) == len(text) - 1:
+        builder = split(text[2:-2], _SUCH_THAT)
+        if len(builder) == 2:
+            return parse(builder[1])  # {x | x > 2}
         inner = parse(text[2:-2], lists)
         return Many(inner.items if isinstance(inner, Many) else (inner,), braced=True)
+    ratio = split(text, _RATIO)
+    if len(ratio) > 1 and all(ratio):
+        return Tuple(":", tuple(map(parse, ratio)), ":")
     for pattern, minus in ((_CUP, False), (_MINUS, True)):
         parts = split(text, pattern)
         if len(parts) > 1:
@@ -143,7 +161,8 @@ def _many(parts: list[str]) -> Many:
     items: list[Form] = []
     for part in parts:
         form = parse(part)
-        items += form.items if isinstance(form, Many) else [form]
+        whole = isinstance(form, Many) and form.braced and len(parts) > 1
+        items += form.items if isinstance(form, Many) and not whole else [form]
     # "x = 1, 2" says x of both.
     first = items[0]
     if isinstance(first, Relation) and all(isinstance(item, Atom) for item in items[1:]):

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import math_verify
-
 from rlsc.grading.choice import LETTERS, extract_choice
-from rlsc.grading.compare import MAX_LENGTH, is_readable, same
+from rlsc.grading.compare import is_readable, same
 from rlsc.grading.extract import extract_answer
 from rlsc.types import Verdict
 
@@ -36,21 +34,7 @@ def judge(
     if answer is None:
         return None, Verdict.UNPARSED
     tolerance = NUMERIC_TOLERANCE if kind == "numeric" else 0.0
-    correct = same(answer, reference, tolerance)
-    if not correct and not (is_readable(reference) and is_readable(answer)):
-        correct = _second_opinion(answer, reference)
-    return answer, _verdict(correct)
-
-
-def _second_opinion(answer: str, reference: str) -> bool:
-    """math-verify's, of what has no shape here. Its own alarms are off: the worker has limits."""
-    if len(answer) > MAX_LENGTH:
-        return False
-    gold, target = (
-        math_verify.parse(f"${text}$", parsing_timeout=None, raise_on_error=False)
-        for text in (reference, answer)
-    )
-    return bool(gold and math_verify.verify(gold, target, float_rounding=15, timeout_seconds=None))
+    return answer, _verdict(same(answer, reference, tolerance))
 
 
 def readable(reference: str) -> bool:

@@ -76,6 +76,7 @@ _SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉ₙ", "0123456789n", stric
 _WORDS = re.compile(
     r"(?<![\\A-Za-z])(" + "|".join(["sqrt", "pi", "infty", *_GREEK, *_FUNCTIONS]) + r")(?![A-Za-z])"
 )
+_SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 _TEXT_COMMANDS = r"\\(?:text(?:bf|it|rm|sf|tt|normal|up)|mbox|hbox|mathsf|mathtt|textrm)(?=\s*\{)"
 _REWRITES = [
     (re.compile(pattern), to)
@@ -109,13 +110,25 @@ _REWRITES = [
             r"\\infty ",
         ),
         (r"\s*\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![A-Za-z]))", "°"),
+        (
+            r"\\(sin|cos|tan|cot|sec|csc)\s*(?:\(\s*([\d.]+)\s*°\s*\)|\{?\s*([\d.]+)\s*°\s*\}?)",
+            lambda m: rf"\{m[1]}{{\frac{{{m[2] or m[3]} \pi}}{{180}}}}",
+        ),
+        (
+            r"(?<=\d)\s*(?:\\text\s*\{\s*)?\b(hundred|thousand|million|billion|trillion)\b\s*\}?",
+            lambda m: rf" \cdot 10^{{{_SCALES[m[1]]}}}",
+        ),
+        (r",?\s*[a-zA-Z]\s*\\in\s*\\(?:mathbb\s*\{\s*[ZN]\s*\}|[ZN])(?![a-z])\S*$", ""),
+        (r"\\[lc]?dots(?![a-z])", r"\\ldots "),
+        (r"\\lg(?![a-z])", r"\\log_{10} "),
+        (r"\\(?:vec|overrightarrow|hat)\s*\{([^{}]*)\}", r"\1"),
         (r"°\s*([CF])(?![A-Za-z])", r"\\text{ °\1}"),
         (r"\s*(?:\\text\s*\{\s*)?\bpercent\b\s*\}?", "%"),
         (r"\\underline\s*\{([^{}]*)\}", r"\1"),
         (r"\\(?=[%#&_])", ""),
         (r"(?:\\\$|＄)\s*(-?[\d,.]*\d)", r"\1\\text{ dollars}"),
         (r"\\?\$|＄", ""),
-        (r"\\(?:varnothing|O(?![A-Za-z]))", r"\\emptyset"),
+        (r"\\(?:varnothing|O(?![A-Za-z]))|\\\{\s*\\\}", r"\\emptyset"),
         (r"\{([^{}]*)\\choose(?![A-Za-z])([^{}]*)\}", r"\\binom{\1}{\2}"),
         (r"\bnp\.", ""),
         (r"\\(sin|cos|tan)\s*\^\s*\{?\s*-1\s*\}?", r"\\arc\1 "),
@@ -150,7 +163,7 @@ def normalise(text: str) -> str:
     for pattern, replacement in _REWRITES:
         text = pattern.sub(replacement, text)
     text = _braces_for_calls(text)
-    return brace_fractions(text).strip().rstrip(".,;:!").strip()
+    return brace_fractions(text).strip().rstrip(".,;:").strip()
 
 
 def _unicode(text: str) -> str:

@@ -15,8 +15,8 @@ NUMBER = re.compile(
 )
 MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
 CIRCUMSTANCE = re.compile(
-    r"\b(?:over|in|after|within|during|than|out of|compared (?:with|to)|every|per|leaving the"
-    r"|end of)"
+    r"\b(?:not|of the|over|in|after|within|during|than|out of|compared (?:with|to)|every|per"
+    r"|leaving the|end of)"
     r"\s+(?:the |a |an |only |about |just )*\$?$"
 )
 CONNECTIVES = set("and or sqrt infinity infty pi base all real numbers for".split())
@@ -54,6 +54,8 @@ def is_mathematics(text: str, numberless: bool = False) -> bool:
 def clean(text: str) -> str:
     """Without emphasis, quotes, formula signs and a full stop around it."""
     text = text.strip()
+    if " " in text and "$" not in text:
+        text = text.rstrip("!")  # joy; a lone 5! is a factorial
     previous = None
     while text != previous:
         previous = text
@@ -64,12 +66,13 @@ def clean(text: str) -> str:
             text = inner if "$" not in inner else text
             if "$" in inner:
                 break
-        text = _RESTATED.sub("", _POINTERS.sub("", text.rstrip(".,;!").strip()))
+        text = _RESTATED.sub("", _POINTERS.sub("", text.rstrip(".,;").strip()))
     return text
 
 
 def right_side(text: str) -> str:
     """`11` of `3 + 8 = 11` and `5` of `x = 5`; other equations stay as they are."""
+    text = re.split(r"⇒|→|\\(?:Rightarrow|implies|Longrightarrow)(?![A-Za-z])", text)[-1].strip()
     segments = [part for part in re.split(r";\s+|\.\s+", text) if part]
     if len(segments) > 1 and not all(_DEFINES.match(part) for part in segments):
         text = segments[-1]  # "3 + 4 = 7; 7 · 2 = 14" concludes on 14

@@ -12,19 +12,37 @@ from rlsc.grading.values import expression, proportional
 
 _NAME = re.compile(
     r"(?:\\?[A-Za-z]+'*|\\angle\s*[A-Za-z ]+|\\text\s*\{[^{}]*\}|[A-Z]{1,4})"
-    r"(?:_(?:\w|\{[^{}]*\})|\^\{?(?:\*|\\ast)\}?)?(?:\s*\([A-Za-z0-9, ]+\))?"
+    r"(?:_(?:\w|\{[^{}]*\})|\^\{?(?:\*|\\ast)\}?)?(?:\s*\([-A-Za-z0-9, ]+\))?"
 )
 
 
 def is_name(text: str) -> bool:
     r"""x, f(x), m_{\max}, \angle ABC, AB: what a definition has on its left."""
-    return bool(_NAME.fullmatch(text.strip().replace(" _", "_")))
+    text = text.strip().replace(" _", "_")
+    return text not in (r"\pi", "e") and bool(_NAME.fullmatch(text))
 
 
 def is_definition(relation: Relation) -> bool:
-    return set(relation.signs) == {"="} and (
-        is_name(relation.sides[0]) or relation.sides[0].startswith(r"\angle")
-    )
+    """`x = 5`, `f(x) = 2x`, `(x, y) = (1, 2)`: the right side is the answer."""
+    left = relation.sides[0].strip()
+    names = left[1:-1].split(",") if left.startswith("(") and left.endswith(")") else [left]
+    return set(relation.signs) == {"="} and (all(map(is_name, names)) or left.startswith(r"\angle"))
+
+
+def says_value(left: str) -> bool:
+    """Whether `left` = v says that the answer is v: not where it is a function of one unknown."""
+    if is_name(left):
+        return True
+    value = expression(left)
+    if value is None or len(value.free_symbols) != 1:
+        return True
+    return not value.is_rational_function(*value.free_symbols)
+
+
+def named(items: Sequence[Form]) -> list[Relation]:
+    """The items if all are definitions of different names, else none."""
+    found = [item for item in items if isinstance(item, Relation) and is_definition(item)]
+    return found if len(found) == len(items) and distinct_names(items) else []
 
 
 def variable(name: str) -> str | None:
@@ -35,7 +53,10 @@ def variable(name: str) -> str | None:
     return inside.group(1) if inside else None
 
 
-def renamed(text: str, old: str, new: str) -> str:
+def renamed(text: str, old: str, new: str) -> str | None:
+    """`text` with another variable; None where it holds that one already, as a constant."""
+    if old != new and re.search(rf"(?<![\\A-Za-z]){new}(?![A-Za-z])", text):
+        return None
     return text if old == new else re.sub(rf"(?<![\\A-Za-z]){old}(?![A-Za-z])", new, text)
 
 

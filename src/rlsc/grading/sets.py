@@ -32,8 +32,14 @@ def _as_set(form: Form) -> Any | None:
             return None
         return parts[0] - sympy.Union(*parts[1:]) if form.minus else sympy.Union(*parts)
     if isinstance(form, Many):
-        if any(isinstance(item, Tuple) for item in form.items):
+        if any(isinstance(item, Tuple | Union) for item in form.items):
             return None  # (2, 32), (8, 18) are two points
+        relations = [item for item in form.items if isinstance(item, Relation)]
+        if not (relations or form.braced) or len({_variable(item) for item in relations}) > 1:
+            return None  # bare values are compared one by one, as are x = 1, y = 2
+        if form.joined and len(relations) == len(form.items):
+            halves = [_as_set(item) for item in relations]
+            return None if None in halves else sympy.Intersection(*halves)
         parts = [_member_set(item) for item in form.items]
         return None if any(part is None for part in parts) else sympy.Union(*parts)
     if isinstance(form, Relation):
@@ -49,6 +55,10 @@ def _member_set(form: Form) -> Any | None:
         return found
     value = _real(form)
     return None if value is None else sympy.FiniteSet(value)
+
+
+def _variable(relation: Relation) -> str | None:
+    return next((side for side in relation.sides if _is_variable(side)), None)
 
 
 def _inequality(relation: Relation) -> Any | None:

@@ -84,6 +84,7 @@ _define("current", {"A": ("A amp amps ampere amperes", 1)})
 _define("resistance", {"ohm": ("ohm ohms", 1)})
 
 _MODIFIERS = {"per", "square", "sq", "cubic", "squared", "cubed", "mph", "kph"}
+_NOT_UNITS = set("or and more less half factorial squared cubed dozen hundred not if to".split())
 _NOISE = {
     "unit",
     "units",
@@ -99,7 +100,7 @@ _NOISE = {
 }
 _TOKEN = re.compile(r"°[CF]|°|/|\bper\b|[A-Za-z$]+|\^\s*\{?\s*-?\d+\s*\}?|[·*()]|\\cdot")
 _TAIL = re.compile(
-    r"(?:\s*(?:\\text\s*\{[^{}]*\}|°|\^\s*\{?\s*-?\d\s*\}?|/|\\cdot(?![A-Za-z])|(?<![A-Za-z\\])[A-Za-z]{2,}\.?"
+    r"(?:\s*(?:\\text\s*\{(?:[^{}]|\{[^{}]*\})*\}|°|\^\s*\{?\s*-?\d\s*\}?|/|\\cdot(?![A-Za-z])|(?<![A-Za-z\\])[A-Za-z]{2,}\.?"
     r"|(?<![A-Za-z\\])[A-Za-z](?![A-Za-z({\^_]|\s*[\^_]\s*[^23{])))+\s*$"
 )
 
@@ -155,7 +156,7 @@ def _ends_a_value(text: str, tail: str) -> bool:
 
 def read_unit(text: str) -> Unit | None:
     """A unit from text like ``\\text{ cm}^2``, ``square inches``, ``m/s``; None if empty."""
-    plain = re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", text).strip()
+    plain = re.sub(r"\\text\s*\{((?:[^{}]|\{[^{}]*\})*)\}", r" \1 ", text).strip()
     plain = re.sub(r"\bin\b(?=\.?\s*(?:\^|squared|cubed|$))", "inch", plain)
     plain = re.sub(r"\bmph\b", "miles per hour", plain)
     plain = re.sub(r"\b(?:kph|kmh)\b", "km per hour", plain)
@@ -187,6 +188,8 @@ def read_unit(text: str) -> Unit | None:
             extra = 1 if word == "squared" else 2
             powers[last[0]] += last[2] * extra
             size *= last[1] ** (last[2] * extra)
+        elif word in _NOT_UNITS:
+            return None
         elif word not in _NOISE and token not in "()*·" and token != r"\cdot":
             return Unit(words=" ".join(plain.lower().split()))
     if not known:

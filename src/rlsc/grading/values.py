@@ -22,71 +22,19 @@ from latex2sympy2_extended.latex2sympy2 import ConversionConfig
 from sympy.core.function import AppliedUndef
 
 from rlsc.grading.normalise import closing
-from rlsc.grading.numbers import MIXED, number
+from rlsc.grading.numbers import number
+from rlsc.grading.spelling import prepare
 
 DIGITS = 50
-_TOLERANCE = mpmath.mpf(10) ** -30
+_TOLERANCE = mpmath.mpf(10) ** -40
+_ZERO = mpmath.mpf(10) ** -60
+_MOST_DIGITS = 20_000
+_INTEGER_NAMES = set("ijklmnpqrdKMN")
 _ROUNDING = (sympy.floor, sympy.ceiling, sympy.Mod)
 _WHOLE = (sympy.factorial, sympy.binomial)
 
-_DECIMAL = re.compile(r"(?<![\w.])(\d*)\.(\d+)(?![\w.])|(?<![\w.])(\d+)\.(\d*)")
-_DERIVATIVE = re.compile(
-    r"\\frac\{\s*d\s*(?:\^\s*\{?(\d)\}?\s*)?(\\?[A-Za-z]+(?:_\{?\w+\}?)?)\s*\}"
-    r"\{\s*d\s*([A-Za-z])\s*(?:\^\s*\{?\d\}?)?\s*\}"
-)
-_DOT = re.compile(r"\\(d?)dot\s*\{\s*(\\?[A-Za-z]+)\s*\}(_\{?\w+\}?)?")
-_PRIME = re.compile(
-    r"(\\?[A-Za-z]+(?:_\{?\w+\}?)?)\s*(?:\^\s*\{\s*((?:\\prime\s*)+)\}|('+)|\^\s*\\prime)"
-)
-# Names that latex2sympy takes for constants and functions of its own.
-_RESERVED = re.compile(
-    r"(?:\\(gamma|Gamma|zeta|beta|Pi|ell)(?![A-Za-z])|(?<![\\A-Za-z_])(?<!_\{)(E)(?![A-Za-z]))"
-    r"(?:\s*_\s*(?:\{\s*(\w+)\s*\}|(\w)))?"
-)
-_NAME_PARTS = re.compile(r"[^A-Za-z0-9]")
-
-
-_SPELLINGS = {r"\hbar": "h_{bar}", r"\odot": "odot", "°": "", r"\ast": r"\cdot"}
-
-
-def _alias(match: re.Match[str]) -> str:
-    name, letter, index, digit = match.groups()
-    return f"{{A_{{{name or 'letter' + letter}{index or digit or ''}}}}}"
-
-
-def _prepare(text: str) -> str:
-    """What latex2sympy reads wrongly, in a spelling that it reads rightly."""
-
-    def decimal(match: re.Match[str]) -> str:
-        whole, part = (match[1], match[2]) if match[2] is not None else (match[3], match[4])
-        return rf"\frac{{{int((whole or '0') + part)}}}{{{10 ** len(part)}}}"
-
-    def derived(name: str, order: int, index: str = "") -> str:
-        return f"D_{{{_NAME_PARTS.sub('', name + index)}d{order}}} "
-
-    # 1/3 π is a third of π.
-    text = re.sub(r"(?<![\w}.])(\d+)\s*/\s*(\d+)(?=\s*[\\A-Za-z(])", r"\\frac{\1}{\2}", text)
-    text = _DERIVATIVE.sub(lambda m: derived(m[2], int(m[1] or 1)), text)
-    text = _DOT.sub(lambda m: derived(m[2], 2 if m[1] else 1, m[3] or ""), text)
-    text = _PRIME.sub(
-        lambda m: derived(m[1], (m[2] or "").count("prime") or len(m[3] or "") or 1), text
-    )
-    text = re.sub(r"(?<=\d)\s*(?=\\frac\{\d+\}\{\d+\})", "+", text) if MIXED.match(text) else text
-    text = re.sub(r"_([A-Za-z0-9])(?=[A-Za-z0-9])", r"_{\1} ", text)
-    text = _RESERVED.sub(_alias, text)
-    text = (
-        text.replace(r"\hbar", "h_{bar}")
-        .replace(r"\odot", "odot")
-        .replace("°", "")
-        .replace(r"\ast", r"\cdot")
-    )
-    text = re.sub(r"\s*([_^])\s*", r"\1", text)
-    text = re.sub(r"_\{\s*\\text\s*\{\s*(\w+)\s*\}\s*\}", r"_{\1}", text)
-    text = re.sub(r"\\text\s*\{\s*(\w+)\s*\}", r"\1", text)
-    text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)
-    # \log n of one name or number: braces keep the parser from taking too much or too little.
-    text = re.sub(r"(\\(?:log|ln)(?:_\{?\w+\}?)?)\s+([A-Za-z]|\d+)(?![\w({])", r"\1{\2}", text)
-    return _DECIMAL.sub(decimal, text)
+# Words within a value, angles by name, minutes of arc, vector operators: no number stands here.
+_UNREADABLE = re.compile(r"\\text|\\angle|\\triangle|\d\s*'|\\nabla|\\mid(?![a-z])|°")
 
 
 @functools.lru_cache(maxsize=4096)
@@ -98,7 +46,9 @@ def expression(text: str) -> Any | None:
     if not text or len(text) > 600:
         return None
     config = ConversionConfig(lowercase_symbols=False)
-    prepared = _prepare(text).strip()
+    prepared = prepare(text).strip()
+    if _UNREADABLE.search(prepared):
+        return None
     while prepared.startswith("{") and closing(prepared, 0) == len(prepared) - 1:
         prepared = prepared[1:-1]
     try:
@@ -114,11 +64,24 @@ def _plain_symbols(parsed: Any) -> Any:
     """Unknown functions and derivatives become symbols; i and e the constants that they are."""
     parsed = parsed.replace(lambda part: isinstance(part, AppliedUndef), lambda part: _named(part))
     parsed = parsed.replace(lambda part: isinstance(part, sympy.Derivative), lambda p: _named(p))
+    parsed = parsed.replace(_is_odd_root, lambda p: -((-p.base) ** p.exp))  # ∛−8 = −2
     return parsed.subs({sympy.Symbol("i"): sympy.I, sympy.Symbol("e"): sympy.E})
 
 
+def _is_odd_root(part: Any) -> bool:
+    return bool(
+        part.is_Pow
+        and part.base.is_number
+        and part.base.is_negative
+        and part.exp.is_Rational
+        and part.exp.p == 1
+        and part.exp.q % 2 == 1
+        and part.exp.q > 1
+    )
+
+
 def _named(part: Any) -> Any:
-    return sympy.Symbol("F_" + _NAME_PARTS.sub("", str(part)))
+    return sympy.Symbol("F_" + re.sub(r"[^A-Za-z0-9]", "", str(part)))
 
 
 def _call(parsed: Any, symbols: tuple[Any, ...]) -> Callable[..., Any]:
@@ -139,6 +102,8 @@ def equal_values(first: str, second: str) -> bool | None:
 def equal_expressions(left: Any, right: Any) -> bool:
     """Equal wherever both are defined, at no fewer than three points."""
     with mpmath.workdps(DIGITS):
+        if not left.free_symbols and not right.free_symbols:
+            return _safely(lambda: _equal_constants(left, right), False)
         values = _values(left, right)
         return len(values) > 0 and all(_close(a, b) for a, b in values)
 
@@ -158,31 +123,67 @@ def proportional(left: Any, right: Any) -> Any | None:
 
 def _values(left: Any, right: Any) -> list[tuple[Any, Any]]:
     """Of both, at common points; none where sympy cannot evaluate one of them."""
+    return _safely(lambda: list(_evaluate(left, right)), [])
+
+
+def _safely(compute: Callable[[], Any], otherwise: Any) -> Any:
     try:
-        return list(_evaluate(left, right))
+        return compute()
     except (MemoryError, RecursionError):
         raise  # a limit was reached: the worker reports it
     except Exception:  # sympy raises many kinds; what has no value equals nothing
-        return []
+        return otherwise
+
+
+def _constant(part: Any) -> Any:
+    return mpmath.mpmathify(part.evalf(DIGITS))
+
+
+def within(first: str, second: str, tolerance: float) -> bool:
+    """Whether two constants agree within a relative `tolerance` of the first."""
+    left, right = expression(first), expression(second)
+    if left is None or right is None or left.free_symbols or right.free_symbols:
+        return False
+    with mpmath.workdps(DIGITS):
+        a, b = (_safely(functools.partial(_constant, part), None) for part in (left, right))
+        if a is None or b is None or not (mpmath.isfinite(a) and mpmath.isfinite(b)):
+            return False
+        # A hair wider than asked, so that 1.01 is within 1 % of 1 in floating point too.
+        return bool(abs(a - b) <= tolerance * abs(a) * (1 + 1e-9))
 
 
 def _close(a: Any, b: Any) -> bool:
-    return bool(abs(a - b) <= _TOLERANCE * max(1, abs(a), abs(b)))
+    """Relatively, so that e^{-100} is not e^{-101}; beside 0 alone absolutely."""
+    size = max(abs(a), abs(b)) if a != 0 and b != 0 else 1
+    return bool(abs(a - b) <= _TOLERANCE * size)
+
+
+def _equal_constants(left: Any, right: Any) -> bool:
+    """Two values without names, to digits enough to tell 2^{1009} from 2^{1009} + 1."""
+    values = [part.evalf(DIGITS) for part in (left, right)]
+    if not all(value.is_finite for value in values):
+        return bool(values[0] == values[1])
+    a, b = map(mpmath.mpmathify, values)
+    if a == 0 or b == 0:
+        return bool(abs(a - b) <= _ZERO)
+    if not _close(a, b):
+        return False
+    digits = int(mpmath.log10(max(abs(a), abs(b))))
+    if digits < 8:
+        return True
+    if digits > _MOST_DIGITS:
+        return False
+    with mpmath.workdps(digits + DIGITS):
+        a, b = (mpmath.mpmathify(part.evalf(digits + DIGITS)) for part in (left, right))
+        return bool(abs(a - b) <= _TOLERANCE)
 
 
 def _evaluate(left: Any, right: Any) -> Iterator[tuple[Any, Any]]:
-    """Values of both at common points; without symbols, the one value of each."""
+    """Values of both at common points; at least one of the two has symbols."""
     left, right = (
         part.doit() if part.has(sympy.Sum, sympy.Product) else part for part in (left, right)
     )
     symbols = tuple(sorted(left.free_symbols | right.free_symbols, key=str))
-    if not symbols:
-        values = [part.evalf(DIGITS) for part in (left, right)]
-        if all(value.is_finite for value in values):
-            yield mpmath.mpmathify(values[0]), mpmath.mpmathify(values[1])
-        else:
-            yield mpmath.mpf(0), mpmath.mpf(0 if values[0] == values[1] else 1)
-        return
     roots = _has_roots(left) or _has_roots(right)
     functions = _call(left, symbols), _call(right, symbols)
     found = 0
@@ -218,7 +219,13 @@ def _is_complex(value: Any) -> bool:
 
 
 def _integers_only(*parts: Any) -> bool:
-    """⌊(n + 1)/2⌋ and ⌈n/2⌉ agree at integers alone; so do formulas with (−1)^n."""
+    """⌊(n + 1)/2⌋ and ⌈n/2⌉ agree at integers alone; so do formulas with (−1)^n.
+
+    Only names that stand for integers count: ⌊x⌋ is not x.
+    """
+    names = {str(symbol)[0] for part in parts for symbol in part.free_symbols}
+    if not names <= _INTEGER_NAMES:
+        return False
     for part in parts:
         if part.has(*_ROUNDING) or (part.has(*_WHOLE) and part.free_symbols):
             return True
