@@ -20,6 +20,7 @@ from rlsc.scores import score
 from rlsc.templates import TEMPLATES, find_template
 from rlsc.types import Prompt, Question
 
+_ADVICE = ("lower --max_new_tokens", "lower --max_new_tokens or --shots")
 CONTROL_TEMPERATURES = (0.0, 0.5, 0.7, 1.0)
 
 
@@ -34,7 +35,7 @@ class Setting:
     @property
     def label(self) -> str:
         """Name of its file, e.g. ``chat-T0.5-k16``."""
-        return f"{Path(self.template).stem}-T{self.temperature:g}-k{self.samples}"
+        return f"{Path(self.template).name}-T{self.temperature:g}-k{self.samples}"
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class BenchmarkEvaluator:
                     _render(question, one, template, protocol, tokenizer)
                     for question in one.questions
                 ]
-                fit_context(prompts, protocol.max_new_tokens, context)
+                fit_context(prompts, protocol.max_new_tokens, context, advice=_ADVICE)
                 self._prompts[one.benchmark.name, template] = prompts
 
     def run(self, folder: Path, grader: Grader) -> None:
@@ -193,7 +194,7 @@ def summarise_benchmark(
 
 
 def _scored(folder: Path, one: BenchmarkSet, setting: Setting) -> dict[str, Any]:
-    rows: list[Row] = read_rows(rows_file(folder, one, setting))[0]
+    rows: list[Row] = read_rows(rows_file(folder, one, setting))
     described: Mapping[str, Any] = {
         "setting": setting.label,
         "template": setting.template,

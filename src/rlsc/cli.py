@@ -86,6 +86,8 @@ def _eval(argv: list[str]) -> None:
     from rlsc.errors import ConfigError
     from rlsc.eval_run import run_eval, run_regrade
 
+    if argv and argv[0].startswith("--regrade="):
+        argv = [*argv[0].split("=", 1), *argv[1:]]
     if "--regrade" not in argv:
         run_eval(parse_eval(argv))
         return

@@ -14,6 +14,7 @@ import yaml
 
 from rlsc import runfolder
 from rlsc.arguments import resolved_eval
+from rlsc.baseline import SAMPLES, Baseline
 from rlsc.benchmark_run import (
     BenchmarkEvaluator,
     Protocol,
@@ -32,16 +33,14 @@ from rlsc.engines import create_engine
 from rlsc.errors import ConfigError, OutputError
 from rlsc.grading import Grader
 from rlsc.models import load_model
-from rlsc.provenance import write_environment
+from rlsc.provenance import check_same_questions, write_environment
 from rlsc.questions import load_questions
 from rlsc.report.benchmarks import print_benchmarks, write_eval_report
 from rlsc.run_config import EvalConfig
 from rlsc.runlog import write_jsonl
 from rlsc.samples import read_rows, regrade
-from rlsc.scores import compare
 from rlsc.types import Question
 
-SAMPLES = "samples"
 _ARTEFACTS = (
     "report.md",
     "plot.png",
@@ -65,8 +64,10 @@ def run_eval(config: EvalConfig) -> None:
     settings = resolved_eval(config)
     _check_folder(folder, settings, config)
     sets = load_benchmarks(config.benchmarks, config.data_dir, config.limit)
+    if config.resume:
+        check_same_questions(folder, {one.benchmark.name: one.questions for one in sets})
     trained_on = _trained_on(config)
-    baseline = _Baseline(Path(config.compare_to), sets) if config.compare_to else None
+    baseline = _baseline(config, folder, sets)
     console.print(f"loading {config.model or 'the embedded SmolLM2-135M-Instruct'} …")
     dtype = _dtype(config.dtype)
     model, tokenizer, origin = load_model(config.model, dtype, config.trust_remote_code)
@@ -91,27 +92,34 @@ def run_regrade(folder: Path) -> None:
         settings = yaml.safe_load((folder / runfolder.CONFIG).read_text("utf-8"))
         stored = json.loads((folder / "settings.json").read_text("utf-8"))
         config = EvalConfig(**settings)
-    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+        how = [Setting(*values) for values in stored["settings"]]
+        origin = stored["model"]
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
         raise OutputError(f"--regrade {folder}: it holds no evaluation by rlsc eval") from error
     assert config.benchmarks is not None
     sets = load_benchmarks(config.benchmarks, config.data_dir, config.limit)
-    how = [Setting(*values) for values in stored["settings"]]
-    baseline = _Baseline(Path(config.compare_to), sets) if config.compare_to else None
+    for one in sets:
+        for setting in how:
+            _check_whole(one, setting, rows_file(folder / SAMPLES, one, setting))
+    baseline = _baseline(config, folder, sets)
     with Grader() as grader:
         for one in sets:
             for setting in how:
                 _regrade_file(one, rows_file(folder / SAMPLES, one, setting), grader)
-        _finish(folder, sets, how, _trained_on(config), baseline, grader, stored["model"])
+        _finish(folder, sets, how, _trained_on(config), baseline, grader, origin)
+
+
+def _baseline(config: EvalConfig, folder: Path, sets: Sequence[BenchmarkSet]) -> Baseline | None:
+    if config.compare_to is None:
+        return None
+    other = Path(config.compare_to).expanduser()
+    if other.resolve() == folder.resolve():
+        raise ConfigError(f"--compare_to {other} is --output_dir itself: choose another folder")
+    return Baseline(other, sets)
 
 
 def _regrade_file(one: BenchmarkSet, file: Path, grader: Grader) -> None:
-    rows = read_rows(file)[0]
-    known = {question.id for question in one.questions}
-    if not rows or {row["id"] for row in rows} != known:
-        raise OutputError(
-            f"{file} does not hold answers to all {len(known)} questions: "
-            "finish the evaluation with --resume first"
-        )
+    rows = read_rows(file)
     with make_progress("verdicts") as progress:
         task = progress.add_task(f"{one.benchmark.name}", total=len(rows))
         judged = []
@@ -123,12 +131,21 @@ def _regrade_file(one: BenchmarkSet, file: Path, grader: Grader) -> None:
     console.print(f"{file}: {changed} of {len(rows)} verdicts changed", soft_wrap=True)
 
 
+def _check_whole(one: BenchmarkSet, setting: Setting, file: Path) -> None:
+    expected = [(q.id, number) for q in one.questions for number in range(setting.samples)]
+    if [(row["id"], row["sample"]) for row in read_rows(file)] != expected:
+        raise OutputError(
+            f"{file} does not hold answers to all {len(one.questions)} questions: "
+            "finish the evaluation with --resume first"
+        )
+
+
 def _finish(
     folder: Path,
     sets: Sequence[BenchmarkSet],
     settings: Sequence[Setting],
     trained_on: Sequence[Question],
-    baseline: _Baseline | None,
+    baseline: Baseline | None,
     grader: Grader,
     origin: str,
 ) -> None:
@@ -154,48 +171,6 @@ def _finish(
     write_eval_report(folder)
     print_benchmarks(results)
     console.print(f"report  {folder / 'report.md'}", soft_wrap=True)
-
-
-class _Baseline:
-    """Another evaluation of the same questions, to which this one is compared."""
-
-    def __init__(self, folder: Path, sets: Sequence[BenchmarkSet]) -> None:
-        self._folder = folder
-        try:
-            text = (folder / runfolder.RESULTS).read_text("utf-8")
-            self._results: Mapping[str, Any] = json.loads(text)
-            found = self._results["benchmarks"]
-        except (OSError, ValueError, KeyError) as error:
-            raise ConfigError(f"--compare_to {folder}: no finished evaluation there") from error
-        for one in sets:
-            name = one.benchmark.name
-            if name not in found:
-                raise ConfigError(f"--compare_to {folder} was not evaluated on {name}")
-            ids = list(dict.fromkeys(row["id"] for row in self._rows(name, found[name]["setting"])))
-            if ids != [question.id for question in one.questions]:
-                raise ConfigError(
-                    f"--compare_to {folder}: its {len(ids)} questions of {name} are not the "
-                    f"{len(one.questions)} of this evaluation; give both the same --limit and data"
-                )
-
-    def describe(self) -> dict[str, Any]:
-        return {"folder": str(self._folder), "model": self._results["model"]}
-
-    def compare(self, folder: Path, one: BenchmarkSet, result: Mapping[str, Any]) -> dict[str, Any]:
-        """The main settings against each other and, where both searched, the best ones."""
-        name = one.benchmark.name
-        other = self._results["benchmarks"][name]
-        found = self._pair(folder, name, other["setting"], result["setting"])
-        if "best" in other and "best" in result:
-            found["best"] = self._pair(folder, name, other["best"], result["best"])
-        return found
-
-    def _pair(self, folder: Path, name: str, theirs: str, ours: str) -> dict[str, Any]:
-        mine = read_rows(folder / SAMPLES / name / f"{ours}.jsonl")[0]
-        return {"before": theirs, "after": ours} | compare(self._rows(name, theirs), mine)
-
-    def _rows(self, name: str, setting: str) -> list[dict[str, Any]]:
-        return read_rows(self._folder / SAMPLES / name / f"{setting}.jsonl")[0]
 
 
 def _protocol(config: EvalConfig, tokenizer: Any) -> Protocol:
@@ -252,7 +227,10 @@ def _check_folder(folder: Path, settings: Mapping[str, Any], config: EvalConfig)
         if foreign:
             raise OutputError(f"{folder} holds {foreign[0]} but no evaluation: choose another")
         return
-    if (folder / "checkpoint-0").exists() or (folder / "metrics.jsonl").exists():
+    if (
+        "questions:" in (folder / runfolder.CONFIG).read_text("utf-8")
+        or (folder / "metrics.jsonl").exists()
+    ):
         raise OutputError(f"{folder} holds a training run: choose another --output_dir")
     if config.resume:
         runfolder.check_same_settings(folder, settings, _FREE)

@@ -67,27 +67,37 @@ def _checked(prompt: Prompt) -> Prompt:
     return prompt
 
 
+TRAINING_ADVICE = (
+    "lower --max_completion_length (or --eval_max_new_tokens)",
+    "lower --max_completion_length, or leave such questions out with --skip_long_prompts",
+)
+
+
 def fit_context(
-    prompts: Sequence[Prompt], max_new_tokens: int, context: int | None, skip: bool = False
+    prompts: Sequence[Prompt],
+    max_new_tokens: int,
+    context: int | None,
+    skip: bool = False,
+    advice: tuple[str, str] = TRAINING_ADVICE,
 ) -> tuple[list[Prompt], list[Prompt]]:
     """Split prompts in those that fit the model's context with their answer, and those that don't.
 
-    Raises `QuestionError` naming the first that does not fit, unless `skip`.
+    Raises `QuestionError` naming the first that does not fit, unless `skip`; `advice` says what
+    to do about the cap and about the prompt.
     """
     if context is None:
         return list(prompts), []
     if max_new_tokens >= context:
         raise ConfigError(
             f"{max_new_tokens} new tokens leave no room for a prompt in the model's context of "
-            f"{context}: lower --max_completion_length (or --eval_max_new_tokens)"
+            f"{context}: {advice[0]}"
         )
     room = context - max_new_tokens
     long = [prompt for prompt in prompts if len(prompt.token_ids) > room]
     if long and not skip:
         raise QuestionError(
             f"question {long[0].id}: its prompt has {len(long[0].token_ids)} tokens, and with "
-            f"{max_new_tokens} new ones the model's context of {context} is exceeded; lower "
-            "--max_completion_length, or leave such questions out with --skip_long_prompts"
+            f"{max_new_tokens} new ones the model's context of {context} is exceeded; {advice[1]}"
         )
     fitting = [prompt for prompt in prompts if len(prompt.token_ids) <= room]
     if not fitting:

@@ -10,6 +10,7 @@ import torch
 
 from rlsc import runfolder
 from rlsc.arguments import resolved
+from rlsc.benchmark_run import load_benchmarks
 from rlsc.config import RLSCConfig
 from rlsc.display import console
 from rlsc.errors import ConfigError, RLSCError
@@ -20,6 +21,7 @@ from rlsc.prompts import format_question
 from rlsc.provenance import check_same_questions, write_environment
 from rlsc.questions import QuestionSet
 from rlsc.report import print_table, write_report
+from rlsc.report.benchmarks import difference_text
 from rlsc.run_config import RunConfig
 from rlsc.train_benchmarks import TrainingBenchmarks
 from rlsc.trainer import RLSCTrainer
@@ -45,10 +47,15 @@ def run(config: RunConfig, training: RLSCConfig) -> None:
         write_report(folder)
         console.print(f"{folder} holds a finished run: nothing to do. Its report: report.md")
         return
+    sets = (
+        load_benchmarks(config.benchmarks, config.data_dir, config.benchmark_limit)
+        if config.benchmarks
+        else []
+    )
     trainer, origin = _load(config, training, questions)
     evaluator = Evaluator(config, training, trainer, evaluated, folder) if evaluated else None
     benchmarks = (
-        TrainingBenchmarks(config, training, trainer, questions.train, folder)
+        TrainingBenchmarks(config, training, trainer, questions.train, folder, sets)
         if config.benchmarks
         else None
     )
@@ -68,6 +75,9 @@ def run(config: RunConfig, training: RLSCConfig) -> None:
     runfolder.write_json(folder / runfolder.RESULTS, results)
     write_report(folder)
     print_table(results)
+    for name, one in results.get("benchmarks", {}).items():
+        mark = " (trained on some of it)" if one["after"]["transductive"] else ""
+        console.print(f"{name}{mark}: {difference_text(one['difference'])}")
     console.print(f"model   {folder / 'model'}\nreport  {folder / 'report.md'}", soft_wrap=True)
 
 

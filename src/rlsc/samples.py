@@ -115,30 +115,34 @@ def _graded(judged: Judgement) -> Row:
     }
 
 
-def read_rows(file: Path) -> tuple[list[Row], int]:
-    """The rows of whole lines, and the bytes they take; a line cut off by a kill is not one."""
+_NEEDED = {"id", "sample", "prompt", "text", "tokens", "logprob", "answer", "verdict"}
+
+
+def read_rows(file: Path) -> list[Row]:
+    """The rows of whole lines; one cut off by a kill is not one. Raises `OutputError`."""
     if not file.exists():
-        return [], 0
+        return []
     rows: list[Row] = []
-    size = 0
     with file.open("rb") as lines:
         for line in lines:
             if not line.endswith(b"\n"):
                 break
             try:
-                rows.append(json.loads(line))
+                row = json.loads(line)
+                if not isinstance(row, dict) or not row.keys() >= _NEEDED:
+                    raise ValueError("not a sample")
+                rows.append(row)
             except ValueError as error:
                 raise OutputError(
                     f"{file}, line {len(rows) + 1} is damaged ({error}): "
                     "start again with --overwrite, or cut the file before it"
                 ) from error
-            size += len(line)
-    return rows, size
+    return rows
 
 
 def _kept_rows(file: Path, prompts: Sequence[Prompt], samples: int, block: int) -> list[Row]:
     """Rows of whole blocks; what comes after them is cut off the file."""
-    rows, _ = read_rows(file)
+    rows = read_rows(file)
     expected = [(prompt, number) for prompt in prompts for number in range(samples)]
     for row, (prompt, number) in zip(rows, expected, strict=False):
         if (row["id"], row["prompt"], row["sample"]) != (prompt.id, prompt.text, number):
@@ -149,7 +153,7 @@ def _kept_rows(file: Path, prompts: Sequence[Prompt], samples: int, block: int) 
     whole = len(expected)
     if len(rows) < whole:
         whole = len(rows) // (block * samples) * (block * samples)
-    if rows:
+    if file.exists():
         lines = file.read_bytes().split(b"\n")[:whole]
         with file.open("rb+") as out:
             out.truncate(sum(len(line) + 1 for line in lines))

@@ -80,7 +80,7 @@ def render_template(
     values["shots"] = exemplars(kind, shots)
     try:
         text = environment.from_string(template.text).render(**values)
-    except jinja2.TemplateError as error:
+    except Exception as error:  # a user's template can raise whatever Python can
         reason = " ".join(str(error).split())
         raise ConfigError(
             f"template {template.name}: {reason} (it may use question, kind and shots)"

@@ -11,11 +11,11 @@ from rlsc.benchmark_run import (
     Protocol,
     Setting,
     control_settings,
-    load_benchmarks,
     references,
     resolve_template,
     summarise_benchmark,
 )
+from rlsc.benchmarks import BenchmarkSet
 from rlsc.config import RLSCConfig
 from rlsc.grading import Grader
 from rlsc.run_config import RunConfig
@@ -35,9 +35,9 @@ class TrainingBenchmarks:
         trainer: RLSCTrainer,
         questions: Sequence[Question],
         folder: Path,
+        sets: Sequence[BenchmarkSet],
     ) -> None:
-        assert config.benchmarks is not None
-        self._sets = load_benchmarks(config.benchmarks, config.data_dir, config.benchmark_limit)
+        self._sets = sets
         self._trainer, self._questions = trainer, questions
         self._folder = folder / "eval" / "benchmarks"
         tokenizer = trainer.processing_class
@@ -73,11 +73,11 @@ class TrainingBenchmarks:
     def results(self, before: Path, after: Path) -> dict[str, Any]:
         """By benchmark: scores before and after, and their paired difference."""
         found = {}
-        for one in self._sets:
-            with Grader() as grader:
-                unreadable = references(one).unreadable(grader)
+        with Grader() as grader:
+            unreadable = [references(one).unreadable(grader) for one in self._sets]
+        for one, ids in zip(self._sets, unreadable, strict=True):
             scores = [
-                summarise_benchmark(one, self._settings, folder, self._questions, unreadable)
+                summarise_benchmark(one, self._settings, folder, self._questions, ids)
                 for folder in (before, after)
             ]
             found[one.benchmark.name] = {
@@ -87,10 +87,10 @@ class TrainingBenchmarks:
             }
         return found
 
-    def _compare(self, before: Path, after: Path, one: Any, scores: Sequence[Any]) -> Any:
+    def _compare(self, before: Path, after: Path, one: BenchmarkSet, scores: Sequence[Any]) -> Any:
         def pair(first: str, second: str) -> dict[str, Any]:
             rows = [
-                read_rows(folder / one.benchmark.name / f"{label}.jsonl")[0]
+                read_rows(folder / one.benchmark.name / f"{label}.jsonl")
                 for folder, label in ((before, first), (after, second))
             ]
             return {"before": first, "after": second} | compare(*rows)

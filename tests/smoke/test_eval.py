@@ -224,7 +224,7 @@ def test_questions_that_were_trained_on_are_flagged_everywhere(
     assert "MATH-500 (2 of 12 trained on: transductive; 12 of 500 questions)" in report
     assert "math500: trained on math500/0, math500/1. Read it as transductive." in report
     printed = capsys.readouterr().out
-    assert "* trained on some of these questions" in printed
+    assert "* transductive: trained on some of these questions" in printed
 
 
 # A folder that holds one.

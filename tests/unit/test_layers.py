@@ -25,7 +25,7 @@ LAYERS = (
     ),
     (
         *("report", "runfolder", "provenance", "arguments", "evaluation_run", "benchmark_run"),
-        *("train_benchmarks", "eval_run", "run"),
+        *("train_benchmarks", "baseline", "eval_run", "run"),
     ),
     ("cli",),
 )

@@ -120,4 +120,6 @@ def make_completion(
         whole = tokenizer.decode(list(token_ids), skip_special_tokens=False)
         ends = [whole.find(stop) for stop in params.stop_strings if stop in whole]
         text = whole[: min(ends)]
+        for special in tokenizer.all_special_tokens:
+            text = text.replace(special, "")
     return Completion(text, tuple(token_ids), tuple(logps), reason)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import GenerationConfig
+from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
 from rlsc.engines.base import (
     Progress,
@@ -16,6 +16,18 @@ from rlsc.engines.base import (
     make_completion,
 )
 from rlsc.types import Completion, CompletionGroup, Prompt
+
+
+class _StopStrings(StoppingCriteria):
+    """transformers' own looks into the prompt too, and fails on a vocabulary without a letter."""
+
+    def __init__(self, tokenizer: Any, stops: Sequence[str], start: int) -> None:
+        self._tokenizer, self._stops, self._start = tokenizer, stops, start
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
+        rows = input_ids[:, self._start :].tolist()
+        ended = [completes_stop_string(self._tokenizer, row, self._stops) for row in rows]
+        return torch.tensor(ended, device=input_ids.device)
 
 
 class HFEngine:
@@ -106,7 +118,7 @@ class HFEngine:
         greedy: bool,
         sampling: dict[str, float],
     ) -> Any:
-        stops = {"stop_strings": list(params.stop_strings), "tokenizer": self._tokenizer}
+        stops = _StopStrings(self._tokenizer, params.stop_strings, input_ids.shape[1])
         return model.generate(
             input_ids.repeat(rows, 1),
             attention_mask=torch.ones_like(input_ids).repeat(rows, 1),
@@ -118,5 +130,5 @@ class HFEngine:
             output_scores=True,
             use_cache=True,
             **sampling,
-            **(stops if params.stop_strings else {}),
+            stopping_criteria=StoppingCriteriaList([stops] if params.stop_strings else []),
         )

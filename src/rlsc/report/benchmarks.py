@@ -60,7 +60,7 @@ def _score(one: Result) -> tuple[str, ...]:
 
 def setting_name(one: Result) -> str:
     """Template, temperature and samples in words."""
-    template = Path(one["template"]).stem
+    template = Path(one["template"]).name
     if one["temperature"] == 0:
         return f"{template}, greedy"
     return f"{template}, T = {one['temperature']:g}, {one['samples']} samples"
@@ -73,6 +73,11 @@ def _title(one: Result) -> str:
     if not one["complete"]:
         marks.append(f"{one['n']} of {one['expected']} questions")
     return one["title"] + (f" ({'; '.join(marks)})" if marks else "")
+
+
+def _marked(name: str, one: Result) -> str:
+    """A benchmark's name; in every table one that was trained on says so."""
+    return f"{name} (transductive)" if one["transductive"] else name
 
 
 def percent(value: float, interval: Sequence[float] | None) -> str:
@@ -88,10 +93,11 @@ def _estimate(found: Result) -> str:
 def print_benchmarks(results: Result) -> None:
     """What fits a terminal: accuracy, what was not graded right or wrong, lengths."""
     settings = {setting_name(one) for one in results["benchmarks"].values()}
-    table = Table(box=rich.box.SIMPLE_HEAD, caption=f"{'; '.join(settings)}; 95 % intervals")
-    table.add_column("benchmark")
-    for column in ("n", "pass@1, %", "majority, %", "unparsed", "timeout", "tokens", "cut off"):
-        table.add_column(column, justify="right")
+    console.print(f"{'; '.join(sorted(settings))}; 95 % intervals in brackets", soft_wrap=True)
+    table = Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1))
+    table.add_column("benchmark", no_wrap=True)
+    for column in ("n", "pass@1, %", "majority, %", "no answer", "timeout", "tokens"):
+        table.add_column(column, justify="right", no_wrap=True)
     for name, one in results["benchmarks"].items():
         k = max(one["majority@k"], key=int)
         table.add_row(
@@ -102,13 +108,12 @@ def print_benchmarks(results: Result) -> None:
             str(one["verdicts"]["unparsed"]),
             str(one["verdicts"]["timeout"]),
             f"{one['mean_length']:.0f}",
-            f"{100 * one['truncation_rate']:.0f} %",
         )
     console.print(table)
     if any(one["transductive"] for one in results["benchmarks"].values()):
-        console.print("* trained on some of these questions: see the report")
+        console.print("* transductive: trained on some of these questions, see the report")
     for name, found in results.get("comparison", {}).items():
-        console.print(f"{name}: {difference_text(found)}")
+        console.print(f"{name}: {difference_text(found)}", soft_wrap=True)
 
 
 def difference_text(found: Result) -> str:
@@ -130,7 +135,7 @@ def write_eval_report(folder: Path) -> None:
     environment = json.loads((folder / ENVIRONMENT).read_text("utf-8"))
     benchmarks = results["benchmarks"]
     plot_benchmarks(benchmarks, folder / "plot.png")
-    settings = ", ".join(f"{key} {value}" for key, value in config.items())
+    settings = " ".join(", ".join(f"{key} {value}" for key, value in config.items()).split())
     parts = [
         "# Evaluation",
         f"Model: {results['model']}",
@@ -187,7 +192,7 @@ def _listed(ids: Sequence[str]) -> str:
 
 def _at_k(benchmarks: Mapping[str, Result]) -> Iterator[str]:
     rows = [
-        (name, k, _estimate(one["pass@k"][k]), _estimate(one["majority@k"][k]))
+        (_marked(name, one), k, _estimate(one["pass@k"][k]), _estimate(one["majority@k"][k]))
         for name, one in benchmarks.items()
         for k in one["pass@k"]
         if one["samples"] > 1
@@ -204,7 +209,7 @@ def _calibration(benchmarks: Mapping[str, Result]) -> Iterator[str]:
         area, error = found["auroc"], found["expected_calibration_error"]
         rows.append(
             (
-                name,
+                _marked(name, one),
                 str(found["n"]),
                 "–" if area is None else f"{area:.2f}",
                 "–" if error is None else f"{error:.2f}",
@@ -242,7 +247,7 @@ def _controls(benchmarks: Mapping[str, Result]) -> Iterator[str]:
                 f"{100 * found['truncation_rate']:.0f} %",
             )
             rows.append(tuple(f"**{cell}**" if best else cell for cell in cells))
-        yield f"### {name}, n = {one['n']}"
+        yield f"### {_marked(name, one)}, n = {one['n']}"
         header = ("setting", "pass@1, %", "majority at equal compute, %", "tokens", "cut off")
         yield markdown_table(header, rows)
 
@@ -253,7 +258,7 @@ def training_benchmarks(benchmarks: Mapping[str, Result]) -> Iterator[str]:
         return
     yield "## Benchmarks"
     rows = [
-        (name, str(one["before"]["n"]), when, *_score(one[key])[1:])
+        (_marked(name, one[key]), str(one["before"]["n"]), when, *_score(one[key])[1:])
         for name, one in benchmarks.items()
         for when, key in (("base", "before"), ("tuned", "after"))
     ]

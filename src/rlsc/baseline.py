@@ -1,0 +1,62 @@
+"""`--compare_to`: another evaluation of the same questions, read and held against this one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rlsc import runfolder
+from rlsc.benchmarks import BenchmarkSet
+from rlsc.errors import ConfigError
+from rlsc.provenance import fingerprint
+from rlsc.samples import read_rows
+from rlsc.scores import compare
+
+SAMPLES = "samples"
+
+
+class Baseline:
+    """Another evaluation of the same questions, to which this one is compared."""
+
+    def __init__(self, folder: Path, sets: Sequence[BenchmarkSet]) -> None:
+        self._folder = folder
+        try:
+            text = (folder / runfolder.RESULTS).read_text("utf-8")
+            self._results: Mapping[str, Any] = json.loads(text)
+            found = self._results["benchmarks"]
+            main = {name: one["setting"] for name, one in found.items()}
+            asked = json.loads((folder / runfolder.ENVIRONMENT).read_text("utf-8"))["questions"]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ConfigError(f"--compare_to {folder}: no finished evaluation there") from error
+        for one in sets:
+            name = one.benchmark.name
+            if name not in found:
+                raise ConfigError(f"--compare_to {folder} was not evaluated on {name}")
+            ids = list(dict.fromkeys(row["id"] for row in self._rows(name, main[name])))
+            same = asked.get(name) == fingerprint(one.questions)
+            if not same or ids != [question.id for question in one.questions]:
+                raise ConfigError(
+                    f"--compare_to {folder}: its {len(ids)} questions of {name} are not the "
+                    f"{len(one.questions)} of this evaluation; give both the same --limit and data"
+                )
+
+    def describe(self) -> dict[str, Any]:
+        return {"folder": str(self._folder), "model": self._results["model"]}
+
+    def compare(self, folder: Path, one: BenchmarkSet, result: Mapping[str, Any]) -> dict[str, Any]:
+        """The main settings against each other and, where both searched, the best ones."""
+        name = one.benchmark.name
+        other = self._results["benchmarks"][name]
+        found = self._pair(folder, name, other["setting"], result["setting"])
+        if "best" in other and "best" in result:
+            found["best"] = self._pair(folder, name, other["best"], result["best"])
+        return found
+
+    def _pair(self, folder: Path, name: str, theirs: str, ours: str) -> dict[str, Any]:
+        mine = read_rows(folder / SAMPLES / name / f"{ours}.jsonl")
+        return {"before": theirs, "after": ours} | compare(self._rows(name, theirs), mine)
+
+    def _rows(self, name: str, setting: str) -> list[dict[str, Any]]:
+        return read_rows(self._folder / SAMPLES / name / f"{setting}.jsonl")
