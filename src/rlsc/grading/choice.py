@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from rlsc.grading.extract import MARKS, boxed, own_words
+from rlsc.grading.extract import LAST_WORDS, MARKS, boxed, own_words
 from rlsc.grading.normalise import normalise
 from rlsc.grading.passages import clean, last_match
 
@@ -60,6 +60,7 @@ def extract_choice(response: str, choices: Sequence[str] | None = None) -> str |
         return _of_statement(inside, choices)
     if mark := last_match(MARKS, text):
         return _of_statement(mark.group(1) or mark.group(2), choices)
+    text = text[-LAST_WORDS:]
     if pair := _TWO.search(text):
         return _of_statement(f"{pair.group(1)} and {pair.group(2)}", choices)
     letters = LETTERS[: len(choices)] if choices else LETTERS

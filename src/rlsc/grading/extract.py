@@ -65,6 +65,8 @@ _SENTENCE_END = re.compile(
 )
 _NO_ANSWER = {"know", "sorry", "cannot", "not", "unable", "unknown", "here", "let", "sure", "step"}
 _MAX_BARE = 600
+LAST_WORDS = 20_000
+"""Characters read for an answer in prose; a box may stand anywhere. Loops of text are longer."""
 
 
 def extract_answer(text: str) -> str | None:
@@ -74,7 +76,11 @@ def extract_answer(text: str) -> str | None:
     '11'
     """
     text = own_words(text)
-    for find in (boxed, _marked, _answer_line, _stated, _both):
+    for find in (boxed, _marked):
+        if (found := find(text)) is not None:
+            return found
+    text = text[-LAST_WORDS:]
+    for find in (_answer_line, _stated, _both):
         if (found := find(text)) is not None:
             return found
     text = _REMARK.sub("", text)

@@ -16,6 +16,8 @@ from rlsc.grading.passages import (
 )
 
 _NEAR_END = 150
+_SENTENCE = 1000
+"""Longer ones are read from here on."""
 _BOLD = re.compile(r"\*\*([^*\n]+)\*\*")
 _SPELLED = re.compile(
     r"\b(?:(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)(?:[ -]"
@@ -47,10 +49,16 @@ def last_formula(text: str) -> str | None:
 
 
 def last_number(text: str) -> str | None:
-    number = _without_circumstances(text) or last_match(NUMBER, text)
+    """The number that the last sentence is about, else the last one; in words, as in digits."""
+    numbers = [
+        number
+        for number in NUMBER.finditer(text)
+        if not _INDEX.search(text[max(0, number.start() - 6) : number.start()])
+    ]
+    number = _without_circumstances(text, numbers) or (numbers[-1] if numbers else None)
     if number is not None and re.search(r"\b(?:not|isn't)\s+\$?$", text[: number.start()][-12:]):
         return None  # "It is not 5." says no answer
-    spelled = _last_spelled(text[number.end() if number else 0 :])
+    spelled = _last_spelled(text, numbers[-1].end() if numbers else 0)
     if number is None or spelled:
         return spelled
     found = re.sub("[$＄€£]", "", number.group())
@@ -60,19 +68,24 @@ def last_number(text: str) -> str | None:
     return found + (with_unit(text, number).removeprefix(number.group()))
 
 
-def _without_circumstances(text: str) -> re.Match[str] | None:
+# The 1 of A_1 and the 2 of x^{2} are no answers.
+_INDEX = re.compile(r"[_^]\s*\{?\s*-?$")
+
+
+def _without_circumstances(text: str, numbers: list[re.Match[str]]) -> re.Match[str] | None:
     """The number that the last sentence is about.
 
     One right after a verb, as in "she has 7 eggs for 2 days", else the last one that no "in 4
     weeks", "over 30 days" or "than" holds. What follows "which" or "leaving" is not read.
     """
-    start = max(0, *(text.rstrip(" .!\n").rfind(end) for end in (". ", "\n", "! ")))
+    ends = (text.rstrip(" .!\n").rfind(end) for end in (". ", "\n", "! "))
+    start = max(0, len(text) - _SENTENCE, *ends)
     end = len(text)
     for cut in _ASIDE.finditer(text, start):
         if re.search(r"\d", text[start : cut.start()]):
             end = cut.start()
             break
-    numbers = list(NUMBER.finditer(text, start, end))
+    numbers = [one for one in numbers if start <= one.start() < end]
     if "=" not in text[start:]:
         stated = [number for number in numbers if _VERB.search(text, start, number.start())]
         if stated:
@@ -89,7 +102,13 @@ _VERB = re.compile(
 )
 
 
-def _last_spelled(text: str) -> str | None:
-    """`thirty-nine` where the last number is in words; "one" and "a" are mostly no numbers."""
-    found = last_match(_SPELLED, text)
-    return found.group() if found else None
+def _last_spelled(text: str, start: int) -> str | None:
+    """`thirty-nine` after the last number in digits; "over the three months" answers nothing."""
+    found = last_match(_SPELLED, text[start:])
+    if found is None:
+        return None
+    before = text[: start + found.start()]
+    is_aside = CIRCUMSTANCE.search(before[-40:]) or re.match(
+        r"\s*times\b", text[start + found.end() :]
+    )
+    return None if is_aside else found.group()
