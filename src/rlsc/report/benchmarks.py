@@ -96,15 +96,15 @@ def print_benchmarks(results: Result) -> None:
     console.print(f"{'; '.join(sorted(settings))}; 95 % intervals in brackets", soft_wrap=True)
     table = Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1))
     table.add_column("benchmark", no_wrap=True)
-    for column in ("n", "pass@1, %", "majority, %", "no answer", "timeout", "tokens"):
+    for column in ("n", "pass@1, %", "majority, %", "unparsed", "timeout", "tokens"):
         table.add_column(column, justify="right", no_wrap=True)
     for name, one in results["benchmarks"].items():
         k = max(one["majority@k"], key=int)
         table.add_row(
             name + (" *" if one["transductive"] else ""),
             str(one["n"]),
-            percent(one["pass@1"], one["interval"]),
-            _estimate(one["majority@k"][k]) if int(k) > 1 else "–",
+            _short(one["pass@1"], one["interval"]),
+            _short(**one["majority@k"][k]) if int(k) > 1 else "–",
             str(one["verdicts"]["unparsed"]),
             str(one["verdicts"]["timeout"]),
             f"{one['mean_length']:.0f}",
@@ -114,6 +114,12 @@ def print_benchmarks(results: Result) -> None:
         console.print("* transductive: trained on some of these questions, see the report")
     for name, found in results.get("comparison", {}).items():
         console.print(f"{name}: {difference_text(found)}", soft_wrap=True)
+
+
+def _short(value: float, interval: Sequence[float] | None) -> str:
+    """`62.4 [51, 73]`: a table of 80 columns has no room for more."""
+    text = f"{100 * value:.1f}"
+    return text + (f" [{100 * interval[0]:.0f}, {100 * interval[1]:.0f}]" if interval else "")
 
 
 def difference_text(found: Result) -> str:
