@@ -94,7 +94,7 @@ def print_benchmarks(results: Result) -> None:
     """What fits a terminal: accuracy, what was not graded right or wrong, lengths."""
     settings = {setting_name(one) for one in results["benchmarks"].values()}
     console.print(f"{'; '.join(sorted(settings))}; 95 % intervals in brackets", soft_wrap=True)
-    table = Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1))
+    table = Table(box=rich.box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     table.add_column("benchmark", no_wrap=True)
     for column in ("n", "pass@1, %", "majority, %", "unparsed", "timeout", "tokens"):
         table.add_column(column, justify="right", no_wrap=True)
