@@ -143,8 +143,10 @@ def test_a_special_token_counts_as_its_text(engine: str) -> None:
             assert one.token_ids == whole.token_ids[:end]
             assert shown(one.text) == shown(text_of(whole.token_ids[: end - 1]))
             assert one.finish_reason == "stop"
-        else:
-            assert one == whole
+        else:  # rows that have left change the batch, and with it the rounding
+            assert (one.token_ids, one.text) == (whole.token_ids, whole.text)
+            assert one.finish_reason == whole.finish_reason
+            assert one.logps == pytest.approx(whole.logps, abs=1e-4)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
