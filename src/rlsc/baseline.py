@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from rlsc import runfolder
 from rlsc.benchmarks import BenchmarkSet
 from rlsc.errors import ConfigError
@@ -15,6 +17,10 @@ from rlsc.samples import read_rows
 from rlsc.scores import compare
 
 SAMPLES = "samples"
+_PROTOCOL = (
+    *("template", "system_prompt", "shots", "samples", "temperature", "top_p", "top_k"),
+    *("max_new_tokens", "seed", "engine", "dtype"),
+)
 
 
 class Baseline:
@@ -42,8 +48,22 @@ class Baseline:
                     f"{len(one.questions)} of this evaluation; give both the same --limit and data"
                 )
 
-    def describe(self) -> dict[str, Any]:
-        return {"folder": str(self._folder), "model": self._results["model"]}
+    def describe(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Where it is, and the settings in which it differs from this evaluation."""
+        try:
+            text = (self._folder / runfolder.CONFIG).read_text("utf-8")
+            theirs = yaml.safe_load(text) or {}
+        except (OSError, ValueError, yaml.YAMLError):
+            theirs = {}
+        return {
+            "folder": str(self._folder),
+            "model": self._results["model"],
+            "other_settings": [
+                f"{key} {theirs.get(key)} → {settings.get(key)}"
+                for key in _PROTOCOL
+                if theirs.get(key) != settings.get(key)
+            ],
+        }
 
     def compare(self, folder: Path, one: BenchmarkSet, result: Mapping[str, Any]) -> dict[str, Any]:
         """The main settings against each other and, where both searched, the best ones."""

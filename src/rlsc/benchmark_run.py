@@ -99,6 +99,7 @@ class BenchmarkEvaluator:
         self._engine = engine
         self._stop_ids = stop_token_ids(tokenizer, model)
         context = context_length(model)
+        self._caps: dict[tuple[str, str], int] = {}
         self._prompts: dict[tuple[str, str], list[Prompt]] = {}
         for one in sets:
             for template in dict.fromkeys(setting.template for setting in protocol.settings):
@@ -106,7 +107,9 @@ class BenchmarkEvaluator:
                     _render(question, one, template, protocol, tokenizer)
                     for question in one.questions
                 ]
-                fit_context(prompts, protocol.max_new_tokens, context, advice=_ADVICE)
+                cap = _cap(prompts, protocol.max_new_tokens, context)
+                fit_context(prompts, cap, context, advice=_ADVICE)
+                self._caps[one.benchmark.name, template] = cap
                 self._prompts[one.benchmark.name, template] = prompts
 
     def run(self, folder: Path, grader: Grader) -> None:
@@ -121,7 +124,7 @@ class BenchmarkEvaluator:
                         grader,
                         self._prompts[one.benchmark.name, setting.template],
                         references(one),
-                        self._params(setting),
+                        self._params(setting, self._caps[one.benchmark.name, setting.template]),
                         setting.samples,
                         self._protocol.seed,
                         rows_file(folder, one, setting),
@@ -129,16 +132,29 @@ class BenchmarkEvaluator:
                         functools.partial(progress.advance, task),
                     )
 
-    def _params(self, setting: Setting) -> SamplingParams:
+    def caps(self) -> dict[str, int]:
+        """The cap on new tokens of each benchmark in its main setting."""
+        template = self._protocol.settings[0].template
+        return {name: cap for (name, asked), cap in self._caps.items() if asked == template}
+
+    def _params(self, setting: Setting, cap: int) -> SamplingParams:
         protocol = self._protocol
         return SamplingParams(
-            protocol.max_new_tokens,
+            cap,
             self._stop_ids,
             setting.temperature,
             protocol.top_p,
             protocol.top_k,
             () if setting.template == "chat" else find_template(setting.template).stop_strings,
         )
+
+
+def _cap(prompts: Sequence[Prompt], wanted: int, context: int | None) -> int:
+    """`wanted`, or what the longest prompt leaves of the context if that is half of it or more."""
+    if context is None:
+        return wanted
+    room = context - max(len(prompt.token_ids) for prompt in prompts)
+    return room if wanted // 2 <= room < wanted else wanted
 
 
 def _render(

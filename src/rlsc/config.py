@@ -184,6 +184,12 @@ def at_least(name: str, value: float, least: float) -> None:
         raise ConfigError(f"{name} must be {least} or more, not {value}")
 
 
+def at_most(name: str, value: float, most: float) -> None:
+    """Raise `ConfigError` naming the setting unless `value` is `most` or less."""
+    if value > most:
+        raise ConfigError(f"{name} must be {most} or less, not {value}")
+
+
 def positive(name: str, value: float) -> None:
     """Raise `ConfigError` naming the setting unless `value` is finite and above 0."""
     if not (math.isfinite(value) and value > 0):

@@ -30,9 +30,9 @@ from rlsc.benchmarks import BenchmarkSet
 from rlsc.config import cpu_has_bf16, device_has_bf16
 from rlsc.display import console, make_progress
 from rlsc.engines import create_engine
-from rlsc.errors import ConfigError, OutputError
+from rlsc.errors import ConfigError, OutputError, QuestionError
 from rlsc.grading import Grader
-from rlsc.models import load_model
+from rlsc.models import load_model, weights_fingerprint
 from rlsc.provenance import check_same_questions, write_environment
 from rlsc.questions import load_questions
 from rlsc.report.benchmarks import print_benchmarks, write_eval_report
@@ -76,10 +76,16 @@ def run_eval(config: EvalConfig) -> None:
     protocol = _protocol(config, tokenizer)
     engine = create_engine(config.engine, model, tokenizer, dtype, config.rollout_batch_size)
     evaluator = BenchmarkEvaluator(sets, protocol, model, tokenizer, engine)
+    weights = weights_fingerprint(config.model)
+    if config.resume:
+        _check_same_weights(folder, weights)
     _prepare(folder, settings, config.overwrite)
     write_environment(folder, origin, {one.benchmark.name: one.questions for one in sets})
     labels = [[s.template, s.temperature, s.samples] for s in protocol.settings]
-    runfolder.write_json(folder / "settings.json", {"settings": labels, "model": origin})
+    runfolder.write_json(
+        folder / "settings.json",
+        {"settings": labels, "model": origin, "weights": weights, "caps": evaluator.caps()},
+    )
     with Grader() as grader:
         evaluator.run(folder / SAMPLES, grader)
         _finish(folder, sets, protocol.settings, trained_on, baseline, grader, origin)
@@ -96,7 +102,8 @@ def run_regrade(folder: Path) -> None:
         origin = stored["model"]
     except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
         raise OutputError(f"--regrade {folder}: it holds no evaluation by rlsc eval") from error
-    assert config.benchmarks is not None
+    if config.benchmarks is None:
+        raise OutputError(f"--regrade {folder}: its config.yaml names no benchmarks")
     sets = load_benchmarks(config.benchmarks, config.data_dir, config.limit)
     for one in sets:
         for setting in how:
@@ -107,6 +114,18 @@ def run_regrade(folder: Path) -> None:
             for setting in how:
                 _regrade_file(one, rows_file(folder / SAMPLES, one, setting), grader)
         _finish(folder, sets, how, _trained_on(config), baseline, grader, origin)
+
+
+def _check_same_weights(folder: Path, weights: str | None) -> None:
+    try:
+        stored = json.loads((folder / "settings.json").read_text("utf-8")).get("weights")
+    except (OSError, ValueError, AttributeError):
+        return  # it died before it had written them, and so before it had begun
+    if stored != weights:
+        raise OutputError(
+            f"--resume: the model's weights have changed since the evaluation in {folder} began; "
+            "start again with --overwrite or another --output_dir"
+        )
 
 
 def _baseline(config: EvalConfig, folder: Path, sets: Sequence[BenchmarkSet]) -> Baseline | None:
@@ -160,7 +179,8 @@ def _finish(
         },
     }
     if baseline is not None:
-        results["compared_to"] = baseline.describe()
+        stored = yaml.safe_load((folder / runfolder.CONFIG).read_text("utf-8"))
+        results["compared_to"] = baseline.describe(stored)
         results["comparison"] = {
             one.benchmark.name: baseline.compare(
                 folder, one, results["benchmarks"][one.benchmark.name]
@@ -199,10 +219,30 @@ def _trained_on(config: EvalConfig) -> tuple[Question, ...]:
     if source is None and config.model is not None:
         recipe = Path(config.model).expanduser().parent / runfolder.CONFIG
         if Path(config.model).name == "model" and recipe.is_file():
-            settings = yaml.safe_load(recipe.read_text("utf-8")) or {}
+            settings = _settings_of_run(recipe)
             source = settings.get("questions")
-    if source is None:
+    if source is None or source == "none":
         return ()
+    try:
+        return _questions(str(source), settings)
+    except QuestionError as error:
+        raise QuestionError(
+            f"the questions that the model was trained on: {error}; name them with --trained_on, "
+            "or --trained_on none if overlap need not be looked for"
+        ) from error
+
+
+def _settings_of_run(recipe: Path) -> Mapping[str, Any]:
+    try:
+        settings = yaml.safe_load(recipe.read_text("utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        settings = None
+    if not isinstance(settings, dict):
+        raise ConfigError(f"{recipe} is damaged: name the training questions with --trained_on")
+    return settings
+
+
+def _questions(source: str, settings: Mapping[str, Any]) -> tuple[Question, ...]:
     return load_questions(
         source,
         split=settings.get("questions_split", "train"),

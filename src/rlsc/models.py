@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib.metadata
 import io
 from pathlib import Path
@@ -59,6 +60,16 @@ def context_length(model: Any) -> int | None:
     config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else None
     length = getattr(config or model.config, "max_position_embeddings", None)
     return int(length) if length else None
+
+
+def weights_fingerprint(name: str | None) -> str | None:
+    """Tells one folder of weights from another, by sizes and times; None for the Hub's."""
+    folder = Path(name).expanduser() if name else None
+    if folder is None or not folder.is_dir():
+        return None
+    files = sorted([*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")])
+    content = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return hashlib.sha256(repr(content).encode()).hexdigest()
 
 
 def _load(name: str, dtype: torch.dtype, trust_remote_code: bool) -> tuple[Any, Any]:

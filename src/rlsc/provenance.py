@@ -32,7 +32,7 @@ def check_same_questions(folder: Path, questions: Mapping[str, Sequence[Question
     """Raise `QuestionError` where a run is resumed on questions that have changed since."""
     try:
         stored = json.loads((folder / ENVIRONMENT).read_text("utf-8"))["questions"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return  # the run died before it had written them, and so before it had begun
     for name, items in questions.items():
         if stored.get(name) != fingerprint(items):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from rlsc.config import ENGINES, at_least, one_of
+from rlsc.config import ENGINES, at_least, at_most, one_of
 from rlsc.errors import ConfigError
 
 MOST_SHOTS = 4
+MOST_SAMPLES = 10_000
 TEMPLATE_NAMES = ("auto", "chat", "qwen2.5-math", "evalchemy", "none", "few-shot")
 _TEMPLATE_HELP = (
     "auto (chat where the tokenizer has a chat template, else none), chat, none, qwen2.5-math, "
@@ -168,6 +169,7 @@ class EvalConfig:
             at_least(name, getattr(self, name), 1)
         for name in ("limit", "top_k", "seed"):
             at_least(name, getattr(self, name), 0)
+        at_most("samples", self.samples, MOST_SAMPLES)
         if self.shots > MOST_SHOTS:
             raise ConfigError(f"shots must be {MOST_SHOTS} or less, not {self.shots}")
         if not 0 < self.top_p <= 1:

@@ -45,6 +45,8 @@ def check(folder: Path, settings: Mapping[str, Any], resume: bool, overwrite: bo
                 "--output_dir, or move it away"
             )
         return False
+    if (folder / "settings.json").exists():
+        raise OutputError(f"{folder} holds an evaluation by rlsc eval: choose another --output_dir")
     results = _read_results(folder)
     if resume:
         check_same_settings(folder, settings)

@@ -55,7 +55,7 @@ def score(rows: Sequence[Row]) -> dict[str, Any]:
     """
     questions = tallies(rows)
     samples = min(len(tally.right) for tally in questions.values())
-    ks = [k for k in KS if k <= samples]
+    ks = sorted({samples, *(k for k in KS if k < samples)})
     right = sum(row["verdict"] == Verdict.CORRECT.value for row in rows)
     per_question = _shares(questions)
     counts = Counter(row["verdict"] for row in rows)

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from rlsc.templates import TEMPLATES
+from tests.ascii_model import CONTEXT
 from tests.smoke.conftest import CAP, NEVER, Evaluate, read_jsonl, results, samples, timeless
 from tests.smoke.conftest import write_jsonl as write
 
@@ -98,6 +99,13 @@ def test_what_is_said_on_the_screen(evaluate: Evaluate, folder: Path, capsys) ->
 
 
 # How it is asked.
+
+
+def test_a_cap_beyond_the_context_is_lowered(evaluate: Evaluate, folder: Path) -> None:
+    assert evaluate(folder, "--max_new_tokens", CONTEXT, "--limit", 1) == 0
+    caps = json.loads((folder / "settings.json").read_text())["caps"]
+    assert set(caps) == {"math500", "gsm8k"}
+    assert all(CONTEXT // 2 <= cap < CONTEXT for cap in caps.values())
 
 
 def test_limit_takes_the_first_of_each(evaluate: Evaluate, finished: Path, folder: Path) -> None:

@@ -135,8 +135,8 @@ def test_a_prompt_that_is_too_long_is_named_with_what_helps(
 
 
 def test_a_cap_that_leaves_no_room_for_a_prompt(refused: Refused) -> None:
-    line = refused("--max_new_tokens", CONTEXT)
-    assert f"{CONTEXT} new tokens leave no room" in line
+    line = refused("--max_new_tokens", 4 * CONTEXT)
+    assert f"{4 * CONTEXT} new tokens leave no room" in line
     helps_with_flags_of_eval(line)
 
 
@@ -232,7 +232,7 @@ def test_a_folder_that_holds_an_evaluation_is_refused(
     assert "holds an evaluation" in line
     assert all(way in line for way in ("--resume", "--overwrite", "another --output_dir"))
     # A mistake with --overwrite costs nothing either.
-    for mistake in (("--template", "qwen"), ("--max_new_tokens", CONTEXT), ("--model", "no/")):
+    for mistake in (("--template", "qwen"), ("--max_new_tokens", 4 * CONTEXT), ("--model", "no/")):
         refused("--overwrite", *mistake)
 
 

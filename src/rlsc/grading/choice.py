@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rlsc.grading.extract import LAST_WORDS, MARKS, boxed, own_words
 from rlsc.grading.normalise import normalise
-from rlsc.grading.passages import clean, last_match
+from rlsc.grading.passages import DENIAL, clean, last_match
 
 LETTERS = "ABCDEFGHIJ"
 
@@ -79,7 +79,8 @@ def _stated(text: str, letters: str) -> str | None:
         # "a" as an article is no letter: lower case counts only in brackets or at the end.
         at_end = re.match(r"\W*(?:\n|$)", text[match.end() :])
         is_letter = match.group(1).isupper() or "(" in match.group() or at_end
-        if is_letter and match.group(1).upper() in letters:
+        denied = DENIAL.search(match.group()) or DENIAL.search(text[: match.start()][-30:])
+        if is_letter and match.group(1).upper() in letters and not denied:
             stated = match
     right = last_match(_IS_RIGHT, text)
     if right and right.group(1) in letters and (not stated or right.start() > stated.start()):
@@ -109,6 +110,8 @@ def _by_pattern(text: str, letters: str) -> str | None:
         return judged.pop()
     for pattern in (_BOLD, _LAST_WORD):
         found = last_match(pattern, text)
+        if found is not None and DENIAL.search(text[: found.start(1)][-40:]):
+            continue
         if found is not None and found.group(1).upper() in letters:
             return found.group(1).upper()
     lines = [match.group(1) for match in _LINE.finditer(text) if match.group(1) in letters]

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from rlsc.grading.atoms import equal_atoms, is_value, squeeze
 from rlsc.grading.forms import Atom, Form, Many, Matrix, Relation, Tuple, parse
 from rlsc.grading.normalise import normalise
+from rlsc.grading.numbers import number
 from rlsc.grading.relations import (
     distinct_names,
     equal_equations,
@@ -24,6 +25,7 @@ from rlsc.grading.relations import (
     variable,
 )
 from rlsc.grading.sets import as_set
+from rlsc.grading.units import split_unit
 from rlsc.grading.values import expression
 
 MAX_LENGTH = 2000
@@ -45,6 +47,18 @@ def same(answer: str, reference: str, tolerance: float = 0.0) -> bool:
     return any(
         comparison.forms(gold, one) for gold in _readings(reference) for one in _readings(answer)
     )
+
+
+def is_literal(text: str) -> bool:
+    """Whether `text` is a number as digits, with or without a unit or a percent sign."""
+    plain = normalise(text)
+    return number(split_unit(plain.removesuffix("%"))[0]) is not None
+
+
+def is_sum(text: str) -> bool:
+    """Whether `text` is one value that is still to be worked out: 3 + 8, 2^3, 5!."""
+    form = parse(normalise(text))
+    return isinstance(form, Atom) and not is_literal(form.text)
 
 
 def is_readable(reference: str) -> bool:

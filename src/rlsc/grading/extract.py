@@ -15,6 +15,7 @@ from rlsc.grading.normalise import normalise
 from rlsc.grading.passages import (
     CIRCUMSTANCE,
     CONNECTIVES,
+    DENIAL,
     MATH,
     NUMBER,
     clean,
@@ -40,6 +41,8 @@ _AFTERTHOUGHT = re.compile(
     r"|#+ *(?:Check|Verification|Notes?|Explanation)[ \t]*\n)"
 )
 _LONG_SPACE = re.compile(r"\s{8,}")
+_ANSWER_LINE = re.compile(r"(?:^|\n)[*_]*(?:A|Ans)[*_]*:\s*(\S[^\n]*?)\s*$")
+_CODE = re.compile(r"```(?:python|py)\n.*?```", re.DOTALL)
 _EMPTY_BOX = re.compile(r"\\(?:boxed|fbox)\s?\{\s?\}|\\(?:boxed|fbox)\s?\{?$")
 _NO_VALUE = re.compile(
     r"\b(does not exist|no (?:real |integer )?solutions?|undefined"
@@ -65,8 +68,8 @@ _SENTENCE_END = re.compile(
 )
 _NO_ANSWER = {"know", "sorry", "cannot", "not", "unable", "unknown", "here", "let", "sure", "step"}
 _MAX_BARE = 600
+# Characters read for an answer in prose; a box may stand anywhere. Loops of text are longer.
 LAST_WORDS = 20_000
-"""Characters read for an answer in prose; a box may stand anywhere. Loops of text are longer."""
 
 
 def extract_answer(text: str) -> str | None:
@@ -95,6 +98,7 @@ def own_words(text: str) -> str:
     text = text.replace("−", "-").replace(r"\$", "＄")  # an escaped dollar opens no formula
     text = _LONG_SPACE.sub(lambda run: "\n\n" if "\n" in run.group() else "  ", text.strip())
     text = _EMPTY_BOX.sub("", text)
+    text = _CODE.sub("", text).strip() or text
     if "</think>" in text:
         after = text.rpartition("</think>")[2]
         text = after if after.strip() else text
@@ -122,7 +126,10 @@ def boxed(text: str) -> str | None:
         if len(between) > 60 or not _CONNECTOR.fullmatch(between):
             break
         group.insert(0, box)
-    return ", ".join(inside for _, _, inside in group)
+    found = ", ".join(inside for _, _, inside in group)
+    # The sign of "-\boxed{5}" stands outside.
+    sign = re.search(r"(?:^|[\s$=])-\s*$", text[max(0, group[0][0] - 6) : group[0][0]])
+    return f"-({found})" if sign and len(group) == 1 else found
 
 
 def _boxes(text: str) -> list[tuple[int, int, str]]:
@@ -147,26 +154,21 @@ def _boxes(text: str) -> list[tuple[int, int, str]]:
 def _unclosed(text: str) -> str | None:
     """`\\boxed 7`, or the box that the cap on tokens left open."""
     last = last_match(_OPEN_BOX, text)
-    if last is None:
-        return None
-    inside = clean(last.group(1))
-    if not inside or not re.search(r"\d", inside) or not is_mathematics(inside):
-        return None
-    return inside
+    inside = clean(last.group(1) or "") if last else ""
+    return inside if re.search(r"\d", inside) and is_mathematics(inside) else None
 
 
 _OPEN_BOX = re.compile(r"\\boxed\s*(?:\{|\s)([^\n]{1,200})$|\\boxed\s+(?=(-?\w+))")
 
 
 def _marked(text: str) -> str | None:
-    """GSM8K's `#### 42`, and `<answer>42</answer>`."""
-    found = last_match(MARKS, text)
+    found = last_match(MARKS, text)  # GSM8K's "#### 42", and <answer>42</answer>
     return right_side(clean(found.group(1) or found.group(2))) if found else None
 
 
 def _answer_line(text: str) -> str | None:
     """A last line `A: 42`."""
-    found = re.search(r"(?:^|\n)[*_]*(?:A|Ans)[*_]*:\s*(\S[^\n]*?)\s*$", text)
+    found = _ANSWER_LINE.search(text)
     return right_side(clean(found.group(1))) if found else None
 
 
@@ -174,7 +176,7 @@ def _stated(text: str) -> str | None:
     """What follows the last "answer is" and holds a value, up to the end of the statement."""
     for match in reversed(list(_STATED.finditer(text))):
         rest = text[match.end() : match.end() + 1500].lstrip()
-        if not rest or rest.startswith("not "):
+        if not rest or rest.startswith("not ") or DENIAL.search(text[: match.start()][-30:]):
             continue
         if formula := MATH.match(rest):
             return _formulas(rest, formula)
@@ -253,7 +255,8 @@ def _bare(text: str) -> str | None:
         return None if plain.endswith(":") else _value_of(plain)
     ending = re.search(r".*\s(?:is|are|was|were|equals|facing)\s+(.+)$", plain)
     one_word = ending is not None and len(ending[1].split()) == 1 and not re.search(r"\d", plain)
-    if ending and (is_mathematics(ending[1]) or one_word):
+    denied = ending is not None and DENIAL.search(plain[: ending.start(1)])
+    if ending and not denied and (is_mathematics(ending[1]) or one_word):
         return _value_of(ending[1])
     return None
 
@@ -269,7 +272,8 @@ def _conclusion(text: str) -> str | None:
     while start < len(words) and words[start].lower() in CONNECTIVES | {"="}:
         start += 1
     ending = clean(" ".join(words[start:]))
-    if CIRCUMSTANCE.search(" ".join(words[:start]) + " "):
+    before = " ".join(words[:start]) + " "
+    if CIRCUMSTANCE.search(before) or DENIAL.search(before[-40:]):
         return None
     if not re.search(r"[\d=]", normalise(ending)) or ending.count("$") % 2:
         return None

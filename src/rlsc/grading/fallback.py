@@ -6,6 +6,7 @@ import re
 
 from rlsc.grading.passages import (
     CIRCUMSTANCE,
+    DENIAL,
     MATH,
     NUMBER,
     inside,
@@ -56,8 +57,10 @@ def last_number(text: str) -> str | None:
         if not _INDEX.search(text[max(0, number.start() - 6) : number.start()])
     ]
     number = _without_circumstances(text, numbers) or (numbers[-1] if numbers else None)
-    if number is not None and re.search(r"\b(?:not|isn't)\s+\$?$", text[: number.start()][-12:]):
-        return None  # "It is not 5." says no answer
+    if number is not None:
+        before = text[max(0, number.start() - 30) : number.start()]
+        if DENIAL.search(before) or _BOUND.search(before):
+            return None  # "It is not 5", "at least 5": no answer
     spelled = _last_spelled(text, numbers[-1].end() if numbers else 0)
     if number is None or spelled:
         return spelled
@@ -70,6 +73,9 @@ def last_number(text: str) -> str | None:
 
 # The 1 of A_1 and the 2 of x^{2} are no answers.
 _INDEX = re.compile(r"[_^]\s*\{?\s*-?$")
+
+
+_BOUND = re.compile(r"\b(?:at least|at most|less than|more than|fewer than|between)\s+\$?$")
 
 
 def _without_circumstances(text: str, numbers: list[re.Match[str]]) -> re.Match[str] | None:

@@ -61,6 +61,8 @@ class Grader:
         """Judge one response. Raises `ConfigError` for an unknown kind."""
         if item.kind not in KINDS:
             raise ConfigError(f"kind must be one of {', '.join(KINDS)}, not {item.kind!r}")
+        if not isinstance(item.response, str) or not isinstance(item.reference, str):
+            raise ConfigError("response and reference must be text")
         if isinstance(item.choices, str):
             raise ConfigError("choices must be a list of option texts")
         choices = None if item.choices is None else list(item.choices)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from rlsc.grading.choice import LETTERS, extract_choice
-from rlsc.grading.compare import is_readable, same
-from rlsc.grading.extract import extract_answer
+from rlsc.grading.compare import is_literal, is_readable, is_sum, same
+from rlsc.grading.extract import boxed, extract_answer
 from rlsc.types import Verdict
 
 NUMERIC_TOLERANCE = 0.01
@@ -34,7 +34,16 @@ def judge(
     if answer is None:
         return None, Verdict.UNPARSED
     tolerance = NUMERIC_TOLERANCE if kind == "numeric" else 0.0
-    return answer, _verdict(same(answer, reference, tolerance))
+    try:
+        correct = same(answer, reference, tolerance)
+    except (MemoryError, RecursionError):
+        raise  # a limit was reached: a timeout
+    except Exception:  # a form that nobody thought of cannot be read
+        return answer, Verdict.UNPARSED
+    # "The answer is 3 + 8" repeats the question; in a box it is meant.
+    if correct and boxed(response) is None and is_literal(reference) and is_sum(answer):
+        correct = False
+    return answer, _verdict(correct)
 
 
 def readable(reference: str) -> bool:

@@ -115,8 +115,8 @@ _REWRITES = [
             lambda m: rf"\{m[1]}{{\frac{{{m[2] or m[3]} \pi}}{{180}}}}",
         ),
         (
-            r"(?<=\d)\s*(?:\\text\s*\{\s*)?\b(hundred|thousand|million|billion|trillion)\b\s*\}?",
-            lambda m: rf" \cdot 10^{{{_SCALES[m[1]]}}}",
+            r"(?<=\d)\s*(?:\\text\s*\{\s*)?\b((?i:hundred|thousand|million|billion|trillion))\b\s*\}?",
+            lambda m: rf" \cdot 10^{{{_SCALES[m[1].lower()]}}}",
         ),
         (r",?\s*[a-zA-Z]\s*\\in\s*\\(?:mathbb\s*\{\s*[ZN]\s*\}|[ZN])(?![a-z])\S*$", ""),
         (r"\\[lc]?dots(?![a-z])", r"\\ldots "),
@@ -143,6 +143,7 @@ _REWRITES = [
         (r"\\sqrt\s*([0-9A-Za-z](?![A-Za-z]))(?!\s*\[)", r"\\sqrt{\1}"),
         (r"\^\s*(-?\d{2,})", r"^{\1}"),
         (r"\s+", " "),
+        (r"^\s*(?:negative|minus)\s+(?=[\d\\(])", "-"),
         (r"^\s*(?:about|approximately|roughly|around|exactly|only|just)\s+", ""),
         (r"(?<=[\d)}\]])\s*,?\s*(?:or|which is|\()\s*(?:about|approximately|roughly) .*$", ""),
         (

@@ -15,9 +15,14 @@ NUMBER = re.compile(
 )
 MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
 CIRCUMSTANCE = re.compile(
-    r"\b(?:not|of the|over|in|after|within|during|than|out of|compared (?:with|to)|every|per"
-    r"|leaving the|end of)"
+    r"\b(?:not|n't|cannot be|can't be|never|less than|more than|at least|at most|between|of the"
+    r"|over|in|after|within|during|than|out of|compared (?:with|to)|every|per|leaving the|end of)"
     r"\s+(?:the |a |an |only |about |just )*\$?$"
+)
+DENIAL = re.compile(
+    r"(?:\bnot|n't|\bcannot|\bnever|\bwrong|\bunlikely|\brule out|\beliminate|\bdisagree)\b"
+    r"[^.,;\n]*$",
+    re.IGNORECASE,
 )
 CONNECTIVES = set("and or sqrt infinity infty pi base all real numbers for".split())
 _FUNCTIONS = {"sin", "cos", "tan", "cot", "sec", "csc", "log", "ln", "exp", "arcsin", "arccos"}

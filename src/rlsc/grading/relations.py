@@ -7,6 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import sympy
+
 from rlsc.grading.forms import Form, Relation
 from rlsc.grading.values import expression, proportional
 
@@ -36,7 +38,8 @@ def says_value(left: str) -> bool:
     value = expression(left)
     if value is None or len(value.free_symbols) != 1:
         return True
-    return not value.is_rational_function(*value.free_symbols)
+    roots = (p for p in value.atoms(sympy.Pow) if p.exp.free_symbols or not p.exp.is_Integer)
+    return not value.is_rational_function(*value.free_symbols) and not any(roots)
 
 
 def named(items: Sequence[Form]) -> list[Relation]:

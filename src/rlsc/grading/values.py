@@ -238,18 +238,18 @@ def _integers_only(*parts: Any) -> bool:
 def _points(dimension: int, integers: bool) -> Iterator[tuple[list[Any], bool]]:
     """Fixed points, with whether all coordinates are positive."""
     if integers:
-        for shift in range(2, 14):
+        for shift in (*range(2, 14), 31, 64, 101):
             yield (
                 [mpmath.mpf(shift + 3 * index + shift * index % 5) for index in range(dimension)],
                 True,
             )
         return
-    for seed in range(1, 9):
-        positive = seed <= 4
+    for seed in range(1, 12):
+        positive = seed <= 4 or seed > 8
         point = []
         for index in range(dimension):
             # Fractional parts of multiples of √2 and √3: spread, and no nice numbers.
             part = mpmath.frac(mpmath.sqrt(2) * (seed * 7 + index * 3) + mpmath.sqrt(3) * index)
-            value = mpmath.mpf("0.3") + 2 * part
+            value = mpmath.mpf("0.3") + (2 if seed <= 8 else 20) * part
             point.append(value if positive or (seed + index) % 2 else -value)
         yield point, positive

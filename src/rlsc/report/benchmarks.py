@@ -38,10 +38,10 @@ _FLIPS_SHOWN = 20
 
 def score_rows(benchmarks: Mapping[str, Result]) -> list[tuple[str, ...]]:
     """A row for each benchmark's main setting."""
-    return [(_title(one), *_score(one)) for one in benchmarks.values()]
+    return [(_title(one), *score_cells(one)) for one in benchmarks.values()]
 
 
-def _score(one: Result) -> tuple[str, ...]:
+def score_cells(one: Result) -> tuple[str, ...]:
     k = max(one["pass@k"], key=int)
     several = int(k) > 1
     verdicts = one["verdicts"]
@@ -75,7 +75,7 @@ def _title(one: Result) -> str:
     return one["title"] + (f" ({'; '.join(marks)})" if marks else "")
 
 
-def _marked(name: str, one: Result) -> str:
+def marked(name: str, one: Result) -> str:
     """A benchmark's name; in every table one that was trained on says so."""
     return f"{name} (transductive)" if one["transductive"] else name
 
@@ -112,6 +112,9 @@ def print_benchmarks(results: Result) -> None:
     console.print(table)
     if any(one["transductive"] for one in results["benchmarks"].values()):
         console.print("* transductive: trained on some of these questions, see the report")
+    if "compared_to" in results and results["compared_to"]["other_settings"]:
+        other = ", ".join(results["compared_to"]["other_settings"])
+        console.print(f"the baseline was asked under other settings: {other}", soft_wrap=True)
     for name, found in results.get("comparison", {}).items():
         console.print(f"{name}: {difference_text(found)}", soft_wrap=True)
 
@@ -146,12 +149,12 @@ def write_eval_report(folder: Path) -> None:
         "# Evaluation",
         f"Model: {results['model']}",
         markdown_table(HEADER, score_rows(benchmarks)),
-        _NOTES,
+        NOTES,
         *distrust(benchmarks),
         "![accuracy and calibration](plot.png)",
         *_at_k(benchmarks),
         *_calibration(benchmarks),
-        *_controls(benchmarks),
+        *controls(benchmarks),
         *_comparison(results),
         "## How it was made",
         markdown_table(("", ""), [("settings", settings), *code_rows(environment)]),
@@ -160,7 +163,7 @@ def write_eval_report(folder: Path) -> None:
     write_text(folder / "report.md", "\n\n".join(parts) + "\n")
 
 
-_NOTES = (
+NOTES = (
     "95 % intervals in brackets: bootstrap over questions, since samples of one question are not "
     "independent; Wilson's where every question has the same. Unparsed answers and timeouts are "
     "in every denominator and count as not right."
@@ -198,7 +201,7 @@ def _listed(ids: Sequence[str]) -> str:
 
 def _at_k(benchmarks: Mapping[str, Result]) -> Iterator[str]:
     rows = [
-        (_marked(name, one), k, _estimate(one["pass@k"][k]), _estimate(one["majority@k"][k]))
+        (marked(name, one), k, _estimate(one["pass@k"][k]), _estimate(one["majority@k"][k]))
         for name, one in benchmarks.items()
         for k in one["pass@k"]
         if one["samples"] > 1
@@ -215,7 +218,7 @@ def _calibration(benchmarks: Mapping[str, Result]) -> Iterator[str]:
         area, error = found["auroc"], found["expected_calibration_error"]
         rows.append(
             (
-                _marked(name, one),
+                marked(name, one),
                 str(found["n"]),
                 "–" if area is None else f"{area:.2f}",
                 "–" if error is None else f"{error:.2f}",
@@ -231,7 +234,7 @@ def _calibration(benchmarks: Mapping[str, Result]) -> Iterator[str]:
     yield markdown_table(header, rows)
 
 
-def _controls(benchmarks: Mapping[str, Result]) -> Iterator[str]:
+def controls(benchmarks: Mapping[str, Result]) -> Iterator[str]:
     searched = {name: one for name, one in benchmarks.items() if "controls" in one}
     if not searched:
         return
@@ -253,28 +256,9 @@ def _controls(benchmarks: Mapping[str, Result]) -> Iterator[str]:
                 f"{100 * found['truncation_rate']:.0f} %",
             )
             rows.append(tuple(f"**{cell}**" if best else cell for cell in cells))
-        yield f"### {_marked(name, one)}, n = {one['n']}"
+        yield f"### {marked(name, one)}, n = {one['n']}"
         header = ("setting", "pass@1, %", "majority at equal compute, %", "tokens", "cut off")
         yield markdown_table(header, rows)
-
-
-def training_benchmarks(benchmarks: Mapping[str, Result]) -> Iterator[str]:
-    """A training run's benchmarks: before, after, what flipped, and what to distrust."""
-    if not benchmarks:
-        return
-    yield "## Benchmarks"
-    rows = [
-        (_marked(name, one[key]), str(one["before"]["n"]), when, *_score(one[key])[1:])
-        for name, one in benchmarks.items()
-        for when, key in (("base", "before"), ("tuned", "after"))
-    ]
-    yield markdown_table(("benchmark", "n", "model", *HEADER[2:]), rows)
-    yield _NOTES
-    yield from distrust({name: one["after"] for name, one in benchmarks.items()}, "###")
-    for side, key in (("base", "before"), ("tuned", "after")):
-        yield from _controls({f"{name}, {side}": one[key] for name, one in benchmarks.items()})
-    for name, one in benchmarks.items():
-        yield from comparison_text(name, one["difference"])
 
 
 def _comparison(results: Result) -> Iterator[str]:
@@ -283,6 +267,8 @@ def _comparison(results: Result) -> Iterator[str]:
     base = results["compared_to"]
     yield f"## Against {base['folder']}"
     yield f"Baseline: {base['model']}"
+    if base["other_settings"]:
+        yield f"**Asked under other settings**: {', '.join(base['other_settings'])}."
     for name, found in results["comparison"].items():
         yield from comparison_text(name, found)
 

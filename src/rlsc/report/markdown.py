@@ -9,10 +9,10 @@ from typing import Any
 
 import yaml
 
-from rlsc.report.benchmarks import training_benchmarks
 from rlsc.report.plot import plot_run
 from rlsc.report.table import HEADER, baseline_rows, caption, table_rows
 from rlsc.report.text import code_rows, markdown_table
+from rlsc.report.training import training_benchmarks
 from rlsc.runlog import read_jsonl
 
 CASES = 5
@@ -88,7 +88,7 @@ def _evaluation(results: Mapping[str, Any]) -> str:
     n, total = results["before"]["questions"], results["evaluated_of"]
     text = (
         f"On {n} of {total} questions: {caption(results)}. Accuracies in %, differences in points. "
-        "The answer is the last `\\boxed{}`, else the last number."
+        "docs/evaluation.md says how answers are graded."
     )
     without = n - results["before"]["greedy"]["n"]
     if without:
