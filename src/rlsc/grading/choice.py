@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from rlsc.grading.extract import LAST_WORDS, MARKS, boxed, own_words
+from rlsc.grading.boxes import boxed
+from rlsc.grading.extract import LAST_WORDS, MARKS, own_words
 from rlsc.grading.normalise import normalise
 from rlsc.grading.passages import DENIAL, clean, last_match
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 
+from rlsc.grading.boxes import boxed
 from rlsc.grading.fallback import last_formula, last_number
 from rlsc.grading.normalise import normalise
 from rlsc.grading.passages import (
@@ -26,7 +27,6 @@ from rlsc.grading.passages import (
     with_unit,
 )
 
-_BRACE_OR_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{|\\[{}]|[{}]")
 _NEXT_QUESTION = re.compile(
     r"\n[ \t]*(?:#+\s*|\*\*)?(?:Question|Problem|Human|User|Q)(?:\s*\d+)?\s*:"
     r"|<\|(?:im_start|endoftext|im_end)\|>|\nYou are an AI assistant"
@@ -42,21 +42,16 @@ _AFTERTHOUGHT = re.compile(
 )
 _LONG_SPACE = re.compile(r"\s{8,}")
 _ANSWER_LINE = re.compile(r"(?:^|\n)[*_]*(?:A|Ans)[*_]*:\s*(\S[^\n]*?)\s*$")
+_QUOTED_QUESTION = re.compile(r'"[^"\n]{1,200}\?"')
 _CODE = re.compile(r"```(?:python|py)\n.*?```", re.DOTALL)
 _EMPTY_BOX = re.compile(r"\\(?:boxed|fbox)\s?\{\s?\}|\\(?:boxed|fbox)\s?\{?$")
 _NO_VALUE = re.compile(
     r"\b(does not exist|no (?:real |integer )?solutions?|undefined"
     r"|infinitely many(?: solutions)?)\W*$"
 )
-_CONNECTOR = re.compile(
-    r"[\s$,;&]*(?:\\?\s*(?:and|or)|\\text\s*\{\s*,?\s*(?:and|or)\s*\})?[\s$,;&]*"
-    r"(?:[A-Za-z](?:_\w)?\s*=\s*|(?<=and )(?:the )?[a-z ]{1,40} is\s*\$?)?"
-)
-_NEGATED = re.compile(r"[\s$,;]*(?:and|but)?\s*(?:is\s+)?not[\s$]*")
 _BETWEEN = re.compile(r"[\s,;]*(?:\b(?:and|or)\b)?[\s,;]*")
 _STATED = re.compile(
-    r"(?:(?:final|correct|right|possible)\s+)?"
-    r"(?:answer|result|solution|choice|option)s?\s*"
+    r"(?:answers?|(?:final|correct|right|possible)\s+(?:results?|solutions?|values?|options?))\s*"
     r"(?:(?:to|of|for)\s+[^.:\n]{1,80}?\s+)?(?:\*\*)?\s*"
     r"(?:is|are|=|:|would be|should be|will be)\s*(?:\*\*|:|therefore|thus|simply|indeed"
     r"|given by|about|approximately|roughly|exactly|\s)*",
@@ -67,6 +62,7 @@ _SENTENCE_END = re.compile(
     r"\.(?=\s|$|\*)|[!?;](?=\s|$)|\n|,?\s+(?:because|since|so|which|as|not|but|where)\b"
 )
 _NO_ANSWER = {"know", "sorry", "cannot", "not", "unable", "unknown", "here", "let", "sure", "step"}
+_NO_ANSWER |= {"sum", "total", "result", "following", "found", "given", "same", "located"}
 _MAX_BARE = 600
 # Characters read for an answer in prose; a box may stand anywhere. Loops of text are longer.
 LAST_WORDS = 20_000
@@ -97,7 +93,7 @@ def own_words(text: str) -> str:
     """The response without its thinking and without questions that the model made up itself."""
     text = text.replace("−", "-").replace(r"\$", "＄")  # an escaped dollar opens no formula
     text = _LONG_SPACE.sub(lambda run: "\n\n" if "\n" in run.group() else "  ", text.strip())
-    text = _EMPTY_BOX.sub("", text)
+    text = _QUOTED_QUESTION.sub("", _EMPTY_BOX.sub("", text))
     text = _CODE.sub("", text).strip() or text
     if "</think>" in text:
         after = text.rpartition("</think>")[2]
@@ -110,55 +106,6 @@ def own_words(text: str) -> str:
         if text[: match.start()].strip():
             return text[: match.start()]
     return text
-
-
-def boxed(text: str) -> str | None:
-    """The last box that is not empty; boxes with only "and" or a comma between them together."""
-    boxes = _boxes(text)
-    if not boxes:
-        return _unclosed(text)
-    group = [boxes[-1]]
-    for box in reversed(boxes[:-1]):
-        between = text[box[1] : group[0][0]]
-        if len(between) <= 30 and _NEGATED.fullmatch(between):
-            group = [box]  # "5, not 6"
-            continue
-        if len(between) > 60 or not _CONNECTOR.fullmatch(between):
-            break
-        group.insert(0, box)
-    found = ", ".join(inside for _, _, inside in group)
-    # The sign of "-\boxed{5}" stands outside.
-    sign = re.search(r"(?:^|[\s$=])-\s*$", text[max(0, group[0][0] - 6) : group[0][0]])
-    return f"-({found})" if sign and len(group) == 1 else found
-
-
-def _boxes(text: str) -> list[tuple[int, int, str]]:
-    """Start, end and content of the outermost closed boxes that hold something, in one pass."""
-    open_braces: list[tuple[int, int, bool]] = []  # start, start of the content, is it a box
-    found: list[tuple[int, int, str]] = []
-    for match in _BRACE_OR_BOX.finditer(text):
-        token = match.group()
-        if token in (r"\{", r"\}"):
-            continue
-        if token != "}":
-            open_braces.append((match.start(), match.end(), token != "{"))
-        elif open_braces:
-            start, inner, is_box = open_braces.pop()
-            if is_box and (inside := text[inner : match.start()].strip()):
-                while found and found[-1][0] > start:
-                    found.pop()  # a box inside this one
-                found.append((start, match.end(), inside))
-    return found
-
-
-def _unclosed(text: str) -> str | None:
-    """`\\boxed 7`, or the box that the cap on tokens left open."""
-    last = last_match(_OPEN_BOX, text)
-    inside = clean(last.group(1) or "") if last else ""
-    return inside if re.search(r"\d", inside) and is_mathematics(inside) else None
-
-
-_OPEN_BOX = re.compile(r"\\boxed\s*(?:\{|\s)([^\n]{1,200})$|\\boxed\s+(?=(-?\w+))")
 
 
 def _marked(text: str) -> str | None:
@@ -182,7 +129,8 @@ def _stated(text: str) -> str | None:
             return _formulas(rest, formula)
         end = _SENTENCE_END.search(rest)
         statement = clean(rest[: end.start()] if end else rest)
-        if statement and (value := _value_of(statement)) is not None:
+        told = _WHICH_IS.match(rest[end.start() :]) if end else None  # "2 + 8, which equals 10"
+        if statement and (value := told[1] if told else _value_of(statement)) is not None:
             return value
     return None
 
@@ -190,6 +138,7 @@ def _stated(text: str) -> str | None:
 def _value_of(statement: str) -> str | None:
     """The value in a few words: all of them if they are mathematics, else what they hold."""
     statement = _HEDGES.sub("", statement)
+    statement = re.sub(r"^[\d\s+*×·/-]+\b(?:equals?|is|makes|gives)\s+", "", statement)
     if is_mathematics(statement):
         return right_side(statement)
     if two := _TWO_COUNTS.search(statement):
@@ -206,6 +155,7 @@ def _value_of(statement: str) -> str | None:
     return None
 
 
+_WHICH_IS = re.compile(r",?\s*which\s+(?:equals|is|gives|makes)\s+(-?\d[\d.,/]*\b)")
 _HEDGES = re.compile(r"\b(?:either|maybe|perhaps|possibly|exactly|probably)\s+", re.IGNORECASE)
 _TWO_COUNTS = re.compile(r"^(\d[\d,.]*) [a-z]+ and (\d[\d,.]*) [a-z]+$")
 _SUBJECT = re.compile(

@@ -113,8 +113,12 @@ def _last_spelled(text: str, start: int) -> str | None:
     found = last_match(_SPELLED, text[start:])
     if found is None:
         return None
-    before = text[: start + found.start()]
-    is_aside = CIRCUMSTANCE.search(before[-40:]) or re.match(
-        r"\s*times\b", text[start + found.end() :]
-    )
-    return None if is_aside else found.group()
+    before, after = text[: start + found.start()], text[start + found.end() :]
+    if re.search(r"[.!?]\s+\S|\n\s*\S", after) or re.match(r"\s*times\b", after):
+        return None  # not the last sentence
+    # "two numbers" is talk; "is nine" and "thirty-nine" are answers.
+    told = _TOLD.search(before) or len(found.group()) > 5 or not re.search(r"\d", before)
+    return found.group() if told and not CIRCUMSTANCE.search(before[-40:]) else None
+
+
+_TOLD = re.compile(r"\b(?:is|are|was|were|has|have|had|get|gets|equals)\s+(?:only |just )?$")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from rlsc.grading.boxes import boxed
 from rlsc.grading.choice import LETTERS, extract_choice
 from rlsc.grading.compare import is_literal, is_readable, is_sum, same
-from rlsc.grading.extract import boxed, extract_answer
+from rlsc.grading.extract import extract_answer
 from rlsc.types import Verdict
 
 NUMERIC_TOLERANCE = 0.01

@@ -16,7 +16,8 @@ NUMBER = re.compile(
 MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
 CIRCUMSTANCE = re.compile(
     r"\b(?:not|n't|cannot be|can't be|never|less than|more than|at least|at most|between|of the"
-    r"|over|in|after|within|during|than|out of|compared (?:with|to)|every|per|leaving the|end of)"
+    r"|over|(?<!results )(?<!result )(?<!resulting )in|after|within|during|than|out of"
+    r"|compared (?:with|to)|every|per|leaving the|end of)"
     r"\s+(?:the |a |an |only |about |just )*\$?$"
 )
 DENIAL = re.compile(
@@ -24,7 +25,7 @@ DENIAL = re.compile(
     r"[^.,;\n]*$",
     re.IGNORECASE,
 )
-CONNECTIVES = set("and or sqrt infinity infty pi base all real numbers for".split())
+CONNECTIVES = set("and or sqrt infinity infty pi base".split())
 _FUNCTIONS = {"sin", "cos", "tan", "cot", "sec", "csc", "log", "ln", "exp", "arcsin", "arccos"}
 _NAME = re.compile(r"\\?[A-Za-z]+|[A-Za-z](?:_\{?\w+\}?)?|[A-Za-z ]{3,30}")
 _SHORT_WORDS = set(
@@ -65,6 +66,8 @@ def clean(text: str) -> str:
     while text != previous:
         previous = text
         text = text.strip().strip('*`"“”').strip()
+        if text.startswith("'") and text.endswith("'"):
+            text = text[1:-1]
         text = re.sub(r"^\\[\[(]\s*(.*?)\s*\\[\])]$", r"\1", text, flags=re.DOTALL)
         if len(text) > 1 and text.startswith("$") and text.endswith("$"):
             inner = text.strip("$")
