@@ -110,6 +110,14 @@ def print_benchmarks(results: Result) -> None:
             f"{one['mean_length']:.0f}",
         )
     console.print(table)
+    for name, one in results["benchmarks"].items():
+        if "controls" in one:
+            best = next(found for found in one["controls"] if found["setting"] == one["best"])
+            share = _short(best["pass@1"], best["interval"])
+            console.print(
+                f"{name}: best of {len(one['controls'])} settings, {setting_name(best)}: {share}",
+                soft_wrap=True,
+            )
     if any(one["transductive"] for one in results["benchmarks"].values()):
         console.print("* transductive: trained on some of these questions, see the report")
     if "compared_to" in results and results["compared_to"]["other_settings"]:
