@@ -132,11 +132,6 @@ class BenchmarkEvaluator:
                         functools.partial(progress.advance, task),
                     )
 
-    def caps(self) -> dict[str, int]:
-        """The cap on new tokens of each benchmark in its main setting."""
-        template = self._protocol.settings[0].template
-        return {name: cap for (name, asked), cap in self._caps.items() if asked == template}
-
     def _params(self, setting: Setting, cap: int) -> SamplingParams:
         protocol = self._protocol
         return SamplingParams(
@@ -184,6 +179,7 @@ def summarise_benchmark(
     one: BenchmarkSet,
     settings: Sequence[Setting],
     folder: Path,
+    asked_cap: int,
     trained_on: Sequence[Question],
     unreadable: Sequence[str],
 ) -> dict[str, Any]:
@@ -199,6 +195,7 @@ def summarise_benchmark(
         "complete": one.complete,
         "benchmark_version": one.benchmark.version,
         "grader_version": GRADER_VERSION,
+        "asked_max_new_tokens": asked_cap,
         "unreadable_references": list(unreadable),
         "trained_on": shared,
         "transductive": bool(shared),
@@ -215,5 +212,6 @@ def _scored(folder: Path, one: BenchmarkSet, setting: Setting) -> dict[str, Any]
         "setting": setting.label,
         "template": setting.template,
         "temperature": setting.temperature,
+        "max_new_tokens": rows[0]["max_new_tokens"],
     }
     return {**described, **score(rows)}

@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
+from rlsc.types import LETTERS
+
 AnswerKind = Literal["math", "choice", "numeric"]
 """How an answer is compared: as mathematics, as an option, or as a number within 1 %."""
-
-LETTERS = "ABCDEFGHIJ"
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ from typing import Any
 from rlsc.benchmark_table import (
     BENCHMARKS,
     GPQA_CORRECT,
-    LETTERS,
     PAPER,
     AnswerKind,
     Benchmark,
@@ -31,7 +30,7 @@ from rlsc.benchmark_table import (
 )
 from rlsc.errors import ConfigError, QuestionError
 from rlsc.questions import read_hub_rows, read_jsonl_rows
-from rlsc.types import AnswerKey, Question
+from rlsc.types import LETTERS, AnswerKey, Question
 
 Row = Mapping[str, Any]
 

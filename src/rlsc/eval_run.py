@@ -84,11 +84,11 @@ def run_eval(config: EvalConfig) -> None:
     labels = [[s.template, s.temperature, s.samples] for s in protocol.settings]
     runfolder.write_json(
         folder / "settings.json",
-        {"settings": labels, "model": origin, "weights": weights, "caps": evaluator.caps()},
+        {"settings": labels, "model": origin, "weights": weights},
     )
     with Grader() as grader:
         evaluator.run(folder / SAMPLES, grader)
-        _finish(folder, sets, protocol.settings, trained_on, baseline, grader, origin)
+        _finish(folder, config, sets, protocol.settings, trained_on, baseline, grader, origin)
     console.print(f"{time.time() - started:.0f} s")
 
 
@@ -113,7 +113,7 @@ def run_regrade(folder: Path) -> None:
         for one in sets:
             for setting in how:
                 _regrade_file(one, rows_file(folder / SAMPLES, one, setting), grader)
-        _finish(folder, sets, how, _trained_on(config), baseline, grader, origin)
+        _finish(folder, config, sets, how, _trained_on(config), baseline, grader, origin)
 
 
 def _check_same_weights(folder: Path, weights: str | None) -> None:
@@ -161,6 +161,7 @@ def _check_whole(one: BenchmarkSet, setting: Setting, file: Path) -> None:
 
 def _finish(
     folder: Path,
+    config: EvalConfig,
     sets: Sequence[BenchmarkSet],
     settings: Sequence[Setting],
     trained_on: Sequence[Question],
@@ -173,14 +174,18 @@ def _finish(
         "model": origin,
         "benchmarks": {
             one.benchmark.name: summarise_benchmark(
-                one, settings, folder / SAMPLES, trained_on, references(one).unreadable(grader)
+                one,
+                settings,
+                folder / SAMPLES,
+                config.max_new_tokens,
+                trained_on,
+                references(one).unreadable(grader),
             )
             for one in sets
         },
     }
     if baseline is not None:
-        stored = yaml.safe_load((folder / runfolder.CONFIG).read_text("utf-8"))
-        results["compared_to"] = baseline.describe(stored)
+        results["compared_to"] = baseline.describe(resolved_eval(config))
         results["comparison"] = {
             one.benchmark.name: baseline.compare(
                 folder, one, results["benchmarks"][one.benchmark.name]

@@ -71,9 +71,8 @@ _CHOICE = (
     ),
 )
 _BY_KIND = {"math": _MATH, "numeric": _NUMERIC, "choice": _CHOICE}
-MOST = min(map(len, _BY_KIND.values()))
 
 
 def exemplars(kind: str, count: int) -> tuple[Exemplar, ...]:
-    """The first `count` exemplars, at most `MOST`, for answers of `kind`."""
+    """The first `count` exemplars, at most `run_config.MOST_SHOTS`, for answers of `kind`."""
     return _BY_KIND[kind][:count]

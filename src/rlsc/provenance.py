@@ -19,7 +19,10 @@ from rlsc.errors import QuestionError
 from rlsc.runfolder import ENVIRONMENT, write_json
 from rlsc.types import Question
 
-_PACKAGES = ("rlsc", "torch", "transformers", "accelerate", "peft", "datasets", "numpy", "scipy")
+_PACKAGES = (
+    *("rlsc", "torch", "transformers", "accelerate", "peft", "datasets", "numpy", "scipy"),
+    *("sympy", "latex2sympy2_extended"),  # grading rests on them
+)
 
 
 def fingerprint(questions: Sequence[Question]) -> dict[str, Any]:

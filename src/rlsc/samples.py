@@ -10,18 +10,18 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rlsc.engines import Engine, SamplingParams, seed_for
+from rlsc.engines.base import Progress
 from rlsc.errors import OutputError
 from rlsc.grading import Grader, Item, Judgement
 from rlsc.memory import release_freed_memory
 from rlsc.types import AnswerKey, Completion, Prompt
 
 Row = dict[str, Any]
-Progress = Callable[[int], None]
 
 
 def collect_samples(
@@ -58,7 +58,8 @@ def collect_samples(
             ]
             items = [references.item(prompt.id, c.text) for prompt, _, c in pairs]
             judged = list(grader.grade_all(items))
-            new = [_row(*pair, seconds, one) for pair, one in zip(pairs, judged, strict=True)]
+            cap = params.max_new_tokens
+            new = [_row(*pair, cap, seconds, one) for pair, one in zip(pairs, judged, strict=True)]
             out.write("".join(json.dumps(row) + "\n" for row in new))
             out.flush()
             os.fsync(out.fileno())
@@ -93,7 +94,12 @@ def regrade(rows: Sequence[Row], references: References, grader: Grader) -> Iter
 
 
 def _row(
-    prompt: Prompt, number: int, completion: Completion, seconds: float, judged: Judgement
+    prompt: Prompt,
+    number: int,
+    completion: Completion,
+    cap: int,
+    seconds: float,
+    judged: Judgement,
 ) -> Row:
     return {
         "id": prompt.id,
@@ -103,6 +109,7 @@ def _row(
         "tokens": len(completion.token_ids),
         "logprob": sum(completion.logps),
         "finish_reason": completion.finish_reason,
+        "max_new_tokens": cap,
         "seconds": round(seconds, 4),
     } | _graded(judged)
 

@@ -48,10 +48,10 @@ class TrainingBenchmarks:
             if config.controls
             else (main,)
         )
-        cap = config.eval_max_new_tokens or training.max_completion_length
+        self._cap = config.eval_max_new_tokens or training.max_completion_length
         protocol = Protocol(
             settings,
-            cap,
+            self._cap,
             training.seed,
             config.system_prompt,
             block_rows=training.rollout_batch_size,
@@ -77,7 +77,7 @@ class TrainingBenchmarks:
             unreadable = [references(one).unreadable(grader) for one in self._sets]
         for one, ids in zip(self._sets, unreadable, strict=True):
             scores = [
-                summarise_benchmark(one, self._settings, folder, self._questions, ids)
+                summarise_benchmark(one, self._settings, folder, self._cap, self._questions, ids)
                 for folder in (before, after)
             ]
             found[one.benchmark.name] = {

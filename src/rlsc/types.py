@@ -81,6 +81,10 @@ class CompletionGroup:
     completions: Sequence[Completion]
 
 
+LETTERS = "ABCDEFGHIJ"
+"""Of the options of a multiple-choice question, in order."""
+
+
 class Verdict(enum.Enum):
     """What grading says of one completion."""
 

@@ -103,9 +103,13 @@ def test_what_is_said_on_the_screen(evaluate: Evaluate, folder: Path, capsys) ->
 
 def test_a_cap_beyond_the_context_is_lowered(evaluate: Evaluate, folder: Path) -> None:
     assert evaluate(folder, "--max_new_tokens", CONTEXT, "--limit", 1) == 0
-    caps = json.loads((folder / "settings.json").read_text())["caps"]
+    found = results(folder)["benchmarks"]
+    caps = {name: one["max_new_tokens"] for name, one in found.items()}
     assert set(caps) == {"math500", "gsm8k"}
     assert all(CONTEXT // 2 <= cap < CONTEXT for cap in caps.values())
+    report = (folder / "report.md").read_text()
+    for name, cap in caps.items():
+        assert f"{name}: the model's context leaves room for {cap} new tokens" in report
 
 
 def test_limit_takes_the_first_of_each(evaluate: Evaluate, finished: Path, folder: Path) -> None:

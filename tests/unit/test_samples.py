@@ -98,6 +98,7 @@ def test_a_row_says_everything(file: Path) -> None:
         "tokens": 4,
         "logprob": -1.0,
         "finish_reason": "stop",
+        "max_new_tokens": PARAMS.max_new_tokens,
         "answer": "7.0",
         "verdict": "correct",
     }

@@ -9,8 +9,7 @@ from rlsc.grading.boxes import boxed
 from rlsc.grading.extract import LAST_WORDS, MARKS, own_words
 from rlsc.grading.normalise import normalise
 from rlsc.grading.passages import DENIAL, clean, last_match
-
-LETTERS = "ABCDEFGHIJ"
+from rlsc.types import LETTERS
 
 _TEXT = re.compile(r"\\(?:text\w*|math\w+)\s*\{([^{}]*)\}")
 _LETTER = r"(?:\\(?:text\w*|math\w+)\s*\{\s*)?[(\[]?\s*([A-J])(?![A-Za-z'’])\s*[)\]]?(?:\s*\})?"

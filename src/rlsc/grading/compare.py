@@ -55,8 +55,8 @@ def is_literal(text: str) -> bool:
     return number(split_unit(plain.removesuffix("%"))[0]) is not None
 
 
-def is_sum(text: str) -> bool:
-    """Whether `text` is one value that is still to be worked out: 3 + 8, 2^3, 5!."""
+def is_unevaluated(text: str) -> bool:
+    """Whether `text` is one value but no literal number: 3 + 8, 2^3, \\sqrt{9}."""
     form = parse(normalise(text))
     return isinstance(form, Atom) and not is_literal(form.text)
 

@@ -1,9 +1,11 @@
 r"""Find the final answer in a completion, without looking at any reference.
 
-In order: the last `\boxed{}` (with its neighbours, where several stand together), GSM8K's `####`,
-what follows "the answer is", a completion that is nothing but an answer, the last formula or bold
-passage, the last number. A `<think>` block and whatever follows a made-up next question are not
-read. Every step is linear in the text.
+In order: the last `\boxed{}` (with its neighbours, where several stand together), GSM8K's `####`
+and `<answer>`, what follows "the answer is", a completion that is nothing but an answer, the
+mathematics that the last sentence ends on, the last formula or bold passage, the last number. A
+`<think>` block, Python code, a check or note after the answer and what follows a made-up next
+question are not read. Of prose only the last `LAST_WORDS` characters are, since some patterns take
+quadratic time.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from rlsc.grading.numbers import TENS, UNITS
 from rlsc.grading.passages import (
     CIRCUMSTANCE,
     DENIAL,
@@ -20,10 +21,10 @@ _NEAR_END = 150
 _SENTENCE = 1000
 """Longer ones are read from here on."""
 _BOLD = re.compile(r"\*\*([^*\n]+)\*\*")
+# "One" and "a" are mostly no numbers.
+_SMALL = "|".join([UNITS[0], *UNITS[2:]])
 _SPELLED = re.compile(
-    r"\b(?:(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)(?:[ -]"
-    r"(?:one|two|three|four|five|six|seven|eight|nine))?|two|three|four|five|six|seven|eight|nine"
-    r"|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen|zero)\b"
+    rf"\b(?:(?:{'|'.join(TENS)})(?:[ -](?:{'|'.join(UNITS[1:10])}))?|{_SMALL})\b"
     r"(?! (?:of|hundred|thousand|million))",
     re.IGNORECASE,
 )

@@ -84,7 +84,6 @@ _MATRIX = re.compile(
 _ROW_END = re.compile(r"\\\\(?:\[[^\]]*\])?|\\cr(?![A-Za-z])")
 _MEMBER = re.compile(r"^[A-Za-z\\_{}0-9(), ]{1,30}?\s*\\in(?![A-Za-z])\s*(?!\\math)")
 _SIGNS = {r"\lt": "<", r"\gt": ">", r"\le": "<=", r"\ge": ">=", r"\ne": "!="}
-THOUSANDS = re.compile(r"-?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 
 
 def parse(text: str, lists: bool = False) -> Form:
@@ -101,11 +100,10 @@ def parse(text: str, lists: bool = False) -> Form:
             tuple(tuple(parse(factor.format(cell)) for cell in row.split("&")) for row in rows)
         )
     text = unwrap(_MEMBER.sub("", text))
-    if lists or not THOUSANDS.fullmatch(text):
-        parts = [part for part in split(text, _SEPARATOR) if part]
-        if len(parts) > 1:
-            many = _many(parts)
-            return Many(many.items, joined=bool(_AND.search(text)) and not _OR.search(text))
+    parts = [part for part in split(text, _SEPARATOR) if part]
+    if len(parts) > 1:
+        many = _many(parts)
+        return Many(many.items, joined=bool(_AND.search(text)) and not _OR.search(text))
     if text.startswith(r"\{") and text.endswith(r"\}") and closing(text, 1) == len(text) - 1:
         builder = split(text[2:-2], _SUCH_THAT)
         if len(builder) == 2:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 from rlsc.grading.boxes import boxed
-from rlsc.grading.choice import LETTERS, extract_choice
-from rlsc.grading.compare import is_literal, is_readable, is_sum, same
+from rlsc.grading.choice import extract_choice
+from rlsc.grading.compare import is_literal, is_readable, is_unevaluated, same
 from rlsc.grading.extract import extract_answer
-from rlsc.types import Verdict
+from rlsc.types import LETTERS, Verdict
 
+_log = logging.getLogger(__name__)
 NUMERIC_TOLERANCE = 0.01
 """Relative; the protocol of Minerva's physics and chemistry questions."""
 
@@ -39,10 +41,11 @@ def judge(
         correct = same(answer, reference, tolerance)
     except (MemoryError, RecursionError):
         raise  # a limit was reached: a timeout
-    except Exception:  # a form that nobody thought of cannot be read
+    except Exception as error:  # a form that nobody thought of: not read, and said so on stderr
+        _log.warning("grading cannot compare %.200r with %.200r: %r", answer, reference, error)
         return answer, Verdict.UNPARSED
     # "The answer is 3 + 8" repeats the question; in a box it is meant.
-    if correct and boxed(response) is None and is_literal(reference) and is_sum(answer):
+    if correct and boxed(response) is None and is_literal(reference) and is_unevaluated(answer):
         correct = False
     return answer, _verdict(correct)
 

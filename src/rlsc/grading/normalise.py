@@ -157,7 +157,7 @@ _CALLS = re.compile(r"(\\sqrt|\^|_)\s*\(")
 
 
 def normalise(text: str) -> str:
-    """The answer in one spelling, without decoration; linear in the length of `text`."""
+    """The answer in one spelling, without decoration. Callers bound its length."""
     text = _unicode(text.strip())
     text = re.sub(r"^(?:\*\*|__|`|\*)+|(?:\*\*|__|`|\*)+$", "", text)
     text = _WORDS.sub(lambda match: rf"\{match.group(1)} ", text)

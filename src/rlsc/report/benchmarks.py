@@ -30,6 +30,7 @@ HEADER = (
     "unparsed",
     "timeout",
     "tokens",
+    "cap",
     "cut off",
     "boxed",
 )
@@ -53,6 +54,7 @@ def score_cells(one: Result) -> tuple[str, ...]:
         f"k = {k}: " + _estimate(one["pass@k"][k]) if several else "–",
         *(str(verdicts[name]) for name in ("correct", "wrong", "unparsed", "timeout")),
         f"{one['mean_length']:.0f} (median {one['median_length']:.0f})",
+        str(one["max_new_tokens"]),
         f"{100 * one['truncation_rate']:.0f} %",
         f"{100 * one['boxed_rate']:.0f} %",
     )
@@ -173,7 +175,7 @@ def write_eval_report(folder: Path) -> None:
 
 NOTES = (
     "95 % intervals in brackets: bootstrap over questions, since samples of one question are not "
-    "independent; Wilson's where every question has the same. Unparsed answers and timeouts are "
+    "independent; Wilson's where all are right or none is. Unparsed answers and timeouts are "
     "in every denominator and count as not right."
 )
 
@@ -192,6 +194,12 @@ def distrust(benchmarks: Mapping[str, Result], heading: str = "##") -> Iterator[
             lines.append(
                 f"{name}: references that do not parse, so that only the same text equals them: "
                 f"{_listed(one['unreadable_references'])}. They stay in the denominator."
+            )
+        caps = {found["max_new_tokens"] for found in one.get("controls", [one])}
+        if min(caps) < one["asked_max_new_tokens"]:
+            lines.append(
+                f"{name}: the model's context leaves room for {min(caps)} new tokens, not for the "
+                f"{one['asked_max_new_tokens']} asked for."
             )
         if one["timeouts"]:
             lines.append(f"{name}: grading went over its limit on {_listed(one['timeouts'])}.")
