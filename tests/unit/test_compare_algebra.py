@@ -222,6 +222,10 @@ y'' ≡ \frac{d^2y}{dx^2}
 \frac{dy}{dx} = 3x ≡ y' = 3x
 y''+4y=0 ≡ \frac{d^2y}{dx^2} + 4y = 0
 m\ddot{x} + kx = 0 ≡ m\ddot{x} = -kx
+\dot{x}_{0} t / w ≡ \frac{\dot{x}_0}{w} t
+\dot{x}_{0} t / w ≢ \frac{x_0}{w} t
+\frac{1}{6} \pi+\pi k ≡ k\pi+\frac{\pi}{6}\ (k\in\mathbb{Z})
+\frac{1}{6} \pi+\pi k ≢ k\pi-\frac{\pi}{6}\ (k\in\mathbb{Z})
 y' ≢ y''
 y' ≢ y
 \frac{dy}{dx} = 3x ≢ y = 3x

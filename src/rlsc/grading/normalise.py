@@ -82,7 +82,7 @@ _REWRITES = [
     (re.compile(pattern), to)
     for pattern, to in (
         (r"\\(?:left|right|middle|[bB]igg?[lrm]?)(?![A-Za-z])\.?", ""),
-        (r",\\!\s*", ","),
+        (r",\\!\s*|(?<=\d)\{,\}(?=\d)", ","),
         (r"\\!", ""),
         (r"(?<!\\)\\[,;:> ]|\\q?quad(?![A-Za-z])|\\enspace|\\thinspace|~", " "),
         (r"\\(?:displaystyle|textstyle|limits|nolimits|rm|bf)(?![A-Za-z])", ""),
@@ -118,7 +118,11 @@ _REWRITES = [
             r"(?<=\d)\s*(?:\\text\s*\{\s*)?\b((?i:hundred|thousand|million|billion|trillion))\b\s*\}?",
             lambda m: rf" \cdot 10^{{{_SCALES[m[1].lower()]}}}",
         ),
-        (r",?\s*[a-zA-Z]\s*\\in\s*\\(?:mathbb\s*\{\s*[ZN]\s*\}|[ZN])(?![a-z])\S*$", ""),
+        (
+            r",?\s*(?:\(\s*[a-zA-Z]\s*\\in\s*\\(?:mathbb\s*\{\s*[ZN]\s*\}|[ZN])\s*\)|"
+            r"[a-zA-Z]\s*\\in\s*\\(?:mathbb\s*\{\s*[ZN]\s*\}|[ZN])(?![a-z])\S*)$",
+            "",
+        ),
         (r"\\[lc]?dots(?![a-z])", r"\\ldots "),
         (r"\\lg(?![a-z])", r"\\log_{10} "),
         (r"\\(?:vec|overrightarrow|hat)\s*\{([^{}]*)\}", r"\1"),

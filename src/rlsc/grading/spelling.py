@@ -11,7 +11,7 @@ _DERIVATIVE = re.compile(
     r"\\frac\{\s*d\s*(?:\^\s*\{?(\d)\}?\s*)?(\\?[A-Za-z]+(?:_\{?\w+\}?)?)\s*\}"
     r"\{\s*d\s*([A-Za-z])\s*(?:\^\s*\{?\d\}?)?\s*\}"
 )
-_DOT = re.compile(r"\\(d?)dot\s*\{\s*(\\?[A-Za-z]+)\s*\}(_\{?\w+\}?)?")
+_DOT = re.compile(r"\\(d?)dot\s*\{\s*(\\?[A-Za-z]+)\s*\}(_(?:\{\w+\}|\w))?")
 _PRIME = re.compile(
     r"(\\?[A-Za-z]+(?:_\{?\w+\}?)?)\s*(?:\^\s*\{\s*((?:\\prime\s*)+)\}|('+)|\^\s*\\prime)"
 )
