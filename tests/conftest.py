@@ -11,15 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import (
-    GPT2Config,
-    GPT2LMHeadModel,
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedTokenizerFast,
-    Qwen2Config,
-    Qwen2ForCausalLM,
-)
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 CHARACTERS = "0123456789+=?. WhatisTe\n"
 SPECIAL = ["<end>", "<user>", "<assistant>"]
@@ -48,29 +40,29 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
     return fast
 
 
-def tiny_model(family: str = "llama", seed: int = 0) -> torch.nn.Module:
+def tiny_model(family: str = "llama", seed: int = 0, **changes: object) -> torch.nn.Module:
     """A random model of `family` in float32. Wide initialisation: confident, varied outputs."""
     torch.manual_seed(seed)
     common = {"vocab_size": VOCABULARY, "bos_token_id": None, "eos_token_id": 0, "pad_token_id": 0}
-    rotary = {
-        "hidden_size": 32,
-        "intermediate_size": 48,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "max_position_embeddings": 128,
-        "initializer_range": 0.4,
-    }
-    if family == "llama":
-        model = LlamaForCausalLM(LlamaConfig(**common, **rotary))
-    elif family == "qwen2":
-        model = Qwen2ForCausalLM(Qwen2Config(**common, **rotary))
+    common["initializer_range"] = 0.4
+    if family == "gpt2":
+        shape = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 128}
     else:
-        config = GPT2Config(
-            **common, n_embd=32, n_layer=2, n_head=4, n_positions=128, initializer_range=0.4
-        )
-        model = GPT2LMHeadModel(config)
-    return model.eval()
+        shape = {
+            "hidden_size": 32,
+            "intermediate_size": 48,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "max_position_embeddings": 128,
+        }
+    if family not in ("gpt2", "llama", "qwen2"):
+        shape["head_dim"] = 16
+    if family in ("gemma2", "gemma3"):  # half of the layers see only a window
+        shape |= {"sliding_window": 6, "layer_types": ["sliding_attention", "full_attention"]}
+    name = {"gemma3": "gemma3_text"}.get(family, family)
+    config = AutoConfig.for_model(name, **(common | shape | changes))
+    return AutoModelForCausalLM.from_config(config).eval()
 
 
 FAMILIES = ("llama", "qwen2", "gpt2")

@@ -19,6 +19,10 @@ class ModelError(RLSCError, OSError):
     """A model that cannot be loaded."""
 
 
+class ShardedModelError(ModelError):
+    """Weights spread over processes, for an engine that needs them whole."""
+
+
 class OutputError(RLSCError, OSError):
     """A run folder that cannot be used."""
 

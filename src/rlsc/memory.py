@@ -1,4 +1,4 @@
-"""The C library's memory on CPUs: kept during an update, handed back after it."""
+"""Memory: what is free, and the C library's on CPUs, kept during an update, handed back after."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+import psutil
+import torch
 
 # From malloc.h, with glibc's own defaults.
 _M_TRIM_THRESHOLD, _DEFAULT_TRIM_THRESHOLD = -1, 128 * 1024
@@ -39,6 +42,14 @@ def release_freed_memory() -> None:
     libc = _libc()
     if libc is not None:
         libc.malloc_trim(0)
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that can still be had on the device."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return psutil.virtual_memory().available
 
 
 def _libc() -> Any:

@@ -138,9 +138,9 @@ def sample(policy: TabularPolicy, n: int) -> list[tuple[int, ...]]:
         alive = [i for i, y in enumerate(outcomes) if not y or y[-1] != STOP]
         logits = policy.table.detach()[[policy.place[outcomes[i]] for i in alive]]
         uniforms = torch.rand(len(alive), generator=generator, dtype=torch.float64)
-        tokens, logps = sample_tokens(logits, uniforms, params)
-        exact = (logits / T).log_softmax(-1).gather(-1, tokens[:, None])[:, 0]
-        assert torch.allclose(logps.double(), exact, atol=1e-6)
-        for i, token in zip(alive, tokens.tolist(), strict=True):
+        tokens, logps = sample_tokens(logits, range(len(alive)), uniforms.tolist(), params)
+        exact = (logits / T).log_softmax(-1)[range(len(alive)), tokens]
+        assert torch.allclose(torch.tensor(logps, dtype=torch.float64), exact, atol=1e-6)
+        for i, token in zip(alive, tokens, strict=True):
             outcomes[i] = (*outcomes[i], token)
     return outcomes

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 
+from rlsc.display import console
 from rlsc.engines.base import Engine, SamplingParams, seed_for
 from rlsc.engines.hf import HFEngine
 from rlsc.engines.native import NativeEngine
 from rlsc.engines.scripted import ScriptedEngine
+from rlsc.errors import ModelError, ShardedModelError
 
 __all__ = [
     "Engine",
@@ -22,11 +23,25 @@ __all__ = [
     "seed_for",
 ]
 
-_ENGINES: dict[str, Callable[..., Engine]] = {"native": NativeEngine, "hf": HFEngine}
-
 
 def create_engine(
-    name: str, model: Any, tokenizer: Any, dtype: torch.dtype, max_rows: int
+    name: str,
+    model: Any,
+    tokenizer: Any,
+    dtype: torch.dtype,
+    max_rows: int,
+    memory_gb: float | None = None,
 ) -> Engine:
-    """The engine `name`, sampling in `dtype`, at most `max_rows` completions at once."""
-    return _ENGINES[name](model, tokenizer, dtype, max_rows)
+    """The engine `name`, sampling in `dtype`, at most `max_rows` completions at once.
+
+    Where `native` can't serve the model, a line says why and `hf` takes its place.
+    """
+    if name == "hf":
+        return HFEngine(model, tokenizer, dtype, max_rows)
+    try:
+        return NativeEngine(model, tokenizer, dtype, max_rows, memory_gb)
+    except ShardedModelError:
+        raise
+    except ModelError as error:
+        console.print(f"the native engine can't serve {type(model).__name__}: {error}; using hf")
+        return HFEngine(model, tokenizer, dtype, max_rows)

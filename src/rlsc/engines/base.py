@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 
+from rlsc.engines.packed import PackedLinears
+from rlsc.errors import ShardedModelError
 from rlsc.types import Completion, CompletionGroup, FinishReason, Prompt
 
 Progress = Callable[[int], None]
@@ -60,22 +62,26 @@ class SamplingWeights:
     """The weights that an engine samples with: the model itself, or a copy in another dtype.
 
     Training keeps float32 weights; sampling in bfloat16 from an explicit copy is several times
-    faster than casting them at every token. The copy costs its size in memory.
+    faster than casting them at every token. The copy costs its size in memory. `packed` lays the
+    linear layers out for the CPU's products.
     """
 
-    def __init__(self, model: Any, dtype: torch.dtype) -> None:
+    def __init__(self, model: Any, dtype: torch.dtype, packed: bool = False) -> None:
         self._dtype = dtype
         self._is_copy = next(model.parameters()).dtype != dtype
         self._model = _frozen_copy(model, dtype) if self._is_copy else model
+        self._packed = PackedLinears.of(self._model) if packed else None
 
     @torch.no_grad()
     def sync(self, model: Any) -> None:
         """Copy the weights where a copy is kept, else take the model itself."""
-        if not self._is_copy:
+        if self._is_copy:
+            for mine, theirs in zip(self._model.parameters(), model.parameters(), strict=True):
+                mine.copy_(theirs)
+        else:
             self._model = model
-            return
-        for mine, theirs in zip(self._model.parameters(), model.parameters(), strict=True):
-            mine.copy_(theirs)
+        if self._packed:
+            self._packed.pack(self._model)
 
     @contextmanager
     def sampling(self) -> Iterator[Any]:
@@ -83,7 +89,8 @@ class SamplingWeights:
         was_training = self._model.training
         self._model.eval()
         try:
-            yield self._model
+            with self._packed.lent() if self._packed else nullcontext():
+                yield self._model
         finally:
             self._model.train(was_training)
 
@@ -95,6 +102,15 @@ def _frozen_copy(model: Any, dtype: torch.dtype) -> Any:
     # Floating-point buffers (rotary frequencies) keep their precision, as under autocast.
     copied.config.dtype = dtype
     return copied
+
+
+def check_not_sharded(model: Any) -> None:
+    """Ranks that decode different numbers of tokens would wait for each other's shards for ever."""
+    if any(type(one).__name__ == "DTensor" or hasattr(one, "ds_id") for one in model.parameters()):
+        raise ShardedModelError(
+            "the model's weights are sharded (FSDP or ZeRO-3), and this engine samples from whole "
+            "ones: use --engine vllm"
+        )
 
 
 def completes_stop_string(tokenizer: Any, token_ids: Sequence[int], stops: Sequence[str]) -> bool:

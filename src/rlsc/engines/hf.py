@@ -1,4 +1,7 @@
-"""The reference engine: transformers' own `generate`, one question at a time."""
+"""The reference engine: transformers' own `generate`.
+
+It draws a batch's tokens from one random stream, so a text depends on the rows beside it.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,10 @@ from rlsc.engines.base import (
     Progress,
     SamplingParams,
     SamplingWeights,
+    check_not_sharded,
     completes_stop_string,
     make_completion,
+    seed_for,
 )
 from rlsc.types import Completion, CompletionGroup, Prompt
 
@@ -34,6 +39,7 @@ class HFEngine:
     """Plain and slow: what the other engines are checked against."""
 
     def __init__(self, model: Any, tokenizer: Any, dtype: torch.dtype, max_rows: int = 256) -> None:
+        check_not_sharded(model)
         self._weights = SamplingWeights(model, dtype)
         self._tokenizer = tokenizer
         self._max_rows = max_rows
@@ -50,24 +56,33 @@ class HFEngine:
         seeds: Sequence[int],
         on_progress: Progress | None = None,
     ) -> list[CompletionGroup]:
-        groups = []
+        rows = [index for index in range(len(prompts)) for _ in range(n)]
+        completions: list[Completion] = []
         with self._weights.sampling() as model, torch.random.fork_rng():
-            for prompt, seed in zip(prompts, seeds, strict=True):
+            for start in range(0, len(rows), self._max_rows):
+                part = rows[start : start + self._max_rows]
                 # `generate` draws from the global stream: fork_rng gives it back untouched.
-                torch.manual_seed(seed)
-                completions: list[Completion] = []
-                while len(completions) < n:
-                    rows = min(self._max_rows, n - len(completions))
-                    completions += self._generate(model, prompt, rows, params)
-                groups.append(CompletionGroup(prompt, tuple(completions)))
+                torch.manual_seed(seed_for(start, *(seeds[index] for index in part)))
+                completions += self._generate(model, [prompts[index] for index in part], params)
                 if on_progress:
-                    on_progress(n)
-        return groups
+                    on_progress(len(part))
+        return [
+            CompletionGroup(prompt, tuple(completions[index * n : (index + 1) * n]))
+            for index, prompt in enumerate(prompts)
+        ]
 
     def _generate(
-        self, model: Any, prompt: Prompt, rows: int, params: SamplingParams
+        self, model: Any, prompts: Sequence[Prompt], params: SamplingParams
     ) -> list[Completion]:
-        input_ids = torch.tensor([prompt.token_ids], device=next(model.parameters()).device)
+        """One batch, padded on the left."""
+        device = next(model.parameters()).device
+        length = max(len(prompt.token_ids) for prompt in prompts)
+        padding = [length - len(prompt.token_ids) for prompt in prompts]
+        input_ids = torch.tensor(
+            [(0,) * pad + prompt.token_ids for pad, prompt in zip(padding, prompts, strict=True)],
+            device=device,
+        )
+        mask = (torch.arange(length) >= torch.tensor(padding)[:, None]).long().to(device)
         greedy = params.temperature == 0
         sampling = {} if greedy else {"temperature": params.temperature, "top_p": params.top_p}
         if params.top_k and not greedy:
@@ -78,7 +93,7 @@ class HFEngine:
         # distribution behind the loss's back.
         defaults, model.generation_config = model.generation_config, GenerationConfig()
         try:
-            output = self._call(model, input_ids, rows, params, greedy, sampling)
+            output = self._call(model, input_ids, mask, params, greedy, sampling)
         finally:
             model.generation_config = defaults
         tokens_BT = output.sequences[:, input_ids.shape[1] :]
@@ -113,15 +128,15 @@ class HFEngine:
         self,
         model: Any,
         input_ids: torch.Tensor,
-        rows: int,
+        mask: torch.Tensor,
         params: SamplingParams,
         greedy: bool,
         sampling: dict[str, float],
     ) -> Any:
         stops = _StopStrings(self._tokenizer, params.stop_strings, input_ids.shape[1])
         return model.generate(
-            input_ids.repeat(rows, 1),
-            attention_mask=torch.ones_like(input_ids).repeat(rows, 1),
+            input_ids,
+            attention_mask=mask,
             do_sample=not greedy,
             max_new_tokens=params.max_new_tokens,
             eos_token_id=list(params.stop_token_ids),

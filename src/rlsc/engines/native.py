@@ -1,53 +1,58 @@
 """The native engine: a question's prompt is computed once for its K siblings.
 
-It calls the model's own forward with transformers' cache, so it serves decoder-only models with
-attention of every kind; models with recurrent layers need `hf`. Rows that have ended leave.
+It calls the model's own modules, with its own cache class and attention function, so it serves
+decoder-only models whose attention transformers lets one choose.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
-from transformers import DynamicCache
 
 from rlsc.engines.base import (
     Progress,
     SamplingParams,
     SamplingWeights,
-    completes_stop_string,
+    check_not_sharded,
     make_completion,
 )
-from rlsc.engines.sampling import sample_tokens
+from rlsc.engines.rollout import Question, Rollout, Row
+from rlsc.engines.shared_prefix import NAME
 from rlsc.errors import ModelError
+from rlsc.memory import free_memory
 from rlsc.types import CompletionGroup, Prompt
 
 
-@dataclass
-class _Row:
-    """One completion in the making."""
-
-    prompt: int  # index into the call's prompts
-    uniforms: Tensor  # [max_new_tokens] float64: the row's own random stream
-    token_ids: list[int] = field(default_factory=list)
-    logps: list[float] = field(default_factory=list)
-
-
 class NativeEngine:
-    """Samples in `dtype`, at most `max_rows` completions at once."""
+    """Samples in `dtype`, at most `max_rows` completions at once.
 
-    def __init__(self, model: Any, tokenizer: Any, dtype: torch.dtype, max_rows: int = 256) -> None:
-        self._weights = SamplingWeights(model, dtype)
+    Fewer where their key/value cache, grown to the cap, would take more than `memory_gb`
+    (10⁹ bytes; None: half of the free memory). Raises `ModelError` for a model that it can't serve.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        dtype: torch.dtype,
+        max_rows: int = 256,
+        memory_gb: float | None = None,
+    ) -> None:
+        check_not_sharded(model)
+        _check_architecture(model)
+        self._weights = SamplingWeights(model, dtype, packed=True)
         self._tokenizer = tokenizer
         self._max_rows = max_rows
+        self._memory_gb = memory_gb
+        self._check_forward()
 
     def sync(self, model: Any) -> None:
         self._weights.sync(model)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def generate(
         self,
         prompts: Sequence[Prompt],
@@ -56,15 +61,16 @@ class NativeEngine:
         seeds: Sequence[int],
         on_progress: Progress | None = None,
     ) -> list[CompletionGroup]:
+        questions = [Question(prompt, n) for prompt in prompts]
         rows = [
-            _Row(index, uniforms)
-            for index, seed in enumerate(seeds)
-            for uniforms in _random_streams(seed, n, params.max_new_tokens)
+            Row(question, _sibling_seed(seed, sibling))
+            for question, seed in zip(questions, seeds, strict=True)
+            for sibling in range(n)
         ]
-        with self._weights.sampling() as model:
-            for start in range(0, len(rows), self._max_rows):
-                batch = rows[start : start + self._max_rows]
-                _decode(model, self._tokenizer, prompts, batch, params, on_progress)
+        longest = max((question.width for question in questions), default=0)
+        with self._weights.sampling() as model, _attention(model) as replaced:
+            max_rows = self._affordable_rows(model, longest + params.max_new_tokens)
+            Rollout(model, self._tokenizer, rows, params, max_rows, replaced, on_progress).run()
         completions = [
             make_completion(self._tokenizer, row.token_ids, row.logps, params) for row in rows
         ]
@@ -73,88 +79,69 @@ class NativeEngine:
             for index, prompt in enumerate(prompts)
         ]
 
+    def _affordable_rows(self, model: Any, tokens: int) -> int:
+        config = model.config.get_text_config()
+        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+        size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        row = 2 * config.num_hidden_layers * heads * size * tokens * model.dtype.itemsize
+        free = free_memory(next(model.parameters()).device) / 2
+        budget = free if self._memory_gb is None else self._memory_gb * 1e9
+        return max(1, min(self._max_rows, int(budget // row)))
 
-def _random_streams(seed: int, n: int, length: int) -> Tensor:
-    """[n, length]: sibling i's stream is the same whatever n and length are."""
-    streams = []
-    generator = torch.Generator()
-    for sibling in range(n):
-        # Knuth's multiplier keeps neighbouring siblings' seeds far apart.
-        generator.manual_seed((seed + sibling * 0x9E3779B97F4A7C15) % 2**63)
-        streams.append(torch.rand(length, generator=generator, dtype=torch.float64))
-    return torch.stack(streams)
+    @torch.inference_mode()
+    def _check_forward(self) -> None:
+        """The second token's log-probs must be those of the model's plain forward.
 
+        Catches what no look at a config tells: positions, masks or terms of the scores that the
+        attention function here does not know.
+        """
+        prompt = Prompt("", "", tuple(index % self._vocabulary() for index in range(1, 8)))
+        params = SamplingParams(max_new_tokens=2, stop_token_ids=(), temperature=0.0)
+        try:
+            (group,) = self.generate([prompt], 1, params, [0])
+        except Exception as error:
+            raise ModelError(f"its forward failed: {error}") from error
+        tokens, logps = group.completions[0].token_ids, group.completions[0].logps
+        with self._weights.sampling() as model:
+            device = next(model.parameters()).device
+            ids = torch.tensor([(*prompt.token_ids, *tokens[:1])], device=device)
+            logits_TV = model(input_ids=ids, use_cache=False).logits[0, -2:].float()
+        expected = logits_TV.log_softmax(-1).gather(1, torch.tensor(tokens, device=device)[:, None])
+        difference = (expected[:, 0].cpu() - torch.tensor(logps)).abs().max().item()
+        # bfloat16 keeps 8 bits of each logit; a wrong mask or position changes logits wholly.
+        bound = (
+            1e-3 if model.dtype == torch.float32 else 0.02 * max(1, logits_TV.abs().max().item())
+        )
+        if not difference <= bound:
+            raise ModelError(f"its log-probs are off by {difference:.2g} (bound {bound:.2g})")
 
-def _decode(
-    model: Any,
-    tokenizer: Any,
-    prompts: Sequence[Prompt],
-    rows: list[_Row],
-    params: SamplingParams,
-    on_progress: Progress | None,
-) -> None:
-    """Fill `rows` token by token until each has ended or reached the cap."""
-    device = next(model.parameters()).device
-    stop_ids = torch.tensor(params.stop_token_ids, device=device)
-    cache, mask_BL, logits_BV = _prefill(model, prompts, rows, device)
-    position_B = mask_BL.sum(-1)
-    for step in range(params.max_new_tokens):
-        uniforms_B = torch.stack([row.uniforms[step] for row in rows]).to(device)
-        tokens_B, logps_B = sample_tokens(logits_BV, uniforms_B, params)
-        for row, token, logp in zip(rows, tokens_B.tolist(), logps_B.tolist(), strict=True):
-            row.token_ids.append(token)
-            row.logps.append(logp)
-        alive_B = ~torch.isin(tokens_B, stop_ids)
-        if params.stop_strings:
-            stops = params.stop_strings
-            at_stop = [completes_stop_string(tokenizer, row.token_ids, stops) for row in rows]
-            alive_B &= ~torch.tensor(at_stop, device=device)
-        if on_progress and (ended := len(rows) - int(alive_B.sum())):
-            on_progress(ended)
-        if not alive_B.any() or step + 1 == params.max_new_tokens:
-            break
-        if not alive_B.all():
-            keep = alive_B.nonzero()[:, 0]
-            rows = [rows[index] for index in keep.tolist()]
-            cache.batch_select_indices(keep)
-            mask_BL, tokens_B, position_B = mask_BL[keep], tokens_B[keep], position_B[keep]
-        mask_BL = torch.cat([mask_BL, mask_BL.new_ones(len(rows), 1)], dim=1)
-        logits_BV = _forward(model, tokens_B[:, None], mask_BL, position_B[:, None], cache)
-        position_B = position_B + 1
-    if on_progress and (ended := int(alive_B.sum())):
-        on_progress(ended)
+    def _vocabulary(self) -> int:
+        with self._weights.sampling() as model:
+            return int(model.config.get_text_config().vocab_size)
 
 
-def _prefill(
-    model: Any, prompts: Sequence[Prompt], rows: Sequence[_Row], device: torch.device
-) -> tuple[DynamicCache, Tensor, Tensor]:
-    """Compute each distinct prompt once, padded on the left, then repeat it for its rows."""
-    distinct = list(dict.fromkeys(row.prompt for row in rows))
-    token_ids = [prompts[index].token_ids for index in distinct]
-    length = max(map(len, token_ids))
-    input_ids_QL = torch.tensor([(0,) * (length - len(ids)) + ids for ids in token_ids])
-    mask_QL = torch.tensor([[0] * (length - len(ids)) + [1] * len(ids) for ids in token_ids])
-    input_ids_QL, mask_QL = input_ids_QL.to(device), mask_QL.to(device)
-    position_QL = (mask_QL.cumsum(-1) - 1).clamp(min=0)
-    cache = DynamicCache(config=model.config)
-    logits_QV = _forward(model, input_ids_QL, mask_QL, position_QL, cache)
-    if not all(hasattr(layer, "batch_select_indices") for layer in cache.layers):
-        raise ModelError("the native engine cannot serve this model's cache: use --engine hf")
-    place = {index: column for column, index in enumerate(distinct)}
-    repeat_B = torch.tensor([place[row.prompt] for row in rows], device=device)
-    cache.batch_select_indices(repeat_B)
-    return cache, mask_QL[repeat_B], logits_QV[repeat_B]
+def _check_architecture(model: Any) -> None:
+    config = model.config.get_text_config()
+    kinds = set(getattr(config, "layer_types", None) or [])
+    if config.is_encoder_decoder or model.get_output_embeddings() is None:
+        raise ModelError("it is not a decoder-only language model")
+    if kinds - {"full_attention", "sliding_attention"}:
+        raise ModelError(f"its layers are not all attention: {', '.join(sorted(kinds))}")
+    if not model._can_set_attn_implementation():
+        raise ModelError("transformers can't set its attention function")
 
 
-def _forward(
-    model: Any, input_ids: Tensor, mask: Tensor, position_ids: Tensor, cache: DynamicCache
-) -> Tensor:
-    """Logits of the last position, [B, V]; the cache grows by the tokens given."""
-    return model(
-        input_ids=input_ids,
-        attention_mask=mask,
-        position_ids=position_ids,
-        past_key_values=cache,
-        use_cache=True,
-        logits_to_keep=1,
-    ).logits[:, -1]
+def _sibling_seed(seed: int, sibling: int) -> int:
+    """Knuth's multiplier keeps neighbouring siblings' seeds far apart."""
+    return (seed + sibling * 0x9E3779B97F4A7C15) % 2**63
+
+
+@contextmanager
+def _attention(model: Any) -> Iterator[str]:
+    """The model calls the engine's attention function instead of its own, named in the result."""
+    own = model.config._attn_implementation
+    model.set_attn_implementation(NAME)
+    try:
+        yield own
+    finally:
+        model.set_attn_implementation(own)

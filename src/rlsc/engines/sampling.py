@@ -1,39 +1,87 @@
-"""Draw the next token from logits. Shapes: _B rows, _V vocabulary."""
+"""Draw next tokens from logits. Shapes: _B distributions, _R rows that draw, _V vocabulary."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from rlsc.engines.base import SamplingParams
 
+_BLOCK = 256  # tokens whose probabilities are summed before any single one is looked at
+_AT_ONCE = 32  # distributions worked on at once: few enough to stay in the cache
+
 
 def sample_tokens(
-    logits_BV: Tensor, uniforms_B: Tensor, params: SamplingParams
-) -> tuple[Tensor, Tensor]:
-    """Next tokens and their log-probs under the distribution sampled from; both [B].
+    logits_BV: Tensor, at: Sequence[int], uniforms: Sequence[float], params: SamplingParams
+) -> tuple[list[int], list[float]]:
+    """A token for each row, and its log-prob under the distribution sampled from.
 
-    `uniforms_B` (float64 in [0, 1)) is all the randomness there is: each row draws by inverting
-    its cumulative distribution, so that a row's text does not depend on its neighbours.
+    Row i draws from distribution `at[i]` (ascending) by inverting its cumulative probabilities
+    at `uniforms[i]`, in [0, 1): that is all the randomness there is, so that a row's text does
+    not depend on its neighbours.
     """
-    logits_BV = logits_BV.float()
+    device = logits_BV.device
+    double = torch.float32 if device.type == "mps" else torch.float64
+    at_R = torch.tensor(at, device=device)
+    uniforms_R = torch.tensor(uniforms, device=device, dtype=double)
+    counts = at_R.bincount(minlength=len(logits_BV)).split(_AT_ONCE)
+    ends = torch.tensor([int(count.sum()) for count in counts]).cumsum(0).tolist()
+    tokens, logps = [], []
+    for part, (start, end) in enumerate(zip([0, *ends], ends, strict=False)):
+        first = part * _AT_ONCE
+        tokens_R, logps_R = _sample(
+            logits_BV[first : first + _AT_ONCE],
+            at_R[start:end] - first,
+            uniforms_R[start:end],
+            params,
+        )
+        tokens.append(tokens_R)
+        logps.append(logps_R)
+    return torch.cat(tokens).tolist(), torch.cat(logps).tolist()
+
+
+def _sample(
+    logits_BV: Tensor, at_R: Tensor, uniforms_R: Tensor, params: SamplingParams
+) -> tuple[Tensor, Tensor]:
     if params.temperature == 0:
-        tokens_B = logits_BV.argmax(-1)
-        return tokens_B, _gather(logits_BV.log_softmax(-1), tokens_B)
-    logp_BV = _filtered(logits_BV / params.temperature, params).log_softmax(-1)
-    tokens_B = _invert_cdf(logp_BV.exp(), uniforms_B)
-    return tokens_B, _gather(logp_BV, tokens_B)
+        probs_BV = logits_BV.softmax(-1, dtype=torch.float32)
+        tokens_R = logits_BV.argmax(-1)[at_R]
+    else:
+        scaled_BV = logits_BV.to(torch.float32, copy=True).div_(params.temperature)
+        probs_BV = _filtered(scaled_BV, params).softmax(-1)
+        tokens_R = _invert_cdf(probs_BV, at_R, uniforms_R)
+    return tokens_R, probs_BV[at_R, tokens_R].log()
 
 
-def _gather(values_BV: Tensor, tokens_B: Tensor) -> Tensor:
-    return values_BV.gather(-1, tokens_B[:, None])[:, 0]
+def _invert_cdf(probs_BV: Tensor, at_R: Tensor, uniforms_R: Tensor) -> Tensor:
+    """The token at which the cumulative probability passes the uniform: block first, then token.
+
+    Sums within a block of tokens are needed for one block a row only, which spares a cumulative
+    sum over the vocabulary. Never lands on a token of probability 0.
+    """
+    padding = -probs_BV.shape[1] % _BLOCK
+    blocks_BNK = (F.pad(probs_BV, (0, padding)) if padding else probs_BV).unflatten(1, (-1, _BLOCK))
+    sums_BN = blocks_BNK.sum(-1)
+    block_R1, share_R1 = _search(sums_BN[at_R].to(uniforms_R.dtype), uniforms_R[:, None])
+    within_RK = blocks_BNK[at_R, block_R1[:, 0]].to(uniforms_R.dtype)
+    within_R1, _ = _search(within_RK, share_R1)
+    return (block_R1 * _BLOCK + within_R1)[:, 0]
 
 
-def _invert_cdf(probs_BV: Tensor, uniforms_B: Tensor) -> Tensor:
-    cdf_BV = probs_BV.double().cumsum(-1)
-    # Scaled to the sum that rounding left; right=True never lands on a token of probability 0.
-    targets_B1 = uniforms_B.to(cdf_BV)[:, None] * cdf_BV[:, -1:]
-    return torch.searchsorted(cdf_BV, targets_B1, right=True)[:, 0].clamp(max=cdf_BV.shape[-1] - 1)
+def _search(weights_RN: Tensor, uniforms_R1: Tensor) -> tuple[Tensor, Tensor]:
+    """Where each uniform falls among the weights, and how far into that weight: both [R, 1]."""
+    cdf_RN = weights_RN.cumsum(-1)
+    total_R1 = cdf_RN[:, -1:].contiguous()
+    # Scaled to the sum that rounding left; right=True passes over weights of 0.
+    targets_R1 = uniforms_R1 * total_R1
+    last_R1 = torch.searchsorted(cdf_RN, total_R1)
+    index_R1 = torch.searchsorted(cdf_RN, targets_R1, right=True).minimum(last_R1)
+    weight_R1 = weights_RN.gather(1, index_R1)
+    before_R1 = cdf_RN.gather(1, index_R1) - weight_R1
+    return index_R1, ((targets_R1 - before_R1) / weight_R1).clamp(0, 1)
 
 
 def _filtered(logits_BV: Tensor, params: SamplingParams) -> Tensor:

@@ -1,0 +1,127 @@
+"""Attention in which the K rows of a question read its prompt once.
+
+Registered with transformers under `NAME`, so that a model's own modules call it. Scores against
+the prompt are one product a question, [K · heads, P]; those against a row's own tokens are one
+product a row; one softmax runs over both. Key/value heads are never repeated for their queries.
+The idea is that of Hydragen (arXiv 2402.05099) and of cascade attention.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from transformers import AttentionInterface
+
+from rlsc.engines.kv_cache import Decode, RolloutCache, RolloutLayer
+from rlsc.errors import ModelError
+
+NAME = "rlsc_shared_prefix"
+_REFUSED = ("s_aux", "position_bias")  # terms in the scores that are not computed here
+
+
+def shared_prefix_attention(
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    rollout: RolloutCache | None = None,
+    **kwargs: Any,
+) -> tuple[Tensor, None]:
+    """`query` [.., heads, tokens, D] → [.., tokens, heads, D], as transformers expects it."""
+    if rollout is None or any(kwargs.get(name) is not None for name in _REFUSED):
+        raise ModelError("the native engine cannot compute this model's attention")
+    scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
+    if rollout.replaces == "sdpa":
+        softcap = None  # sdpa leaves it out, and the training forward is what counts
+    if isinstance(rollout.step, Decode):
+        layer = rollout.layers[module.layer_idx]
+        output = _decode(query * scaling, layer, rollout.step, sliding_window, softcap)
+    else:
+        output = _prefill(query, key, value, scaling, sliding_window, softcap)
+    return output, None
+
+
+def _prefill(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    scaling: float,
+    window: int | None,
+    softcap: float | None,
+) -> Tensor:
+    """Causal attention within each prompt; padding on the right never reaches a real token."""
+    repeats = query.shape[1] // key.shape[1]
+    key, value = key.repeat_interleave(repeats, 1), value.repeat_interleave(repeats, 1)
+    length = query.shape[2]
+    plain = softcap is None and (window is None or length <= window)
+    if plain:
+        output = F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling)
+        return output.transpose(1, 2)
+    position = torch.arange(length, device=query.device)
+    distance = position[:, None] - position
+    hidden = distance < 0
+    if window is not None:
+        hidden |= distance >= window
+    scores = _capped(query @ key.transpose(2, 3) * scaling, softcap)
+    weights = scores.masked_fill(hidden, -torch.inf).softmax(-1)
+    return (weights @ value).transpose(1, 2)
+
+
+def _decode(
+    query: Tensor, layer: RolloutLayer, step: Decode, window: int | None, softcap: float | None
+) -> Tensor:
+    rows, (_, heads, prompt_width, size) = len(query), layer.prompt_keys.shape
+    query_BHSD = query.reshape(rows, heads, -1, size)
+    shared = query_BHSD.shape[2]  # query heads to one key/value head
+    flat = query_BHSD.view(rows * heads, shared, size)
+    # Whole blocks, so that no product copies them.
+    own = [torch.bmm(flat, block[:rows].flatten(0, 1).mT) for block in layer.key_blocks]
+    prompt_keys = layer.prompt_keys[: step.prompts].flatten(0, 1)
+    prompt = _to_rows(torch.bmm(_to_prompts(query_BHSD, step), prompt_keys.mT), step, heads)
+    scores = torch.cat([prompt, *(part.view(rows, heads, shared, -1) for part in own)], -1)
+    scores = _capped(scores, softcap)
+    scores += step.mask(prompt_width, window, scores.dtype)
+
+    prompt, *own = scores.softmax(-1).split([prompt_width, *map(_width, layer.key_blocks)], -1)
+    prompt_values = layer.prompt_values[: step.prompts].flatten(0, 1)
+    output = _to_rows(torch.bmm(_to_prompts(prompt, step), prompt_values), step, heads)
+    output = output.view(rows * heads, shared, -1)
+    for part, block in zip(own, layer.value_blocks, strict=True):
+        part = part.reshape(rows * heads, shared, -1)
+        output = output + torch.bmm(part, block[:rows].flatten(0, 1))
+    return output.view(rows, 1, heads * shared, -1)
+
+
+def _width(block: Tensor) -> int:
+    return block.shape[2]
+
+
+def _to_prompts(rows_BHSX: Tensor, step: Decode) -> Tensor:
+    """[B, H, S, X] → [G · H, siblings · S, X]."""
+    _, heads, shared, size = rows_BHSX.shape
+    there, _ = step.indices(heads)
+    picked = rows_BHSX.reshape(-1, shared * size).index_select(0, there)
+    return picked.view(step.prompts * heads, step.siblings * shared, size)
+
+
+def _to_rows(prompts: Tensor, step: Decode, heads: int) -> Tensor:
+    """The inverse: [G · H, siblings · S, X] → [B, H, S, X]."""
+    size = prompts.shape[-1]
+    _, back = step.indices(heads)
+    shared = prompts.shape[1] // step.siblings
+    picked = prompts.view(-1, shared * size).index_select(0, back)
+    return picked.view(-1, heads, shared, size)
+
+
+def _capped(scores: Tensor, softcap: float | None) -> Tensor:
+    return scores if softcap is None else torch.tanh(scores / softcap) * softcap
+
+
+AttentionInterface.register(NAME, shared_prefix_attention)
