@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 import torch
 from transformers import TrainingArguments
 
+from rlsc.checks import at_least, one_of, positive
+from rlsc.engine_config import EngineArguments, check_engine
 from rlsc.errors import ConfigError
 
 WEIGHTS = ("sequence", "length_normalized", "token", "group_softmax", "answer", "constant")
-ENGINES = ("native", "hf")
 
 
 def cpu_has_bf16() -> bool:
@@ -27,7 +28,7 @@ def device_has_bf16() -> bool:
 
 
 @dataclass
-class RLSCConfig(TrainingArguments):
+class RLSCConfig(EngineArguments, TrainingArguments):
     """Settings of `RLSCTrainer`: those of `transformers.TrainingArguments` and these.
 
     The defaults are those of the RLSC paper (arXiv 2506.06395, v3) where it states them.
@@ -66,10 +67,6 @@ class RLSCConfig(TrainingArguments):
     temperature: float = field(default=0.5, metadata={"help": "Sampling temperature, > 0."})
     top_p: float = field(default=1.0, metadata={"help": "Nucleus sampling; 1 is off."})
     top_k: int = field(default=0, metadata={"help": "Top-k sampling; 0 is off."})
-    engine: str = field(default="native", metadata={"help": f"One of {', '.join(ENGINES)}."})
-    rollout_batch_size: int = field(
-        default=256, metadata={"help": "Completions decoded at once; bounds the key/value cache."}
-    )
     skip_long_prompts: bool = field(
         default=False,
         metadata={"help": "Leave out (and count) prompts that do not fit the model's context."},
@@ -81,6 +78,13 @@ class RLSCConfig(TrainingArguments):
     logprob_temperature: str = field(
         default="sampling",
         metadata={"help": "Temperature of the loss's log-probs: 'sampling' or a number."},
+    )
+    importance_sampling_correction: bool = field(
+        default=False,
+        metadata={"help": "Weigh completions by p(policy) / p(engine) where an engine is off."},
+    )
+    importance_sampling_cap: float = field(
+        default=2.0, metadata={"help": "The largest importance weight."}
     )
     mask_truncated_completions: bool = field(
         default=False, metadata={"help": "Leave completions without an end out of the loss."}
@@ -119,7 +123,7 @@ def check_training(config: RLSCConfig) -> None:
     at_least("num_generations", config.num_generations, 1)
     at_least("max_completion_length", config.max_completion_length, 1)
     at_least("per_device_train_batch_size", config.per_device_train_batch_size, 1)
-    at_least("rollout_batch_size", config.rollout_batch_size, 1)
+    check_engine(config)
     at_least("tokens_per_microbatch", config.tokens_per_microbatch, 1)
     at_least("top_k", config.top_k, 0)
     for name in ("learning_rate", "weight_decay", "max_grad_norm"):
@@ -147,7 +151,13 @@ def check_training(config: RLSCConfig) -> None:
     if not (math.isfinite(config.alpha) and config.alpha >= 0):
         raise ConfigError(f"alpha must be 0 or more, not {config.alpha}")
     one_of("weight", config.weight, WEIGHTS)
-    one_of("engine", config.engine, ENGINES)
+    positive("importance_sampling_cap", config.importance_sampling_cap)
+    exact = config.logprob_temperature == "sampling" and config.top_p == 1 and config.top_k == 0
+    if config.importance_sampling_correction and not exact:
+        raise ConfigError(
+            "importance_sampling_correction needs logprob_temperature 'sampling', top_p 1 and "
+            "top_k 0: the ratio is between two forms of one distribution"
+        )
     if config.logprob_temperature != "sampling":
         try:
             positive("logprob_temperature", float(config.logprob_temperature))
@@ -176,27 +186,3 @@ def check_training(config: RLSCConfig) -> None:
 def _text(value: object) -> str:
     """A setting that transformers takes as text or as its enumeration."""
     return str(getattr(value, "value", value))
-
-
-def at_least(name: str, value: float, least: float) -> None:
-    """Raise `ConfigError` naming the setting unless `value` is `least` or more."""
-    if value < least:
-        raise ConfigError(f"{name} must be {least} or more, not {value}")
-
-
-def at_most(name: str, value: float, most: float) -> None:
-    """Raise `ConfigError` naming the setting unless `value` is `most` or less."""
-    if value > most:
-        raise ConfigError(f"{name} must be {most} or less, not {value}")
-
-
-def positive(name: str, value: float) -> None:
-    """Raise `ConfigError` naming the setting unless `value` is finite and above 0."""
-    if not (math.isfinite(value) and value > 0):
-        raise ConfigError(f"{name} must be above 0, not {value}")
-
-
-def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    """Raise `ConfigError` naming the setting and its choices unless `value` is one of them."""
-    if value not in allowed:
-        raise ConfigError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")

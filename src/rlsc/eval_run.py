@@ -74,7 +74,7 @@ def run_eval(config: EvalConfig) -> None:
     if torch.cuda.is_available():
         model = model.to("cuda")
     protocol = _protocol(config, tokenizer)
-    engine = create_engine(config.engine, model, tokenizer, dtype, config.rollout_batch_size)
+    engine = create_engine(config, model, tokenizer, dtype)
     evaluator = BenchmarkEvaluator(sets, protocol, model, tokenizer, engine)
     weights = weights_fingerprint(config.model)
     if config.resume:
@@ -213,7 +213,7 @@ def _protocol(config: EvalConfig, tokenizer: Any) -> Protocol:
         shots=config.shots,
         top_p=config.top_p,
         top_k=config.top_k,
-        block_rows=config.rollout_batch_size,
+        block_rows=4 * config.rollout_batch_size,  # long enough to keep the engine full
     )
 
 

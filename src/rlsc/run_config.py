@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from rlsc.config import ENGINES, at_least, at_most, one_of
+from rlsc.checks import at_least, at_most, one_of
+from rlsc.engine_config import EngineArguments, check_engine
 from rlsc.errors import ConfigError
 
 MOST_SHOTS = 4
@@ -115,7 +116,7 @@ class RunConfig:
 
 
 @dataclass
-class EvalConfig:
+class EvalConfig(EngineArguments):
     """Settings of `rlsc eval`."""
 
     benchmarks: str | None = field(
@@ -152,10 +153,8 @@ class EvalConfig:
         metadata={"help": "Questions the model was trained on, as --questions: flags overlap."},
     )
     seed: int = field(default=0, metadata={"help": "Seed of the samples."})
-    engine: str = field(default="native", metadata={"help": f"One of {', '.join(ENGINES)}."})
     rollout_batch_size: int = field(
-        default=64,
-        metadata={"help": "Completions decoded at once, and written together."},
+        default=128, metadata={"help": "Completions decoded at once; four times as many a block."}
     )
     output_dir: str = field(default="runs/eval", metadata={"help": "Folder of the evaluation."})
     resume: bool = field(default=False, metadata={"help": "Go on where it stopped."})
@@ -163,9 +162,9 @@ class EvalConfig:
 
     def __post_init__(self) -> None:
         one_of("dtype", self.dtype, ("auto", "float32", "bfloat16"))
-        one_of("engine", self.engine, ENGINES)
+        check_engine(self)
         check_template(self.template)
-        for name in ("samples", "max_new_tokens", "rollout_batch_size", "shots"):
+        for name in ("samples", "max_new_tokens", "shots"):
             at_least(name, getattr(self, name), 1)
         for name in ("limit", "top_k", "seed"):
             at_least(name, getattr(self, name), 0)

@@ -54,7 +54,7 @@ class TrainingBenchmarks:
             self._cap,
             training.seed,
             config.system_prompt,
-            block_rows=training.rollout_batch_size,
+            block_rows=4 * training.rollout_batch_size,
         )
         self._settings = settings
         self._evaluator = BenchmarkEvaluator(

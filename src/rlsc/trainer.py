@@ -93,13 +93,8 @@ class RLSCTrainer(Trainer):
         # The loss is divided by the step's own denominator, and accumulation is always 1.
         self.loss_is_scaled_for_ga = True
         self.objective: Objective = objective or RLSC(args.weight, args.alpha)
-        self.engine: Engine = engine or create_engine(
-            args.engine,
-            self.model,
-            processing_class,
-            torch.bfloat16 if args.bf16 else next(self.model.parameters()).dtype,
-            args.rollout_batch_size,
-        )
+        dtype = torch.bfloat16 if args.bf16 else next(self.model.parameters()).dtype
+        self.engine: Engine = engine or create_engine(args, self.model, processing_class, dtype)
         self._sampling = SamplingParams(
             max_new_tokens=args.max_completion_length,
             stop_token_ids=stop_token_ids(processing_class, self.model),

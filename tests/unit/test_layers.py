@@ -13,7 +13,7 @@ import rlsc
 SOURCE = Path(rlsc.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 LAYERS = (
-    ("types", "errors", "config", "run_config"),
+    ("types", "errors", "checks", "engine_config", "config", "run_config"),
     (
         *("questions", "benchmark_table", "benchmarks", "fewshot", "templates", "prompts"),
         *("models", "logprobs", "grading", "statistics", "calibration", "display", "memory"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import Any
 
 import torch
 
 from rlsc.display import console
+from rlsc.engine_config import EngineArguments
 from rlsc.engines.base import Engine, SamplingParams, seed_for
 from rlsc.engines.hf import HFEngine
 from rlsc.engines.native import NativeEngine
@@ -20,28 +22,41 @@ __all__ = [
     "SamplingParams",
     "ScriptedEngine",
     "create_engine",
+    "resolve_engine",
     "seed_for",
 ]
 
 
 def create_engine(
-    name: str,
-    model: Any,
-    tokenizer: Any,
-    dtype: torch.dtype,
-    max_rows: int,
-    memory_gb: float | None = None,
+    config: EngineArguments, model: Any, tokenizer: Any, dtype: torch.dtype
 ) -> Engine:
-    """The engine `name`, sampling in `dtype`, at most `max_rows` completions at once.
+    """The engine that `config` names, sampling from `model` in `dtype`.
 
-    Where `native` can't serve the model, a line says why and `hf` takes its place.
+    Where `native` can't serve the model, a line says why and `hf` takes its place. Raises
+    `ModelError` where weights are sharded, and `ConfigError` where vLLM is missing.
     """
+    name = resolve_engine(config.engine)
+    if name == "vllm":
+        from rlsc.engines.vllm import VLLMEngine, VLLMServerEngine
+
+        if config.vllm_mode == "server":
+            return VLLMServerEngine(model, tokenizer, config)
+        return VLLMEngine(model, tokenizer, dtype, config)
+    rows = config.rollout_batch_size
     if name == "hf":
-        return HFEngine(model, tokenizer, dtype, max_rows)
+        return HFEngine(model, tokenizer, dtype, rows)
     try:
-        return NativeEngine(model, tokenizer, dtype, max_rows, memory_gb)
+        return NativeEngine(model, tokenizer, dtype, rows, config.rollout_memory_gb)
     except ShardedModelError:
         raise
     except ModelError as error:
         console.print(f"the native engine can't serve {type(model).__name__}: {error}; using hf")
-        return HFEngine(model, tokenizer, dtype, max_rows)
+        return HFEngine(model, tokenizer, dtype, rows)
+
+
+def resolve_engine(name: str) -> str:
+    """What `auto` means here: vllm where it is installed and a GPU is there, else native."""
+    if name != "auto":
+        return name
+    has_vllm = importlib.util.find_spec("vllm") is not None
+    return "vllm" if has_vllm and torch.cuda.is_available() else "native"
