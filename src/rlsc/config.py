@@ -151,13 +151,7 @@ def check_training(config: RLSCConfig) -> None:
     if not (math.isfinite(config.alpha) and config.alpha >= 0):
         raise ConfigError(f"alpha must be 0 or more, not {config.alpha}")
     one_of("weight", config.weight, WEIGHTS)
-    positive("importance_sampling_cap", config.importance_sampling_cap)
-    exact = config.logprob_temperature == "sampling" and config.top_p == 1 and config.top_k == 0
-    if config.importance_sampling_correction and not exact:
-        raise ConfigError(
-            "importance_sampling_correction needs logprob_temperature 'sampling', top_p 1 and "
-            "top_k 0: the ratio is between two forms of one distribution"
-        )
+    _check_importance_sampling(config)
     if config.logprob_temperature != "sampling":
         try:
             positive("logprob_temperature", float(config.logprob_temperature))
@@ -180,6 +174,16 @@ def check_training(config: RLSCConfig) -> None:
         raise ConfigError(
             "gradient_accumulation_steps must be 1: per_device_train_batch_size sets the questions "
             "of a step, and tokens_per_microbatch cuts them to fit memory"
+        )
+
+
+def _check_importance_sampling(config: RLSCConfig) -> None:
+    positive("importance_sampling_cap", config.importance_sampling_cap)
+    exact = config.logprob_temperature == "sampling" and config.top_p == 1 and config.top_k == 0
+    if config.importance_sampling_correction and not exact:
+        raise ConfigError(
+            "importance_sampling_correction needs logprob_temperature 'sampling', top_p 1 and "
+            "top_k 0: the ratio is between two forms of one distribution"
         )
 
 

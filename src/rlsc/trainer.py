@@ -18,15 +18,23 @@ from rlsc.batching import MicroBatch, make_micro_batches, make_rows
 from rlsc.callbacks import StepProgress, StopOnNonFinite, non_finite_message
 from rlsc.config import RLSCConfig
 from rlsc.engines import Engine, SamplingParams, create_engine, seed_for
-from rlsc.errors import ConfigError, NonFiniteError, QuestionError
+from rlsc.errors import ConfigError, ModelError, NonFiniteError, QuestionError
 from rlsc.memory import keep_freed_memory, release_freed_memory
 from rlsc.metrics import StepRecord, step_metrics
 from rlsc.models import context_length, disable_dropout, load_model
 from rlsc.objectives import RLSC, Objective
 from rlsc.prompts import fit_context, render, stop_token_ids
 from rlsc.runlog import RunLog
-from rlsc.types import Prompt
-from rlsc.update import SiblingView, StepBatch, micro_batch_loss, score_completions
+from rlsc.types import CompletionGroup, Prompt
+from rlsc.update import (
+    SiblingView,
+    StepBatch,
+    engine_mismatch,
+    micro_batch_loss,
+    score_completions,
+)
+
+_MISMATCH_BOUND = 0.1  # nats a token: five times what bfloat16 does at temperature 0.5
 
 
 class RLSCTrainer(Trainer):
@@ -103,6 +111,7 @@ class RLSCTrainer(Trainer):
             top_k=args.top_k,
         )
         self._metrics: dict[str, float] = {}
+        self._engine_is_checked = False
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
         self.progress = StepProgress(enabled=not args.disable_tqdm)
@@ -136,10 +145,26 @@ class RLSCTrainer(Trainer):
                 on_progress,
             )
         release_freed_memory()
+        if getattr(self.engine, "foreign", False) and not self._engine_is_checked:
+            self._check_engine(groups)
         rows = make_rows(groups, self.args.merge_duplicates)
         batch = StepBatch(groups, make_micro_batches(rows, self.args.tokens_per_microbatch))
         # The parent's loop takes a step per item: all micro-batches travel as one.
         return [batch], None
+
+    def _check_engine(self, groups: list[CompletionGroup]) -> None:
+        """On the first step: another library's log-probs must be the training forward's."""
+        self._engine_is_checked = True
+        args = self.args
+        if args.importance_sampling_correction or args.top_p < 1 or args.top_k > 0:
+            return  # corrected, or of a distribution cut off that the forward does not give
+        mismatch = engine_mismatch(groups, lambda batch: self._score(batch, args.temperature))
+        if not mismatch <= _MISMATCH_BOUND:
+            raise ModelError(
+                f"engine {args.engine}'s log-probs are {mismatch:.2g} nats a token off the "
+                f"training forward's (bound {_MISMATCH_BOUND}): take --engine native, or weigh "
+                "completions for it by --importance_sampling_correction true"
+            )
 
     # The update: called by the parent with the single item that `get_batch_samples` returned.
 
@@ -159,15 +184,19 @@ class RLSCTrainer(Trainer):
             inputs,
             self.objective,
             args.mask_truncated_completions,
-            lambda batch: self._score(model, batch),
+            lambda batch: self._score(batch, args.loss_temperature, model),
+            args.importance_sampling_correction,
         )
         record = StepRecord.empty(inputs.size)
         total = torch.zeros((), device=args.device)
         with self.progress.updating(len(inputs.micro_batches)) as on_progress:
             for batch in inputs.micro_batches:
-                scores = self._score(model, batch)
+                scores = self._score(batch, args.loss_temperature, model)
                 # The mean over the step's completions; masked ones count as 0.
-                loss = micro_batch_loss(batch, scores, self.objective, view, record) / inputs.size
+                loss = micro_batch_loss(
+                    batch, scores, self.objective, view, record, args.importance_sampling_cap
+                )
+                loss = loss / inputs.size
                 if not torch.isfinite(loss):
                     raise NonFiniteError(non_finite_message("loss", step, args.output_dir))
                 self.accelerator.backward(loss)
@@ -176,9 +205,12 @@ class RLSCTrainer(Trainer):
         self._record_step(step, inputs, record, view)
         return total
 
-    def _score(self, model: torch.nn.Module, batch: MicroBatch) -> tuple[Tensor, Tensor]:
+    def _score(
+        self, batch: MicroBatch, temperature: float, model: torch.nn.Module | None = None
+    ) -> tuple[Tensor, Tensor]:
         with self.compute_loss_context_manager():
-            return score_completions(model, batch, self.args.loss_temperature, self.args.device)
+            model = self.model if model is None else model
+            return score_completions(model, batch, temperature, self.args.device)
 
     # Records.
 

@@ -5,19 +5,21 @@ No Trainer here. Shapes: _N the step's completions, _B rows of a micro-batch, _T
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from rlsc.batching import MicroBatch
+from rlsc.batching import MicroBatch, make_rows, pad
 from rlsc.grading import answer_key, extract_answer
 from rlsc.logprobs import completion_logits, token_entropies, token_logps
 from rlsc.metrics import StepRecord
 from rlsc.objectives import Objective, Rows
 from rlsc.types import CompletionGroup
 
+_MISMATCH_ROWS = 8
 Score = Callable[[MicroBatch], tuple[Tensor, Tensor]]
 """A micro-batch's token log-probs and entropies, both [B, T]."""
 
@@ -42,21 +44,26 @@ class SiblingView:
     kept_N: Tensor
     agreement_N: Tensor | None
     logsumexp_N: Tensor | None
+    engine_logps_N: Tensor | None = None
+    """Where importance weights are asked for: log q(y|x) of the engine that sampled."""
 
     @classmethod
     def of(
-        cls, batch: StepBatch, objective: Objective, mask_truncated: bool, score: Score
+        cls,
+        batch: StepBatch,
+        objective: Objective,
+        mask_truncated: bool,
+        score: Score,
+        correct_engine: bool = False,
     ) -> SiblingView:
+        completions = [one for group in batch.groups for one in group.completions]
         return cls(
             torch.tensor(
-                [
-                    not (mask_truncated and completion.finish_reason == "length")
-                    for group in batch.groups
-                    for completion in group.completions
-                ]
+                [not (mask_truncated and one.finish_reason == "length") for one in completions]
             ),
             answer_agreement(batch.groups) if objective.needs_answers else None,
             _siblings_logsumexp(batch, score) if objective.needs_sibling_logps else None,
+            _sums([one.logps for one in completions]) if correct_engine else None,
         )
 
 
@@ -83,8 +90,13 @@ def micro_batch_loss(
     objective: Objective,
     view: SiblingView,
     record: StepRecord,
+    cap: float = math.inf,
 ) -> Tensor:
-    """Sum over the micro-batch's completions of their losses; fills their part of `record`."""
+    """Sum over the micro-batch's completions of their losses; fills their part of `record`.
+
+    With `view.engine_logps_N` each is weighted by p(y|x) / q(y|x), at most `cap`: samples from
+    the engine's distribution q then stand for the policy's own, but for what the cap cuts off.
+    """
     logps_BT, entropies_BT = scores
     mask_BT = batch.completion_mask_BT.to(logps_BT.device)
     # Merged rows are identical, so any member speaks for all.
@@ -106,7 +118,27 @@ def micro_batch_loss(
         lengths_N=mask_BT.sum(-1),
     )
     counts_B = (batch.counts_B * kept_B).to(row_loss.loss_B)
+    engine_logps_B = pick(view.engine_logps_N)
+    if engine_logps_B is not None:
+        counts_B = counts_B * (logps_BT.detach().sum(-1) - engine_logps_B).exp().clamp(max=cap)
     return (counts_B * row_loss.loss_B).sum()
+
+
+def _sums(logps: Sequence[Sequence[float]]) -> Tensor:
+    return torch.tensor([math.fsum(one) for one in logps], dtype=torch.float64)
+
+
+@torch.no_grad()
+def engine_mismatch(groups: Sequence[CompletionGroup], score: Score) -> float:
+    """Mean |log q − log p| in nats a token, over the first completion of a few questions."""
+    few = [CompletionGroup(one.prompt, one.completions[:1]) for one in groups[:_MISMATCH_ROWS]]
+    batch = pad(make_rows(few, merge_duplicates=False))
+    logps_BT, _ = score(batch)
+    differences = [
+        (logps_T[: len(one.logps)].cpu() - torch.tensor(one.logps)).abs()
+        for logps_T, one in zip(logps_BT, (group.completions[0] for group in few), strict=True)
+    ]
+    return torch.cat(differences).mean().item()
 
 
 def answer_agreement(groups: Sequence[CompletionGroup]) -> Tensor:

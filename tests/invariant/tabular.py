@@ -5,6 +5,7 @@ It speaks the model's calling convention, so that the library's own scoring and 
 
 from __future__ import annotations
 
+import math
 from itertools import product
 from types import SimpleNamespace
 
@@ -71,14 +72,22 @@ def batch_of(outcomes: list[Sequence_]) -> MicroBatch:
     return pad([Row(PROMPT, y, (index,)) for index, y in enumerate(outcomes)])
 
 
-def library_losses(policy: TabularPolicy, objective: Objective, temperature: float) -> list[Tensor]:
+def library_losses(
+    policy: TabularPolicy,
+    objective: Objective,
+    temperature: float,
+    engine_logps: Tensor | None = None,
+    cap: float = math.inf,
+) -> list[Tensor]:
     """The library's loss of each outcome on its own, with gradient."""
     losses = []
-    for outcome in completions():
+    for index, outcome in enumerate(completions()):
         batch = batch_of([outcome])
         scores = score_completions(policy, batch, temperature, torch.device("cpu"))
-        view = SiblingView(torch.ones(1), None, None)
-        losses.append(micro_batch_loss(batch, scores, objective, view, StepRecord.empty(1)))
+        engine = None if engine_logps is None else engine_logps[index : index + 1]
+        view = SiblingView(torch.ones(1), None, None, engine)
+        record = StepRecord.empty(1)
+        losses.append(micro_batch_loss(batch, scores, objective, view, record, cap))
     return losses
 
 

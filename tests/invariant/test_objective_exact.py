@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -108,6 +110,19 @@ def test_length_normalized_weights_follow_their_formula(policy: TabularPolicy) -
     weight = (q.log() / lengths).exp().detach()
     by_hand = -gradient(policy, (q.detach() * weight * q.log()).sum())
     assert close(expected_gradient(policy, RLSC("length_normalized", 0.0), T, T), by_hand)
+
+
+@pytest.mark.parametrize("cap", [math.inf, 1.5])
+def test_importance_weights_stand_in_for_the_engine(policy: TabularPolicy, cap: float) -> None:
+    """Σ_y q(y) · min(p/q, cap) · ∇loss(y): without a cap, E_p[∇loss] for any engine q."""
+    p, q = policy.probabilities(T).detach(), TabularPolicy(9).probabilities(T).detach()
+    objective = RLSC("sequence", 0.1)
+    plain = torch.stack(library_losses(policy, objective, T))
+    corrected = torch.stack(library_losses(policy, objective, T, q.log(), cap))
+    expected = gradient(policy, ((p / q).clamp(max=cap) * q * plain).sum())
+    assert close(gradient(policy, (q * corrected).sum()), expected)
+    unbiased = close(expected, expected_gradient(policy, objective, T, T))
+    assert unbiased == (cap == math.inf)
 
 
 def test_monte_carlo_agrees_within_its_standard_error() -> None:

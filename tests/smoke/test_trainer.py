@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,8 @@ from transformers import AutoModelForCausalLM
 
 from rlsc import RLSCConfig, RLSCTrainer
 from rlsc.batching import make_rows, pad
-from rlsc.engines import SamplingParams, ScriptedEngine
-from rlsc.errors import ConfigError, NonFiniteError, OutputError, QuestionError
+from rlsc.engines import NativeEngine, SamplingParams, ScriptedEngine
+from rlsc.errors import ConfigError, ModelError, NonFiniteError, OutputError, QuestionError
 from rlsc.runlog import read_jsonl
 from rlsc.types import Completion
 from rlsc.update import score_completions
@@ -311,3 +312,43 @@ def test_masked_completions_have_no_weight(tmp_path: Path) -> None:
     assert {row["finish_reason"] for row in rows} == {"stop", "length"}
     for row in rows:
         assert (row["weight"] == 0) == (row["finish_reason"] == "length")
+
+
+class ForeignEngine(NativeEngine):
+    """Samples as native does, and says of its log-probs what it likes."""
+
+    foreign = True
+    shift = 0.0
+
+    def generate(self, *args, **kwargs):
+        groups = super().generate(*args, **kwargs)
+        shifted = [
+            [replace(c, logps=tuple(p - self.shift for p in c.logps)) for c in group.completions]
+            for group in groups
+        ]
+        return [replace(g, completions=tuple(c)) for g, c in zip(groups, shifted, strict=True)]
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.3])
+@pytest.mark.parametrize("corrected", [False, True])
+def test_an_engine_whose_log_probs_are_off(tmp_path: Path, shift: float, corrected: bool) -> None:
+    """An error on the first step, unless importance weights are asked for."""
+    changes = {"max_steps": 1, "importance_sampling_correction": corrected}
+    plain = trainer(tmp_path / "plain", max_steps=1)
+    plain.train()
+    run = trainer(tmp_path / "run", **changes)
+    run.engine = ForeignEngine(run.model, tiny_tokenizer(), torch.float32)
+    run.engine.shift = shift
+    if shift and not corrected:
+        with pytest.raises(ModelError, match=r"0\.3 nats a token off the"):
+            run.train()
+        return
+    run.train()
+    # e^(0.3 · tokens) above the cap or not: the weights differ from 1, and so does the step.
+    same = torch.allclose(weights(run), weights(plain), atol=1e-5)
+    assert same == (shift == 0)
+
+
+def test_importance_weights_need_one_distribution(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="importance_sampling_correction needs"):
+        config(tmp_path, importance_sampling_correction=True, top_p=0.9)

@@ -73,9 +73,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
         *("--logprobs-mode", "processed_logprobs"),
         *("--worker-extension-cls", "rlsc.engines.vllm_worker.PolicyWorker"),
     ]
-    log = Path(folder / "log").open("w")
     environment = os.environ | {"VLLM_SERVER_DEV_MODE": "1"}
-    process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+    with Path(folder / "log").open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     url = f"http://127.0.0.1:{port}"
     try:
         for _ in range(240):

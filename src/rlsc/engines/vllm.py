@@ -32,6 +32,8 @@ _TIMEOUT = 3600  # seconds for one request to a server
 class VLLMEngine:
     """vLLM in this process, beside the policy: on its GPU, or on the CPU."""
 
+    foreign = True  # kernels of its own: its log-probs are checked on the first step
+
     def __init__(
         self, model: Any, tokenizer: Any, dtype: torch.dtype, config: EngineArguments
     ) -> None:
@@ -72,11 +74,7 @@ class VLLMEngine:
                 worker_extension_cls=_WORKER,
                 enforce_eager=self._on_cpu,
                 enable_sleep_mode=self._sleeps,
-                **(
-                    {}
-                    if self._on_cpu
-                    else {"gpu_memory_utilization": config.vllm_gpu_memory_utilization}
-                ),
+                **memory,
             )
 
     def sync(self, model: Any) -> None:
@@ -132,6 +130,8 @@ class VLLMServerEngine:
     Weights go through a safetensors file in a folder that both see: that works on every device
     and needs no process group, where vLLM's own transfer engines need CUDA.
     """
+
+    foreign = True  # kernels of its own: its log-probs are checked on the first step
 
     def __init__(self, model: Any, tokenizer: Any, config: EngineArguments) -> None:
         _check_plain(model)
