@@ -56,7 +56,7 @@ def _lengths(lengths: list[int]) -> dict[str, Any]:
 def _continuous(
     model: Any, tokenizer: Any, case: Case, questions: Sequence[str], cap: int
 ) -> dict[str, Any]:
-    from transformers import GenerationConfig
+    from transformers import ContinuousBatchingConfig, GenerationConfig
 
     prompts = _prompts(questions, tokenizer)
     inputs = [list(prompt.token_ids) for prompt in prompts for _ in range(case.samples)]
@@ -69,7 +69,12 @@ def _continuous(
         eos_token_id=stops,
         pad_token_id=0,
     )
-    outputs = model.generate_batch(inputs, generation_config=config)
+    # By default its cache takes all the memory there is. Pages hold 256 tokens.
+    pages = -(-(max(map(len, inputs)) + cap) // 256)
+    batching = ContinuousBatchingConfig(num_blocks=case.rows * pages, max_batch_tokens=1024)
+    outputs = model.generate_batch(
+        inputs, generation_config=config, continuous_batching_config=batching
+    )
     return _lengths([len(one.generated_tokens) for one in outputs.values()])
 
 

@@ -32,7 +32,7 @@ class EngineArguments:
         metadata={"help": "Folder through which the server gets weights; by default /dev/shm."},
     )
     vllm_gpu_memory_utilization: float = field(
-        default=0.3, metadata={"help": "Share of the GPU's memory for a colocated vLLM."}
+        default=0.3, metadata={"help": "Share of the device's memory for a colocated vLLM."}
     )
     vllm_max_model_length: int | None = field(
         default=None, metadata={"help": "Prompt and completion; by default the model's context."}

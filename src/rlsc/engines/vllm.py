@@ -58,9 +58,6 @@ class VLLMEngine:
         os.environ.setdefault("VLLM_CPU_NUM_OF_RESERVED_CPU", "0")
         from vllm import LLM
 
-        memory = {"gpu_memory_utilization": config.vllm_gpu_memory_utilization}
-        if self._on_cpu:
-            memory = {}  # there VLLM_CPU_KVCACHE_SPACE says how many GiB
         with tempfile.TemporaryDirectory(prefix="rlsc-vllm-") as folder:
             model.config.save_pretrained(folder)
             return LLM(
@@ -74,7 +71,8 @@ class VLLMEngine:
                 worker_extension_cls=_WORKER,
                 enforce_eager=self._on_cpu,
                 enable_sleep_mode=self._sleeps,
-                **memory,
+                # On a CPU too, in spite of its name.
+                gpu_memory_utilization=config.vllm_gpu_memory_utilization,
             )
 
     def sync(self, model: Any) -> None:
