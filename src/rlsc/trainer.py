@@ -8,6 +8,7 @@ and `training_step` weighs them and backpropagates, micro-batch by micro-batch.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -25,7 +26,7 @@ from rlsc.models import context_length, disable_dropout, load_model
 from rlsc.objectives import RLSC, Objective
 from rlsc.prompts import fit_context, render, stop_token_ids
 from rlsc.runlog import RunLog
-from rlsc.types import CompletionGroup, Prompt
+from rlsc.types import Prompt
 from rlsc.update import (
     SiblingView,
     StepBatch,
@@ -34,6 +35,7 @@ from rlsc.update import (
     score_completions,
 )
 
+_CHECKED, _CHECKED_TOKENS = 8, 64  # questions, and tokens of each
 _MISMATCH_BOUND = 0.1  # nats a token: five times what bfloat16 does at temperature 0.5
 
 
@@ -146,22 +148,25 @@ class RLSCTrainer(Trainer):
             )
         release_freed_memory()
         if getattr(self.engine, "foreign", False) and not self._engine_is_checked:
-            self._check_engine(groups)
+            self._check_engine(prompts[:_CHECKED])
         rows = make_rows(groups, self.args.merge_duplicates)
         batch = StepBatch(groups, make_micro_batches(rows, self.args.tokens_per_microbatch))
         # The parent's loop takes a step per item: all micro-batches travel as one.
         return [batch], None
 
-    def _check_engine(self, groups: list[CompletionGroup]) -> None:
+    def _check_engine(self, prompts: list[Prompt]) -> None:
         """On the first step: another library's log-probs must be the training forward's."""
         self._engine_is_checked = True
-        args = self.args
-        if args.importance_sampling_correction or args.top_p < 1 or args.top_k > 0:
-            return  # corrected, or of a distribution cut off that the forward does not give
-        mismatch = engine_mismatch(groups, lambda batch: self._score(batch, args.temperature))
+        if self.args.importance_sampling_correction:
+            return
+        # Without top-p and top-k, whose cut the forward does not make.
+        cap = min(self._sampling.max_new_tokens, _CHECKED_TOKENS)
+        plain = replace(self._sampling, top_p=1.0, top_k=0, max_new_tokens=cap)
+        groups = self.engine.generate(prompts, 1, plain, range(len(prompts)))
+        mismatch = engine_mismatch(groups, lambda one: self._score(one, plain.temperature))
         if not mismatch <= _MISMATCH_BOUND:
             raise ModelError(
-                f"engine {args.engine}'s log-probs are {mismatch:.2g} nats a token off the "
+                f"{type(self.engine).__name__}'s log-probs are {mismatch:.2g} nats a token off the "
                 f"training forward's (bound {_MISMATCH_BOUND}): take --engine native, or weigh "
                 "completions for it by --importance_sampling_correction true"
             )

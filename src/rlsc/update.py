@@ -19,7 +19,6 @@ from rlsc.metrics import StepRecord
 from rlsc.objectives import Objective, Rows
 from rlsc.types import CompletionGroup
 
-_MISMATCH_ROWS = 8
 Score = Callable[[MicroBatch], tuple[Tensor, Tensor]]
 """A micro-batch's token log-probs and entropies, both [B, T]."""
 
@@ -130,13 +129,12 @@ def _sums(logps: Sequence[Sequence[float]]) -> Tensor:
 
 @torch.no_grad()
 def engine_mismatch(groups: Sequence[CompletionGroup], score: Score) -> float:
-    """Mean |log q − log p| in nats a token, over the first completion of a few questions."""
-    few = [CompletionGroup(one.prompt, one.completions[:1]) for one in groups[:_MISMATCH_ROWS]]
-    batch = pad(make_rows(few, merge_duplicates=False))
-    logps_BT, _ = score(batch)
+    """Mean |log q − log p| in nats a token, over completions that an engine q has sampled."""
+    completions = [one for group in groups for one in group.completions]
+    logps_BT, _ = score(pad(make_rows(groups, merge_duplicates=False)))
     differences = [
         (logps_T[: len(one.logps)].cpu() - torch.tensor(one.logps)).abs()
-        for logps_T, one in zip(logps_BT, (group.completions[0] for group in few), strict=True)
+        for logps_T, one in zip(logps_BT, completions, strict=True)
     ]
     return torch.cat(differences).mean().item()
 

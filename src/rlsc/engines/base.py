@@ -71,17 +71,27 @@ class SamplingWeights:
         self._is_copy = next(model.parameters()).dtype != dtype
         self._model = _frozen_copy(model, dtype) if self._is_copy else model
         self._packed = PackedLinears.of(self._model) if packed else None
+        # An adapter's layers may read the weights that they wrap.
+        if self._packed and self._is_copy and not hasattr(model, "peft_config"):
+            self._packed.keep_only_packed(self._model)
+
+    @property
+    def config(self) -> Any:
+        """The language model's."""
+        return self._model.config.get_text_config()
 
     @torch.no_grad()
     def sync(self, model: Any) -> None:
         """Copy the weights where a copy is kept, else take the model itself."""
         if self._is_copy:
             for mine, theirs in zip(self._model.parameters(), model.parameters(), strict=True):
-                mine.copy_(theirs)
+                if mine.numel():  # else it is kept packed alone
+                    mine.copy_(theirs)
         else:
             self._model = model
         if self._packed:
-            self._packed.pack(self._model)
+            self._packed.attach(self._model)
+            self._packed.pack(model)
 
     @contextmanager
     def sampling(self) -> Iterator[Any]:
@@ -108,8 +118,8 @@ def check_not_sharded(model: Any) -> None:
     """Ranks that decode different numbers of tokens would wait for each other's shards for ever."""
     if any(type(one).__name__ == "DTensor" or hasattr(one, "ds_id") for one in model.parameters()):
         raise ShardedModelError(
-            "the model's weights are sharded (FSDP or ZeRO-3), and this engine samples from whole "
-            "ones: use --engine vllm"
+            "the model's weights are sharded, and this engine samples from whole ones: use "
+            "--engine vllm (with FSDP; it does not gather ZeRO-3 yet)"
         )
 
 

@@ -9,7 +9,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
+from transformers import (
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+    StoppingCriteria,
+    StoppingCriteriaList,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
 
 from rlsc.engines.base import (
     Progress,
@@ -33,6 +42,44 @@ class _StopStrings(StoppingCriteria):
         rows = input_ids[:, self._start :].tolist()
         ended = [completes_stop_string(self._tokenizer, row, self._stops) for row in rows]
         return torch.tensor(ended, device=input_ids.device)
+
+
+class _LogProbs(LogitsProcessor):
+    """Log-probs of the tokens drawn, step by step: kept scores would be [T, B, vocabulary].
+
+    The last processor, it sees the distribution that is drawn from; which token was drawn it
+    learns one call later.
+    """
+
+    def __init__(self) -> None:
+        self._last: torch.Tensor | None = None
+        self._steps: list[torch.Tensor] = []
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        self._take(input_ids[:, -1])
+        self._last = scores.float().log_softmax(-1)
+        return scores
+
+    def _take(self, tokens_B: torch.Tensor) -> None:
+        if self._last is not None:
+            self._steps.append(self._last.gather(-1, tokens_B[:, None])[:, 0])
+
+    def of(self, tokens_BT: torch.Tensor) -> torch.Tensor:
+        """[B, T], when `generate` is done."""
+        self._take(tokens_BT[:, -1])
+        return torch.stack(self._steps, 1)
+
+
+def _warpers(params: SamplingParams) -> list[LogitsProcessor]:
+    """transformers' own: `generate` would put them behind ours."""
+    if params.temperature == 0:
+        return []
+    warpers: list[LogitsProcessor] = [TemperatureLogitsWarper(params.temperature)]
+    if params.top_k:
+        warpers.append(TopKLogitsWarper(params.top_k))
+    if params.top_p < 1:
+        warpers.append(TopPLogitsWarper(params.top_p))
+    return warpers
 
 
 class HFEngine:
@@ -83,27 +130,16 @@ class HFEngine:
             device=device,
         )
         mask = (torch.arange(length) >= torch.tensor(padding)[:, None]).long().to(device)
-        greedy = params.temperature == 0
-        sampling = {} if greedy else {"temperature": params.temperature, "top_p": params.top_p}
-        if params.top_k and not greedy:
-            sampling["top_k"] = params.top_k
-        elif not greedy:
-            sampling["top_k"] = 0  # off; `generate` would take 50
         # Without the model's own defaults, such as a repetition penalty: they would change the
         # distribution behind the loss's back.
         defaults, model.generation_config = model.generation_config, GenerationConfig()
+        logps = _LogProbs()
         try:
-            output = self._call(model, input_ids, mask, params, greedy, sampling)
+            output = self._call(model, input_ids, mask, params, logps)
         finally:
             model.generation_config = defaults
-        tokens_BT = output.sequences[:, input_ids.shape[1] :]
-        logps_BT = torch.stack(
-            [
-                scores_BV.float().log_softmax(-1).gather(-1, tokens_B[:, None])[:, 0]
-                for scores_BV, tokens_B in zip(output.scores, tokens_BT.T, strict=True)
-            ],
-            dim=1,
-        )
+        tokens_BT = output[:, input_ids.shape[1] :]
+        logps_BT = logps.of(tokens_BT)
         return [
             self._completion(tokens, logps, params)
             for tokens, logps in zip(tokens_BT.tolist(), logps_BT.tolist(), strict=True)
@@ -130,20 +166,18 @@ class HFEngine:
         input_ids: torch.Tensor,
         mask: torch.Tensor,
         params: SamplingParams,
-        greedy: bool,
-        sampling: dict[str, float],
+        logps: _LogProbs,
     ) -> Any:
         stops = _StopStrings(self._tokenizer, params.stop_strings, input_ids.shape[1])
         return model.generate(
             input_ids,
             attention_mask=mask,
-            do_sample=not greedy,
+            do_sample=params.temperature > 0,
             max_new_tokens=params.max_new_tokens,
             eos_token_id=list(params.stop_token_ids) or None,
             pad_token_id=params.stop_token_ids[0] if params.stop_token_ids else 0,
-            return_dict_in_generate=True,
-            output_scores=True,
+            logits_processor=LogitsProcessorList([*_warpers(params), logps]),
             use_cache=True,
-            **sampling,
+            top_k=0,  # off; `generate` would take 50
             stopping_criteria=StoppingCriteriaList([stops] if params.stop_strings else []),
         )

@@ -157,6 +157,7 @@ class RolloutCache(Cache):
         self.replaces = replaces  # the model's own attention function, by name
         self.step: Prefill | Decode
         self.prompt_slots = self.prompt_width = self.width = 0
+        self.windows: set[int | None] = set()  # that the layers' attention was told of
         self._device = device
         self._starts: list[int] = []  # of the blocks
 
@@ -169,7 +170,7 @@ class RolloutCache(Cache):
     def reserve_rows(self, rows: int, width: int) -> None:
         """Room for `width` tokens in each of `rows` rows: blocks grow with the length."""
         while self.width < width:
-            block = max(BLOCK, self.width // 4 // BLOCK * BLOCK)
+            block = _next_block(self.width)
             self._starts.append(self.width)
             self.width += block
             for layer in self.layers:
@@ -209,3 +210,15 @@ class RolloutCache(Cache):
             source_at, target_at = at
             for layer in self.layers:
                 move(layer, source_at, target_at)
+
+
+def _next_block(width: int) -> int:
+    return max(BLOCK, width // 4 // BLOCK * BLOCK)
+
+
+def room_for(tokens: int) -> int:
+    """The width of the blocks that hold so many tokens."""
+    width = 0
+    while width < tokens:
+        width += _next_block(width)
+    return width

@@ -19,6 +19,7 @@ from rlsc.engines.base import (
     check_not_sharded,
     make_completion,
 )
+from rlsc.engines.kv_cache import room_for
 from rlsc.engines.rollout import Question, Rollout, Row
 from rlsc.engines.shared_prefix import NAME
 from rlsc.errors import ModelError
@@ -69,8 +70,10 @@ class NativeEngine:
         ]
         longest = max((question.width for question in questions), default=0)
         with self._weights.sampling() as model, _attention(model) as replaced:
-            max_rows = self._affordable_rows(model, longest + params.max_new_tokens)
-            Rollout(model, self._tokenizer, rows, params, max_rows, replaced, on_progress).run()
+            max_rows = self._affordable_rows(model, longest + room_for(params.max_new_tokens))
+            rollout = Rollout(model, self._tokenizer, rows, params, max_rows, replaced, on_progress)
+            rollout.run()
+        self._windows = rollout.cache.windows
         completions = [
             make_completion(self._tokenizer, row.token_ids, row.logps, params) for row in rows
         ]
@@ -95,12 +98,15 @@ class NativeEngine:
         Catches what no look at a config tells: positions, masks or terms of the scores that the
         attention function here does not know.
         """
-        prompt = Prompt("", "", tuple(index % self._vocabulary() for index in range(1, 8)))
+        vocabulary = self._weights.config.vocab_size
+        prompt = Prompt("", "", tuple(index % vocabulary for index in range(1, 8)))
         params = SamplingParams(max_new_tokens=2, stop_token_ids=(), temperature=0.0)
         try:
             (group,) = self.generate([prompt], 1, params, [0])
         except Exception as error:
             raise ModelError(f"its forward failed: {error}") from error
+        if self._windows == {None} and _has_window(self._weights.config):
+            raise ModelError("its attention is not told of its sliding window")
         tokens, logps = group.completions[0].token_ids, group.completions[0].logps
         with self._weights.sampling() as model:
             device = next(model.parameters()).device
@@ -115,9 +121,14 @@ class NativeEngine:
         if not difference <= bound:
             raise ModelError(f"its log-probs are off by {difference:.2g} (bound {bound:.2g})")
 
-    def _vocabulary(self) -> int:
-        with self._weights.sampling() as model:
-            return int(model.config.get_text_config().vocab_size)
+
+def _has_window(config: Any) -> bool:
+    """Whether layers see a window alone, which must come to the attention function as such."""
+    kinds = getattr(config, "layer_types", None)
+    if kinds:
+        return "sliding_attention" in kinds
+    used = getattr(config, "use_sliding_window", True)
+    return bool(used and getattr(config, "sliding_window", None))
 
 
 def _check_architecture(model: Any) -> None:

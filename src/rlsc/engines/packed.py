@@ -31,37 +31,52 @@ class PackedLinears:
 
     def __init__(self, model: Any) -> None:
         self._layers = _linears(model)
+        self._dtypes = [layer.weight.dtype for layer in self._layers]
         self._packed: list[Tensor] = []
         self.pack(model)
 
     @classmethod
     def of(cls, model: Any) -> PackedLinears | None:
         layers = _linears(model)
-        if not layers or not _supported(layers[0].weight):
+        if not layers or not all(_supported(layer.weight) for layer in layers):
             return None
         size = sum(layer.weight.nbytes for layer in layers)
         return cls(model) if size <= _SHARE * free_memory(layers[0].weight.device) else None
 
     @torch.no_grad()
-    def pack(self, model: Any) -> None:
-        """Take over the weights of `model`, whose layers are those of the first one."""
-        self._layers = _linears(model)
+    def pack(self, source: Any) -> None:
+        """Take over the weights of `source`, a model of the same layers in any dtype."""
         self._packed.clear()
-        for layer in self._layers:
+        for layer, dtype in zip(_linears(source), self._dtypes, strict=True):
+            weight = layer.weight.detach().to(dtype)
             # GPT-2's Conv1D is a linear layer that keeps its weight the other way round.
-            weight = layer.weight.t().contiguous() if isinstance(layer, Conv1D) else layer.weight
-            self._packed.append(torch.ops.mkldnn._reorder_linear_weight(weight.detach(), _ROWS))
+            weight = weight.t().contiguous() if isinstance(layer, Conv1D) else weight
+            self._packed.append(torch.ops.mkldnn._reorder_linear_weight(weight, _ROWS))
+
+    def keep_only_packed(self, model: Any) -> None:
+        """Free the plain weights of `model`, which must be a copy that nobody else reads."""
+        embedded = {id(one.weight) for one in model.modules() if isinstance(one, nn.Embedding)}
+        for layer in self._layers:
+            if id(layer.weight) not in embedded:  # a tied head's weight is read by its embedding
+                layer.weight.data = layer.weight.data.new_empty(0)
+
+    def attach(self, model: Any) -> None:
+        """Lend to `model` from now on, in place of the one before."""
+        self._layers = _linears(model)
 
     @contextmanager
     def lent(self) -> Iterator[None]:
         """Within, the model's own linear layers multiply by the packed weights."""
+        own = [vars(layer).get("forward") for layer in self._layers]  # accelerate may set one
         for layer, packed in zip(self._layers, self._packed, strict=True):
             layer.forward = partial(_linear, packed, layer.bias)  # type: ignore[method-assign]
         try:
             yield
         finally:
-            for layer in self._layers:
+            for layer, forward in zip(self._layers, own, strict=True):
                 del layer.forward
+                if forward is not None:
+                    layer.forward = forward  # type: ignore[method-assign]
 
 
 def _linear(weight: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:

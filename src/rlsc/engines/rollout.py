@@ -23,7 +23,7 @@ from rlsc.engines.sampling import sample_tokens
 from rlsc.types import Prompt
 
 _PREFILL_TOKENS = 8192  # prompts computed in one forward, in tokens with padding
-_FEWEST = 4  # rows in a product against a prompt: with fewer, its sums run in another order
+_FEWEST = 4  # rows in a float32 product: with fewer, its sums run in another order
 
 
 @dataclass(eq=False)
@@ -42,7 +42,7 @@ class Question:
 
     @property
     def width(self) -> int:
-        """The length with padding on the right."""
+        """The room that it takes in the buffers."""
         return -(-self.length // ALIGN) * ALIGN
 
 
@@ -92,8 +92,11 @@ class Rollout:
         # Prompts of like length together: the shorter are padded to the longest in flight.
         self._queue = deque(sorted(rows, key=lambda row: -row.question.length))
         self._device = next(model.parameters()).device
-        layers = model.config.get_text_config().num_hidden_layers
-        self._cache = RolloutCache(layers, self._device, replaces)
+        config = model.config.get_text_config()
+        self.cache = RolloutCache(config.num_hidden_layers, self._device, replaces)
+        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+        shared = config.num_attention_heads // heads
+        self._fewest = 1 if model.dtype == torch.bfloat16 else -(-_FEWEST // shared)
         self._branches: list[Branch] = []
         self._questions: list[Question] = []  # by slot
 
@@ -122,8 +125,8 @@ class Rollout:
             question.slot = len(self._questions)
             self._questions.append(question)
         longest = max(question.width for question in self._questions)
-        self._cache.reserve_prompts(len(self._questions), longest)
-        for part in _parts(fresh):
+        self.cache.reserve_prompts(len(self._questions), longest)
+        for part in self._parts(fresh):
             self._prefill(part)
         new = [Branch(question, rows) for question, rows in by_question.items()]
         logits = [branch.question.logits_V for branch in new]
@@ -136,14 +139,28 @@ class Rollout:
         self._branches += new
         self._divide()
 
+    def _parts(self, questions: list[Question]) -> Iterator[list[Question]]:
+        """Runs of questions for one forward, at most `_PREFILL_TOKENS` in all.
+
+        On a CPU of one length: without padding, and since kernels choose how they split a prompt
+        by its padded length, a prompt's numbers are then its own. Elsewhere one forward over
+        padded prompts is quicker than many.
+        """
+        exact = self._device.type == "cpu"
+        for _, run in groupby(questions, lambda one: one.length if exact else one.width):
+            same = list(run)
+            size = max(1, _PREFILL_TOKENS // same[0].width)
+            yield from (same[start : start + size] for start in range(0, len(same), size))
+
     def _prefill(self, questions: list[Question]) -> None:
-        input_ids = torch.zeros(len(questions), questions[0].width, dtype=torch.long)
+        longest = max(question.length for question in questions)
+        input_ids = torch.zeros(len(questions), longest, dtype=torch.long)
         for row, question in zip(input_ids, questions, strict=True):
             row[: question.length] = torch.tensor(question.prompt.token_ids)
-        self._cache.step = Prefill(self._tensor([question.slot for question in questions]))
-        positions = torch.arange(input_ids.shape[1], device=self._device).expand(input_ids.shape)
+        self.cache.step = Prefill(self._tensor([question.slot for question in questions]))
+        positions = torch.arange(longest, device=self._device)
         with _head_at(self._model, self._tensor([q.length - 1 for q in questions])):
-            logits_QV = self._forward(input_ids.to(self._device), positions)
+            logits_QV = self._forward(input_ids.to(self._device), positions.expand(input_ids.shape))
         for question, logits_V in zip(questions, logits_QV, strict=True):
             question.logits_V = logits_V
 
@@ -153,19 +170,19 @@ class Rollout:
         prompts = [branch.question.length for branch in self._branches]
         # Branches may yet split, into as many as there are rows.
         rows = self._max_rows if self._queue else self._live_rows()
-        self._cache.reserve_rows(rows, max(lengths) + 1)
-        siblings = max(_FEWEST, *(question.branches for question in self._questions))
+        self.cache.reserve_rows(rows, max(lengths) + 1)
+        siblings = max(self._fewest, *(question.branches for question in self._questions))
         row_at, places = self._grid(siblings)
         lengths_B, prompt_lengths_B = self._tensor(lengths), self._tensor(prompts)
-        self._cache.step = Decode(
+        self.cache.step = Decode(
             prompts=len(self._questions),
             siblings=siblings,
             row_at=self._tensor(row_at),
             place_B=self._tensor(places),
             prompt_lengths_B=prompt_lengths_B,
             lengths_B=lengths_B,
-            width=self._cache.width,
-            writes=self._cache.writes(lengths),
+            width=self.cache.width,
+            writes=self.cache.writes(lengths),
         )
         tokens_B = self._tensor([branch.tokens[-1] for branch in self._branches])
         return self._forward(tokens_B[:, None], (prompt_lengths_B + lengths_B)[:, None])
@@ -186,9 +203,9 @@ class Rollout:
         return self._model(
             input_ids=input_ids,
             position_ids=position_ids,
-            past_key_values=self._cache,
+            past_key_values=self.cache,
             use_cache=True,
-            rollout=self._cache,
+            rollout=self.cache,
         ).logits[:, -1]
 
     def _sample(self, branches: Sequence[Branch], logits_BV: Tensor) -> None:
@@ -220,7 +237,7 @@ class Rollout:
             sources += [index] * len(others)
         self._place(new, sources, holes)
         done = [q.slot for q in self._questions if not q.branches and not q.waiting]
-        self._cache.move_prompts(*_fill_holes(self._questions, done))
+        self.cache.move_prompts(*_fill_holes(self._questions, done))
         for slot, question in enumerate(self._questions):
             question.slot = slot
         if ended and self._on_progress:
@@ -233,8 +250,8 @@ class Rollout:
         self._branches += [None] * (len(new) - len(holes))  # type: ignore[list-item]
         for target, branch in zip(targets, new, strict=True):
             self._branches[target] = branch
-        self._cache.move_rows(sources, targets)
-        self._cache.move_rows(*_fill_holes(self._branches, holes[len(new) :]))
+        self.cache.move_rows(sources, targets)
+        self.cache.move_rows(*_fill_holes(self._branches, holes[len(new) :]))
 
     def _has_ended(self, row: Row) -> bool:
         params = self._params
@@ -246,17 +263,6 @@ class Rollout:
 
     def _tensor(self, values: list[int]) -> Tensor:
         return torch.tensor(values, device=self._device)
-
-
-def _parts(questions: list[Question]) -> Iterator[list[Question]]:
-    """Runs of questions of one width, at most `_PREFILL_TOKENS` in all.
-
-    Of one width, because kernels choose how they split a prompt by the width of the batch.
-    """
-    for width, run in groupby(questions, key=lambda question: question.width):
-        same = list(run)
-        size = max(1, _PREFILL_TOKENS // width)
-        yield from (same[start : start + size] for start in range(0, len(same), size))
 
 
 def _fill_holes(items: list[Any], holes: list[int]) -> tuple[list[int], list[int]]:

@@ -2,7 +2,8 @@
 
 Registered with transformers under `NAME`, so that a model's own modules call it. Scores against
 the prompt are one product a question, [K · heads, P]; those against a row's own tokens are one
-product a row; one softmax runs over both. Key/value heads are never repeated for their queries.
+product a row; one softmax runs over both. While decoding, key/value heads are not repeated for
+their queries.
 The idea is that of Hydragen (arXiv 2402.05099) and of cascade attention.
 """
 
@@ -19,7 +20,9 @@ from rlsc.engines.kv_cache import Decode, RolloutCache, RolloutLayer
 from rlsc.errors import ModelError
 
 NAME = "rlsc_shared_prefix"
-_REFUSED = ("s_aux", "position_bias")  # terms in the scores that are not computed here
+# Terms in the scores, and choices of keys, that are not computed here.
+_REFUSED = ("s_aux", "position_bias", "indices", "block_indices")
+_CHUNK = 128  # columns of a float32 product: longer sums are cut by how wide the others are
 
 
 def shared_prefix_attention(
@@ -37,6 +40,7 @@ def shared_prefix_attention(
     """`query` [.., heads, tokens, D] → [.., tokens, heads, D], as transformers expects it."""
     if rollout is None or any(kwargs.get(name) is not None for name in _REFUSED):
         raise ModelError("the native engine cannot compute this model's attention")
+    rollout.windows.add(sliding_window)
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
     if rollout.replaces == "sdpa":
         softcap = None  # sdpa leaves it out, and the training forward is what counts
@@ -91,12 +95,24 @@ def _decode(
 
     prompt, *own = scores.softmax(-1).split([prompt_width, *map(_width, layer.key_blocks)], -1)
     prompt_values = layer.prompt_values[: step.prompts].flatten(0, 1)
-    output = _to_rows(torch.bmm(_to_prompts(prompt, step), prompt_values), step, heads)
+    output = _to_rows(_times(_to_prompts(prompt, step), prompt_values), step, heads)
     output = output.view(rows * heads, shared, -1)
     for part, block in zip(own, layer.value_blocks, strict=True):
         part = part.reshape(rows * heads, shared, -1)
         output = output + torch.bmm(part, block[:rows].flatten(0, 1))
     return output.view(rows, 1, heads * shared, -1)
+
+
+def _times(weights: Tensor, values: Tensor) -> Tensor:
+    """Their product, whose sums do not depend on how many columns of zero weight follow."""
+    if weights.dtype != torch.float32 or weights.shape[2] <= _CHUNK:
+        return torch.bmm(weights, values)
+    parts = zip(weights.split(_CHUNK, 2), values.split(_CHUNK, 1), strict=True)
+    weight, value = next(parts)
+    output = torch.bmm(weight, value)
+    for weight, value in parts:
+        output = output + torch.bmm(weight, value)
+    return output
 
 
 def _width(block: Tensor) -> int:

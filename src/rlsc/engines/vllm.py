@@ -1,7 +1,7 @@
 """vLLM, the extra `rlsc[vllm]`: in this process, or as a server of its own.
 
-Weights go over at every `sync`. vLLM on a CPU takes no seed per request, and elsewhere its
-kernels add in an order that depends on the batch: the same seed need not give the same text.
+Weights go over at every `sync`. A server and a CPU get no seeds, and elsewhere vLLM's kernels add
+in an order that depends on the batch: the same seed need not give the same text.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class VLLMEngine:
         self._tokenizer = tokenizer
         self._on_cpu = next(model.parameters()).device.type == "cpu"
         self._sleeps = config.vllm_enable_sleep_mode and not self._on_cpu
+        self._asleep = False
         self._length = config.vllm_max_model_length or context_length(model) or 4096
         self._llm = self._start(model, dtype, config)
         self.sync(model)
@@ -76,10 +77,14 @@ class VLLMEngine:
             )
 
     def sync(self, model: Any) -> None:
-        if self._sleeps:
-            self._llm.wake_up()
+        self._wake()
         self._llm.collective_rpc("load_policy", args=(list(_weights(model)),))
         self._llm.reset_prefix_cache()  # keys and values of the old weights
+
+    def _wake(self) -> None:
+        if self._asleep:
+            self._llm.wake_up()
+            self._asleep = False
 
     def generate(
         self,
@@ -92,6 +97,7 @@ class VLLMEngine:
         from vllm import SamplingParams as VLLMSamplingParams
 
         _check_length(prompts, params, self._length)
+        self._wake()
         settings = _settings(params)
         stops = settings.pop("stop")
         requests = [
@@ -108,7 +114,8 @@ class VLLMEngine:
         inputs = [{"prompt_token_ids": list(prompt.token_ids)} for prompt in prompts]
         outputs = self._llm.generate(inputs, requests, use_tqdm=False)
         if self._sleeps:
-            self._llm.sleep(level=2)  # weights come anew with the next sync
+            self._llm.sleep(level=1)
+            self._asleep = True
         groups = []
         for prompt, output in zip(prompts, outputs, strict=True):
             completions = []
@@ -137,7 +144,7 @@ class VLLMServerEngine:
         self._url = config.vllm_server_base_url.rstrip("/")
         shared = Path("/dev/shm")
         self._folder = config.vllm_sync_dir or (str(shared) if shared.is_dir() else None)
-        (served,) = self._call("/v1/models")["data"]
+        served = self._call("/v1/models")["data"][0]
         self._name, self._length = served["id"], served["max_model_len"]
         self.sync(model)
 
