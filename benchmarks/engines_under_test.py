@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,7 +20,7 @@ from rlsc.prompts import render, stop_token_ids
 from rlsc.types import Prompt
 
 Runner = Callable[[Case, Sequence[str], int], dict[str, Any]]
-_REPEATS = 3
+_REPEATS = 5
 
 
 def make_runner(name: str, model_name: str | None, dtype_name: str, rows: int) -> Runner:
@@ -82,7 +83,7 @@ def _continuous(
 
 @torch.inference_mode()
 def _products(model: Any) -> dict[str, Any]:
-    """The time of all linear layers at each number of rows; the faster of plain and packed.
+    """The median time of all linear layers by rows; the faster of plain and packed.
 
     One after the other with the model's own weights, which no cache holds at once.
     """
@@ -111,4 +112,4 @@ def _time(layers: Sequence[torch.nn.Linear], xs: dict[int, torch.Tensor]) -> flo
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
-    return min(times)
+    return statistics.median(times)

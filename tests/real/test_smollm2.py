@@ -63,6 +63,21 @@ def test_sampled_log_probs_are_those_of_the_training_forward(loaded, dtype, boun
     assert torch.cat(differences).mean() < bound
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_native_is_the_same_to_the_bit_in_any_company(loaded, dtype: torch.dtype) -> None:
+    """Text and log-probs, all at once or two at a time."""
+    model, tokenizer, prompts = loaded
+    params = SamplingParams(20, stop_token_ids(tokenizer, model), temperature=0.7)
+    whole, pairs = (
+        NativeEngine(model, tokenizer, dtype, rows).generate(
+            prompts, 4, params, range(len(prompts))
+        )
+        for rows in (64, 2)
+    )
+    assert whole == pairs
+    assert len({c.token_ids for group in whole for c in group.completions}) > len(prompts)
+
+
 def test_it_saves_as_a_plain_model(loaded, tmp_path: Path) -> None:
     model, tokenizer, prompts = loaded
     model.save_pretrained(tmp_path)

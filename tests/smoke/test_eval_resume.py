@@ -22,7 +22,7 @@ from tests.smoke.conftest import (
     write_jsonl,
 )
 
-MORE = ("--samples", 2, "--temperature", 0.8, "--max_new_tokens", 200, "--rollout_batch_size", 8)
+MORE = ("--samples", 2, "--temperature", 0.8, "--max_new_tokens", 200, "--rollout_batch_size", 2)
 COMMAND = [sys.executable, "-c", "from rlsc.cli import main; main()"]
 QUESTIONS = {"math500": 26, "gsm8k_test": 14}
 ROWS = 2 * sum(QUESTIONS.values())
