@@ -13,6 +13,7 @@ from scipy import stats
 from rlsc.batching import make_rows, pad
 from rlsc.engines import HFEngine, NativeEngine, SamplingParams, seed_for
 from rlsc.engines.sampling import sample_tokens
+from rlsc.errors import NonFiniteError
 from rlsc.types import Prompt
 from rlsc.update import score_completions
 from tests.conftest import FAMILIES, VOCABULARY, tiny_model, tiny_tokenizer
@@ -217,6 +218,15 @@ def filtered_softmax(logits: torch.Tensor, top_p: float = 1.0, top_k: int = 0) -
     expected = torch.zeros_like(probs)
     expected[kept] = probs[kept] / probs[kept].sum()
     return expected
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_logits_that_are_not_finite_are_named(temperature: float, value: float) -> None:
+    logits = torch.zeros(3, 40)
+    logits[1, 7] = value
+    with pytest.raises(NonFiniteError, match="logits are not finite"):
+        sample_tokens(logits, [0, 1, 2], [0.5] * 3, params(temperature=temperature))
 
 
 @pytest.mark.parametrize("uniform", [0.0, 0.5, 1 - 2**-53])

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rlsc.engines.base import SamplingParams
+from rlsc.errors import NonFiniteError
 
 _BLOCK = 256  # tokens whose probabilities are summed before any single one is looked at
 _AT_ONCE = 32  # distributions worked on at once: few enough to stay in the cache
@@ -48,10 +49,14 @@ def _sample(
 ) -> tuple[Tensor, Tensor]:
     if params.temperature == 0:
         probs_BV = logits_BV.softmax(-1, dtype=torch.float32)
-        tokens_R = logits_BV.argmax(-1)[at_R]
     else:
         scaled_BV = logits_BV.to(torch.float32, copy=True).div_(params.temperature)
         probs_BV = _filtered(scaled_BV, params).softmax(-1)
+    if probs_BV[:, 0].isnan().any():  # one logit that is not finite spoils its whole row
+        raise NonFiniteError("the policy's logits are not finite: its weights are NaN or overflow")
+    if params.temperature == 0:
+        tokens_R = logits_BV.argmax(-1)[at_R]
+    else:
         tokens_R = _invert_cdf(probs_BV, at_R, uniforms_R)
     return tokens_R, probs_BV[at_R, tokens_R].log()
 
