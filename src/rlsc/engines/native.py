@@ -22,7 +22,7 @@ from rlsc.engines.base import (
 from rlsc.engines.kv_cache import room_for
 from rlsc.engines.rollout import Question, Rollout, Row
 from rlsc.engines.shared_prefix import NAME
-from rlsc.errors import ModelError
+from rlsc.errors import ModelError, NonFiniteError
 from rlsc.memory import free_memory
 from rlsc.types import CompletionGroup, Prompt
 
@@ -103,6 +103,8 @@ class NativeEngine:
         params = SamplingParams(max_new_tokens=2, stop_token_ids=(), temperature=0.0)
         try:
             (group,) = self.generate([prompt], 1, params, [0])
+        except NonFiniteError:
+            raise  # of the weights, whatever samples from them
         except Exception as error:
             raise ModelError(f"its forward failed: {error}") from error
         if self._windows == {None} and _has_window(self._weights.config):
