@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from rollout import _ROWS
+from transformers.pytorch_utils import Conv1D
 from workloads import Case
 
 from rlsc.engine_config import EngineArguments
@@ -57,7 +58,7 @@ def _lengths(lengths: list[int]) -> dict[str, Any]:
 
 
 def _continuous(
-    model: Any, tokenizer: Any, rows: int, case: Case, questions: Sequence[str], cap: int
+    model: Any, tokenizer: Any, case: Case, questions: Sequence[str], cap: int, rows: int
 ) -> dict[str, Any]:
     from transformers import ContinuousBatchingConfig, GenerationConfig
 
@@ -87,9 +88,9 @@ def _products(model: Any) -> dict[str, Any]:
 
     One after the other with the model's own weights, which no cache holds at once.
     """
-    layers = [module for module in model.modules() if isinstance(module, torch.nn.Linear)]
+    layers = [one for one in model.modules() if isinstance(one, torch.nn.Linear | Conv1D)]
     weight = layers[0].weight
-    inputs = {layer.in_features for layer in layers}
+    inputs = {_inputs(layer) for layer in layers}
     packed = PackedLinears.of(model)
     seconds = {}
     for rows in _ROWS:
@@ -103,12 +104,16 @@ def _products(model: Any) -> dict[str, Any]:
     return {"seconds_by_rows": seconds, "device": f"{device}, {torch.get_num_threads()} threads"}
 
 
-def _time(layers: Sequence[torch.nn.Linear], xs: dict[int, torch.Tensor]) -> float:
+def _inputs(layer: torch.nn.Linear | Conv1D) -> int:
+    return layer.nx if isinstance(layer, Conv1D) else layer.in_features
+
+
+def _time(layers: Sequence[torch.nn.Linear | Conv1D], xs: dict[int, torch.Tensor]) -> float:
     times = []
     for _ in range(_REPEATS):
         start = time.perf_counter()
         for layer in layers:
-            layer(xs[layer.in_features])
+            layer(xs[_inputs(layer)])
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         times.append(time.perf_counter() - start)

@@ -215,6 +215,9 @@ def _bound_seconds(lengths: Sequence[int], times: dict[int, float], rows: int) -
 
 
 def _time_at(rows: int, times: dict[int, float]) -> float:
+    most = max(times)
+    if rows > most:  # large products cost by the row
+        return times[most] * rows / most
     low = max(one for one in times if one <= rows)
     high = min((one for one in times if one >= rows), default=low)
     share = (rows - low) / (high - low) if high > low else 0.0

@@ -12,10 +12,19 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from rlsc.engine_config import EngineArguments
-from rlsc.engines import HFEngine, NativeEngine, SamplingParams, create_engine, resolve_engine
+from rlsc.engines import (
+    HFEngine,
+    NativeEngine,
+    SamplingParams,
+    create_engine,
+    prefill,
+    resolve_engine,
+    shared_prefix,
+)
 from rlsc.engines import packed as packed_module
-from rlsc.engines.kv_cache import BLOCK, RolloutCache
+from rlsc.engines.kv_cache import ALIGN, RolloutCache
 from rlsc.engines.packed import PackedLinears
+from rlsc.engines.prefill import PromptForward, common_beginning
 from rlsc.errors import ConfigError, ModelError, ShardedModelError
 from rlsc.types import Prompt
 from tests.conftest import VOCABULARY, tiny_model, tiny_tokenizer
@@ -223,7 +232,7 @@ def test_siblings_that_agree_are_computed_once(monkeypatch: pytest.MonkeyPatch) 
 def test_completions_longer_than_a_block() -> None:
     """Several blocks of keys, rows of uneven lengths: log-probs as of a plain forward."""
     model = tiny_model(max_position_embeddings=512)
-    setting = params(max_new_tokens=3 * BLOCK + 5, stop_token_ids=(), temperature=1.0)
+    setting = params(max_new_tokens=3 * ALIGN + 5, stop_token_ids=(), temperature=1.0)
     engine = NativeEngine(model, TOKENIZER, torch.float32, max_rows=5)
     groups = engine.generate(PROMPTS, 4, setting, [1, 2, 3])
     # A token that is drawn now and then ends them at various lengths.
@@ -231,7 +240,7 @@ def test_completions_longer_than_a_block() -> None:
     rare = min(counts, key=lambda token: abs(counts[token] - len(PROMPTS) * 4))
     groups = engine.generate(PROMPTS, 4, replace(setting, stop_token_ids=(rare,)), [1, 2, 3])
     lengths = {len(c.token_ids) for group in groups for c in group.completions}
-    assert max(lengths) > BLOCK + 8
+    assert max(lengths) > ALIGN + 8
     assert len(lengths) > 3
     for group in groups:
         for one in group.completions:
@@ -240,6 +249,73 @@ def test_completions_longer_than_a_block() -> None:
                 logits = model(ids).logits[0, len(group.prompt.token_ids) - 1 : -1]
             expected = logits.log_softmax(-1)[range(len(one.token_ids)), list(one.token_ids)]
             assert torch.allclose(torch.tensor(one.logps), expected, atol=1e-4)
+
+
+def with_a_common_beginning(common: int) -> list[Prompt]:
+    """Of one template: the shortest is the beginning of another, and two are the same."""
+    start = tuple(7 * i % 20 + 3 for i in range(common))
+    ends = ((4,), (4, 9), (4, 9), (6, 6, 8), tuple(range(3, 23)), (9,) * 70)
+    return [Prompt(str(index), "", start + end) for index, end in enumerate(ends)]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("family", ["llama", "gpt2", "qwen2", "gemma2", "gemma3"])
+def test_a_common_beginning_is_computed_once_and_changes_no_bit(
+    family: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Rows of whole pairs of vector registers: what is left over takes another path to its exp.
+    model = tiny_model(family, max_position_embeddings=512, n_positions=512, intermediate_size=64)
+    prompts = with_a_common_beginning(45)
+    assert common_beginning([one.token_ids for one in prompts]) == 45
+    engine = NativeEngine(model, TOKENIZER, dtype)
+    tokens = 0
+    plain = PromptForward._forward
+
+    def watched(self, questions, start, stop):
+        nonlocal tokens
+        tokens += sum(len(one.prompt.token_ids[start:stop]) for one in questions)
+        return plain(self, questions, start, stop)
+
+    monkeypatch.setattr(PromptForward, "_forward", watched)
+    together = engine.generate(prompts, 2, params(), range(6))
+    assert tokens == 45 + sum(len(one.token_ids) - 45 for one in prompts)
+    for seed, (prompt, group) in enumerate(zip(prompts, together, strict=True)):
+        tokens = 0
+        (alone,) = engine.generate([prompt], 2, params(), [seed])
+        assert tokens == len(prompt.token_ids)
+        for one, other in zip(group.completions, alone.completions, strict=True):
+            assert one.token_ids == other.token_ids
+            assert one.logps == other.logps
+
+
+def test_a_common_beginning_leaves_each_prompt_a_token() -> None:
+    assert common_beginning([]) == 0
+    assert common_beginning([(5, 6, 7)]) == 2
+    assert common_beginning([(5, 6, 7), (5, 6, 7)]) == 2
+    assert common_beginning([(5, 6, 7), (5, 6), (5, 6, 8, 9)]) == 1
+    assert common_beginning([(5, 6, 7), (4, 6, 7)]) == 0
+
+
+@pytest.mark.parametrize("window", [None, 40])
+def test_long_prompts_are_computed_in_parts(
+    window: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scores held a few queries at a time, prompts over several forwards: the same to the bit."""
+    family, changes = ("llama", {}) if window is None else ("gemma2", {"sliding_window": window})
+    model = tiny_model(family, max_position_embeddings=512, **changes)
+    prompts = [Prompt(str(n), "", tuple((5 * i + n) % 20 + 3 for i in range(n))) for n in (300, 90)]
+    engine = NativeEngine(model, TOKENIZER, torch.float32)
+    whole = engine.generate(prompts, 2, params(), [1, 2])
+    monkeypatch.setattr(prefill, "_TOKENS", 100)
+    monkeypatch.setattr(shared_prefix, "_QUERIES", 64)
+    for group, other in zip(whole, engine.generate(prompts, 2, params(), [1, 2]), strict=True):
+        assert group == other
+        for one in group.completions:
+            ids = torch.tensor([group.prompt.token_ids + one.token_ids])
+            with torch.no_grad():
+                logits = model(ids, use_cache=False).logits[0, len(group.prompt.token_ids) - 1 : -1]
+            logps = (logits / 0.7).log_softmax(-1)[range(len(one.token_ids)), list(one.token_ids)]
+            assert torch.allclose(torch.tensor(one.logps), logps, atol=1e-4)
 
 
 def test_prompts_that_end_at_once() -> None:

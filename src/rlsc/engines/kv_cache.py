@@ -19,15 +19,50 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
 
-BLOCK = 64  # tokens: widths of blocks are multiples of it
-ALIGN = 32  # tokens: so are those of prompts
+ALIGN = 32  # tokens: widths of blocks and of prompts are multiples of it
+FEWEST = 4  # rows in a float32 product: with fewer, its sums run in another order
 
 
 @dataclass
 class Prefill:
-    """A forward over whole prompts, padded on the right: prompt i goes to `slots[i]`."""
+    """A forward over prompts laid end to end, [1, tokens]: prompt i goes to `slots[i]`.
+
+    All begin at column `start`; what comes before it is what an earlier step was told to `keep`.
+    """
 
     slots: Tensor
+    lengths: Tensor
+    start: int = 0
+    keep: bool = False
+    _masks: dict[tuple[int, int, int | None], Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        device = self.slots.device
+        ends = self.lengths.cumsum(0)
+        self.longest = int(self.lengths.max())
+        prompt_T = torch.arange(len(self.slots), device=device).repeat_interleave(self.lengths)
+        self.at_T = torch.arange(int(ends[-1]), device=device) - (ends - self.lengths)[prompt_T]
+        self.slot_T = self.slots[prompt_T]
+        self.column_T = self.at_T + self.start
+        self.grid_T = prompt_T * self.rows + self.at_T  # padded to [prompts, rows]
+
+    @property
+    def rows(self) -> int:
+        """Of a prompt in a product: with fewer, float32 sums run in another order."""
+        return max(self.longest, FEWEST)
+
+    def mask(self, first: int, end: int, window: int | None) -> Tensor:
+        """Of new tokens [first:end], what they don't see: [tokens, 1, columns]."""
+        key = (first, end, window)
+        if key not in self._masks:
+            device = self.slots.device
+            position = torch.arange(first, end, device=device)[:, None] + self.start
+            distance = position - torch.arange(_aligned(self.start + end), device=device)
+            hidden = distance < 0
+            if window is not None:
+                hidden |= distance >= window
+            self._masks[key] = hidden[:, None]
+        return self._masks[key]
 
 
 @dataclass
@@ -45,9 +80,22 @@ class Decode:
     prompt_lengths_B: Tensor
     lengths_B: Tensor  # sampled tokens in the buffers already: where the new one is written
     width: int  # of all blocks
-    writes: list[tuple[int, slice | Tensor, int | Tensor]]  # block, rows, columns
+    starts: list[int]  # of the blocks
+    writes: list[tuple[int, Tensor | None]]  # blocks written to, and by which rows if not all
     _masks: dict[tuple[int, int | None], Tensor] = field(default_factory=dict)
     _indices: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    _written: dict[tuple[int, int], Tensor] = field(default_factory=dict)
+
+    def written(self, index: int, rows: Tensor | None, heads: int, width: int) -> Tensor:
+        """Where in block `index`, seen as [B · H · width, D], `rows` write."""
+        key = (index, heads)
+        if key not in self._written:
+            device = self.lengths_B.device
+            row_R = torch.arange(len(self.lengths_B), device=device) if rows is None else rows
+            column_R = self.lengths_B[row_R] - self.starts[index]
+            head_RH = row_R[:, None] * heads + torch.arange(heads, device=device)
+            self._written[key] = (head_RH * width + column_R[:, None]).flatten()
+        return self._written[key]
 
     def mask(self, prompt_width: int, window: int | None, dtype: torch.dtype) -> Tensor:
         """What to add to scores [B, 1, 1, P + T]; `window`: positions that a token sees."""
@@ -85,6 +133,8 @@ class RolloutLayer(CacheLayerMixin):
         self._cache = cache
         self.key_blocks: list[Tensor] = []  # [B, H, block, D]
         self.value_blocks: list[Tensor] = []
+        self.common_keys: Tensor  # [H, tokens, D]: what all prompts begin with
+        self.common_values: Tensor
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         self.prompt_keys = key_states.new_zeros(0, key_states.shape[1], 0, key_states.shape[3])
@@ -101,16 +151,27 @@ class RolloutLayer(CacheLayerMixin):
             self.lazy_initialization(key_states, value_states)
         step = self._cache.step
         if isinstance(step, Prefill):
-            width = key_states.shape[2]
             self.prompt_keys = self._fitted(self.prompt_keys)
             self.prompt_values = self._fitted(self.prompt_values)
-            self.prompt_keys[step.slots, :, :width] = key_states
-            self.prompt_values[step.slots, :, :width] = value_states
+            if step.start:
+                self.prompt_keys[step.slots, :, : step.start] = self.common_keys
+                self.prompt_values[step.slots, :, : step.start] = self.common_values
+            self.prompt_keys[step.slot_T, :, step.column_T] = key_states[0].transpose(0, 1)
+            self.prompt_values[step.slot_T, :, step.column_T] = value_states[0].transpose(0, 1)
+            if step.keep:
+                self.common_keys, self.common_values = key_states[0], value_states[0]
         else:
-            for index, rows, columns in step.writes:
-                self.key_blocks[index][rows, :, columns] = key_states[rows, :, 0]
-                self.value_blocks[index][rows, :, columns] = value_states[rows, :, 0]
+            self._append(step, self.key_blocks, key_states)
+            self._append(step, self.value_blocks, value_states)
         return key_states, value_states
+
+    def _append(self, step: Decode, blocks: list[Tensor], states_BH1D: Tensor) -> None:
+        _, heads, _, size = states_BH1D.shape
+        for index, rows in step.writes:
+            new = states_BH1D if rows is None else states_BH1D.index_select(0, rows)
+            block = blocks[index]
+            at = step.written(index, rows, heads, block.shape[2])
+            block.view(-1, size)[at] = new.reshape(-1, size)
 
     def _fitted(self, buffer: Tensor) -> Tensor:
         slots, width = self._cache.prompt_slots, self._cache.prompt_width
@@ -159,7 +220,7 @@ class RolloutCache(Cache):
         self.prompt_slots = self.prompt_width = self.width = 0
         self.windows: set[int | None] = set()  # that the layers' attention was told of
         self._device = device
-        self._starts: list[int] = []  # of the blocks
+        self.starts: list[int] = []  # of the blocks
 
     def reserve_prompts(self, slots: int, width: int) -> None:
         """Room for `slots` prompts of `width` tokens; much longer buffers are cut down."""
@@ -171,26 +232,20 @@ class RolloutCache(Cache):
         """Room for `width` tokens in each of `rows` rows: blocks grow with the length."""
         while self.width < width:
             block = _next_block(self.width)
-            self._starts.append(self.width)
+            self.starts.append(self.width)
             self.width += block
             for layer in self.layers:
                 layer.add_block(rows, block)
 
-    def writes(self, lengths: list[int]) -> list[tuple[int, slice | Tensor, int | Tensor]]:
-        """Where rows of these lengths write their next token: block, rows, columns."""
-        if min(lengths) == max(lengths):
-            block = bisect_right(self._starts, lengths[0]) - 1
-            return [(block, slice(0, len(lengths)), lengths[0] - self._starts[block])]
+    def writes(self, lengths: list[int]) -> list[tuple[int, Tensor | None]]:
+        """Which blocks rows of these lengths write their next token to."""
         by_block: dict[int, list[int]] = {}
         for row, length in enumerate(lengths):
-            by_block.setdefault(bisect_right(self._starts, length) - 1, []).append(row)
+            by_block.setdefault(bisect_right(self.starts, length) - 1, []).append(row)
+        if len(by_block) == 1:
+            return [(block, None) for block in by_block]
         return [
-            (
-                block,
-                torch.tensor(rows, device=self._device),
-                torch.tensor([lengths[row] - self._starts[block] for row in rows]).to(self._device),
-            )
-            for block, rows in by_block.items()
+            (block, torch.tensor(rows, device=self._device)) for block, rows in by_block.items()
         ]
 
     def move_rows(self, source: list[int], target: list[int]) -> None:
@@ -212,8 +267,12 @@ class RolloutCache(Cache):
                 move(layer, source_at, target_at)
 
 
+def _aligned(width: int) -> int:
+    return -(-width // ALIGN) * ALIGN
+
+
 def _next_block(width: int) -> int:
-    return max(BLOCK, width // 4 // BLOCK * BLOCK)
+    return max(ALIGN, width // 4 // ALIGN * ALIGN)
 
 
 def room_for(tokens: int) -> int:

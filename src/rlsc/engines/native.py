@@ -20,7 +20,8 @@ from rlsc.engines.base import (
     make_completion,
 )
 from rlsc.engines.kv_cache import room_for
-from rlsc.engines.rollout import Question, Rollout, Row
+from rlsc.engines.prefill import Question
+from rlsc.engines.rollout import Rollout, Row
 from rlsc.engines.shared_prefix import NAME
 from rlsc.errors import ModelError, NonFiniteError
 from rlsc.memory import free_memory

@@ -8,42 +8,17 @@ waiting rows take their place.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from rlsc.engines.base import Progress, SamplingParams, completes_stop_string
-from rlsc.engines.kv_cache import ALIGN, Decode, Prefill, RolloutCache
+from rlsc.engines.kv_cache import FEWEST, Decode, RolloutCache
+from rlsc.engines.prefill import PromptForward, Question
 from rlsc.engines.sampling import sample_tokens
-from rlsc.types import Prompt
-
-_PREFILL_TOKENS = 8192  # prompts computed in one forward, in tokens with padding
-_FEWEST = 4  # rows in a float32 product: with fewer, its sums run in another order
-
-
-@dataclass(eq=False)
-class Question:
-    """A prompt, and where its keys and values lie while it is in flight."""
-
-    prompt: Prompt
-    waiting: int  # siblings that have not begun
-    slot: int = -1
-    branches: int = 0
-    logits_V: Tensor | None = None  # after the prompt's last token, while siblings wait
-
-    @property
-    def length(self) -> int:
-        return len(self.prompt.token_ids)
-
-    @property
-    def width(self) -> int:
-        """The room that it takes in the buffers."""
-        return -(-self.length // ALIGN) * ALIGN
 
 
 @dataclass(eq=False)
@@ -94,9 +69,11 @@ class Rollout:
         self._device = next(model.parameters()).device
         config = model.config.get_text_config()
         self.cache = RolloutCache(config.num_hidden_layers, self._device, replaces)
+        questions = list(dict.fromkeys(row.question for row in rows))
+        self._prefill = PromptForward(model, self.cache, questions)
         heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
         shared = config.num_attention_heads // heads
-        self._fewest = 1 if model.dtype == torch.bfloat16 else -(-_FEWEST // shared)
+        self._fewest = 1 if model.dtype == torch.bfloat16 else -(-FEWEST // shared)
         self._branches: list[Branch] = []
         self._questions: list[Question] = []  # by slot
 
@@ -126,8 +103,7 @@ class Rollout:
             self._questions.append(question)
         longest = max(question.width for question in self._questions)
         self.cache.reserve_prompts(len(self._questions), longest)
-        for part in self._parts(fresh):
-            self._prefill(part)
+        self._prefill(fresh)
         new = [Branch(question, rows) for question, rows in by_question.items()]
         logits = [branch.question.logits_V for branch in new]
         self._sample(new, torch.stack([logits_V for logits_V in logits if logits_V is not None]))
@@ -138,31 +114,6 @@ class Rollout:
                 branch.question.logits_V = None
         self._branches += new
         self._divide()
-
-    def _parts(self, questions: list[Question]) -> Iterator[list[Question]]:
-        """Runs of questions for one forward, at most `_PREFILL_TOKENS` in all.
-
-        On a CPU of one length: without padding, and since kernels choose how they split a prompt
-        by its padded length, a prompt's numbers are then its own. Elsewhere one forward over
-        padded prompts is quicker than many.
-        """
-        exact = self._device.type == "cpu"
-        for _, run in groupby(questions, lambda one: one.length if exact else one.width):
-            same = list(run)
-            size = max(1, _PREFILL_TOKENS // same[0].width)
-            yield from (same[start : start + size] for start in range(0, len(same), size))
-
-    def _prefill(self, questions: list[Question]) -> None:
-        longest = max(question.length for question in questions)
-        input_ids = torch.zeros(len(questions), longest, dtype=torch.long)
-        for row, question in zip(input_ids, questions, strict=True):
-            row[: question.length] = torch.tensor(question.prompt.token_ids)
-        self.cache.step = Prefill(self._tensor([question.slot for question in questions]))
-        positions = torch.arange(longest, device=self._device)
-        with _head_at(self._model, self._tensor([q.length - 1 for q in questions])):
-            logits_QV = self._forward(input_ids.to(self._device), positions.expand(input_ids.shape))
-        for question, logits_V in zip(questions, logits_QV, strict=True):
-            question.logits_V = logits_V
 
     def _decode(self) -> Tensor:
         """Logits [B, V] after one more token of every branch."""
@@ -182,6 +133,7 @@ class Rollout:
             prompt_lengths_B=prompt_lengths_B,
             lengths_B=lengths_B,
             width=self.cache.width,
+            starts=self.cache.starts,
             writes=self.cache.writes(lengths),
         )
         tokens_B = self._tensor([branch.tokens[-1] for branch in self._branches])
@@ -275,18 +227,3 @@ def _fill_holes(items: list[Any], holes: list[int]) -> tuple[list[int], list[int
         items[end] = items[start]
     del items[keep:]
     return source, target
-
-
-@contextmanager
-def _head_at(model: Any, last: Tensor) -> Iterator[None]:
-    """The vocabulary head sees one position a row, which logits_to_keep can't choose by row."""
-
-    def select(module: Any, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        hidden, *rest = args
-        return hidden[torch.arange(len(last), device=last.device), last][:, None], *rest
-
-    handle = model.get_output_embeddings().register_forward_pre_hook(select)
-    try:
-        yield
-    finally:
-        handle.remove()

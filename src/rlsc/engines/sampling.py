@@ -48,7 +48,8 @@ def _sample(
     logits_BV: Tensor, at_R: Tensor, uniforms_R: Tensor, params: SamplingParams
 ) -> tuple[Tensor, Tensor]:
     if params.temperature == 0:
-        probs_BV = logits_BV.softmax(-1, dtype=torch.float32)
+        logits_BV = logits_BV.float()  # argmax and softmax are several times slower in bfloat16
+        probs_BV = logits_BV.softmax(-1)
     else:
         scaled_BV = logits_BV.to(torch.float32, copy=True).div_(params.temperature)
         probs_BV = _filtered(scaled_BV, params).softmax(-1)

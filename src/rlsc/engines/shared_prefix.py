@@ -13,15 +13,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from transformers import AttentionInterface
 
-from rlsc.engines.kv_cache import Decode, RolloutCache, RolloutLayer
+from rlsc.engines.kv_cache import Decode, Prefill, RolloutCache, RolloutLayer
 from rlsc.errors import ModelError
 
 NAME = "rlsc_shared_prefix"
 # Terms in the scores, and choices of keys, that are not computed here.
 _REFUSED = ("s_aux", "position_bias", "indices", "block_indices")
+_QUERIES = 256  # tokens of a prompt whose scores are held at once
 _CHUNK = 128  # columns of a float32 product: longer sums are cut by how wide the others are
 
 
@@ -44,38 +44,37 @@ def shared_prefix_attention(
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
     if rollout.replaces == "sdpa":
         softcap = None  # sdpa leaves it out, and the training forward is what counts
-    if isinstance(rollout.step, Decode):
-        layer = rollout.layers[module.layer_idx]
-        output = _decode(query * scaling, layer, rollout.step, sliding_window, softcap)
-    else:
-        output = _prefill(query, key, value, scaling, sliding_window, softcap)
-    return output, None
+    layer, step = rollout.layers[module.layer_idx], rollout.step
+    if isinstance(step, Decode):
+        return _decode(query * scaling, layer, step, sliding_window, softcap), None
+    return _prefill(query * scaling, layer, step, sliding_window, softcap), None
 
 
 def _prefill(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    scaling: float,
-    window: int | None,
-    softcap: float | None,
+    query: Tensor, layer: RolloutLayer, step: Prefill, window: int | None, softcap: float | None
 ) -> Tensor:
-    """Causal attention within each prompt; padding on the right never reaches a real token."""
-    repeats = query.shape[1] // key.shape[1]
-    key, value = key.repeat_interleave(repeats, 1), value.repeat_interleave(repeats, 1)
-    length = query.shape[2]
-    plain = softcap is None and (window is None or length <= window)
-    if plain:
-        output = F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling)
-        return output.transpose(1, 2)
-    position = torch.arange(length, device=query.device)
-    distance = position[:, None] - position
-    hidden = distance < 0
-    if window is not None:
-        hidden |= distance >= window
-    scores = _capped(query @ key.transpose(2, 3) * scaling, softcap)
-    weights = scores.masked_fill(hidden, -torch.inf).softmax(-1)
-    return (weights @ value).transpose(1, 2)
+    """Causal attention of each prompt's new tokens, [1, .., tokens, D], to its keys so far."""
+    prompts, (_, heads, _, size) = len(step.slots), layer.prompt_keys.shape
+    shared = query.shape[1] // heads  # query heads to one key/value head
+    grid = query.new_zeros(prompts * step.rows, heads * shared * size)
+    grid[step.grid_T] = query[0].transpose(0, 1).flatten(1)
+    grid = grid.view(prompts, step.rows, heads, shared * size).transpose(1, 2)
+    grid = grid.reshape(prompts * heads, step.rows * shared, size)
+    keys, values = layer.prompt_keys[step.slots], layer.prompt_values[step.slots]
+    parts = []
+    for first in range(0, step.rows, _QUERIES):
+        end = min(first + _QUERIES, step.rows)
+        hidden = step.mask(first, end, window)
+        width = min(hidden.shape[2], keys.shape[2])
+        part = grid[:, first * shared : end * shared]
+        scores = _capped(torch.bmm(part, keys[:, :, :width].flatten(0, 1).mT), softcap)
+        scores = scores.view(-1, end - first, shared, width)
+        weights = scores.masked_fill_(hidden[..., :width], -torch.inf).softmax(-1)
+        weights = weights.view(prompts * heads, -1, width)
+        parts.append(_times(weights, values[:, :, :width].flatten(0, 1)))
+    output = torch.cat(parts, 1).view(prompts, heads, step.rows, shared * size)
+    output = output.transpose(1, 2).reshape(prompts * step.rows, heads * shared, size)
+    return output[step.grid_T][None]
 
 
 def _decode(
