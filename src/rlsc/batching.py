@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -24,6 +25,10 @@ class Row:
     def length(self) -> int:
         return len(self.prompt_ids) + len(self.completion_ids)
 
+    @cached_property
+    def tokens(self) -> tuple[int, ...]:
+        return self.prompt_ids + self.completion_ids
+
 
 @dataclass(frozen=True)
 class MicroBatch:
@@ -39,7 +44,16 @@ class MicroBatch:
     @property
     def counts_B(self) -> Tensor:
         """How many completions each row stands for."""
-        return torch.tensor([len(row.members) for row in self.rows])
+        return counts(self.rows)
+
+    @property
+    def tokens(self) -> int:
+        """The tokens that a forward computes, padding included."""
+        return self.input_ids_BL.numel()
+
+
+def counts(rows: Sequence[Row]) -> Tensor:
+    return torch.tensor([len(row.members) for row in rows])
 
 
 def make_rows(groups: Sequence[CompletionGroup], merge_duplicates: bool) -> list[Row]:

@@ -95,11 +95,29 @@ class RLSCConfig(EngineArguments, TrainingArguments):
 
     # Cost.
     tokens_per_microbatch: int = field(
-        default=2048, metadata={"help": "Padded tokens of one forward and backward pass."}
+        default=2048, metadata={"help": "Tokens of one forward and backward pass."}
+    )
+    padding_free: bool = field(
+        default=True, metadata={"help": "Completions laid end to end instead of padded (exact)."}
+    )
+    share_prefixes: bool = field(
+        default=True,
+        metadata={"help": "What completions begin with is computed once (exact)."},
+    )
+    logits_chunk_size: int = field(
+        default=256,
+        metadata={"help": "Tokens whose logits are held at once (exact); 0: all, no recomputing."},
     )
     merge_duplicates: bool = field(
         default=True,
         metadata={"help": "Compute identical completions of a question once (exact)."},
+    )
+    skip_weight_below: float = field(
+        default=0.0,
+        metadata={
+            "help": "Leave completions out of the backward pass whose weight is below this share "
+            "of their group's largest; 0: none. Costs a forward pass, spares most backward ones."
+        },
     )
 
     def __post_init__(self) -> None:
@@ -125,6 +143,8 @@ def check_training(config: RLSCConfig) -> None:
     at_least("per_device_train_batch_size", config.per_device_train_batch_size, 1)
     check_engine(config)
     at_least("tokens_per_microbatch", config.tokens_per_microbatch, 1)
+    at_least("logits_chunk_size", config.logits_chunk_size, 0)
+    _check_skipping(config)
     at_least("top_k", config.top_k, 0)
     for name in ("learning_rate", "weight_decay", "max_grad_norm"):
         value = getattr(config, name)
@@ -185,6 +205,15 @@ def _check_importance_sampling(config: RLSCConfig) -> None:
             "importance_sampling_correction needs logprob_temperature 'sampling', top_p 1 and "
             "top_k 0: the ratio is between two forms of one distribution"
         )
+
+
+def _check_skipping(config: RLSCConfig) -> None:
+    if not 0 <= config.skip_weight_below < 1:
+        raise ConfigError(
+            f"skip_weight_below must be 0 or more and below 1, not {config.skip_weight_below}"
+        )
+    if config.skip_weight_below and config.weight == "token":
+        raise ConfigError("skip_weight_below needs one weight a completion, not weight 'token'")
 
 
 def _text(value: object) -> str:

@@ -7,7 +7,7 @@ and `training_step` weighs them and backpropagates, micro-batch by micro-batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 from transformers import PrinterCallback, ProgressCallback, Trainer, set_seed
 
-from rlsc.batching import MicroBatch, make_micro_batches, make_rows
+from rlsc.batching import Row, make_rows
 from rlsc.callbacks import StepProgress, StopOnNonFinite, non_finite_message
 from rlsc.config import RLSCConfig
+from rlsc.display import console
 from rlsc.engines import Engine, SamplingParams, create_engine, seed_for
 from rlsc.errors import ConfigError, ModelError, NonFiniteError, QuestionError
 from rlsc.memory import keep_freed_memory, release_freed_memory
@@ -26,13 +27,14 @@ from rlsc.models import context_length, disable_dropout, load_model
 from rlsc.objectives import RLSC, Objective
 from rlsc.prompts import fit_context, render, stop_token_ids
 from rlsc.runlog import RunLog
+from rlsc.scoring import Batch, Layout, Scorer, supported_layout
 from rlsc.types import Prompt
 from rlsc.update import (
     SiblingView,
     StepBatch,
     engine_mismatch,
     micro_batch_loss,
-    score_completions,
+    rows_that_weigh,
 )
 
 _CHECKED, _CHECKED_TOKENS = 8, 64  # questions, and tokens of each
@@ -112,6 +114,7 @@ class RLSCTrainer(Trainer):
             top_p=args.top_p,
             top_k=args.top_k,
         )
+        self._scorer = Scorer(self.model, _layout(self.model, args))
         self._metrics: dict[str, float] = {}
         self._engine_is_checked = False
         self.remove_callback(PrinterCallback)
@@ -150,7 +153,7 @@ class RLSCTrainer(Trainer):
         if getattr(self.engine, "foreign", False) and not self._engine_is_checked:
             self._check_engine(prompts[:_CHECKED])
         rows = make_rows(groups, self.args.merge_duplicates)
-        batch = StepBatch(groups, make_micro_batches(rows, self.args.tokens_per_microbatch))
+        batch = StepBatch(groups, self._cut(rows))
         # The parent's loop takes a step per item: all micro-batches travel as one.
         return [batch], None
 
@@ -180,7 +183,7 @@ class RLSCTrainer(Trainer):
         num_items_in_batch: Any = None,
     ) -> Tensor:
         model.train()
-        with keep_freed_memory():
+        with keep_freed_memory(), self._scorer.attached():
             return self._update(model, inputs)
 
     def _update(self, model: torch.nn.Module, inputs: StepBatch) -> Tensor:
@@ -193,29 +196,46 @@ class RLSCTrainer(Trainer):
             args.importance_sampling_correction,
         )
         record = StepRecord.empty(inputs.size)
-        total = torch.zeros((), device=args.device)
-        with self.progress.updating(len(inputs.micro_batches)) as on_progress:
-            for batch in inputs.micro_batches:
-                scores = self._score(batch, args.loss_temperature, model)
-                # The mean over the step's completions; masked ones count as 0.
-                loss = micro_batch_loss(
-                    batch, scores, self.objective, view, record, args.importance_sampling_cap
-                )
-                loss = loss / inputs.size
-                if not torch.isfinite(loss):
-                    raise NonFiniteError(non_finite_message("loss", step, args.output_dir))
+
+        def loss_of(batch: Batch) -> Tensor:
+            scores = self._score(batch, args.loss_temperature, model)
+            # The mean over the step's completions; masked ones count as 0.
+            cap = args.importance_sampling_cap
+            loss = micro_batch_loss(batch, scores, self.objective, view, record, cap)
+            loss = loss / inputs.size
+            if not torch.isfinite(loss):
+                raise NonFiniteError(non_finite_message("loss", step, args.output_dir))
+            return loss
+
+        micro_batches, total = inputs.micro_batches, torch.zeros((), device=args.device)
+        if args.skip_weight_below:
+            with torch.no_grad():
+                total = torch.stack([loss_of(batch) for batch in micro_batches]).sum()
+            micro_batches = self._without_light_rows(inputs, record)
+        with self.progress.updating(len(micro_batches)) as on_progress:
+            for batch in micro_batches:
+                loss = loss_of(batch)
                 self.accelerator.backward(loss)
-                total += loss.detach()
+                if not args.skip_weight_below:
+                    total += loss.detach()
                 on_progress(1)
         self._record_step(step, inputs, record, view)
         return total
 
+    def _cut(self, rows: Sequence[Row]) -> Sequence[Batch]:
+        return self._scorer.layout.cut(rows, self.args.tokens_per_microbatch)
+
+    def _without_light_rows(self, inputs: StepBatch, record: StepRecord) -> Sequence[Batch]:
+        rows = [row for batch in inputs.micro_batches for row in batch.rows]
+        kept = rows_that_weigh(inputs.groups, record, rows, self.args.skip_weight_below)
+        # Where nothing weighs, e.g. all are masked, the gradient is 0 and not missing.
+        return self._cut(kept) if kept else inputs.micro_batches
+
     def _score(
-        self, batch: MicroBatch, temperature: float, model: torch.nn.Module | None = None
+        self, batch: Batch, temperature: float, model: torch.nn.Module | None = None
     ) -> tuple[Tensor, Tensor]:
         with self.compute_loss_context_manager():
-            model = self.model if model is None else model
-            return score_completions(model, batch, temperature, self.args.device)
+            return self._scorer(batch, temperature, model)
 
     # Records.
 
@@ -239,11 +259,22 @@ class RLSCTrainer(Trainer):
             self.runlog.write_metrics(self.state.global_step - 1, logs)
 
     def floating_point_ops(self, inputs: Any) -> int:
-        """6 · parameters · tokens of a forward and backward pass, padding included."""
+        """6 · parameters · tokens of a forward and backward pass."""
         if not isinstance(inputs, StepBatch):
             return 0
-        tokens = sum(batch.input_ids_BL.numel() for batch in inputs.micro_batches)
+        tokens = sum(batch.tokens for batch in inputs.micro_batches)
         return 6 * sum(p.numel() for p in self.model.parameters()) * tokens
+
+
+def _layout(model: Any, args: RLSCConfig) -> Layout:
+    wanted = Layout(args.padding_free, args.share_prefixes, args.logits_chunk_size)
+    layout, reason = supported_layout(model, wanted)
+    if layout.padding_free and not args.disable_dropout:
+        # A token that rows share would be dropped for all of them at once.
+        layout, reason = Layout(padding_free=False), "dropout is on"
+    if reason:
+        console.print(f"{type(model).__name__} can't be computed without padding: {reason}; padded")
+    return layout
 
 
 def _render_all(

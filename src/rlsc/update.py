@@ -12,14 +12,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rlsc.batching import MicroBatch, make_rows, pad
+from rlsc.batching import Row, make_rows, pad
 from rlsc.grading import answer_key, extract_answer
-from rlsc.logprobs import completion_logits, token_entropies, token_logps
 from rlsc.metrics import StepRecord
 from rlsc.objectives import Objective, Rows
+from rlsc.scoring import Batch
 from rlsc.types import CompletionGroup
 
-Score = Callable[[MicroBatch], tuple[Tensor, Tensor]]
+Score = Callable[[Batch], tuple[Tensor, Tensor]]
 """A micro-batch's token log-probs and entropies, both [B, T]."""
 
 
@@ -28,7 +28,7 @@ class StepBatch:
     """One optimizer step's work."""
 
     groups: list[CompletionGroup]
-    micro_batches: list[MicroBatch]
+    micro_batches: Sequence[Batch]
 
     @property
     def size(self) -> int:
@@ -66,25 +66,8 @@ class SiblingView:
         )
 
 
-def score_completions(
-    model: torch.nn.Module, batch: MicroBatch, temperature: float, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Token log-probs (with gradient) and entropies; [B, T], 0 outside the completion."""
-    tokens_BT = batch.completion_ids_BT.to(device)
-    outside_BT = ~batch.completion_mask_BT.to(device)
-    logits_BTV = completion_logits(
-        model,
-        batch.input_ids_BL.to(device),
-        batch.attention_mask_BL.to(device),
-        tokens_BT.shape[1],
-    )
-    logps_BT = token_logps(logits_BTV, tokens_BT, temperature).masked_fill(outside_BT, 0.0)
-    entropies_BT = token_entropies(logits_BTV.detach(), temperature)
-    return logps_BT, entropies_BT.masked_fill(outside_BT, 0.0)
-
-
 def micro_batch_loss(
-    batch: MicroBatch,
+    batch: Batch,
     scores: tuple[Tensor, Tensor],
     objective: Objective,
     view: SiblingView,
@@ -137,6 +120,22 @@ def engine_mismatch(groups: Sequence[CompletionGroup], score: Score) -> float:
         for logps_T, one in zip(logps_BT, completions, strict=True)
     ]
     return torch.cat(differences).mean().item()
+
+
+def rows_that_weigh(
+    groups: Sequence[CompletionGroup], record: StepRecord, rows: Sequence[Row], share: float
+) -> list[Row]:
+    """The rows of at least `share` of their group's largest weight.
+
+    The others' part of the gradient is Σ w ∇log p over them; so what leaving them out changes is
+    at most `share` · Σ (the group's largest w) · |∇log p|, over the same rows.
+    """
+    sizes = [len(group.completions) for group in groups]
+    parts = record.log_weight_N.split(sizes)
+    largest_N = torch.cat([part.max().expand(len(part)) for part in parts])
+    keep_N = record.log_weight_N >= largest_N + math.log(share)
+    keep_N &= record.log_weight_N > -math.inf
+    return [row for row in rows if keep_N[row.members[0]]]
 
 
 def answer_agreement(groups: Sequence[CompletionGroup]) -> Tensor:

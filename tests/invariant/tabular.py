@@ -15,7 +15,8 @@ from torch import Tensor
 from rlsc.batching import MicroBatch, Row, pad
 from rlsc.metrics import StepRecord
 from rlsc.objectives import Objective
-from rlsc.update import SiblingView, micro_batch_loss, score_completions
+from rlsc.scoring import score_completions
+from rlsc.update import SiblingView, micro_batch_loss
 
 VOCABULARY = 3
 STOP = 0
@@ -83,7 +84,7 @@ def library_losses(
     losses = []
     for index, outcome in enumerate(completions()):
         batch = batch_of([outcome])
-        scores = score_completions(policy, batch, temperature, torch.device("cpu"))
+        scores = score_completions(policy, batch, temperature)
         engine = None if engine_logps is None else engine_logps[index : index + 1]
         view = SiblingView(torch.ones(1), None, None, engine)
         record = StepRecord.empty(1)

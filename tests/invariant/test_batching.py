@@ -10,11 +10,10 @@ import torch
 from rlsc.batching import make_micro_batches, make_rows, pad
 from rlsc.metrics import StepRecord
 from rlsc.objectives import RLSC
+from rlsc.scoring import score_completions
 from rlsc.types import Completion, CompletionGroup, Prompt
-from rlsc.update import SiblingView, StepBatch, micro_batch_loss, score_completions
+from rlsc.update import SiblingView, StepBatch, micro_batch_loss
 from tests.conftest import VOCABULARY
-
-CPU = torch.device("cpu")
 
 
 def make_groups(seed: int = 0) -> list[CompletionGroup]:
@@ -53,7 +52,7 @@ def loss_and_gradient(
     objective = RLSC(weight, 0.1)
 
     def score(batch):
-        return score_completions(model, batch, 0.5, CPU)
+        return score_completions(model, batch, 0.5)
 
     view = SiblingView.of(step, objective, mask_truncated, score)
     record = StepRecord.empty(step.size)

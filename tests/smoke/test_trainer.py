@@ -18,8 +18,8 @@ from rlsc.batching import make_rows, pad
 from rlsc.engines import NativeEngine, SamplingParams, ScriptedEngine
 from rlsc.errors import ConfigError, ModelError, NonFiniteError, OutputError, QuestionError
 from rlsc.runlog import read_jsonl
+from rlsc.scoring import score_completions
 from rlsc.types import Completion
-from rlsc.update import score_completions
 from tests.conftest import tiny_model, tiny_tokenizer
 
 PROMPTS = [f"What is {a} + {b}?" for a in range(3) for b in range(3)]
@@ -167,9 +167,9 @@ def test_an_adapter_trains_and_the_engine_sees_it(tmp_path: Path) -> None:
     params = SamplingParams(8, (0,), temperature=0.5)
     group = run.engine.generate(run.train_dataset[:1], 2, params, [5])[0]
     batch = pad(make_rows([group], merge_duplicates=False))
-    adapted, _ = score_completions(run.model, batch, 0.5, torch.device("cpu"))
+    adapted, _ = score_completions(run.model, batch, 0.5)
     with run.model.disable_adapter():
-        plain, _ = score_completions(run.model, batch, 0.5, torch.device("cpu"))
+        plain, _ = score_completions(run.model, batch, 0.5)
     engine_logps = torch.tensor([sum(c.logps) for c in group.completions])
     assert torch.allclose(engine_logps, adapted.sum(-1), atol=1e-4)
     assert not torch.allclose(engine_logps, plain.sum(-1), atol=0.1)

@@ -16,11 +16,12 @@ LAYERS = (
     ("types", "errors", "checks", "engine_config", "config", "run_config"),
     (
         *("questions", "benchmark_table", "benchmarks", "fewshot", "templates", "prompts"),
-        *("models", "logprobs", "grading", "statistics", "calibration", "display", "memory"),
+        *("models", "grading", "statistics", "calibration", "display", "memory"),
+        *("logprobs", "batching", "token_tree", "attention", "path_attention", "chunked_head"),
     ),
-    ("engines", "objectives"),
+    ("engines", "scoring", "objectives"),
     (
-        *("batching", "metrics", "runlog", "callbacks", "update", "trainer"),
+        *("metrics", "runlog", "callbacks", "update", "trainer"),
         *("evaluate", "samples", "scores"),
     ),
     (

@@ -20,8 +20,8 @@ from rlsc.batching import make_rows, pad
 from rlsc.engine_config import EngineArguments
 from rlsc.engines import HFEngine, SamplingParams, create_engine
 from rlsc.errors import ConfigError
+from rlsc.scoring import score_completions
 from rlsc.types import Prompt
-from rlsc.update import score_completions
 from tests.conftest import tiny_model, tiny_tokenizer
 
 if importlib.util.find_spec("vllm") is None:
@@ -103,7 +103,7 @@ def difference(model, groups, temperature: float) -> float:
     """The largest difference of a token's log-prob to the training forward's."""
     batch = pad(make_rows(groups, merge_duplicates=False))
     with torch.no_grad():
-        logps, _ = score_completions(model, batch, temperature, torch.device("cpu"))
+        logps, _ = score_completions(model, batch, temperature)
     completions = [c for group in groups for c in group.completions]
     return max(
         (torch.tensor(c.logps) - row[: len(c.logps)]).abs().max().item()

@@ -6,12 +6,12 @@ decoder-only models whose attention transformers lets one choose.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
+from rlsc.attention import check_architecture, lent_attention, window_untold
 from rlsc.engines.base import (
     Progress,
     SamplingParams,
@@ -44,7 +44,7 @@ class NativeEngine:
         memory_gb: float | None = None,
     ) -> None:
         check_not_sharded(model)
-        _check_architecture(model)
+        check_architecture(model)
         self._weights = SamplingWeights(model, dtype, packed=True)
         self._tokenizer = tokenizer
         self._max_rows = max_rows
@@ -70,7 +70,7 @@ class NativeEngine:
             for sibling in range(n)
         ]
         longest = max((question.width for question in questions), default=0)
-        with self._weights.sampling() as model, _attention(model) as replaced:
+        with self._weights.sampling() as model, lent_attention(model, NAME) as replaced:
             max_rows = self._affordable_rows(model, longest + room_for(params.max_new_tokens))
             rollout = Rollout(model, self._tokenizer, rows, params, max_rows, replaced, on_progress)
             rollout.run()
@@ -108,7 +108,7 @@ class NativeEngine:
             raise  # of the weights, whatever samples from them
         except Exception as error:
             raise ModelError(f"its forward failed: {error}") from error
-        if self._windows == {None} and _has_window(self._weights.config):
+        if window_untold(self._weights.config, self._windows):
             raise ModelError("its attention is not told of its sliding window")
         tokens, logps = group.completions[0].token_ids, group.completions[0].logps
         with self._weights.sampling() as model:
@@ -125,37 +125,6 @@ class NativeEngine:
             raise ModelError(f"its log-probs are off by {difference:.2g} (bound {bound:.2g})")
 
 
-def _has_window(config: Any) -> bool:
-    """Whether layers see a window alone, which must come to the attention function as such."""
-    kinds = getattr(config, "layer_types", None)
-    if kinds:
-        return "sliding_attention" in kinds
-    used = getattr(config, "use_sliding_window", True)
-    return bool(used and getattr(config, "sliding_window", None))
-
-
-def _check_architecture(model: Any) -> None:
-    config = model.config.get_text_config()
-    kinds = set(getattr(config, "layer_types", None) or [])
-    if config.is_encoder_decoder or model.get_output_embeddings() is None:
-        raise ModelError("it is not a decoder-only language model")
-    if kinds - {"full_attention", "sliding_attention"}:
-        raise ModelError(f"its layers are not all attention: {', '.join(sorted(kinds))}")
-    if not model._can_set_attn_implementation():
-        raise ModelError("transformers can't set its attention function")
-
-
 def _sibling_seed(seed: int, sibling: int) -> int:
     """Knuth's multiplier keeps neighbouring siblings' seeds far apart."""
     return (seed + sibling * 0x9E3779B97F4A7C15) % 2**63
-
-
-@contextmanager
-def _attention(model: Any) -> Iterator[str]:
-    """The model calls the engine's attention function instead of its own, named in the result."""
-    own = model.config._attn_implementation
-    model.set_attn_implementation(NAME)
-    try:
-        yield own
-    finally:
-        model.set_attn_implementation(own)

@@ -1,0 +1,45 @@
+"""Lending a model an attention function of ours, and which models it is lost on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rlsc.errors import ModelError
+
+
+@contextmanager
+def lent_attention(model: Any, name: str) -> Iterator[str]:
+    """Within, the model's modules call the registered function `name`. Yields their own's name."""
+    own = model.config._attn_implementation
+    model.set_attn_implementation(name)
+    try:
+        yield own
+    finally:
+        model.set_attn_implementation(own)
+
+
+def check_architecture(model: Any) -> None:
+    """Raises `ModelError` for a model whose attention cannot be lent or is not all there is."""
+    config = model.config.get_text_config()
+    kinds = set(getattr(config, "layer_types", None) or [])
+    if config.is_encoder_decoder or model.get_output_embeddings() is None:
+        raise ModelError("it is not a decoder-only language model")
+    if kinds - {"full_attention", "sliding_attention"}:
+        raise ModelError(f"its layers are not all attention: {', '.join(sorted(kinds))}")
+    if not model._can_set_attn_implementation():
+        raise ModelError("transformers can't set its attention function")
+
+
+def window_untold(config: Any, windows: set[int | None]) -> bool:
+    """Whether layers see a window alone, of which none of their calls told the function."""
+    return windows == {None} and _has_window(config)
+
+
+def _has_window(config: Any) -> bool:
+    kinds = getattr(config, "layer_types", None)
+    if kinds:
+        return "sliding_attention" in kinds
+    used = getattr(config, "use_sliding_window", True)
+    return bool(used and getattr(config, "sliding_window", None))

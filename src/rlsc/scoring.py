@@ -1,0 +1,178 @@
+"""Token log-probs and entropies of a micro-batch under the policy, by either layout.
+
+Padded rows are the plain way and the reference. A token tree computes no padding and no shared
+beginning twice; which models it serves is found out by comparing the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rlsc.attention import check_architecture, lent_attention, window_untold
+from rlsc.batching import MicroBatch, Row, make_micro_batches, pad
+from rlsc.chunked_head import pair_scores
+from rlsc.errors import ModelError
+from rlsc.logprobs import completion_logits, token_entropies, token_logps
+from rlsc.path_attention import NAME, Paths
+from rlsc.token_tree import TreeBatch, make_tree, make_tree_batches
+
+Batch = MicroBatch | TreeBatch
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How micro-batches are computed; the fields are those of `RLSCConfig`."""
+
+    padding_free: bool = True
+    share_prefixes: bool = True
+    logits_chunk_size: int = 256
+
+    def cut(self, rows: Sequence[Row], tokens_per_microbatch: int) -> Sequence[Batch]:
+        if self.padding_free:
+            return make_tree_batches(rows, tokens_per_microbatch, self.share_prefixes)
+        return make_micro_batches(rows, tokens_per_microbatch)
+
+
+class Scorer:
+    """Computes micro-batches within `attached()`. `model` may be wrapped, e.g. by an adapter."""
+
+    def __init__(self, model: Any, layout: Layout) -> None:
+        self.layout = layout
+        self._replaces = model.config._attn_implementation
+        self._model = model
+
+    def attached(self) -> AbstractContextManager[Any]:
+        """Forward and backward passes of token trees belong within."""
+        return lent_attention(self._model, NAME) if self.layout.padding_free else nullcontext()
+
+    def __call__(
+        self, batch: Batch, temperature: float, model: Any = None
+    ) -> tuple[Tensor, Tensor]:
+        """Log-probs (with gradient) and entropies, [B, T], 0 outside the completion."""
+        model = self._model if model is None else model
+        if isinstance(batch, MicroBatch):
+            return score_completions(model, batch, temperature)
+        paths = Paths(batch.to(next(model.parameters()).device), self._replaces)
+        return score_tree(model, paths, temperature, self.layout.logits_chunk_size)
+
+
+def score_completions(
+    model: torch.nn.Module, batch: MicroBatch, temperature: float
+) -> tuple[Tensor, Tensor]:
+    """The plain way: padded rows, all their logits at once. [B, T], 0 outside the completion."""
+    device = next(model.parameters()).device
+    tokens_BT = batch.completion_ids_BT.to(device)
+    outside_BT = ~batch.completion_mask_BT.to(device)
+    logits_BTV = completion_logits(
+        model,
+        batch.input_ids_BL.to(device),
+        batch.attention_mask_BL.to(device),
+        tokens_BT.shape[1],
+    )
+    logps_BT = token_logps(logits_BTV, tokens_BT, temperature).masked_fill(outside_BT, 0.0)
+    entropies_BT = token_entropies(logits_BTV.detach(), temperature)
+    return logps_BT, entropies_BT.masked_fill(outside_BT, 0.0)
+
+
+def score_tree(
+    model: Any, paths: Paths, temperature: float, logits_chunk_size: int
+) -> tuple[Tensor, Tensor]:
+    """The same of a token tree, with the model's attention lent to `path_attention`."""
+    tree = paths.tree
+    with _scoring_head(model, tree, temperature, logits_chunk_size):
+        scores_M2 = model(
+            input_ids=tree.token_ids_N[None],
+            position_ids=tree.position_ids_N[None],
+            use_cache=False,
+            paths=paths,
+        ).logits[0]
+    outside_BT = ~tree.completion_mask_BT
+    scores_BT2 = scores_M2[tree.pair_BT].masked_fill(outside_BT[..., None], 0.0)
+    logps_BT, entropies_BT = scores_BT2.unbind(-1)
+    return logps_BT, entropies_BT.detach()
+
+
+@contextmanager
+def _scoring_head(model: Any, tree: TreeBatch, temperature: float, chunk: int) -> Iterator[None]:
+    """Within, the vocabulary head gives scores of pairs, [1, M, 2], instead of logits.
+
+    It does so inside the model's own forward, where wrappers expect its weights to be used.
+    """
+    head, config = model.get_output_embeddings(), model.config
+    own, replaced = head.forward, vars(head).get("forward")
+    softcap = getattr(config, "final_logit_softcapping", None)
+
+    def logits(hidden_UH: Tensor) -> Tensor:
+        return own(hidden_UH) if softcap is None else torch.tanh(own(hidden_UH) / softcap) * softcap
+
+    def scores(hidden_1NH: Tensor) -> Tensor:
+        hidden_UH = hidden_1NH[0].index_select(0, tree.predictor_U)
+        pairs = (tree.pair_at_M, tree.pair_token_M)
+        return torch.stack(pair_scores(logits, hidden_UH, *pairs, temperature, chunk), -1)[None]
+
+    head.forward = scores
+    if softcap is not None:
+        config.final_logit_softcapping = None  # of logits, not of scores
+    try:
+        yield
+    finally:
+        if softcap is not None:
+            config.final_logit_softcapping = softcap
+        del head.forward
+        if replaced is not None:
+            head.forward = replaced
+
+
+def supported_layout(model: Any, layout: Layout) -> tuple[Layout, str | None]:
+    """The layout that serves the model: `layout`, or padded rows and the reason why."""
+    if not layout.padding_free:
+        return layout, None
+    try:
+        _check(model, layout)
+    except ModelError as error:
+        return Layout(padding_free=False), str(error)
+    return layout, None
+
+
+@torch.no_grad()
+def _check(model: Any, layout: Layout) -> None:
+    """A tree's log-probs must be the padded rows'."""
+    check_architecture(model)
+    size = model.config.get_text_config().vocab_size
+    prompt = tuple(index % size for index in range(1, 8))
+    ends = ((2, 3, 4), (2, 3, 5, 6), (7,))
+    rows = [
+        Row(prompt[:stop], tuple(token % size for token in end), (0,))
+        for stop in (7, 4)
+        for end in ends
+    ]
+    scorer = Scorer(model, layout)
+    training = model.training
+    model.eval()
+    try:
+        plain = [score_completions(model, pad(part), 1.0)[0] for part in (rows[:3], rows[3:])]
+        paths = Paths(make_tree(rows, layout.share_prefixes).to(plain[0].device), scorer._replaces)
+        with scorer.attached():
+            tree, _ = score_tree(model, paths, 1.0, layout.logits_chunk_size)
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelError(f"its forward failed: {error}") from error
+    finally:
+        model.train(training)
+    if not paths.windows:
+        raise ModelError("its layers do not call the attention function")
+    if window_untold(model.config, paths.windows):
+        raise ModelError("its attention is not told of its sliding window")
+    expected = torch.cat(plain)
+    difference = (tree[:, : expected.shape[1]] - expected).abs().max().item()
+    exact = next(model.parameters()).dtype != torch.bfloat16
+    bound = 1e-3 if exact else 0.02 * max(1.0, expected.abs().max().item())
+    if not difference <= bound:
+        raise ModelError(f"its log-probs are off by {difference:.2g} (bound {bound:.2g})")

@@ -1,0 +1,338 @@
+"""Token trees, chunked logits and skipping against the plain padded rows."""
+
+from __future__ import annotations
+
+import random
+from itertools import pairwise
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from torch import Tensor
+
+from rlsc import path_attention
+from rlsc.batching import Row, make_rows
+from rlsc.chunked_head import pair_scores
+from rlsc.logprobs import token_entropies, token_logps
+from rlsc.metrics import StepRecord
+from rlsc.models import disable_dropout
+from rlsc.objectives import RLSC
+from rlsc.scoring import Layout, Scorer, supported_layout
+from rlsc.token_tree import make_tree, make_tree_batches
+from rlsc.types import Completion, CompletionGroup, Prompt
+from rlsc.update import SiblingView, StepBatch, micro_batch_loss, rows_that_weigh
+from tests.conftest import VOCABULARY, tiny_model
+from tests.invariant.test_native import made
+
+PLAIN = Layout(padding_free=False)
+LAYOUTS = {
+    "tree": Layout(),
+    "paths": Layout(share_prefixes=False),
+    "chunks": Layout(logits_chunk_size=3),
+    "all logits": Layout(logits_chunk_size=0),
+}
+
+
+def make_groups(seed: int = 0, samples: int = 5, scale: int = 1) -> list[CompletionGroup]:
+    """Prompts with one template, ragged siblings that agree for a while, some of them equal."""
+    rng = random.Random(seed)
+
+    def draw(count: int) -> tuple[int, ...]:
+        return tuple(rng.choices(range(3, VOCABULARY), k=count * scale))
+
+    groups = []
+    for number, length in enumerate((1, 4, 2)):
+        prompt = Prompt(str(number), "", (7, 8, 9, *draw(length)))
+        line = draw(12)
+        completions = []
+        for _ in range(samples):
+            stem = line[: rng.randint(0, 8 * scale)]
+            ends = rng.random() < 0.7
+            token_ids = (*stem, *draw(rng.randint(0, 4)), *((0,) if ends else draw(1)))
+            completions.append(
+                Completion(str(token_ids), token_ids, (), "stop" if ends else "length")
+            )
+        if samples > 1:
+            completions[-1] = completions[0]
+        groups.append(CompletionGroup(prompt, completions))
+    return groups
+
+
+def update(
+    model: torch.nn.Module,
+    groups: list[CompletionGroup],
+    layout: Layout,
+    *,
+    weight: str = "sequence",
+    tokens: int = 40,
+    merge: bool = True,
+    mask_truncated: bool = False,
+    alpha: float = 0.1,
+    skip: float = 0.0,
+    autocast: bool = False,
+) -> tuple[Tensor, dict[str, Tensor], StepRecord]:
+    """Loss, gradients and record of one step."""
+    scorer = Scorer(model, layout)
+    step = StepBatch(groups, layout.cut(make_rows(groups, merge), tokens))
+    objective = RLSC(weight, alpha)
+
+    def score(batch):
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            return scorer(batch, 0.5)
+
+    record = StepRecord.empty(step.size)
+    model.zero_grad()
+    total = torch.zeros((), dtype=torch.float64)
+    with scorer.attached():
+        view = SiblingView.of(step, objective, mask_truncated, score)
+
+        def loss_of(batch):
+            return micro_batch_loss(batch, score(batch), objective, view, record) / step.size
+
+        batches = step.micro_batches
+        if skip:
+            with torch.no_grad():
+                for batch in batches:
+                    loss_of(batch)
+            rows = [row for batch in batches for row in batch.rows]
+            batches = layout.cut(rows_that_weigh(groups, record, rows, skip), tokens)
+        for batch in batches:
+            loss = loss_of(batch)
+            loss.backward()
+            total += loss.detach()
+    gradients = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    return total, gradients, record
+
+
+def check_same(one, other, tolerance: float) -> None:
+    (loss, gradients, record), (loss2, gradients2, record2) = one, other
+    assert torch.allclose(loss, loss2, rtol=tolerance)
+    assert gradients.keys() == gradients2.keys()
+    largest = max(gradient.abs().max() for gradient in gradients.values())
+    assert largest > 1e-4
+    for name, gradient in gradients.items():
+        assert (gradient - gradients2[name]).abs().max() <= tolerance * largest, name
+    for name in ("logps_N", "log_confidence_N", "log_weight_N", "entropy_sum_N", "lengths_N"):
+        mine, theirs = getattr(record, name), getattr(record2, name)
+        assert torch.allclose(mine, theirs, rtol=tolerance, atol=tolerance), name
+
+
+# In float64 but for the norms of all families but GPT-2: transformers computes them in float32,
+# and rounds a gradient once for a shared token where padded rows round it once each.
+TOLERANCE = {"gpt2": 1e-12}
+FAMILIES = ("llama", "qwen2", "gpt2", "qwen3", "gemma2", "gemma3", "mistral")
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_loss_and_every_gradient_are_those_of_padded_rows(family: str, layout: str) -> None:
+    model = tiny_model(family).double()
+    tolerance = TOLERANCE.get(family, 1e-5)
+    for case in (
+        {"weight": "sequence"},
+        {"weight": "token", "merge": False},
+        {"weight": "group_softmax", "tokens": 1},  # a micro-batch each: most accumulation
+        {"weight": "answer", "tokens": 10**6},
+        {"mask_truncated": True},
+    ):
+        plain = update(model, make_groups(), PLAIN, **case)
+        check_same(plain, update(model, make_groups(), LAYOUTS[layout], **case), tolerance)
+    for samples, seed in ((1, 1), (1, 2), (9, 3)):
+        groups = make_groups(seed, samples)
+        check_same(update(model, groups, PLAIN), update(model, groups, LAYOUTS[layout]), tolerance)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2"])
+def test_paths_longer_than_whole_scores_are_held_for(
+    family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In float32 on a CPU short paths go by products and long ones by sdpa: the same."""
+    model = tiny_model(family)
+    results = []
+    for short in (0, 10**6):
+        monkeypatch.setattr(path_attention, "_SHORT", short)
+        results.append(update(model, make_groups(scale=6), Layout(), tokens=300))
+    check_same(*results, tolerance=2e-5)
+    check_same(results[0], update(model, make_groups(scale=6), PLAIN, tokens=300), 1e-4)
+
+
+def test_with_gradient_checkpointing(model) -> None:
+    model.double()
+    plain = update(model, make_groups(), PLAIN)
+    disable_dropout(model)
+    model.train()
+    model.gradient_checkpointing_enable({"use_reentrant": False})
+    calls = 0
+
+    def count(*_):
+        nonlocal calls
+        calls += 1
+
+    layer = model.get_decoder().layers if hasattr(model, "model") else model.transformer.h
+    layer[0].register_forward_pre_hook(count)
+    check_same(plain, update(model, make_groups(), Layout(), tokens=10**6), 1e-5)
+    assert calls == 2  # forward, and again for the backward pass
+
+
+def test_with_an_adapter() -> None:
+    torch.manual_seed(0)
+    model = get_peft_model(tiny_model(), LoraConfig(target_modules="all-linear")).double()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=0.1)
+    plain, tree = (update(model, make_groups(), layout) for layout in (PLAIN, Layout()))
+    assert all("lora_" in name for name in plain[1])
+    check_same(plain, tree, 1e-5)
+
+
+def test_in_bf16_it_is_as_near_to_the_truth_as_padded_rows(model) -> None:
+    """Under autocast: the relative error of the gradient, each against float32."""
+    groups = make_groups(seed=4, samples=12)
+    _, truth, _ = update(model, groups, PLAIN)
+
+    def error(layout: Layout) -> float:
+        _, gradients, _ = update(model, groups, layout, autocast=True)
+        off = sum((gradients[name] - truth[name]).square().sum() for name in truth)
+        return (off / sum(one.square().sum() for one in truth.values())).sqrt().item()
+
+    padded, tree = error(PLAIN), error(Layout())
+    assert 1e-4 < padded < 0.1  # it is bfloat16, and not nonsense
+    assert tree < 1.5 * padded
+
+
+def test_a_tree_holds_every_beginning_once() -> None:
+    rows = sorted(make_rows(make_groups(), merge_duplicates=False), key=lambda row: row.tokens)
+    tree = make_tree(rows)
+    beginnings = {row.tokens[:n] for row in rows for n in range(1, len(row.tokens))}
+    assert tree.tokens == len(beginnings) < 0.6 * sum(len(row.tokens) - 1 for row in rows)
+    for row, path in zip(rows, tree.path_BL, strict=True):
+        nodes = path[: len(row.tokens) - 1]
+        assert tuple(tree.token_ids_N[nodes].tolist()) == row.tokens[:-1]
+        assert tree.position_ids_N[nodes].tolist() == list(range(len(nodes)))
+    assert make_tree(rows, share=False).tokens == sum(len(row.tokens) - 1 for row in rows)
+
+
+@pytest.mark.parametrize("share", [True, False])
+@pytest.mark.parametrize("budget", [1, 25, 60, 10**6])
+def test_trees_keep_their_budget_and_are_of_like_size(budget: int, share: bool) -> None:
+    rows = make_rows(make_groups(samples=12), merge_duplicates=False)
+    trees = make_tree_batches(rows, budget, share)
+    assert sorted(m for tree in trees for row in tree.rows for m in row.members) == list(range(36))
+    for tree in trees:
+        assert tree.tokens <= budget or len(tree.rows) == 1
+    again = make_tree_batches(list(reversed(rows)), budget, share)
+    assert [tree.rows for tree in again] == [tree.rows for tree in trees]
+    longest = max(len(row.tokens) for row in rows)
+    if 1 < len(trees) < len(rows):
+        sizes = [tree.tokens for tree in trees]
+        assert max(sizes) - min(sizes) <= 2 * longest
+
+
+def test_no_more_logits_than_a_chunk_are_ever_made(model) -> None:
+    seen: list[int] = []
+    head = model.get_output_embeddings()
+    plain = type(head).forward
+    head.forward = lambda x: seen.append(x.numel() // x.shape[-1]) or plain(head, x)
+    update(model, make_groups(), Layout(logits_chunk_size=4), tokens=10**6)
+    assert max(seen) == 4
+    assert len(seen) > 10  # forward and backward
+    seen.clear()
+    update(model, make_groups(), Layout(logits_chunk_size=0), tokens=10**6)
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize("chunk", [0, 1, 4, 100])
+@pytest.mark.parametrize("rows_at_once", [1, 3, 32])
+def test_pair_scores_are_the_log_softmax(
+    chunk: int, rows_at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rlsc.chunked_head._ON_CPU", rows_at_once)
+    torch.manual_seed(0)
+    hidden = torch.randn(9, 6, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(30, 6, dtype=torch.float64, requires_grad=True)
+    forbidden = torch.zeros(30, dtype=torch.float64).index_fill(0, torch.tensor([4, 7]), -torch.inf)
+    at, tokens = torch.tensor([0, 0, 1, 2, 2, 2, 3, 5, 6, 7, 8]), torch.arange(11) + 10
+
+    def head(x: Tensor) -> Tensor:
+        return x @ weight.T + forbidden
+
+    logps, entropies = pair_scores(head, hidden, at, tokens, 0.7, chunk)
+    logits = head(hidden)[at][None]
+    expected = token_logps(logits, tokens[None], 0.7)[0]
+    assert torch.allclose(logps, expected, rtol=1e-12)
+    assert torch.allclose(entropies, token_entropies(logits, 0.7)[0], rtol=1e-12)
+    factors = torch.randn(11, dtype=torch.float64)
+    mine = torch.autograd.grad((factors * logps).sum(), (hidden, weight))
+    theirs = torch.autograd.grad((factors * expected).sum(), (hidden, weight))
+    for a, b in zip(mine, theirs, strict=True):
+        assert torch.allclose(a, b, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "changes", "reason"),
+    [
+        ("bloom", {"n_head": 4}, "can't set its attention function"),
+        ("mamba", {"state_size": 4}, "its layers"),
+    ],
+)
+def test_a_family_that_trees_do_not_serve_is_padded(
+    model_type: str, changes: dict[str, object], reason: str
+) -> None:
+    layout, why = supported_layout(made(model_type, **changes), Layout())
+    assert layout == PLAIN
+    assert reason in str(why)
+
+
+def test_a_model_whose_tree_differs_is_padded() -> None:
+    model = tiny_model()
+    plain = model.model.forward
+    model.model.forward = lambda *args, position_ids=None, **kwargs: plain(*args, **kwargs)
+    layout, why = supported_layout(model, Layout())
+    assert layout == PLAIN
+    assert str(why).startswith("its log-probs are off by")
+
+
+@pytest.mark.parametrize("layout", [Layout(), PLAIN])
+def test_skipping_keeps_within_its_bound(model, layout: Layout) -> None:
+    """|g − g'| ≤ share · Σ over the rows left out of (largest weight of the group) · |∇log p|."""
+    model.double()
+    groups = make_groups(samples=8)
+    rows = make_rows(groups, merge_duplicates=True)
+    settings = {"alpha": 0.0, "weight": "length_normalized"}
+    _, whole, record = update(model, groups, layout, **settings)
+    norms = {}
+    for row in rows:
+        alone = CompletionGroup(
+            next(g.prompt for g in groups if g.prompt.token_ids == row.prompt_ids),
+            [Completion("", row.completion_ids, (), "stop")],
+        )
+        _, gradients, _ = update(model, [alone], layout, weight="constant", alpha=1.0)
+        norms[row] = torch.cat([one.flatten() for one in gradients.values()]).norm().item()
+    weights = record.log_weight_N.exp()
+    largest = torch.cat([part.max().expand(8) for part in weights.split(8)])
+    left_out = []
+    for share in (1e-9, 0.5, 0.9, 1 - 1e-9):
+        _, less, _ = update(model, groups, layout, skip=share, **settings)
+        kept = rows_that_weigh(groups, record, rows, share)
+        gone = [row for row in rows if row not in kept]
+        left_out.append(len(gone))
+        assert all(weights[row.members[0]] < share * largest[row.members[0]] for row in gone)
+        error = torch.cat([(less[name] - whole[name]).flatten() for name in whole]).norm()
+        terms = [len(row.members) * largest[row.members[0]].item() * norms[row] for row in gone]
+        assert error <= share * sum(terms) / len(weights) + 1e-9
+        assert (error > 1e-6) == bool(gone)
+    assert left_out[0] == 0
+    assert left_out[-1] > left_out[1] > 0
+    assert all(a <= b for a, b in pairwise(left_out))
+    # A single row of each group is the least that is kept.
+    assert len(rows) - left_out[-1] >= len(groups)
+
+
+def test_rows_of_no_weight_are_skipped_and_a_group_may_be_empty() -> None:
+    groups = make_groups(samples=2)
+    record = StepRecord.empty(6)
+    record.log_weight_N[:] = torch.tensor([-torch.inf, -torch.inf, 0.0, -50.0, -3.0, -torch.inf])
+    rows = [Row((1,), (index,), (index,)) for index in range(6)]
+    kept = rows_that_weigh(groups, record, rows, 1e-3)
+    assert [row.members for row in kept] == [(2,), (4,)]
