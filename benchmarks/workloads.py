@@ -57,3 +57,24 @@ CASES = {
     "uneven": Case(_uneven(), 2, 160),
     "greedy": Case(tuple(f"{text} ({i})" for i, text in enumerate(_sums(500))), 1, 48, 0.0),
 }
+
+
+@dataclass(frozen=True)
+class StepCase:
+    """A training step: every question with so many completions."""
+
+    questions: tuple[str, ...]
+    samples: int
+    max_new_tokens: int
+    forced_length: bool = False
+    rows: int = 128  # completions at once
+    trl_rows: int = 32  # of TRL's micro-batches
+    vocabulary: int = 0  # of a small random model; 0: the pretrained one
+
+
+STEPS = {
+    "demo": StepCase(_sums(8), 16, 48),
+    "words": StepCase(_WORD_PROBLEMS, 16, 128),
+    "long": StepCase(_WORD_PROBLEMS[:2], 16, 1024, forced_length=True, trl_rows=8),
+    "vocab": StepCase(_sums(8), 4, 128, trl_rows=8, vocabulary=152_064),
+}

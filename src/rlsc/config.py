@@ -95,7 +95,7 @@ class RLSCConfig(EngineArguments, TrainingArguments):
 
     # Cost.
     tokens_per_microbatch: int = field(
-        default=2048, metadata={"help": "Tokens of one forward and backward pass."}
+        default=1024, metadata={"help": "Tokens of one forward and backward pass."}
     )
     padding_free: bool = field(
         default=True, metadata={"help": "Completions laid end to end instead of padded (exact)."}

@@ -38,7 +38,7 @@ def keep_freed_memory() -> Iterator[None]:
 
 
 def release_freed_memory() -> None:
-    """Hand what sampling has freed back to Linux, before an update needs memory of its own."""
+    """Hand freed memory back to Linux, e.g. what sampling took before an update needs its own."""
     libc = _libc()
     if libc is not None:
         libc.malloc_trim(0)

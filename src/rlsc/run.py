@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peft import PeftModel
 
 from rlsc import runfolder
+from rlsc.adapters import lora_config, save_merged
 from rlsc.arguments import resolved
 from rlsc.benchmark_run import load_benchmarks
 from rlsc.config import RLSCConfig
@@ -95,8 +97,15 @@ def _load(
         }
         for question in questions.train
     ]
+    adapter = (
+        lora_config(config.lora_r, config.lora_alpha, config.lora_target_modules)
+        if config.use_peft
+        else None
+    )
     try:
-        return RLSCTrainer(model, training, rows, tokenizer), origin
+        trainer = RLSCTrainer(model, training, rows, tokenizer, peft_config=adapter)
+        trainer.get_optimizer_cls_and_kwargs(training, trainer.model)  # one that is not installed
+        return trainer, origin
     except RLSCError:
         raise
     except (ImportError, RuntimeError, ValueError) as error:  # such as a tracker not installed
@@ -124,7 +133,8 @@ def _train_and_evaluate(
         trainer.runlog.rewind(0)
     output = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     results["steps"] = output.global_step
-    trainer.save_model(str(folder / "model"))
+    adapter = isinstance(trainer.model, PeftModel)
+    trainer.save_model(str(folder / ("adapter" if adapter else "model")))
     trainer.optimizer = trainer.lr_scheduler = None  # twice the weights, of no use from here on
     trainer.accelerator.free_memory()
     seconds["train"] = time.time() - clock
@@ -137,4 +147,6 @@ def _train_and_evaluate(
     if benchmarks and base:
         results["benchmarks"] = benchmarks.results(base, benchmarks.evaluate())
     seconds["evaluate_after"] = time.time() - clock
+    if adapter:
+        save_merged(trainer.model, trainer.processing_class, folder / "model")
     return results

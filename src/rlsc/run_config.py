@@ -39,6 +39,15 @@ class RunConfig:
     trust_remote_code: bool = field(
         default=False, metadata={"help": "Run model code that comes with the weights."}
     )
+    use_peft: bool = field(
+        default=False, metadata={"help": "Train a LoRA adapter instead of the weights."}
+    )
+    lora_r: int = field(default=16, metadata={"help": "Rank of the adapter."})
+    lora_alpha: int = field(default=32, metadata={"help": "Its scale is alpha / r."})
+    lora_target_modules: str = field(
+        default="all-linear",
+        metadata={"help": "Layers that it adapts: all-linear, or names between commas."},
+    )
     questions: str | None = field(
         default=None,
         metadata={"help": "FILE.jsonl, Hub data set, arithmetic[:two_digit|:three_terms]."},
@@ -101,6 +110,10 @@ class RunConfig:
             except UnicodeEncodeError as error:
                 raise ConfigError("system_prompt holds half a character") from error
         one_of("model_dtype", self.model_dtype, ("float32", "bfloat16"))
+        at_least("lora_r", self.lora_r, 1)
+        at_least("lora_alpha", self.lora_alpha, 1)
+        if not self.lora_target_modules.strip(" ,"):
+            raise ConfigError("lora_target_modules is empty: all-linear, or names of layers")
         check_template(self.template)
         if self.benchmark_template is not None:
             check_template(self.benchmark_template, "benchmark_template")

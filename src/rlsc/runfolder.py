@@ -22,6 +22,7 @@ _ARTEFACTS = (
     "completions",
     "eval",
     "model",
+    "adapter",
     ENVIRONMENT,
     CONFIG,
 )

@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
+from peft import AutoPeftModelForCausalLM
 from transformers import AutoModelForCausalLM
 
 import rlsc.run as run_module
@@ -68,6 +70,57 @@ def test_a_run_leaves_everything_it_promises(tiny_folder: Path, folder: Path) ->
     for heading in ("## Before and after", "## By step", "## Side by side", "## How it was made"):
         assert heading in report
     assert report.count("**base**") == report.count("**tuned**") == 5
+
+
+def test_an_adapter_is_trained_merged_and_resumed(tiny_folder: Path, folder: Path) -> None:
+    flags = [*("--use_peft", "true", "--lora_r", "2"), *("--learning_rate", "0.05")]
+    run(*parse(arguments(tiny_folder, folder, *flags, "--gradient_checkpointing", "true")))
+    adapted = AutoPeftModelForCausalLM.from_pretrained(folder / "adapter")
+    merged = AutoModelForCausalLM.from_pretrained(folder / "model")
+    base = AutoModelForCausalLM.from_pretrained(tiny_folder)
+    ids = torch.tensor([[4, 7, 9, 3]])
+    with torch.no_grad():
+        logits = [model(ids).logits for model in (adapted, merged, base)]
+    assert torch.allclose(logits[0], logits[1], atol=1e-4)
+    assert not torch.allclose(logits[0], logits[2], atol=1e-2)
+    assert (folder / "model" / "tokenizer_config.json").is_file()
+    # A run that ends at step 1 and goes on ends where the whole one does.
+    other = folder.parent / "cut"
+    run(*parse(arguments(tiny_folder, other, *flags, "--max_steps", "1")))
+    (other / "results.json").unlink()
+    run(*parse(arguments(tiny_folder, other, *flags, "--resume", "true")))
+    again = AutoModelForCausalLM.from_pretrained(other / "model")
+    for one, two in zip(merged.parameters(), again.parameters(), strict=True):
+        assert torch.allclose(one, two, atol=1e-5)
+
+
+@pytest.mark.parametrize("optim", ["adafactor", "adamw_torch", "sgd"])
+def test_optimizers_are_those_of_transformers(tiny_folder: Path, folder: Path, optim: str) -> None:
+    flags = ("--optim", optim, "--eval", "none", "--learning_rate", "0.01")
+    run(*parse(arguments(tiny_folder, folder, *flags)))
+    tuned, base = (AutoModelForCausalLM.from_pretrained(x) for x in (folder / "model", tiny_folder))
+    pairs = zip(tuned.parameters(), base.parameters(), strict=True)
+    assert any(not torch.equal(one, two) for one, two in pairs)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--use_peft", "true", "--lora_target_modules", "nothing"], "Target modules"),
+        (["--lora_r", "0"], "lora_r must be 1 or more"),
+        (["--lora_target_modules", ","], "lora_target_modules is empty"),
+        (["--optim", "adamw_bnb_8bit"], "bitsandbytes"),
+        (["--skip_weight_below", "1"], "skip_weight_below must be"),
+        (["--skip_weight_below", "0.1", "--weight", "token"], "one weight a completion"),
+        (["--logits_chunk_size", "-1"], "logits_chunk_size must be 0 or more"),
+    ],
+)
+def test_mistakes_about_cost_are_one_line(
+    tiny_folder: Path, folder: Path, flags: list[str], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        run(*parse(arguments(tiny_folder, folder, *flags)))
+    assert not list(folder.glob("*"))
 
 
 def test_the_resolved_config_repeats_the_run(tiny_folder: Path, tmp_path: Path) -> None:

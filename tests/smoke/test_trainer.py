@@ -126,6 +126,64 @@ def test_merging_duplicates_and_micro_batches_do_not_change_the_result(tmp_path:
 @pytest.mark.parametrize(
     "changes",
     [
+        {"padding_free": False},
+        {"share_prefixes": False},
+        {"logits_chunk_size": 0},
+        {"logits_chunk_size": 3},
+        {"gradient_checkpointing": True},
+        {"skip_weight_below": 1e-30},
+    ],
+    ids=str,
+)
+def test_what_only_changes_cost_changes_nothing_else(tmp_path: Path, changes: dict) -> None:
+    plain, other = trainer(tmp_path / "a"), trainer(tmp_path / "b", **changes)
+    plain.train()
+    other.train()
+    assert torch.allclose(weights(plain), weights(other), atol=2e-4)
+    logs = [read_jsonl(tmp_path / name / "metrics.jsonl") for name in "ab"]
+    for row, other_row in zip(*logs, strict=True):
+        for name in ("loss", "entropy", "mean_p", "grad_norm"):
+            assert row[name] == pytest.approx(other_row[name], rel=2e-2, abs=1e-4)
+    assert logs[0][0]["loss"] == pytest.approx(logs[1][0]["loss"], rel=1e-4)
+
+
+def test_skipped_completions_are_still_recorded(tmp_path: Path) -> None:
+    plain = trainer(tmp_path / "a", alpha=0.0, max_steps=1)
+    skipping = trainer(tmp_path / "b", alpha=0.0, max_steps=1, skip_weight_below=0.5)
+    rows_of_update: list[int] = []
+    score = skipping._score
+
+    def count(batch, *args):
+        if torch.is_grad_enabled():
+            rows_of_update.append(len(batch.rows))
+        return score(batch, *args)
+
+    skipping._score = count
+    plain.train()
+    skipping.train()
+    rows = [read_jsonl(tmp_path / name / "completions" / "0.jsonl") for name in "ab"]
+    assert len(rows[1]) == 12
+    for one, two in zip(*rows, strict=True):
+        assert one["logprob"] == pytest.approx(two["logprob"], rel=1e-4)
+        assert one["weight"] == pytest.approx(two["weight"], rel=1e-4)
+    heavy = 0
+    for start in range(0, 12, 4):
+        group = rows[0][start : start + 4]
+        best = max(row["weight"] for row in group)
+        heavy += len({row["text"] for row in group if row["weight"] >= 0.5 * best})
+    assert sum(rows_of_update) == heavy < 12
+    logs = [read_jsonl(tmp_path / name / "metrics.jsonl")[0] for name in "ab"]
+    assert logs[0]["loss"] == pytest.approx(logs[1]["loss"], rel=1e-4)  # of all completions
+
+
+def test_dropout_that_stays_on_is_padded(tmp_path: Path, capsys) -> None:
+    trainer(tmp_path, disable_dropout=False)
+    assert "can't be computed without padding: dropout is on; padded" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
         {"weight": "length_normalized"},
         {"weight": "token"},
         {"weight": "group_softmax"},

@@ -18,6 +18,7 @@ LAYERS = (
         *("questions", "benchmark_table", "benchmarks", "fewshot", "templates", "prompts"),
         *("models", "grading", "statistics", "calibration", "display", "memory"),
         *("logprobs", "batching", "token_tree", "attention", "path_attention", "chunked_head"),
+        "adapters",
     ),
     ("engines", "scoring", "objectives"),
     (

@@ -75,6 +75,7 @@ class NativeEngine:
             rollout = Rollout(model, self._tokenizer, rows, params, max_rows, replaced, on_progress)
             rollout.run()
         self._windows = rollout.cache.windows
+        rollout.cache.layers.clear()  # they and the cache know each other: nothing else frees them
         completions = [
             make_completion(self._tokenizer, row.token_ids, row.logps, params) for row in rows
         ]
