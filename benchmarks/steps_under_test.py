@@ -74,6 +74,7 @@ def _shared(case: StepCase, folder: str, steps: int) -> dict[str, Any]:
         "max_completion_length": case.max_new_tokens,
         "temperature": 0.5,
         "learning_rate": 0.0,
+        "gradient_checkpointing": False,  # TRL's default is True
         "bf16": True,
         "save_strategy": "no",
         "report_to": "none",
@@ -135,6 +136,7 @@ def _trl(model: Any, tokenizer: Any, case: StepCase, folder: str, steps: int) ->
         per_device_train_batch_size=case.trl_rows,
         gradient_accumulation_steps=count // case.trl_rows,
         beta=0.0,
+        shuffle_dataset=False,
         logging_steps=1000,
         use_cpu=not torch.cuda.is_available(),
         generation_kwargs=generation,
@@ -170,6 +172,7 @@ class _Report(TrainerCallback):
         self.start = time.perf_counter()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        _synchronize()
         seconds = time.perf_counter() - self.start
         self.memory.__exit__()
         self.answer |= {
@@ -225,6 +228,11 @@ def _trl_tokens(result: Any) -> int:
     return sum(map(len, completion_ids))
 
 
+def _synchronize() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
 def _bound(model: Any, batch: StepBatch) -> float:
     """What the products of linear layers take for the step's tokens, forward and backward."""
     layers = [one for one in model.modules() if isinstance(one, torch.nn.Linear)]
@@ -236,11 +244,13 @@ def _bound(model: Any, batch: StepBatch) -> float:
             rows = len(predicting) if layer is head and predicting is not None else part.tokens
             if layer is head and predicting is None:
                 rows = part.completion_mask_BT.numel()
-            x = torch.randn(rows, layer.in_features, dtype=torch.bfloat16)
             weight = layer.weight.detach().bfloat16()
+            x = torch.randn(rows, layer.in_features, dtype=torch.bfloat16, device=weight.device)
+            _synchronize()
             start = time.perf_counter()
             y = x @ weight.T  # the output, and the gradients of input and weight
             y @ weight
             y.T @ x
+            _synchronize()
             seconds += time.perf_counter() - start
     return seconds

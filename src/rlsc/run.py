@@ -98,7 +98,7 @@ def _load(
         for question in questions.train
     ]
     adapter = (
-        lora_config(config.lora_r, config.lora_alpha, config.lora_target_modules)
+        lora_config(model, config.lora_r, config.lora_alpha, config.lora_target_modules)
         if config.use_peft
         else None
     )

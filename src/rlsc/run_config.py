@@ -111,6 +111,9 @@ class RunConfig:
                 raise ConfigError("system_prompt holds half a character") from error
         one_of("model_dtype", self.model_dtype, ("float32", "bfloat16"))
         at_least("lora_r", self.lora_r, 1)
+        lora = (self.lora_r, self.lora_alpha, self.lora_target_modules)
+        if not self.use_peft and lora != (16, 32, "all-linear"):
+            raise ConfigError("lora settings need --use_peft true: without it no adapter is made")
         at_least("lora_alpha", self.lora_alpha, 1)
         if not self.lora_target_modules.strip(" ,"):
             raise ConfigError("lora_target_modules is empty: all-linear, or names of layers")

@@ -104,7 +104,7 @@ def _scoring_head(model: Any, tree: TreeBatch, temperature: float, chunk: int) -
 
     It does so inside the model's own forward, where wrappers expect its weights to be used.
     """
-    head, config = model.get_output_embeddings(), model.config
+    head, config = model.get_output_embeddings(), model.config.get_text_config()
     own, replaced = head.forward, vars(head).get("forward")
     softcap = getattr(config, "final_logit_softcapping", None)
 
@@ -154,11 +154,13 @@ def _check(model: Any, layout: Layout) -> None:
     ]
     scorer = Scorer(model, layout)
     training = model.training
-    model.eval()
+    device = next(model.parameters()).device
+    paths = Paths(make_tree(rows, layout.share_prefixes).to(device), scorer._replaces)
     try:
+        model.eval()
         plain = [score_completions(model, pad(part), 1.0)[0] for part in (rows[:3], rows[3:])]
-        paths = Paths(make_tree(rows, layout.share_prefixes).to(plain[0].device), scorer._replaces)
-        with scorer.attached():
+        model.train()  # dropout that is on would be drawn once for all paths: it shows here
+        with scorer.attached(), torch.random.fork_rng():
             tree, _ = score_tree(model, paths, 1.0, layout.logits_chunk_size)
     except ModelError:
         raise
@@ -168,7 +170,7 @@ def _check(model: Any, layout: Layout) -> None:
         model.train(training)
     if not paths.windows:
         raise ModelError("its layers do not call the attention function")
-    if window_untold(model.config, paths.windows):
+    if window_untold(model.config.get_text_config(), paths.windows):
         raise ModelError("its attention is not told of its sliding window")
     expected = torch.cat(plain)
     difference = (tree[:, : expected.shape[1]] - expected).abs().max().item()

@@ -70,7 +70,8 @@ def make_tree(rows: Sequence[Row], share: bool = True) -> TreeBatch:
     before: Row | None = None
     for row in rows:
         inputs = row.tokens[:-1]
-        same = min(_agree(before, row), len(inputs)) if share and before else 0
+        # A sequence may go on where the one before ends, whose last token has no place.
+        same = min(_agree(before, row), len(inputs), len(paths[-1])) if share and before else 0
         new = range(len(token_ids), len(token_ids) + len(inputs) - same)
         path = [*(paths[-1][:same] if same else ()), *new]
         token_ids += inputs[same:]
@@ -107,39 +108,43 @@ def make_tree_batches(
 ) -> list[TreeBatch]:
     """Cut rows into as few trees of at most so many tokens as their order allows, of like size.
 
-    A row that is longer makes a tree of its own. Deterministic.
+    A tree's first row counts without its prompt, which would else leave no room for siblings to
+    share it; and it is there however long it is. Deterministic.
     """
+    if not rows:
+        return []
     ordered = sorted(rows, key=lambda row: (row.tokens, row.members))
     if not share:
         ordered.sort(key=lambda row: -row.length)  # of like length: attention pads to the longest
     costs = [len(row.tokens) - 1 for row in ordered]
-    saved = [0] * len(ordered)
+    saved, free = [0] * len(ordered), [0] * len(ordered)
     if share:
         saved[1:] = [
-            min(_agree(one, other), cost)
-            for (one, other), cost in zip(pairwise(ordered), costs[1:], strict=True)
+            min(_agree(one, other), len(one.tokens) - 1, len(other.tokens) - 1)
+            for one, other in pairwise(ordered)
         ]
-    number = len(_cut(costs, saved, tokens_per_microbatch))
+        free = [len(row.prompt_ids) for row in ordered]
+
+    def cut(budget: int) -> list[int]:
+        return _cut(costs, saved, free, budget)
+
+    number = len(cut(tokens_per_microbatch))
     low, high = 0, tokens_per_microbatch
     while low < high:  # the smallest budget with as many
         middle = (low + high) // 2
-        low, high = (
-            (low, middle) if len(_cut(costs, saved, middle)) <= number else (middle + 1, high)
-        )
-    ends = _cut(costs, saved, low)
-    return [make_tree(ordered[a:b], share) for a, b in pairwise([0, *ends])]
+        low, high = (low, middle) if len(cut(middle)) <= number else (middle + 1, high)
+    return [make_tree(ordered[a:b], share) for a, b in pairwise([0, *cut(low)])]
 
 
-def _cut(costs: Sequence[int], saved: Sequence[int], budget: int) -> list[int]:
-    """Where runs of at most `budget` end; a run's first row saves nothing."""
+def _cut(costs: Sequence[int], saved: Sequence[int], free: Sequence[int], budget: int) -> list[int]:
+    """Where runs of at most `budget` end; only a run's first row has `free` tokens."""
     ends: list[int] = []
-    total = 0
-    for index, (cost, less) in enumerate(zip(costs, saved, strict=True)):
-        if index and total + cost - less > budget:
+    total = costs[0] - free[0]
+    for index in range(1, len(costs)):
+        total += costs[index] - saved[index]
+        if total > budget:
             ends.append(index)
-            total = cost
-        else:
-            total += cost - less
+            total = costs[index] - free[index]
     return [*ends, len(costs)]
 
 

@@ -269,11 +269,11 @@ class RLSCTrainer(Trainer):
 def _layout(model: Any, args: RLSCConfig) -> Layout:
     wanted = Layout(args.padding_free, args.share_prefixes, args.logits_chunk_size)
     layout, reason = supported_layout(model, wanted)
-    if layout.padding_free and not args.disable_dropout:
-        # A token that rows share would be dropped for all of them at once.
-        layout, reason = Layout(padding_free=False), "dropout is on"
     if reason:
-        console.print(f"{type(model).__name__} can't be computed without padding: {reason}; padded")
+        name = type(model).__name__
+        console.print(
+            f"{name} can't be computed without padding: {reason}; padded, all logits held"
+        )
     return layout
 
 

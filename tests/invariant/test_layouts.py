@@ -220,13 +220,100 @@ def test_trees_keep_their_budget_and_are_of_like_size(budget: int, share: bool) 
     trees = make_tree_batches(rows, budget, share)
     assert sorted(m for tree in trees for row in tree.rows for m in row.members) == list(range(36))
     for tree in trees:
-        assert tree.tokens <= budget or len(tree.rows) == 1
+        prompt = len(tree.rows[0].prompt_ids) if share else 0
+        assert tree.tokens - prompt <= budget or len(tree.rows) == 1
     again = make_tree_batches(list(reversed(rows)), budget, share)
     assert [tree.rows for tree in again] == [tree.rows for tree in trees]
-    longest = max(len(row.tokens) for row in rows)
-    if 1 < len(trees) < len(rows):
-        sizes = [tree.tokens for tree in trees]
-        assert max(sizes) - min(sizes) <= 2 * longest
+    # As few as any contiguous cut of this order can make, and no budget a tenth lower does.
+    ordered = [row for tree in trees for row in tree.rows]
+
+    def fewest(budget: float) -> int:
+        number, start = 1, 0
+        for end in range(1, len(ordered) + 1):
+            prompt = len(ordered[start].prompt_ids) if share else 0
+            if end - start > 1 and make_tree(ordered[start:end], share).tokens - prompt > budget:
+                number, start = number + 1, end - 1
+        return number
+
+    assert len(trees) == fewest(budget)
+    largest = max(t.tokens - (len(t.rows[0].prompt_ids) if share else 0) for t in trees)
+    assert len(trees) == len(rows) or fewest(largest - 1) > len(trees)
+
+
+def test_no_rows_make_no_trees() -> None:
+    assert make_tree_batches([], 100) == []
+
+
+NESTED = (  # each begins with the one before, wholly or but for its last token
+    *(((3, 4), (5, 6)), ((3, 4), (5, 6, 8)), ((3, 4, 5), (6, 7)), ((3, 4, 5), (6,))),
+    *(((3,), (4,)), ((3,), (4, 5)), ((3, 4, 5, 6), (0,)), ((3, 4, 5, 6), (0,)), ((9,), (9,))),
+)
+
+
+@pytest.mark.parametrize("tokens", [1, 6, 10**6])
+def test_sequences_that_go_on_where_others_end(tokens: int) -> None:
+    """One-token prompts and completions, a prompt that holds another question's completion."""
+    model = tiny_model("gpt2").double()
+    groups = [
+        CompletionGroup(Prompt(str(i), "", prompt), [Completion(str(i), ids, (), "length")])
+        for i, (prompt, ids) in enumerate(NESTED)
+    ]
+    plain = update(model, groups, PLAIN, tokens=tokens)
+    check_same(plain, update(model, groups, Layout(), tokens=tokens), 1e-12)
+
+
+def test_many_paths_are_attended_to_a_few_at_a_time(model, monkeypatch: pytest.MonkeyPatch) -> None:
+    model.double()
+    groups = make_groups(samples=12)
+    whole = update(model, groups, Layout(), tokens=10**6)
+    monkeypatch.setattr(path_attention, "_SCORES", 1)
+    seen: list[int] = []
+    attend = path_attention._attend
+
+    def watched(query, *args, **kwargs):
+        seen.append(len(query))
+        return attend(query, *args, **kwargs)
+
+    monkeypatch.setattr(path_attention, "_attend", watched)
+    check_same(whole, update(model, groups, Layout(), tokens=10**6), 1e-12)
+    assert set(seen) == {1}
+
+
+def test_a_prompt_longer_than_the_budget_is_still_shared() -> None:
+    prompt = tuple(i % 20 + 3 for i in range(200))
+    rows = [Row(prompt, (4 + k, 5, 6, 0), (k,)) for k in range(8)]
+    trees = make_tree_batches(rows, 100)
+    assert [tree.tokens for tree in trees] == [200 + 8 * 3]
+    assert len(make_tree_batches(rows, 1)) == 8
+
+
+def test_merging_and_sharing_together_are_the_plain_step(model) -> None:
+    model.double()
+    plain = update(model, make_groups(), PLAIN, merge=False)
+    check_same(plain, update(model, make_groups(), Layout(), merge=True), 1e-5)
+
+
+def test_scores_that_a_model_caps() -> None:
+    """Gemma 2's own attention, where it is not sdpa, caps its scores."""
+    model = tiny_model("gemma2", attn_logit_softcapping=2.0, attn_implementation="eager")
+    capped = update(model, make_groups(), PLAIN)
+    check_same(capped, update(model, make_groups(), Layout()), 1e-4)
+    model.set_attn_implementation("sdpa")
+    free, _, _ = update(model, make_groups(), PLAIN)
+    assert not torch.allclose(free, capped[0], rtol=1e-3)
+
+
+def test_a_forward_that_fails_gives_everything_back() -> None:
+    model = tiny_model()
+    scorer = Scorer(model, Layout())
+    (batch,) = scorer.layout.cut(make_rows(make_groups(), True), 10**6)
+    broken = model.model.layers[1].mlp.forward
+    model.model.layers[1].mlp.forward = None
+    with pytest.raises(TypeError), scorer.attached():
+        scorer(batch, 1.0)
+    model.model.layers[1].mlp.forward = broken
+    assert model.config._attn_implementation == "sdpa"
+    assert "forward" not in vars(model.get_output_embeddings())
 
 
 def test_no_more_logits_than_a_chunk_are_ever_made(model) -> None:
@@ -274,6 +361,20 @@ def test_pair_scores_are_the_log_softmax(
     [
         ("bloom", {"n_head": 4}, "can't set its attention function"),
         ("mamba", {"state_size": 4}, "its layers"),
+        (  # its window is in the mask alone
+            "qwen2_moe",
+            {
+                "layer_types": ["sliding_attention"] * 2,
+                "sliding_window": 6,
+                "use_sliding_window": True,
+                "num_attention_heads": 4,
+                "num_key_value_heads": 2,
+                "moe_intermediate_size": 16,
+                "shared_expert_intermediate_size": 16,
+                "num_experts": 4,
+            },
+            "sliding window",
+        ),
     ],
 )
 def test_a_family_that_trees_do_not_serve_is_padded(

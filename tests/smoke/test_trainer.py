@@ -176,9 +176,17 @@ def test_skipped_completions_are_still_recorded(tmp_path: Path) -> None:
     assert logs[0]["loss"] == pytest.approx(logs[1]["loss"], rel=1e-4)  # of all completions
 
 
-def test_dropout_that_stays_on_is_padded(tmp_path: Path, capsys) -> None:
-    trainer(tmp_path, disable_dropout=False)
-    assert "can't be computed without padding: dropout is on; padded" in capsys.readouterr().out
+@pytest.mark.parametrize("off", [True, False])
+def test_dropout_that_stays_on_is_padded(tmp_path: Path, capsys, off: bool) -> None:
+    run = RLSCTrainer(
+        model=tiny_model("gpt2"),
+        args=config(tmp_path, disable_dropout=off, max_steps=1),
+        train_dataset=[{"prompt": text} for text in PROMPTS],
+        processing_class=tiny_tokenizer(),
+    )
+    said = " ".join(capsys.readouterr().out.split())
+    assert ("can't be computed without padding" in said) == (not off)
+    run.train()
 
 
 @pytest.mark.parametrize(
