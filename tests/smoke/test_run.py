@@ -114,6 +114,10 @@ def test_optimizers_are_those_of_transformers(tiny_folder: Path, folder: Path, o
         (["--skip_weight_below", "1"], "skip_weight_below must be"),
         (["--skip_weight_below", "0.1", "--weight", "token"], "one weight a completion"),
         (["--logits_chunk_size", "-1"], "logits_chunk_size must be 0 or more"),
+        (
+            ["--skip_weight_below", "0.1", "--importance_sampling_correction", "true"],
+            "exclude each other",
+        ),
     ],
 )
 def test_mistakes_about_cost_are_one_line(
