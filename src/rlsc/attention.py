@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from rlsc.errors import ModelError
+
+# Terms in the scores, and choices of keys, that our functions do not compute.
+_UNKNOWN = ("s_aux", "position_bias", "indices", "block_indices")
+
+
+def asks_for_more(arguments: Mapping[str, Any]) -> bool:
+    """Whether a model passes its attention something that our functions would leave out."""
+    return any(arguments.get(name) is not None for name in _UNKNOWN)
+
+
+def softcap_of(replaced: str, softcap: float | None) -> float | None:
+    """The cap of scores; sdpa leaves it out, and the plain forward is what counts."""
+    return None if replaced == "sdpa" else softcap
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import AttentionInterface
 
+from rlsc.attention import asks_for_more, softcap_of
 from rlsc.errors import ModelError
 from rlsc.token_tree import TreeBatch
 
@@ -51,13 +52,12 @@ def path_attention(
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
     """`query` [1, heads, N, D] → [1, N, heads, D], as transformers expects it."""
-    refused = ("s_aux", "position_bias", "indices", "block_indices")
-    if paths is None or dropout or any(kwargs.get(name) is not None for name in refused):
+    if paths is None or dropout or asks_for_more(kwargs):
         raise ModelError("its attention cannot go along paths")
     paths.windows.add(sliding_window)
     longest = paths.tree.path_BL.shape[1]
     window = None if sliding_window is None or sliding_window >= longest else sliding_window
-    softcap = None if paths.replaces == "sdpa" else softcap  # which sdpa leaves out
+    softcap = softcap_of(paths.replaces, softcap)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     attend = partial(_attend, scale=scale, window=window, softcap=softcap)
     # The tree's rows, each [heads, D]; under autocast in the dtype of its products.

@@ -22,7 +22,7 @@ from rlsc.token_tree import make_tree, make_tree_batches
 from rlsc.types import Completion, CompletionGroup, Prompt
 from rlsc.update import SiblingView, StepBatch, micro_batch_loss, rows_that_weigh
 from tests.conftest import VOCABULARY, tiny_model
-from tests.invariant.test_native import made
+from tests.invariant.test_native import UNTOLD_WINDOW, made
 
 PLAIN = Layout(padding_free=False)
 LAYOUTS = {
@@ -363,16 +363,7 @@ def test_pair_scores_are_the_log_softmax(
         ("mamba", {"state_size": 4}, "its layers"),
         (  # its window is in the mask alone
             "qwen2_moe",
-            {
-                "layer_types": ["sliding_attention"] * 2,
-                "sliding_window": 6,
-                "use_sliding_window": True,
-                "num_attention_heads": 4,
-                "num_key_value_heads": 2,
-                "moe_intermediate_size": 16,
-                "shared_expert_intermediate_size": 16,
-                "num_experts": 4,
-            },
+            UNTOLD_WINDOW,
             "sliding window",
         ),
     ],

@@ -44,6 +44,19 @@ def made(model_type: str, **changes: object) -> torch.nn.Module:
     return AutoModelForCausalLM.from_config(AutoConfig.for_model(model_type, **shape, **changes))
 
 
+# Its sliding window is in the mask alone.
+UNTOLD_WINDOW = {
+    "layer_types": ["sliding_attention"] * 2,
+    "sliding_window": 6,
+    "use_sliding_window": True,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "moe_intermediate_size": 16,
+    "shared_expert_intermediate_size": 16,
+    "num_experts": 4,
+}
+
+
 @pytest.mark.parametrize(
     ("model_type", "changes"),
     [
@@ -51,16 +64,7 @@ def made(model_type: str, **changes: object) -> torch.nn.Module:
         ("mamba", {"state_size": 4}),  # no attention at all
         (  # its window is in the mask alone
             "qwen2_moe",
-            {
-                "layer_types": ["sliding_attention"] * 2,
-                "sliding_window": 6,
-                "use_sliding_window": True,
-                "num_attention_heads": 4,
-                "num_key_value_heads": 2,
-                "moe_intermediate_size": 16,
-                "shared_expert_intermediate_size": 16,
-                "num_experts": 4,
-            },
+            UNTOLD_WINDOW,
         ),
     ],
 )

@@ -15,12 +15,11 @@ import torch
 from torch import Tensor
 from transformers import AttentionInterface
 
+from rlsc.attention import asks_for_more, softcap_of
 from rlsc.engines.kv_cache import Decode, Prefill, RolloutCache, RolloutLayer
 from rlsc.errors import ModelError
 
 NAME = "rlsc_shared_prefix"
-# Terms in the scores, and choices of keys, that are not computed here.
-_REFUSED = ("s_aux", "position_bias", "indices", "block_indices")
 _QUERIES = 256  # tokens of a prompt whose scores are held at once
 _CHUNK = 128  # columns of a float32 product: longer sums are cut by how wide the others are
 
@@ -38,12 +37,11 @@ def shared_prefix_attention(
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
     """`query` [.., heads, tokens, D] → [.., tokens, heads, D], as transformers expects it."""
-    if rollout is None or any(kwargs.get(name) is not None for name in _REFUSED):
+    if rollout is None or asks_for_more(kwargs):
         raise ModelError("the native engine cannot compute this model's attention")
     rollout.windows.add(sliding_window)
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-    if rollout.replaces == "sdpa":
-        softcap = None  # sdpa leaves it out, and the training forward is what counts
+    softcap = softcap_of(rollout.replaces, softcap)
     layer, step = rollout.layers[module.layer_idx], rollout.step
     if isinstance(step, Decode):
         return _decode(query * scaling, layer, step, sliding_window, softcap), None
