@@ -91,6 +91,8 @@ def _ours(
     model: Any, tokenizer: Any, case: StepCase, folder: str, args: argparse.Namespace
 ) -> RLSCTrainer:
     settings = _shared(case, folder, args.steps) | PARTS[args.worker]
+    if args.tokens_per_microbatch is not None:
+        settings["tokens_per_microbatch"] = args.tokens_per_microbatch
     prompts: list[dict[str, Any]] = _prompts(case)
     engine = None
     if args.run:
