@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
 from transformers import HfArgumentParser
 
+from rlsc.compare_config import OWN, CompareConfig
 from rlsc.config import RLSCConfig
 from rlsc.errors import ConfigError
 from rlsc.run_config import EvalConfig, RunConfig
@@ -31,6 +32,44 @@ def parse(argv: Sequence[str], recipe: Path | None = None) -> tuple[RunConfig, R
     return run, training
 
 
+def parse_compare(argv: Sequence[str]) -> tuple[CompareConfig, list[str], bool]:
+    """Settings of `rlsc compare`, flags of `rlsc train` for all its runs, `--print_commands`."""
+    config, rest = _take_config(argv)
+    if config is None:
+        raise ConfigError("--config is missing: a recipe with objectives, see recipes/compare-*")
+    content = dict(_read_recipe(config))
+    flags: list[str] = []
+    print_commands = False
+    for name, value in _pairs(rest):
+        if name == "print_commands":
+            print_commands = value is None or value.lower() == "true"
+        elif name in (*OWN, "output_dir"):
+            content[name] = value
+        else:
+            flags += [f"--{name}"] if value is None else [f"--{name}={value}"]
+    return CompareConfig.of(content), flags, print_commands
+
+
+def recipe_flags(content: Mapping[str, Any]) -> list[str]:
+    """Settings of `rlsc train` as its flags. Raises `ConfigError` for one that it has not."""
+    known = _known(_parser("train", RunConfig, RLSCConfig))
+    return _as_flags("the recipe", content, known)
+
+
+def _pairs(argv: Sequence[str]) -> Iterator[tuple[str, str | None]]:
+    """(name, value) of flags, `--name value` or `--name=value`; None for one without."""
+    items = list(argv)
+    while items:
+        item = items.pop(0)
+        if not item.startswith("--"):
+            raise ConfigError(f"{item!r} belongs to no flag")
+        name, equals, value = item[2:].partition("=")
+        if equals:
+            yield name, value
+        else:
+            yield name, items.pop(0) if items and not items[0].startswith("--") else None
+
+
 def parse_eval(argv: Sequence[str]) -> EvalConfig:
     """Settings of `rlsc eval`, read and checked as those of `rlsc train`."""
     (config,) = _parse(_parser("eval", EvalConfig), argv, None)
@@ -39,12 +78,11 @@ def parse_eval(argv: Sequence[str]) -> EvalConfig:
 
 def _parse(parser: _Parser, argv: Sequence[str], recipe: Path | None) -> tuple[Any, ...]:
     config, argv = _take_config(argv)
-    known = {action.dest: action.nargs in ("+", "*") for action in parser._actions}
-    known.pop("help")
+    known = _known(parser)
     arguments: list[str] = []
     for path in (recipe, config):
         if path is not None:
-            arguments += _recipe_arguments(path, known)
+            arguments += _as_flags(str(path), _read_recipe(path), known)
     try:
         *parsed, unknown = parser.parse_args_into_dataclasses(
             [*arguments, *argv], return_remaining_strings=True, look_for_args_file=False
@@ -110,11 +148,14 @@ def _take_config(argv: Sequence[str]) -> tuple[Path | None, list[str]]:
     return config, rest
 
 
-def _recipe_arguments(path: Path, known: Mapping[str, bool]) -> list[str]:
-    """A recipe as flags, so that one parser converts and checks both.
+def _known(parser: _Parser) -> dict[str, bool]:
+    """Of each setting whether it takes several values."""
+    known = {action.dest: action.nargs in ("+", "*") for action in parser._actions}
+    known.pop("help")
+    return known
 
-    `known` says of each setting whether it takes several values.
-    """
+
+def _read_recipe(path: Path) -> Mapping[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -124,12 +165,17 @@ def _recipe_arguments(path: Path, known: Mapping[str, bool]) -> list[str]:
         raise ConfigError(f"{path} cannot be read as YAML: {reason}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path} must hold settings as `key: value` lines")
+    return content
+
+
+def _as_flags(source: str, content: Mapping[str, Any], known: Mapping[str, bool]) -> list[str]:
+    """A recipe as flags, so that one parser converts and checks both."""
     arguments: list[str] = []
     for key, value in content.items():
         if key not in known:
-            raise ConfigError(f"{path}: {_unknown_message(str(key), known)}")
+            raise ConfigError(f"{source}: {_unknown_message(str(key), known)}")
         if isinstance(value, list) and not known[key]:
-            raise ConfigError(f"{path}: {key} takes one value, not a list")
+            raise ConfigError(f"{source}: {key} takes one value, not a list")
         if isinstance(value, list):
             arguments += [f"--{key}", *map(str, value)]
         elif value is not None:

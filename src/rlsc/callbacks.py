@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from transformers import TrainerCallback
 
 from rlsc.display import console, make_progress
 from rlsc.errors import NonFiniteError
+from rlsc.value_head import ValueHead
 
 LINE = (
     "step {step:>3}  loss {loss:.4g}  p(y) {mean_p:.3g}  entropy {entropy:.3g}  "
@@ -87,3 +89,18 @@ def non_finite_message(what: str, step: int, output_dir: str) -> str:
         f"step {step}: the {what} is not finite; stopped before the update. Checkpoints saved in "
         f"{output_dir} stand; start again with a lower learning_rate in another --output_dir"
     )
+
+
+class KeepValueHead(TrainerCallback):
+    """Saves a value head with every checkpoint, and reads it back where a run goes on."""
+
+    def __init__(self, head: ValueHead) -> None:
+        self._head = head
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.is_world_process_zero:
+            self._head.save(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step:
+            self._head.load(Path(args.output_dir) / f"checkpoint-{state.global_step}")

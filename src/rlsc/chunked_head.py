@@ -1,4 +1,4 @@
-"""Log-probs and entropies from hidden states, without ever holding all logits.
+"""Log-probs, entropies and self-certainty from hidden states, without ever holding all logits.
 
 The vocabulary head runs over a few hundred tokens at a time and once more in the backward pass,
 so that memory grows with tokens × hidden size and not with tokens × vocabulary.
@@ -7,6 +7,7 @@ Shapes: _U tokens that predict, _M pairs of one of them and a token that follows
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -26,32 +27,35 @@ def pair_scores(
     tokens_M: Tensor,
     temperature: float,
     chunk: int,
-) -> tuple[Tensor, Tensor]:
-    """Log-probs, with gradient, and entropies of softmax(logits / temperature), both [M].
+    entropy_gradient: bool = False,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Log-probs, with gradient, entropies and self-certainty of softmax(logits / temperature), [M].
 
     Pair m is token `tokens_M[m]` after `hidden_UH[at_M[m]]`; `at_M` ascends. Float32 or wider,
-    nats. `chunk`: tokens at a time; 0: all at once, the logits held for the backward pass.
+    nats. Entropies have a gradient where `entropy_gradient` asks for it; self-certainty is
+    KL(uniform ‖ softmax). `chunk`: tokens at a time; 0: all at once, the logits held for the
+    backward pass.
     """
     tokens = len(hidden_UH)
     size = chunk or tokens
-    logps, entropies = [], []
+    found: list[tuple[Tensor, ...]] = []
     for start, a, b in _parts(at_M, tokens, size):
         inputs = (hidden_UH[start : start + size], at_M[a:b] - start, tokens_M[a:b])
+        settings = (temperature, entropy_gradient)
         if chunk and torch.is_grad_enabled():
             part = checkpoint(
-                _scores, head, *inputs, temperature, use_reentrant=False, preserve_rng_state=False
+                _scores, head, *inputs, *settings, use_reentrant=False, preserve_rng_state=False
             )
         else:
-            part = _scores(head, *inputs, temperature)
-        logps.append(part[0])
-        entropies.append(part[1])
-    return torch.cat(logps), torch.cat(entropies)
+            part = _scores(head, *inputs, *settings)
+        found.append(part)
+    logps, entropies, certainty = (torch.cat(values) for values in zip(*found, strict=True))
+    return logps, entropies, certainty
 
 
-def _scores(
-    head: Head, hidden_UH: Tensor, at_M: Tensor, tokens_M: Tensor, temperature: float
-) -> tuple[Tensor, Tensor]:
-    return _PairScores.apply(head(hidden_UH), at_M, tokens_M, temperature)
+def _scores(head: Head, hidden_UH: Tensor, *rest: Any) -> tuple[Tensor, ...]:
+    scores: tuple[Tensor, ...] = _PairScores.apply(head(hidden_UH), *rest)
+    return scores
 
 
 class _PairScores(torch.autograd.Function):
@@ -59,32 +63,50 @@ class _PairScores(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, logits_UV: Tensor, at_M: Tensor, tokens_M: Tensor, temperature: float
-    ) -> tuple[Tensor, Tensor]:
+        ctx: Any,
+        logits_UV: Tensor,
+        at_M: Tensor,
+        tokens_M: Tensor,
+        temperature: float,
+        entropy_gradient: bool,
+    ) -> tuple[Tensor, ...]:
         parts = [_summary(part, temperature) for part in logits_UV.split(_rows(logits_UV))]
-        logsumexp_U, entropies_U = (torch.cat(values) for values in zip(*parts, strict=True))
-        ctx.save_for_backward(logits_UV, logsumexp_U, at_M, tokens_M)
-        ctx.temperature = temperature
+        logsumexp_U, entropies_U, certainty_U = (
+            torch.cat(values) for values in zip(*parts, strict=True)
+        )
+        ctx.save_for_backward(logits_UV, logsumexp_U, entropies_U, at_M, tokens_M)
+        ctx.temperature, ctx.entropy_gradient = temperature, entropy_gradient
         chosen_M = _scaled(logits_UV[at_M, tokens_M], temperature)
-        entropies_M = entropies_U[at_M]
-        ctx.mark_non_differentiable(entropies_M)
-        return chosen_M - logsumexp_U[at_M], entropies_M
+        entropies_M, certainty_M = entropies_U[at_M], certainty_U[at_M]
+        constants = (certainty_M,) if entropy_gradient else (entropies_M, certainty_M)
+        ctx.mark_non_differentiable(*constants)
+        return chosen_M - logsumexp_U[at_M], entropies_M, certainty_M
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        logits_UV, logsumexp_U, at_M, tokens_M = ctx.saved_tensors
+        """∂ log p_k / ∂s_v = 1[v = k] − p_v;  ∂H / ∂s_v = −p_v (log p_v + H);  s = logits / T."""
+        logits_UV, logsumexp_U, entropies_U, at_M, tokens_M = ctx.saved_tensors
         grad_M = grads[0] / ctx.temperature
         grad_U = torch.zeros_like(logsumexp_U).index_add_(0, at_M, grad_M)
+        entropy_U = None
+        if ctx.entropy_gradient:
+            entropy_M = grads[1] / ctx.temperature
+            entropy_U = torch.zeros_like(logsumexp_U).index_add_(0, at_M, entropy_M)
         grad_UV = torch.empty_like(logits_UV)
         rows = _rows(logits_UV)
         for start, a, b in _parts(at_M, len(logits_UV), rows):
             here = slice(start, start + rows)
-            grad = _scaled(logits_UV[here], ctx.temperature)
-            grad.sub_(logsumexp_U[here, None]).exp_().mul_(-grad_U[here, None])
+            grad = _scaled(logits_UV[here], ctx.temperature).sub_(logsumexp_U[here, None])
+            if entropy_U is None:
+                grad.exp_().mul_(-grad_U[here, None])
+            else:
+                surprise = grad.clamp(min=-1e4).add_(entropies_U[here, None])
+                surprise.mul_(entropy_U[here, None]).add_(grad_U[here, None])
+                grad.exp_().mul_(surprise.neg_())
             at = (at_M[a:b] - start, tokens_M[a:b])
             grad.index_put_(at, grad_M[a:b], accumulate=True)
             grad_UV[here] = grad
-        return grad_UV, None, None, None
+        return grad_UV, None, None, None, None
 
 
 def _parts(at_M: Tensor, tokens: int, size: int) -> list[tuple[int, int, int]]:
@@ -99,17 +121,19 @@ def _rows(logits_UV: Tensor) -> int:
     return _ON_CPU if logits_UV.device.type == "cpu" else max(1, len(logits_UV))
 
 
-def _summary(logits_UV: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """log Σ exp and entropy of each row's softmax."""
+def _summary(logits_UV: Tensor, temperature: float) -> tuple[Tensor, Tensor, Tensor]:
+    """log Σ exp, entropy and KL(uniform ‖ ·) of each row's softmax."""
     scaled = _scaled(logits_UV, temperature)
     highest_U = scaled.amax(-1)
     scaled.sub_(highest_U[:, None])
+    certainty_U = -scaled.mean(-1) - math.log(scaled.shape[-1])
     weights = scaled.exp()
     total_U = weights.sum(-1)
     # p · log p → 0 where p = 0, also where the model forbids a token by a logit of −inf.
     scaled.clamp_(min=torch.finfo(scaled.dtype).min)
     mean_U = weights.mul_(scaled).sum(-1) / total_U
-    return highest_U + total_U.log(), total_U.log() - mean_U
+    log_total_U = total_U.log()
+    return highest_U + log_total_U, log_total_U - mean_U, certainty_U + log_total_U
 
 
 def _scaled(logits: Tensor, temperature: float) -> Tensor:

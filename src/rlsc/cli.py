@@ -1,4 +1,7 @@
-"""The command line: `rlsc demo`, `train` and `eval`. Bad input ends in one line and exit code 2."""
+"""The command line: `rlsc demo`, `train`, `eval`, `compare`.
+
+Bad input ends in one line and exit code 2.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,10 @@ rlsc: label-free RL fine-tuning of language models by self-confidence
             [--template chat] [--samples 16 --temperature 0.5] [--limit N] [--controls] \\
             --output_dir DIR [--resume | --overwrite]
   rlsc eval --regrade DIR
+  rlsc compare --config recipes/compare-FILE.yaml [--objectives rlsc,ttrl,grpo] [--seeds 0,1,2] \\
+               [--FIELD VALUE of train …] [--print_commands]
+      the same model, questions and budget for every objective: one table, one plot; it goes on
+      where it stopped
   rlsc train --help, rlsc eval --help       every field
   rlsc --version
 """
@@ -81,7 +88,7 @@ def _demo(argv: list[str]) -> None:
 
 
 def _eval(argv: list[str]) -> None:
-    _quiet_libraries()
+    quiet_libraries()
     from rlsc.arguments import parse_eval
     from rlsc.errors import ConfigError
     from rlsc.eval_run import run_eval, run_regrade
@@ -96,19 +103,35 @@ def _eval(argv: list[str]) -> None:
     run_regrade(Path(argv[1]))
 
 
-COMMANDS: dict[str, Callable[[list[str]], None]] = {"demo": _demo, "train": _train, "eval": _eval}
+def _compare(argv: list[str]) -> None:
+    if argv in (["-h"], ["--help"]):
+        print(USAGE, end="")
+        return
+    quiet_libraries()
+    from rlsc.arguments import parse_compare
+    from rlsc.compare import compare
+
+    compare(*parse_compare(argv))
+
+
+COMMANDS: dict[str, Callable[[list[str]], None]] = {
+    "demo": _demo,
+    "train": _train,
+    "eval": _eval,
+    "compare": _compare,
+}
 
 
 def _run(argv: list[str], recipe: Path | None) -> None:
     # Imported late: torch and transformers take seconds, and `rlsc --help` none.
-    _quiet_libraries()
+    quiet_libraries()
     from rlsc.arguments import parse
     from rlsc.run import run
 
     run(*parse(argv, recipe))
 
 
-def _quiet_libraries() -> None:
+def quiet_libraries() -> None:
     """Our own lines are what one sees, and downloads' bars; libraries' warnings are not."""
     from huggingface_hub.utils import enable_progress_bars
     from huggingface_hub.utils import logging as hub_logging

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 import torch
 from transformers import TrainingArguments
 
-from rlsc.checks import at_least, one_of, positive
+from rlsc.checks import at_least, positive
 from rlsc.engine_config import EngineArguments, check_engine
 from rlsc.errors import ConfigError
-
-WEIGHTS = ("sequence", "length_normalized", "token", "group_softmax", "answer", "constant")
+from rlsc.objective_config import ObjectiveArguments, check_objective
 
 
 def cpu_has_bf16() -> bool:
@@ -28,7 +27,7 @@ def device_has_bf16() -> bool:
 
 
 @dataclass
-class RLSCConfig(EngineArguments, TrainingArguments):
+class RLSCConfig(EngineArguments, ObjectiveArguments, TrainingArguments):
     """Settings of `RLSCTrainer`: those of `transformers.TrainingArguments` and these.
 
     The defaults are those of the RLSC paper (arXiv 2506.06395, v3) where it states them.
@@ -72,9 +71,7 @@ class RLSCConfig(EngineArguments, TrainingArguments):
         metadata={"help": "Leave out (and count) prompts that do not fit the model's context."},
     )
 
-    # Objective.
-    weight: str = field(default="sequence", metadata={"help": f"One of {', '.join(WEIGHTS)}."})
-    alpha: float = field(default=0.1, metadata={"help": "Added to every weight (L2); 0 is L1."})
+    # The loss; ObjectiveArguments has the objectives' own settings.
     logprob_temperature: str = field(
         default="sampling",
         metadata={"help": "Temperature of the loss's log-probs: 'sampling' or a number."},
@@ -169,9 +166,8 @@ def check_training(config: RLSCConfig) -> None:
     positive("temperature", config.temperature)
     if not 0 < config.top_p <= 1:
         raise ConfigError(f"top_p must be in (0, 1], not {config.top_p}; 1 turns it off")
-    if not (math.isfinite(config.alpha) and config.alpha >= 0):
-        raise ConfigError(f"alpha must be 0 or more, not {config.alpha}")
-    one_of("weight", config.weight, WEIGHTS)
+    check_objective(config, config.num_generations)
+    _check_iterations(config)
     _check_importance_sampling(config)
     if config.logprob_temperature != "sampling":
         try:
@@ -181,16 +177,16 @@ def check_training(config: RLSCConfig) -> None:
                 "logprob_temperature must be 'sampling' or a number above 0, "
                 f"not {config.logprob_temperature!r}"
             ) from error
-    if config.weight == "constant" and config.alpha == 0:
-        raise ConfigError("weight constant is alpha alone: alpha must be above 0")
-    if config.weight == "answer" and config.num_generations < 2:
-        raise ConfigError("weight answer compares siblings: num_generations must be 2 or more")
     if config.resume_from_checkpoint is not None:
         raise ConfigError(
             "resume_from_checkpoint: use --resume, or train(resume_from_checkpoint=…)"
         )
+    if config.eval_steps is not None and config.eval_steps != int(config.eval_steps):
+        raise ConfigError(f"eval_steps must be a whole number of steps, not {config.eval_steps}")
+    if config.eval_steps is not None:
+        at_least("eval_steps", config.eval_steps, 1)
     if _text(config.eval_strategy) != "no":
-        raise ConfigError("eval_strategy must be 'no': a run is evaluated before and after")
+        raise ConfigError("eval_strategy must be 'no': --eval_steps N evaluates between")
     if config.gradient_accumulation_steps != 1:
         raise ConfigError(
             "gradient_accumulation_steps must be 1: per_device_train_batch_size sets the questions "
@@ -208,10 +204,24 @@ def _check_importance_sampling(config: RLSCConfig) -> None:
         )
 
 
+def _check_iterations(config: RLSCConfig) -> None:
+    """A rollout's steps belong together: the policy that sampled it is not kept in checkpoints."""
+    for name in ("save_steps", "max_steps"):
+        value = float(getattr(config, name))
+        if config.num_iterations > 1 and value > 0 and value % config.num_iterations:
+            raise ConfigError(
+                f"{name} {value:g} must be a multiple of num_iterations {config.num_iterations}"
+            )
+
+
 def _check_skipping(config: RLSCConfig) -> None:
     if not 0 <= config.skip_weight_below < 1:
         raise ConfigError(
             f"skip_weight_below must be 0 or more and below 1, not {config.skip_weight_below}"
+        )
+    if config.skip_weight_below and (config.objective != "rlsc" or config.num_iterations > 1):
+        raise ConfigError(
+            "skip_weight_below is for objective rlsc and num_iterations 1: its bound is of those"
         )
     if config.skip_weight_below and config.weight == "token":
         raise ConfigError("skip_weight_below needs one weight a completion, not weight 'token'")

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from transformers import TrainerCallback
 
 from rlsc.config import RLSCConfig
 from rlsc.display import make_progress
 from rlsc.engines import SamplingParams
 from rlsc.evaluate import Evaluation, Pass, evaluate, standard_passes, summarise
-from rlsc.models import context_length
+from rlsc.models import context_length, weights_fingerprint
 from rlsc.prompts import fit_context, format_question, render, stop_token_ids
 from rlsc.questions import QuestionSet, load_questions
 from rlsc.run_config import RunConfig
 from rlsc.runfolder import write_json
-from rlsc.runlog import read_jsonl
+from rlsc.runlog import read_jsonl, write_jsonl
 from rlsc.trainer import RLSCTrainer
 from rlsc.types import AnswerKey, Prompt, Question
 
@@ -106,6 +109,8 @@ class Evaluator:
         self._config, self._training, self._trainer = config, training, trainer
         self._set = questions
         self._folder = folder / "eval"
+        self._shared = Path(config.base_evaluation) / "eval" if config.base_evaluation else None
+        self._seed = training.seed if config.eval_seed is None else config.eval_seed
         passes = standard_passes(config.eval_samples, training.temperature)
         cap = config.eval_max_new_tokens or training.max_completion_length
         self._standard = self._plan(passes, cap)
@@ -126,6 +131,26 @@ class Evaluator:
     def standard(self, name: str) -> Evaluation:
         """Greedy and sampled; what an interrupted run has finished of it is read back."""
         return self._evaluate(name, self._standard)
+
+    def at_step(self, step: int) -> None:
+        """Make and store the standard evaluation of the policy as it is, after `step` updates."""
+        self._evaluate(f"step-{step}", self._standard)
+
+    def stored(self, step: int) -> dict[str, Any] | None:
+        """The summary of what `at_step` has stored; None where there is nothing."""
+        rows = _stored(self._folder, f"step-{step}", self._key(self._standard, step))
+        plan = self._standard
+        return summarise(rows, plan.passes, plan.cap).summary if rows else None
+
+    def at_temperatures(self, temperatures: Sequence[float]) -> list[dict[str, Any]]:
+        """The model as it is, sampled at each temperature; 0 is greedy, with one sample."""
+        found = []
+        for value in temperatures:
+            name, samples = ("greedy", 1) if value == 0 else ("sampled", self._config.eval_samples)
+            plan = replace(self._standard, passes=[Pass(name, value, samples)])
+            summary = self._evaluate(f"temperature-{value:g}", plan).summary
+            found.append({"temperature": value, **summary[name]})
+        return found
 
     def baselines(self) -> list[dict[str, Any]]:
         """The untrained model with a longer cap, and with a prompt that asks to be short."""
@@ -160,10 +185,12 @@ class Evaluator:
     def _evaluate(self, name: str, plan: _Plan) -> Evaluation:
         file, key_file = self._folder / f"{name}.jsonl", self._folder / f"{name}.key.json"
         total = len(plan.prompts) * sum(one.samples for one in plan.passes)
-        key = self._key(plan)
-        if key_file.exists() and json.loads(key_file.read_text("utf-8")) == key:
-            stored = read_jsonl(file)
+        key = self._key(plan, self._trainer.state.global_step)
+        for folder in (self._folder, self._shared):
+            stored = _stored(folder, name, key)
             if len(stored) == total:
+                write_jsonl(file, stored)
+                write_json(key_file, key)
                 return summarise(stored, plan.passes, plan.cap)
         file.unlink(missing_ok=True)
         write_json(key_file, key)
@@ -178,18 +205,55 @@ class Evaluator:
                 self._set.answers,
                 plan.passes,
                 SamplingParams(plan.cap, stop_ids),
-                self._training.seed,
+                self._seed,
                 file,
                 lambda done: progress.advance(task, done),
             )
 
-    def _key(self, plan: _Plan) -> dict[str, Any]:
+    def _key(self, plan: _Plan, step: int) -> dict[str, Any]:
         """What stored answers must agree in to be read back: the weights' step included."""
+        origin = self._config.model
         prompts = json.dumps([[prompt.id, prompt.token_ids] for prompt in plan.prompts])
         return {
-            "step": self._trainer.state.global_step,
-            "seed": self._training.seed,
+            "step": step,
+            "model": [origin, weights_fingerprint(origin), self._config.model_dtype],
+            "engine": [self._training.engine, bool(self._training.bf16)],
+            "seed": self._seed,
             "max_new_tokens": plan.cap,
             "passes": [asdict(one) for one in plan.passes],
             "prompts_sha256": hashlib.sha256(prompts.encode()).hexdigest(),
         }
+
+
+def _stored(folder: Path | None, name: str, key: dict[str, Any]) -> list[dict[str, Any]]:
+    """The answers that a folder has under this key; none where it has other ones."""
+    key_file = folder / f"{name}.key.json" if folder else None
+    if folder is None or key_file is None or not key_file.exists():
+        return []
+    same = json.loads(key_file.read_text("utf-8")) == key
+    return read_jsonl(folder / f"{name}.jsonl") if same else []
+
+
+class EvaluateBetween(TrainerCallback):
+    """`--eval_steps`: the standard evaluation every so many updates, but for the last."""
+
+    def __init__(self, evaluator: Evaluator | None, every: int) -> None:
+        self._evaluator, self._every = evaluator, every
+        self.seconds = 0.0
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        step = state.global_step
+        if self._evaluator and self._every and not step % self._every and step < state.max_steps:
+            start = time.perf_counter()
+            self._evaluator.at_step(step)
+            self.seconds += time.perf_counter() - start
+
+    def curve(
+        self, before: dict[str, Any], after: dict[str, Any], steps: int
+    ) -> list[dict[str, Any]]:
+        """Summaries by step, from the untrained model to the last update."""
+        between = range(self._every, steps, self._every) if self._every else ()
+        assert self._evaluator is not None
+        stored = {step: self._evaluator.stored(step) for step in between}
+        middle = [{"step": step, **summary} for step, summary in stored.items() if summary]
+        return [{"step": 0, **before}, *middle, {"step": steps, **after}]

@@ -23,13 +23,20 @@ class StepRecord:
     """Summed log-prob at the loss's temperature."""
     log_confidence_N: Tensor
     log_weight_N: Tensor
+    """log |w|; `sign_N` has the sign."""
+    sign_N: Tensor
     entropy_sum_N: Tensor
     """Sum over the completion's tokens of the entropy at the loss's temperature."""
     lengths_N: Tensor
 
+    @property
+    def weights_N(self) -> Tensor:
+        """The weights themselves; 0 where they underflow."""
+        return self.sign_N * self.log_weight_N.exp()
+
     @classmethod
     def empty(cls, n: int) -> StepRecord:
-        return cls(*(torch.zeros(n, dtype=torch.float64) for _ in range(5)))
+        return cls(*(torch.zeros(n, dtype=torch.float64) for _ in range(6)))
 
     def fill(self, members: Sequence[Sequence[int]], **values_B: Tensor) -> None:
         """Set fields by name, from one value a row to all the completions it stands for."""
@@ -44,7 +51,8 @@ def step_metrics(
 ) -> dict[str, float]:
     """The step's metrics, by name. Entropy and log-probs in nats, lengths in tokens.
 
-    `kept` is the number of completions that are not masked out of the loss.
+    `kept` is the number of completions that are not masked out of the loss. Weights may be
+    negative, as advantages are: their sizes count here.
 
     - `mean_p`, `max_p`: p(y|x) at the loss's temperature; `mean_logp` its log per token.
     - `f_hat`: unbiased estimate of Σ_y q(y|x)², q the policy sampled from, by identical
@@ -52,7 +60,8 @@ def step_metrics(
     - `effective_sample_size`: (Σw)² / Σw² of the weights of a question's siblings, 1 to K; 0
       where all are 0.
     - `underflowed_weights`: share of confidence weights that are 0 in float32, be it because
-      they underflow or because the confidence is 0 (weight constant, a lone answer).
+      they underflow or because the confidence is 0 (weight constant, a lone answer, siblings of
+      one reward).
     - `alpha_share`: share of the total weight that is α rather than confidence.
     - `distinct_completions`: distinct siblings over K.
     """

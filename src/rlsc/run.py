@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,14 @@ from rlsc.config import RLSCConfig
 from rlsc.display import console
 from rlsc.errors import ConfigError, RLSCError
 from rlsc.evaluate import differences
-from rlsc.evaluation_run import Evaluator, evaluation_set, questions_of
+from rlsc.evaluation_run import (
+    EvaluateBetween,
+    Evaluator,
+    evaluation_set,
+    questions_of,
+)
 from rlsc.models import load_model
+from rlsc.objectives import RLSC, Objective
 from rlsc.prompts import format_question
 from rlsc.provenance import check_same_questions, write_environment
 from rlsc.questions import QuestionSet
@@ -63,8 +71,11 @@ def run(config: RunConfig, training: RLSCConfig) -> None:
     )
     runfolder.prepare(folder, settings, config.overwrite)
     write_environment(folder, origin, used)
-    results = _train_and_evaluate(trainer, evaluator, benchmarks, folder, config.resume)
+    results = _train_and_evaluate(
+        trainer, evaluator, benchmarks, folder, config.resume, config.save_model
+    )
     results |= {
+        "model_saved": config.save_model,
         "model": origin,
         "questions": questions.name,
         "training_questions": len(questions.train) - len(trainer.skipped_prompts),
@@ -80,11 +91,43 @@ def run(config: RunConfig, training: RLSCConfig) -> None:
     for name, one in results.get("benchmarks", {}).items():
         mark = " (trained on some of it)" if one["after"]["transductive"] else ""
         console.print(f"{name}{mark}: {difference_text(one['difference'])}")
-    console.print(f"model   {folder / 'model'}\nreport  {folder / 'report.md'}", soft_wrap=True)
+    if config.save_model:
+        console.print(f"model   {folder / 'model'}", soft_wrap=True)
+    console.print(f"report  {folder / 'report.md'}", soft_wrap=True)
+
+
+def evaluate_untrained(
+    config: RunConfig, training: RLSCConfig, temperatures: Sequence[float], folder: Path
+) -> None:
+    """The untrained model evaluated as a run does before training, and at each temperature.
+
+    Leaves results.json, and under eval/ what runs take over by `--base_evaluation`.
+    """
+    if config.questions is None:
+        raise ConfigError("questions is missing: FILE.jsonl, a Hub data set, or arithmetic")
+    questions = questions_of(config, config.questions)
+    evaluated = evaluation_set(config, questions)
+    if evaluated is None:
+        raise ConfigError("a comparison needs an evaluation: leave eval none out")
+    config = replace(config, base_evaluation=None)
+    trainer, origin = _load(config, training, questions, RLSC())  # any: nothing is trained
+    evaluator = Evaluator(config, training, trainer, evaluated, folder)
+    results = {
+        "model": origin,
+        "questions": questions.name,
+        "evaluated_on": evaluated.relation,
+        "evaluated_of": evaluated.total,
+        "before": evaluator.standard("before").summary,
+        "temperatures": evaluator.at_temperatures(temperatures),
+    }
+    runfolder.write_json(folder / runfolder.RESULTS, results)
 
 
 def _load(
-    config: RunConfig, training: RLSCConfig, questions: QuestionSet
+    config: RunConfig,
+    training: RLSCConfig,
+    questions: QuestionSet,
+    objective: Objective | None = None,
 ) -> tuple[RLSCTrainer, str]:
     """The trainer with its model and prompts, and in words where the model came from."""
     console.print(f"loading {config.model or 'the embedded SmolLM2-135M-Instruct'} …")
@@ -103,7 +146,15 @@ def _load(
         else None
     )
     try:
-        trainer = RLSCTrainer(model, training, rows, tokenizer, peft_config=adapter)
+        trainer = RLSCTrainer(
+            model,
+            training,
+            rows,
+            tokenizer,
+            objective=objective,
+            peft_config=adapter,
+            answer_key=questions.answers,  # for objectives that need labels, which say so
+        )
         trainer.get_optimizer_cls_and_kwargs(training, trainer.model)  # one that is not installed
         return trainer, origin
     except RLSCError:
@@ -118,9 +169,13 @@ def _train_and_evaluate(
     benchmarks: TrainingBenchmarks | None,
     folder: Path,
     resume: bool,
+    save_model: bool,
 ) -> dict[str, Any]:
     seconds: dict[str, float] = {}
     results: dict[str, Any] = {"seconds": seconds}
+    every = int(trainer.args.eval_steps or 0) if evaluator else 0
+    between = EvaluateBetween(evaluator, every)
+    trainer.add_callback(between)
     clock = time.time()
     before = evaluator.standard("before") if evaluator else None
     results["baselines"] = evaluator.baselines() if evaluator else []
@@ -134,19 +189,22 @@ def _train_and_evaluate(
     output = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     results["steps"] = output.global_step
     adapter = isinstance(trainer.model, PeftModel)
-    trainer.save_model(str(folder / ("adapter" if adapter else "model")))
+    if save_model:
+        trainer.save_model(str(folder / ("adapter" if adapter else "model")))
     trainer.optimizer = trainer.lr_scheduler = None  # twice the weights, of no use from here on
     trainer.accelerator.free_memory()
-    seconds["train"] = time.time() - clock
+    seconds["evaluate_between"] = between.seconds
+    seconds["train"] = time.time() - clock - between.seconds
 
     clock = time.time()
     if evaluator and before:
         after = evaluator.standard("after")
         results["before"], results["after"] = before.summary, after.summary
         results["difference"] = differences(before, after)
+        results["curve"] = between.curve(before.summary, after.summary, results["steps"])
     if benchmarks and base:
         results["benchmarks"] = benchmarks.results(base, benchmarks.evaluate())
     seconds["evaluate_after"] = time.time() - clock
-    if adapter:
+    if adapter and save_model:
         save_merged(trainer.model, trainer.processing_class, folder / "model")
     return results

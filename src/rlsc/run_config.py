@@ -85,6 +85,16 @@ class RunConfig:
         default=False,
         metadata={"help": "Also show the untrained model with a longer cap and a terse prompt."},
     )
+    eval_seed: int | None = field(
+        default=None, metadata={"help": "Seed of the evaluation's samples; by default seed."}
+    )
+    base_evaluation: str | None = field(
+        default=None,
+        metadata={
+            "help": "Folder of another run: its evaluation of the untrained model is taken over "
+            "where model, questions and settings are the same."
+        },
+    )
     benchmarks: str | None = field(
         default=None, metadata={"help": "Also evaluate on these before and after: see rlsc eval."}
     )
@@ -98,6 +108,9 @@ class RunConfig:
     )
     benchmark_limit: int = field(default=0, metadata={"help": _LIMIT_HELP})
     controls: bool = field(default=False, metadata={"help": _CONTROLS_HELP})
+    save_model: bool = field(
+        default=True, metadata={"help": "Write the tuned model; false where figures are enough."}
+    )
     resume: bool = field(default=False, metadata={"help": "Go on from the last checkpoint."})
     overwrite: bool = field(default=False, metadata={"help": "Replace the run in output_dir."})
 
@@ -123,6 +136,8 @@ class RunConfig:
         one_of("eval", self.eval, ("auto", "none"))
         at_least("eval_samples", self.eval_samples, 1)
         at_least("eval_limit", self.eval_limit, 0)
+        if self.eval_seed is not None:
+            at_least("eval_seed", self.eval_seed, 0)
         if self.eval_max_new_tokens is not None:
             at_least("eval_max_new_tokens", self.eval_max_new_tokens, 1)
         at_least("benchmark_samples", self.benchmark_samples, 1)

@@ -152,7 +152,8 @@ def _read_results(folder: Path) -> dict[str, Any] | None:
         results = json.loads((folder / RESULTS).read_text("utf-8"))
     except (OSError, ValueError):
         return None
-    return results if (folder / "model").is_dir() else None
+    kept = (folder / "model").is_dir() or not results.get("model_saved", True)
+    return results if kept else None
 
 
 def check_same_settings(

@@ -60,7 +60,7 @@ class RunLog(TrainerCallback):
         self, step: int, groups: Sequence[CompletionGroup], record: StepRecord
     ) -> None:
         """One row per completion, siblings together, duplicates kept."""
-        numbers = zip(record.logps_N.tolist(), record.log_weight_N.exp().tolist(), strict=True)
+        numbers = zip(record.logps_N.tolist(), record.weights_N.tolist(), strict=True)
         rows = []
         for group in groups:
             for completion in group.completions:

@@ -1,4 +1,4 @@
-"""Token log-probs and entropies of a micro-batch under the policy, by either layout.
+"""What the policy says of a micro-batch's tokens: log-probs, entropies, self-certainty.
 
 Padded rows are the plain way and the reference. A token tree computes no padding and no shared
 beginning twice; which models it serves is found out by comparing the two.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,11 +18,29 @@ from rlsc.attention import check_architecture, lent_attention, window_untold
 from rlsc.batching import MicroBatch, Row, make_micro_batches, pad
 from rlsc.chunked_head import pair_scores
 from rlsc.errors import ModelError
-from rlsc.logprobs import completion_logits, token_entropies, token_logps
+from rlsc.logprobs import (
+    completion_logits,
+    token_entropies,
+    token_logps,
+    token_self_certainty,
+)
 from rlsc.path_attention import NAME, Paths
 from rlsc.token_tree import TreeBatch, make_tree, make_tree_batches
 
 Batch = MicroBatch | TreeBatch
+
+
+class Scores(NamedTuple):
+    """Of each completion token, [B, T], in nats, 0 outside the completion."""
+
+    logps_BT: Tensor
+    """With gradient."""
+    entropies_BT: Tensor
+    """With gradient only where it was asked for."""
+    self_certainty_BT: Tensor
+    """KL(uniform ‖ policy), no gradient."""
+    states_BTH: Tensor | None = None
+    """Where asked for: the last hidden state that predicts the token; no gradient."""
 
 
 @dataclass(frozen=True)
@@ -52,20 +70,32 @@ class Scorer:
         return lent_attention(self._model, NAME) if self.layout.padding_free else nullcontext()
 
     def __call__(
-        self, batch: Batch, temperature: float, model: Any = None
-    ) -> tuple[Tensor, Tensor]:
-        """Log-probs (with gradient) and entropies, [B, T], 0 outside the completion."""
+        self,
+        batch: Batch,
+        temperature: float,
+        model: Any = None,
+        entropy_gradient: bool = False,
+        states: bool = False,
+    ) -> Scores:
         model = self._model if model is None else model
-        if isinstance(batch, MicroBatch):
-            return score_completions(model, batch, temperature)
-        paths = Paths(batch.to(next(model.parameters()).device), self._replaces)
-        return score_tree(model, paths, temperature, self.layout.logits_chunk_size)
+        head_input: AbstractContextManager[list[Tensor]] = nullcontext([])
+        if states:
+            head_input = _head_input(self._model)
+        with head_input as seen:
+            if isinstance(batch, MicroBatch):
+                scores = score_completions(model, batch, temperature, entropy_gradient)
+            else:
+                device = next(model.parameters()).device
+                paths = Paths(batch.to(device), self._replaces)
+                chunk = self.layout.logits_chunk_size
+                scores = score_tree(model, paths, temperature, chunk, entropy_gradient)
+        return scores._replace(states_BTH=_states(batch, seen[0])) if seen else scores
 
 
 def score_completions(
-    model: torch.nn.Module, batch: MicroBatch, temperature: float
-) -> tuple[Tensor, Tensor]:
-    """The plain way: padded rows, all their logits at once. [B, T], 0 outside the completion."""
+    model: torch.nn.Module, batch: MicroBatch, temperature: float, entropy_gradient: bool = False
+) -> Scores:
+    """The plain way: padded rows, all their logits at once."""
     device = next(model.parameters()).device
     tokens_BT = batch.completion_ids_BT.to(device)
     outside_BT = ~batch.completion_mask_BT.to(device)
@@ -75,32 +105,67 @@ def score_completions(
         batch.attention_mask_BL.to(device),
         tokens_BT.shape[1],
     )
-    logps_BT = token_logps(logits_BTV, tokens_BT, temperature).masked_fill(outside_BT, 0.0)
-    entropies_BT = token_entropies(logits_BTV.detach(), temperature)
-    return logps_BT, entropies_BT.masked_fill(outside_BT, 0.0)
+    entropies_BT = token_entropies(
+        logits_BTV if entropy_gradient else logits_BTV.detach(), temperature
+    )
+    values = (
+        token_logps(logits_BTV, tokens_BT, temperature),
+        entropies_BT,
+        token_self_certainty(logits_BTV, temperature),
+    )
+    return Scores(*(value.masked_fill(outside_BT, 0.0) for value in values))
 
 
 def score_tree(
-    model: Any, paths: Paths, temperature: float, logits_chunk_size: int
-) -> tuple[Tensor, Tensor]:
+    model: Any,
+    paths: Paths,
+    temperature: float,
+    logits_chunk_size: int,
+    entropy_gradient: bool = False,
+) -> Scores:
     """The same of a token tree, with the model's attention lent to `path_attention`."""
     tree = paths.tree
-    with _scoring_head(model, tree, temperature, logits_chunk_size):
-        scores_M2 = model(
+    with _scoring_head(model, tree, temperature, logits_chunk_size, entropy_gradient):
+        scores_M3 = model(
             input_ids=tree.token_ids_N[None],
             position_ids=tree.position_ids_N[None],
             use_cache=False,
             paths=paths,
         ).logits[0]
     outside_BT = ~tree.completion_mask_BT
-    scores_BT2 = scores_M2[tree.pair_BT].masked_fill(outside_BT[..., None], 0.0)
-    logps_BT, entropies_BT = scores_BT2.unbind(-1)
-    return logps_BT, entropies_BT.detach()
+    scores_BT3 = scores_M3[tree.pair_BT].masked_fill(outside_BT[..., None], 0.0)
+    logps_BT, entropies_BT, certainty_BT = scores_BT3.unbind(-1)
+    if not entropy_gradient:
+        entropies_BT = entropies_BT.detach()
+    return Scores(logps_BT, entropies_BT, certainty_BT.detach())
 
 
 @contextmanager
-def _scoring_head(model: Any, tree: TreeBatch, temperature: float, chunk: int) -> Iterator[None]:
-    """Within, the vocabulary head gives scores of pairs, [1, M, 2], instead of logits.
+def _head_input(model: Any) -> Iterator[list[Tensor]]:
+    """Within, what the vocabulary head is given is put into the list."""
+    seen: list[Tensor] = []
+    head = model.get_output_embeddings()
+    hook = head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
+    try:
+        yield seen
+    finally:
+        hook.remove()
+
+
+def _states(batch: Batch, hidden: Tensor) -> Tensor:
+    """The states that predict each completion token, [B, T, H]; any value outside."""
+    if isinstance(batch, MicroBatch):
+        columns = batch.completion_mask_BT.shape[1]
+        return hidden[:, -columns - 1 : -1]
+    tree = batch.to(hidden.device)
+    return hidden[0, tree.predictor_U[tree.pair_at_M[tree.pair_BT]]]
+
+
+@contextmanager
+def _scoring_head(
+    model: Any, tree: TreeBatch, temperature: float, chunk: int, entropy_gradient: bool
+) -> Iterator[None]:
+    """Within, the vocabulary head gives scores of pairs, [1, M, 3], instead of logits.
 
     It does so inside the model's own forward, where wrappers expect its weights to be used.
     """
@@ -114,7 +179,8 @@ def _scoring_head(model: Any, tree: TreeBatch, temperature: float, chunk: int) -
     def scores(hidden_1NH: Tensor) -> Tensor:
         hidden_UH = hidden_1NH[0].index_select(0, tree.predictor_U)
         pairs = (tree.pair_at_M, tree.pair_token_M)
-        return torch.stack(pair_scores(logits, hidden_UH, *pairs, temperature, chunk), -1)[None]
+        found = pair_scores(logits, hidden_UH, *pairs, temperature, chunk, entropy_gradient)
+        return torch.stack(found, -1)[None]
 
     head.forward = scores
     if softcap is not None:
@@ -161,7 +227,7 @@ def _check(model: Any, layout: Layout) -> None:
         plain = [score_completions(model, pad(part), 1.0)[0] for part in (rows[:3], rows[3:])]
         model.train()  # dropout that is on would be drawn once for all paths: it shows here
         with scorer.attached(), torch.random.fork_rng():
-            tree, _ = score_tree(model, paths, 1.0, layout.logits_chunk_size)
+            tree = score_tree(model, paths, 1.0, layout.logits_chunk_size).logps_BT
     except ModelError:
         raise
     except Exception as error:

@@ -66,6 +66,18 @@ def mean_interval(
     return bootstrap_interval(values, confidence, seed)
 
 
+def seed_interval(values: Sequence[float], confidence: float = 0.95) -> Interval | None:
+    """Student's t interval of the mean over runs that differ in their seed; None for one run.
+
+    It is about the seeds alone: the questions are the same in all runs.
+    """
+    if len(values) < 2:
+        return None
+    mean, error = float(np.mean(values)), float(stats.sem(values))
+    reach = float(stats.t.ppf(0.5 + confidence / 2, len(values) - 1)) * error
+    return mean - reach, mean + reach
+
+
 def paired_difference(
     before: Sequence[float], after: Sequence[float], confidence: float = 0.95, seed: int = 0
 ) -> tuple[float, Interval | None]:

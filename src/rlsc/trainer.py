@@ -7,38 +7,32 @@ and `training_step` weighs them and backpropagates, micro-batch by micro-batch.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import PrinterCallback, ProgressCallback, Trainer, set_seed
 
-from rlsc.batching import Row, make_rows
-from rlsc.callbacks import StepProgress, StopOnNonFinite, non_finite_message
+from rlsc.callbacks import KeepValueHead, StepProgress, StopOnNonFinite, non_finite_message
 from rlsc.config import RLSCConfig
-from rlsc.display import console
-from rlsc.engines import Engine, SamplingParams, create_engine, seed_for
-from rlsc.errors import ConfigError, ModelError, NonFiniteError, QuestionError
-from rlsc.memory import keep_freed_memory, release_freed_memory
+from rlsc.engines import Engine, SamplingParams, create_engine
+from rlsc.errors import ConfigError, NonFiniteError
+from rlsc.memory import keep_freed_memory
 from rlsc.metrics import StepRecord, step_metrics
-from rlsc.models import context_length, disable_dropout, load_model
-from rlsc.objectives import RLSC, Objective
-from rlsc.prompts import fit_context, render, stop_token_ids
+from rlsc.models import disable_dropout, load_model
+from rlsc.objectives import Objective, create_objective, has_divergence
+from rlsc.prompts import stop_token_ids
+from rlsc.reference import Reference
+from rlsc.rollouts import Rollouts, create_weigher
 from rlsc.runlog import RunLog
-from rlsc.scoring import Batch, Layout, Scorer, supported_layout
-from rlsc.types import Prompt
-from rlsc.update import (
-    SiblingView,
-    StepBatch,
-    engine_mismatch,
-    micro_batch_loss,
-    rows_that_weigh,
-)
-
-_CHECKED, _CHECKED_TOKENS = 8, 64  # questions, and tokens of each
-_MISMATCH_BOUND = 0.1  # nats a token: five times what bfloat16 does at temperature 0.5
+from rlsc.scoring import Batch, Scorer, Scores
+from rlsc.trainer_inputs import RepeatedBatches, layout_of, raw_prompts, render_all
+from rlsc.types import AnswerKey, Prompt
+from rlsc.update import StepBatch, micro_batch_loss, rows_that_weigh
+from rlsc.weighing import learn_values
 
 
 class RLSCTrainer(Trainer):
@@ -48,10 +42,11 @@ class RLSCTrainer(Trainer):
         model: a transformers model, a Hub id or a folder.
         args: an `RLSCConfig`.
         train_dataset: rows with a `prompt`, a string or a list of messages, and optionally an
-            `id`. Other columns are not read: there is no way for a label to get in.
+            `id`. Other columns are not read: a label cannot get in with them.
         processing_class: the model's tokenizer; loaded with the model where that is a name.
         engine: an `Engine`; by default the one that `args.engine` names.
-        objective: by default `RLSC(args.weight, args.alpha)`.
+        objective: by default the one that `args.objective` names.
+        answer_key: reference answers by id; only an objective that needs labels touches it.
         peft_config: trains an adapter instead of the weights.
 
     Raises `ConfigError` or `QuestionError` on input that cannot work, `NonFiniteError` when loss
@@ -73,6 +68,7 @@ class RLSCTrainer(Trainer):
         engine: Engine | None = None,
         objective: Objective | None = None,
         peft_config: Any = None,
+        answer_key: AnswerKey | None = None,
         callbacks: list[Any] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -91,7 +87,7 @@ class RLSCTrainer(Trainer):
             model = get_peft_model(model, peft_config)
         if args.disable_dropout:
             disable_dropout(model)
-        prompts, self.skipped_prompts = _render_all(train_dataset, model, processing_class, args)
+        prompts, self.skipped_prompts = render_all(train_dataset, model, processing_class, args)
         self.runlog = RunLog(args.output_dir)
         super().__init__(
             model=model,
@@ -104,23 +100,42 @@ class RLSCTrainer(Trainer):
         )
         # The loss is divided by the step's own denominator, and accumulation is always 1.
         self.loss_is_scaled_for_ga = True
-        self.objective: Objective = objective or RLSC(args.weight, args.alpha)
+        self.objective: Objective = objective or create_objective(args)
         dtype = torch.bfloat16 if args.bf16 else next(self.model.parameters()).dtype
         self.engine: Engine = engine or create_engine(args, self.model, processing_class, dtype)
-        self._sampling = SamplingParams(
+        self._scorer = Scorer(self.model, layout_of(self.model, args))
+        self._weigher = create_weigher(
+            args, self.objective, self.model, raw_prompts(train_dataset), answer_key
+        )
+        if "reference" in self.objective.needs:
+            precision = self.compute_loss_context_manager
+            self._weigher.reference = Reference(self.model, self._scorer.layout, precision)
+        if self._weigher.value_head is not None:
+            self.add_callback(KeepValueHead(self._weigher.value_head))
+        sampling = SamplingParams(
             max_new_tokens=args.max_completion_length,
             stop_token_ids=stop_token_ids(processing_class, self.model),
             temperature=args.temperature,
             top_p=args.top_p,
             top_k=args.top_k,
         )
-        self._scorer = Scorer(self.model, _layout(self.model, args))
+        self._rollouts = Rollouts(
+            args, self.engine, sampling, self._weigher, self._scorer, self._score
+        )
+        self._reused: StepBatch | None = None
         self._metrics: dict[str, float] = {}
-        self._engine_is_checked = False
+        self._clock = 0.0
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
         self.progress = StepProgress(enabled=not args.disable_tqdm)
         self.add_callback(self.progress)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        data = self.train_dataset if train_dataset is None else train_dataset
+        if self.args.num_iterations == 1:
+            return super()._get_train_sampler(data)
+        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
+        return RepeatedBatches(data, self._train_batch_size, self.args.num_iterations, seed)
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -139,40 +154,12 @@ class RLSCTrainer(Trainer):
         prompts = None if self.control.should_training_stop else next(epoch_iterator, None)
         if prompts is None:
             return [], None
-        self.engine.sync(self.accelerator.unwrap_model(self.model))
-        with self.progress.sampling(len(prompts) * self.args.num_generations) as on_progress:
-            groups = self.engine.generate(
-                prompts,
-                self.args.num_generations,
-                self._sampling,
-                # Seeded explicitly: on resume the parent restores the global stream too late.
-                [seed_for(self.args.seed, step, prompt.id) for prompt in prompts],
-                on_progress,
-            )
-        release_freed_memory()
-        if getattr(self.engine, "foreign", False) and not self._engine_is_checked:
-            self._check_engine(prompts[:_CHECKED])
-        rows = make_rows(groups, self.args.merge_duplicates)
-        batch = StepBatch(groups, self._cut(rows))
+        self._clock = time.perf_counter()
+        if step % self.args.num_iterations == 0 or self._reused is None:
+            model = self.accelerator.unwrap_model(self.model)
+            self._reused = self._rollouts.sample(step, prompts, model, self.progress)
         # The parent's loop takes a step per item: all micro-batches travel as one.
-        return [batch], None
-
-    def _check_engine(self, prompts: list[Prompt]) -> None:
-        """On the first step: another library's log-probs must be the training forward's."""
-        self._engine_is_checked = True
-        if self.args.importance_sampling_correction:
-            return
-        # Without top-p and top-k, whose cut the forward does not make.
-        cap = min(self._sampling.max_new_tokens, _CHECKED_TOKENS)
-        plain = replace(self._sampling, top_p=1.0, top_k=0, max_new_tokens=cap)
-        groups = self.engine.generate(prompts, 1, plain, range(len(prompts)))
-        mismatch = engine_mismatch(groups, lambda one: self._score(one, plain.temperature))
-        if not mismatch <= _MISMATCH_BOUND:
-            raise ModelError(
-                f"{type(self.engine).__name__}'s log-probs are {mismatch:.2g} nats a token off the "
-                f"training forward's (bound {_MISMATCH_BOUND}): take --engine native, or weigh "
-                "completions for it by --importance_sampling_correction true"
-            )
+        return [self._reused], None
 
     # The update: called by the parent with the single item that `get_batch_samples` returned.
 
@@ -188,23 +175,24 @@ class RLSCTrainer(Trainer):
 
     def _update(self, model: torch.nn.Module, inputs: StepBatch) -> Tensor:
         step, args = self.state.global_step, self.args
-        view = SiblingView.of(
-            inputs,
-            self.objective,
-            args.mask_truncated_completions,
-            lambda batch: self._score(batch, args.loss_temperature, model),
-            args.importance_sampling_correction,
-        )
         record = StepRecord.empty(inputs.size)
+        states = inputs.weights.returns_NT is not None
 
         def loss_of(batch: Batch) -> Tensor:
-            scores = self._score(batch, args.loss_temperature, model)
+            scores = self._score(batch, args.loss_temperature, model, states)
+            reference_BT = self._reference_logps(batch)
             # The mean over the step's completions; masked ones count as 0.
-            cap = args.importance_sampling_cap
-            loss = micro_batch_loss(batch, scores, self.objective, view, record, cap)
+            cap, weights = args.importance_sampling_cap, inputs.weights
+            loss = micro_batch_loss(
+                batch, scores, self.objective, weights, record, cap, reference_BT
+            )
             loss = loss / inputs.size
             if not torch.isfinite(loss):
                 raise NonFiniteError(non_finite_message("loss", step, args.output_dir))
+            if args.num_iterations > 1 and inputs.updates == 0:
+                inputs.note_logps(batch, scores)
+            if self._weigher.value_head is not None:
+                learn_values(self._weigher.value_head, batch, scores, weights)
             return loss
 
         micro_batches, total = inputs.micro_batches, torch.zeros((), device=args.device)
@@ -219,33 +207,46 @@ class RLSCTrainer(Trainer):
                 if not args.skip_weight_below:
                     total += loss.detach()
                 on_progress(1)
-        self._record_step(step, inputs, record, view)
+        inputs.updated()
+        self._record_step(step, inputs, record)
         return total
 
-    def _cut(self, rows: Sequence[Row]) -> Sequence[Batch]:
-        return self._scorer.layout.cut(rows, self.args.tokens_per_microbatch)
+    def _reference_logps(self, batch: Batch) -> Tensor | None:
+        """For a loss with a divergence in it; DPO has weighed by them before."""
+        reference = self._weigher.reference
+        if reference is None or not has_divergence(self.objective):
+            return None
+        return reference(batch, self.args.loss_temperature)
 
     def _without_light_rows(self, inputs: StepBatch, record: StepRecord) -> Sequence[Batch]:
         rows = [row for batch in inputs.micro_batches for row in batch.rows]
         kept = rows_that_weigh(inputs.groups, record, rows, self.args.skip_weight_below)
         # Where nothing weighs, e.g. all are masked, the gradient is 0 and not missing.
-        return self._cut(kept) if kept else inputs.micro_batches
+        return self._rollouts.cut(kept) if kept else inputs.micro_batches
 
     def _score(
-        self, batch: Batch, temperature: float, model: torch.nn.Module | None = None
-    ) -> tuple[Tensor, Tensor]:
+        self,
+        batch: Batch,
+        temperature: float,
+        model: torch.nn.Module | None = None,
+        states: bool = False,
+    ) -> Scores:
         with self.compute_loss_context_manager():
-            return self._scorer(batch, temperature, model)
+            entropy_gradient = self.objective.entropy_gradient
+            return self._scorer(batch, temperature, model, entropy_gradient, states)
 
     # Records.
 
-    def _record_step(
-        self, step: int, inputs: StepBatch, record: StepRecord, view: SiblingView
-    ) -> None:
-        alpha = getattr(self.objective, "alpha", 0.0)
-        self._metrics = step_metrics(inputs.groups, record, alpha, int(view.kept_N.sum()))
-        masked = 1.0 - float(view.kept_N.double().mean())
+    def _record_step(self, step: int, inputs: StepBatch, record: StepRecord) -> None:
+        kept_N = inputs.weights.kept_N
+        alpha = getattr(self.objective, "alpha", math.nan)
+        self._metrics = step_metrics(inputs.groups, record, alpha, int(kept_N.sum()))
+        masked = 1.0 - float(kept_N.double().mean())
         self._metrics |= {"masked_completions": masked, "all_masked": float(masked == 1.0)}
+        self._metrics |= inputs.weights.metrics
+        self._metrics["seconds"] = time.perf_counter() - self._clock
+        if self._weigher.value_head is not None:
+            self._metrics["value_loss"] = self._weigher.value_head.step()
         if self.args.should_save:
             self.runlog.write_completions(step, inputs.groups, record)
 
@@ -264,37 +265,3 @@ class RLSCTrainer(Trainer):
             return 0
         tokens = sum(batch.tokens for batch in inputs.micro_batches)
         return 6 * sum(p.numel() for p in self.model.parameters()) * tokens
-
-
-def _layout(model: Any, args: RLSCConfig) -> Layout:
-    wanted = Layout(args.padding_free, args.share_prefixes, args.logits_chunk_size)
-    layout, reason = supported_layout(model, wanted)
-    if reason:
-        name = type(model).__name__
-        console.print(
-            f"{name} can't be computed without padding: {reason}; padded, all logits held"
-        )
-    return layout
-
-
-def _render_all(
-    dataset: Any, model: Any, tokenizer: Any, args: RLSCConfig
-) -> tuple[list[Prompt], list[Prompt]]:
-    """The data set's prompts as token ids: those that fit the context, and those skipped."""
-    if dataset is None or len(dataset) == 0:
-        raise QuestionError("train_dataset is empty: it needs rows with a 'prompt'")
-    prompts = []
-    for index, row in enumerate(dataset):
-        if "prompt" not in row:
-            raise QuestionError(f"train_dataset row {index} has no 'prompt' (it has {list(row)})")
-        prompts.append(render(row["prompt"], str(row.get("id", index)), tokenizer))
-    fitting, skipped = fit_context(
-        prompts, args.max_completion_length, context_length(model), args.skip_long_prompts
-    )
-    needed = args.per_device_train_batch_size
-    if len(fitting) < needed:
-        raise ConfigError(
-            f"{len(fitting)} questions are too few for {needed} distinct ones a step: "
-            "lower --per_device_train_batch_size"
-        )
-    return fitting, skipped

@@ -6,29 +6,44 @@ No Trainer here. Shapes: _N the step's completions, _B rows of a micro-batch, _T
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from rlsc.batching import Row, make_rows, pad
-from rlsc.grading import answer_key, extract_answer
 from rlsc.metrics import StepRecord
-from rlsc.objectives import Objective, Rows
-from rlsc.scoring import Batch
+from rlsc.objectives import Objective, RowLoss, Rows, parts_of
+from rlsc.scoring import Batch, Scores
 from rlsc.types import CompletionGroup
-
-Score = Callable[[Batch], tuple[Tensor, Tensor]]
-"""A micro-batch's token log-probs and entropies, both [B, T]."""
+from rlsc.weighing import Score, Weights
 
 
 @dataclass
 class StepBatch:
     """One optimizer step's work."""
 
-    groups: list[CompletionGroup]
+    groups: Sequence[CompletionGroup]
     micro_batches: Sequence[Batch]
+    weights: Weights
+    updates: int = 0
+    """How many have been made with it."""
+
+    def note_logps(self, batch: Batch, scores: Scores) -> None:
+        """At the first of several updates: its log-probs, for the ratios of the later ones."""
+        noted_NT = self.weights.noted_NT
+        if noted_NT is None:
+            longest = max(len(c.token_ids) for group in self.groups for c in group.completions)
+            noted_NT = self.weights.noted_NT = torch.zeros(self.size, longest, dtype=torch.float64)
+        logps_BT = scores.logps_BT.detach().to(noted_NT)
+        for row, logps_T in zip(batch.rows, logps_BT, strict=True):
+            noted_NT[list(row.members), : len(logps_T)] = logps_T
+
+    def updated(self) -> None:
+        """From the second update on, ratios refer to what the first has noted."""
+        self.updates += 1
+        self.weights.old_logps_NT = self.weights.noted_NT
 
     @property
     def size(self) -> int:
@@ -36,74 +51,95 @@ class StepBatch:
         return sum(len(group.completions) for group in self.groups)
 
 
-@dataclass(frozen=True)
-class SiblingView:
-    """What is known of each completion before its loss: `None` where no objective asked."""
-
-    kept_N: Tensor
-    agreement_N: Tensor | None
-    logsumexp_N: Tensor | None
-    engine_logps_N: Tensor | None = None
-    """Where importance weights are asked for: log q(y|x) of the engine that sampled."""
-
-    @classmethod
-    def of(
-        cls,
-        batch: StepBatch,
-        objective: Objective,
-        mask_truncated: bool,
-        score: Score,
-        correct_engine: bool = False,
-    ) -> SiblingView:
-        completions = [one for group in batch.groups for one in group.completions]
-        return cls(
-            torch.tensor(
-                [not (mask_truncated and one.finish_reason == "length") for one in completions]
-            ),
-            answer_agreement(batch.groups) if objective.needs_answers else None,
-            _siblings_logsumexp(batch, score) if objective.needs_sibling_logps else None,
-            _sums([one.logps for one in completions]) if correct_engine else None,
-        )
-
-
 def micro_batch_loss(
     batch: Batch,
-    scores: tuple[Tensor, Tensor],
+    scores: Scores,
     objective: Objective,
-    view: SiblingView,
+    weights: Weights,
     record: StepRecord,
     cap: float = math.inf,
+    reference_logps_BT: Tensor | None = None,
 ) -> Tensor:
     """Sum over the micro-batch's completions of their losses; fills their part of `record`.
 
-    With `view.engine_logps_N` each is weighted by p(y|x) / q(y|x), at most `cap`: samples from
+    With `weights.engine_logps_N` each is weighted by p(y|x) / q(y|x), at most `cap`: samples from
     the engine's distribution q then stand for the policy's own, but for what the cap cuts off.
     """
-    logps_BT, entropies_BT = scores
+    logps_BT = scores.logps_BT
     mask_BT = batch.completion_mask_BT.to(logps_BT.device)
     # Merged rows are identical, so any member speaks for all.
     first_B = torch.tensor([row.members[0] for row in batch.rows])
-
-    def pick(values_N: Tensor | None) -> Tensor | None:
-        return None if values_N is None else values_N[first_B].to(logps_BT)
-
-    row_loss = objective.loss(
-        Rows(logps_BT, mask_BT, pick(view.logsumexp_N), pick(view.agreement_N))
-    )
-    kept_B = view.kept_N[first_B].bool()
+    row_loss = _row_loss(objective, weights, first_B, scores, mask_BT, reference_logps_BT)
+    kept_B = weights.kept_N[first_B].bool()
     record.fill(
         [row.members for row in batch.rows],
         logps_N=logps_BT.detach().sum(-1),
         log_confidence_N=row_loss.log_confidence_B,
         log_weight_N=row_loss.log_weight_B.masked_fill(~kept_B.to(mask_BT.device), -torch.inf),
-        entropy_sum_N=entropies_BT.sum(-1),
+        sign_N=row_loss.sign_B,
+        entropy_sum_N=scores.entropies_BT.detach().sum(-1),
         lengths_N=mask_BT.sum(-1),
     )
     counts_B = (batch.counts_B * kept_B).to(row_loss.loss_B)
-    engine_logps_B = pick(view.engine_logps_N)
-    if engine_logps_B is not None:
+    if weights.engine_logps_N is not None:
+        engine_logps_B = weights.engine_logps_N[first_B].to(logps_BT)
         counts_B = counts_B * (logps_BT.detach().sum(-1) - engine_logps_B).exp().clamp(max=cap)
     return (counts_B * row_loss.loss_B).sum()
+
+
+def _row_loss(
+    objective: Objective,
+    weights: Weights,
+    first_B: Tensor,
+    scores: Scores,
+    mask_BT: Tensor,
+    reference_logps_BT: Tensor | None,
+) -> RowLoss:
+    """The objective's loss of each row; of a sum of objectives, the sum."""
+    logps_BT, columns = scores.logps_BT, mask_BT.shape[1]
+    old_BT = logps_BT.detach()
+    if weights.old_logps_NT is not None:
+        old_BT = weights.old_logps_NT[first_B, :columns].to(logps_BT)
+    found: list[tuple[RowLoss, float]] = []
+    for (one, coefficient), weights_N in zip(parts_of(objective), weights.parts, strict=True):
+        weights_BT = weights_N[first_B][:, :columns].to(logps_BT)
+        rows = Rows(logps_BT, mask_BT, weights_BT, scores.entropies_BT, old_BT, reference_logps_BT)
+        found.append((one.loss(rows), coefficient))
+    if len(found) == 1:
+        return found[0][0]
+    weight_B = sum(c * one.sign_B * one.log_weight_B.exp() for one, c in found)
+    assert isinstance(weight_B, Tensor)
+    loss_B = torch.stack([c * one.loss_B for one, c in found]).sum(0)
+    return RowLoss(loss_B, weight_B.abs().log(), weight_B.sign(), weight_B.abs().log())
+
+
+def split_unalike(rows: Sequence[Row], weights: Weights) -> list[Row]:
+    """Rows of identical completions, taken apart where their weights differ."""
+    result: list[Row] = []
+    for row in rows:
+        alike = weights.alike(row.members)
+        parts = [row.members] if alike else [(member,) for member in row.members]
+        result += [Row(row.prompt_ids, row.completion_ids, members) for members in parts]
+    return result
+
+
+def first_of_each(
+    groups: Sequence[CompletionGroup], weights: Weights, count: int
+) -> tuple[Sequence[CompletionGroup], Weights]:
+    """The first `count` completions of each question, with the weights that all have voted on."""
+    places: list[int] = []
+    start = 0
+    for group in groups:
+        places += range(start, start + min(count, len(group.completions)))
+        start += len(group.completions)
+    kept = [CompletionGroup(group.prompt, group.completions[:count]) for group in groups]
+    return kept, weights.of(torch.tensor(places))
+
+
+def summed_logps(groups: Sequence[CompletionGroup]) -> Tensor:
+    """log q(y|x) of each completion under the engine that sampled it, [N]."""
+    completions = [one for group in groups for one in group.completions]
+    return _sums([one.logps for one in completions])
 
 
 def _sums(logps: Sequence[Sequence[float]]) -> Tensor:
@@ -114,7 +150,7 @@ def _sums(logps: Sequence[Sequence[float]]) -> Tensor:
 def engine_mismatch(groups: Sequence[CompletionGroup], score: Score) -> float:
     """Mean |log q − log p| in nats a token, over completions that an engine q has sampled."""
     completions = [one for group in groups for one in group.completions]
-    logps_BT, _ = score(pad(make_rows(groups, merge_duplicates=False)))
+    logps_BT = score(pad(make_rows(groups, merge_duplicates=False))).logps_BT
     differences = [
         (logps_T[: len(one.logps)].cpu() - torch.tensor(one.logps)).abs()
         for logps_T, one in zip(logps_BT, completions, strict=True)
@@ -136,29 +172,3 @@ def rows_that_weigh(
     keep_N = record.log_weight_N >= largest_N + math.log(share)
     keep_N &= record.log_weight_N > -math.inf
     return [row for row in rows if keep_N[row.members[0]]]
-
-
-def answer_agreement(groups: Sequence[CompletionGroup]) -> Tensor:
-    """For each completion the share of its other siblings with the same answer; [N]."""
-    shares: list[float] = []
-    for group in groups:
-        answers = [extract_answer(completion.text) for completion in group.completions]
-        keys = [None if answer is None else answer_key(answer) for answer in answers]
-        others = len(keys) - 1
-        shares += [0.0 if key is None else (keys.count(key) - 1) / others for key in keys]
-    return torch.tensor(shares, dtype=torch.float64)
-
-
-@torch.no_grad()
-def _siblings_logsumexp(batch: StepBatch, score: Score) -> Tensor:
-    """log Σ_k p(y_k|x) for each completion; [N].
-
-    A forward of its own, since siblings may lie in different micro-batches.
-    """
-    logps_N = torch.zeros(batch.size, dtype=torch.float64)
-    for micro_batch in batch.micro_batches:
-        logps_BT, _ = score(micro_batch)
-        for row, value in zip(micro_batch.rows, logps_BT.sum(-1).tolist(), strict=True):
-            logps_N[list(row.members)] = value
-    sizes = [len(group.completions) for group in batch.groups]
-    return torch.cat([part.logsumexp(0).expand(len(part)) for part in logps_N.split(sizes)])

@@ -16,7 +16,8 @@ from rlsc.batching import MicroBatch, Row, pad
 from rlsc.metrics import StepRecord
 from rlsc.objectives import Objective
 from rlsc.scoring import score_completions
-from rlsc.update import SiblingView, micro_batch_loss
+from rlsc.update import micro_batch_loss
+from rlsc.weighing import Weights
 
 VOCABULARY = 3
 STOP = 0
@@ -86,9 +87,9 @@ def library_losses(
         batch = batch_of([outcome])
         scores = score_completions(policy, batch, temperature)
         engine = None if engine_logps is None else engine_logps[index : index + 1]
-        view = SiblingView(torch.ones(1), None, None, engine)
+        weights = Weights(torch.ones(1), (torch.ones(1, 1),), engine)
         record = StepRecord.empty(1)
-        losses.append(micro_batch_loss(batch, scores, objective, view, record, cap))
+        losses.append(micro_batch_loss(batch, scores, objective, weights, record, cap))
     return losses
 
 

@@ -12,8 +12,9 @@ from rlsc.metrics import StepRecord
 from rlsc.objectives import RLSC
 from rlsc.scoring import score_completions
 from rlsc.types import Completion, CompletionGroup, Prompt
-from rlsc.update import SiblingView, StepBatch, micro_batch_loss
+from rlsc.update import StepBatch, micro_batch_loss
 from tests.conftest import VOCABULARY
+from tests.invariant.weighed import weigh
 
 
 def make_groups(seed: int = 0) -> list[CompletionGroup]:
@@ -48,18 +49,18 @@ def loss_and_gradient(
     if shuffle is not None:
         random.Random(shuffle).shuffle(rows)
         micro_batches = [pad([row]) for row in rows]
-    step = StepBatch(groups, micro_batches)
     objective = RLSC(weight, 0.1)
 
     def score(batch):
         return score_completions(model, batch, 0.5)
 
-    view = SiblingView.of(step, objective, mask_truncated, score)
+    weights = weigh(groups, objective, micro_batches, score, mask_truncated)
+    step = StepBatch(groups, micro_batches, weights)
     record = StepRecord.empty(step.size)
     model.zero_grad()
     total = torch.zeros((), dtype=torch.float64)
     for batch in micro_batches:
-        loss = micro_batch_loss(batch, score(batch), objective, view, record) / step.size
+        loss = micro_batch_loss(batch, score(batch), objective, weights, record) / step.size
         loss.backward()
         total += loss.detach()
     return total, [p.grad.clone() for p in model.parameters()], record

@@ -76,7 +76,7 @@ def test_sampled_log_probs_are_those_of_the_training_forward(model, temperature:
             setting = params(temperature=temperature, max_new_tokens=cap, stop_token_ids=stops)
             groups += engine.generate(PROMPTS, 3, setting, SEEDS)
         batch = pad(make_rows(groups, merge_duplicates=False))
-        logps, _ = score_completions(model, batch, temperature)
+        logps = score_completions(model, batch, temperature).logps_BT
         completions = [c for group in groups for c in group.completions]
         assert len({c.finish_reason for c in completions}) == 2
         for completion, row in zip(completions, logps, strict=True):
@@ -90,7 +90,7 @@ def test_sampled_log_probs_in_bf16(model) -> None:
     for engine in engines(model, torch.bfloat16):
         groups = engine.generate(PROMPTS, 3, params(), SEEDS)
         batch = pad(make_rows(groups, merge_duplicates=False))
-        logps, _ = score_completions(model, batch, 0.5)
+        logps = score_completions(model, batch, 0.5).logps_BT
         for completion, row in zip((c for g in groups for c in g.completions), logps, strict=True):
             difference = torch.tensor(completion.logps) - row[: len(completion.logps)]
             assert difference.abs().mean() < 0.02 * scale / 0.5

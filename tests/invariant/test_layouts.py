@@ -13,16 +13,17 @@ from torch import Tensor
 from rlsc import path_attention
 from rlsc.batching import Row, make_rows
 from rlsc.chunked_head import pair_scores
-from rlsc.logprobs import token_entropies, token_logps
+from rlsc.logprobs import token_entropies, token_logps, token_self_certainty
 from rlsc.metrics import StepRecord
 from rlsc.models import disable_dropout
-from rlsc.objectives import RLSC
+from rlsc.objectives import RLSC, Objective
 from rlsc.scoring import Layout, Scorer, supported_layout
 from rlsc.token_tree import make_tree, make_tree_batches
 from rlsc.types import Completion, CompletionGroup, Prompt
-from rlsc.update import SiblingView, StepBatch, micro_batch_loss, rows_that_weigh
+from rlsc.update import micro_batch_loss, rows_that_weigh
 from tests.conftest import VOCABULARY, tiny_model
 from tests.invariant.test_native import UNTOLD_WINDOW, made
+from tests.invariant.weighed import weigh
 
 PLAIN = Layout(padding_free=False)
 LAYOUTS = {
@@ -64,6 +65,7 @@ def update(
     layout: Layout,
     *,
     weight: str = "sequence",
+    objective: Objective | None = None,
     tokens: int = 40,
     merge: bool = True,
     mask_truncated: bool = False,
@@ -73,23 +75,23 @@ def update(
 ) -> tuple[Tensor, dict[str, Tensor], StepRecord]:
     """Loss, gradients and record of one step."""
     scorer = Scorer(model, layout)
-    step = StepBatch(groups, layout.cut(make_rows(groups, merge), tokens))
-    objective = RLSC(weight, alpha)
+    objective = objective or RLSC(weight, alpha)
+    batches = layout.cut(make_rows(groups, merge), tokens)
+    size = sum(len(group.completions) for group in groups)
 
     def score(batch):
         with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-            return scorer(batch, 0.5)
+            return scorer(batch, 0.5, entropy_gradient=objective.entropy_gradient)
 
-    record = StepRecord.empty(step.size)
+    record = StepRecord.empty(size)
     model.zero_grad()
     total = torch.zeros((), dtype=torch.float64)
     with scorer.attached():
-        view = SiblingView.of(step, objective, mask_truncated, score)
+        weights = weigh(groups, objective, batches, score, mask_truncated)
 
         def loss_of(batch):
-            return micro_batch_loss(batch, score(batch), objective, view, record) / step.size
+            return micro_batch_loss(batch, score(batch), objective, weights, record) / size
 
-        batches = step.micro_batches
         if skip:
             with torch.no_grad():
                 for batch in batches:
@@ -331,27 +333,48 @@ def test_no_more_logits_than_a_chunk_are_ever_made(model) -> None:
 
 @pytest.mark.parametrize("chunk", [0, 1, 4, 100])
 @pytest.mark.parametrize("rows_at_once", [1, 3, 32])
+@pytest.mark.parametrize("entropy_gradient", [False, True])
+@pytest.mark.parametrize("forbids", [False, True])
 def test_pair_scores_are_the_log_softmax(
-    chunk: int, rows_at_once: int, monkeypatch: pytest.MonkeyPatch
+    chunk: int,
+    rows_at_once: int,
+    entropy_gradient: bool,
+    forbids: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("rlsc.chunked_head._ON_CPU", rows_at_once)
     torch.manual_seed(0)
     hidden = torch.randn(9, 6, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(30, 6, dtype=torch.float64, requires_grad=True)
-    forbidden = torch.zeros(30, dtype=torch.float64).index_fill(0, torch.tensor([4, 7]), -torch.inf)
+    forbidden = torch.zeros(30, dtype=torch.float64)
+    if forbids:
+        forbidden[[4, 7]] = -torch.inf
     at, tokens = torch.tensor([0, 0, 1, 2, 2, 2, 3, 5, 6, 7, 8]), torch.arange(11) + 10
 
     def head(x: Tensor) -> Tensor:
         return x @ weight.T + forbidden
 
-    logps, entropies = pair_scores(head, hidden, at, tokens, 0.7, chunk)
+    logps, entropies, certainty = pair_scores(
+        head, hidden, at, tokens, 0.7, chunk, entropy_gradient
+    )
     logits = head(hidden)[at][None]
     expected = token_logps(logits, tokens[None], 0.7)[0]
     assert torch.allclose(logps, expected, rtol=1e-12)
-    assert torch.allclose(entropies, token_entropies(logits, 0.7)[0], rtol=1e-12)
-    factors = torch.randn(11, dtype=torch.float64)
-    mine = torch.autograd.grad((factors * logps).sum(), (hidden, weight))
-    theirs = torch.autograd.grad((factors * expected).sum(), (hidden, weight))
+    plain_entropies = token_entropies(logits, 0.7)[0]
+    assert torch.allclose(entropies, plain_entropies, rtol=1e-12)
+    assert torch.allclose(certainty, token_self_certainty(logits, 0.7)[0], rtol=1e-12)
+    assert torch.isfinite(certainty).all() == (not forbids)
+    assert entropies.requires_grad == entropy_gradient
+    assert not certainty.requires_grad
+    factors, others = torch.randn(2, 11, dtype=torch.float64)
+    loss, plain_loss = (factors * logps).sum(), (factors * expected).sum()
+    if entropy_gradient:
+        loss, plain_loss = (
+            loss + (others * entropies).sum(),
+            plain_loss + (others * plain_entropies).sum(),
+        )
+    mine = torch.autograd.grad(loss, (hidden, weight))
+    theirs = torch.autograd.grad(plain_loss, (hidden, weight))
     for a, b in zip(mine, theirs, strict=True):
         assert torch.allclose(a, b, rtol=1e-10, atol=1e-12)
 

@@ -7,34 +7,45 @@ import math
 import pytest
 import torch
 
-from rlsc.config import WEIGHTS as NAMES
+from rlsc.grading import Grader, cluster_answers
 from rlsc.metrics import StepRecord, step_metrics
-from rlsc.objectives import RLSC, Rows
-from rlsc.objectives.weights import WEIGHTS
+from rlsc.objective_config import WEIGHTS as NAMES
+from rlsc.objectives import RLSC, Rows, Siblings
+from rlsc.objectives.weights import OF_SIBLINGS, OF_TOKENS, answer
 from rlsc.types import Completion, CompletionGroup, Prompt
-from rlsc.update import answer_agreement
 
 PROMPT = Prompt("q", "q", (1,))
 
 
-def rows(logps: torch.Tensor, **siblings: torch.Tensor) -> Rows:
-    return Rows(logps.requires_grad_(), torch.ones_like(logps, dtype=torch.bool), **siblings)
+def rows(logps: torch.Tensor, weight: float | torch.Tensor = 1.0) -> Rows:
+    """`weight` is what siblings-wide weights have given."""
+    mask = torch.ones_like(logps, dtype=torch.bool)
+    weights = torch.as_tensor(weight).to(logps).expand(len(logps))[:, None]
+    entropies = torch.zeros_like(logps)
+    return Rows(logps.requires_grad_(), mask, weights, entropies, logps.detach())
+
+
+def siblings(texts: list[str], logps: torch.Tensor | None = None) -> Siblings:
+    with Grader(workers=1) as grader:
+        answers, clusters = cluster_answers(texts, grader)
+    cut = torch.zeros(len(texts), dtype=torch.bool)
+    mask = None if logps is None else torch.ones_like(logps, dtype=torch.bool)
+    known = {"answers": answers, "clusters": clusters, "logps_KT": logps, "mask_KT": mask}
+    return Siblings("q", "q", tuple(texts), cut, 0, **known)
 
 
 def test_every_configured_weight_exists() -> None:
-    assert set(NAMES) == set(WEIGHTS)
+    assert set(NAMES) == {*OF_TOKENS, *OF_SIBLINGS}
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("alpha", [0.0, 0.1])
 def test_a_long_completion_neither_overflows_nor_turns_into_nan(name: str, alpha: float) -> None:
     """3072 tokens at 0.1 nats: p = e^−307, far below what float32 holds."""
-    total = torch.tensor([-307.2 + math.log(2)])
-    data = rows(
-        torch.full((1, 3072), -0.1),
-        siblings_logsumexp_B=total,
-        agreement_B=torch.tensor([0.5]),
-    )
+    logps = torch.full((1, 3072), -0.1)
+    twins = siblings(["7", "7"], logps.expand(2, -1).double())
+    given = RLSC(name, alpha).weigh(twins)
+    data = rows(logps, 1.0 if given is None else given[:1])
     result = RLSC(name, alpha).loss(data)
     result.loss_B.sum().backward()
     assert torch.isfinite(result.loss_B).all()
@@ -45,7 +56,7 @@ def test_a_long_completion_neither_overflows_nor_turns_into_nan(name: str, alpha
         "length_normalized": -0.1,
         "token": -0.1,
         "group_softmax": -math.log(2),
-        "answer": math.log(0.5),
+        "answer": 0.0,
         "constant": -math.inf,
     }[name]
     assert result.log_confidence_B.item() == pytest.approx(expected, rel=1e-4)
@@ -90,21 +101,18 @@ def test_effective_sample_size_in_log_space() -> None:
 
 def test_group_softmax_is_the_softmax_over_siblings() -> None:
     logps = torch.tensor([[-1.0, -2.0], [-0.5, -0.1], [-4.0, 0.0]], dtype=torch.float64)
-    sums = logps.sum(-1)
-    data = rows(logps, siblings_logsumexp_B=sums.logsumexp(0).expand(3))
-    weights = RLSC("group_softmax", 0.0).loss(data).log_weight_B.exp()
-    assert torch.allclose(weights, sums.softmax(0))
+    given = RLSC("group_softmax", 0.0).weigh(siblings(["a", "b", "c"], logps))
+    assert given is not None
+    weights = RLSC("group_softmax", 0.0).loss(rows(logps, given)).log_weight_B.exp()
+    assert torch.allclose(weights, logps.sum(-1).softmax(0))
 
 
 def test_answer_agreement_leaves_the_row_itself_out() -> None:
     texts = ["so 7", "7.0", "it is 8", "no idea", "7"]
-    group = CompletionGroup(PROMPT, [Completion(text, (1,), (), "stop") for text in texts])
-    agreement = answer_agreement([group, group])
-    assert agreement.tolist() == [2 / 4, 2 / 4, 0, 0, 2 / 4] * 2
+    assert answer(siblings(texts)).tolist() == [2 / 4, 2 / 4, 0, 0, 2 / 4]
 
 
 def test_answer_weight_of_a_loner_is_alpha_alone() -> None:
-    data = rows(torch.tensor([[-1.0]]), agreement_B=torch.tensor([0.0]))
-    result = RLSC("answer", 0.1).loss(data)
+    result = RLSC("answer", 0.1).loss(rows(torch.tensor([[-1.0]]), 0.0))
     assert result.log_weight_B.exp().item() == pytest.approx(0.1)
     assert result.loss_B.item() == pytest.approx(0.1)

@@ -56,7 +56,7 @@ def test_sampled_log_probs_are_those_of_the_training_forward(loaded, dtype, boun
     groups = NativeEngine(model, tokenizer, dtype).generate(prompts, 2, params, range(len(prompts)))
     batch = pad(make_rows(groups, merge_duplicates=False))
     with torch.no_grad():
-        logps, _ = score_completions(model, batch, 0.5)
+        logps = score_completions(model, batch, 0.5).logps_BT
     differences = []
     for completion, row in zip((c for g in groups for c in g.completions), logps, strict=True):
         differences.append((torch.tensor(completion.logps) - row[: len(completion.logps)]).abs())

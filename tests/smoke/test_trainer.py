@@ -233,9 +233,9 @@ def test_an_adapter_trains_and_the_engine_sees_it(tmp_path: Path) -> None:
     params = SamplingParams(8, (0,), temperature=0.5)
     group = run.engine.generate(run.train_dataset[:1], 2, params, [5])[0]
     batch = pad(make_rows([group], merge_duplicates=False))
-    adapted, _ = score_completions(run.model, batch, 0.5)
+    adapted = score_completions(run.model, batch, 0.5).logps_BT
     with run.model.disable_adapter():
-        plain, _ = score_completions(run.model, batch, 0.5)
+        plain = score_completions(run.model, batch, 0.5).logps_BT
     engine_logps = torch.tensor([sum(c.logps) for c in group.completions])
     assert torch.allclose(engine_logps, adapted.sum(-1), atol=1e-4)
     assert not torch.allclose(engine_logps, plain.sum(-1), atol=0.1)

@@ -13,16 +13,17 @@ import rlsc
 SOURCE = Path(rlsc.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 LAYERS = (
-    ("types", "errors", "checks", "engine_config", "config", "run_config"),
+    ("types", "errors", "checks", "engine_config", "objective_config", "config", "run_config"),
     (
         *("questions", "benchmark_table", "benchmarks", "fewshot", "templates", "prompts"),
         *("models", "grading", "statistics", "calibration", "display", "memory"),
         *("logprobs", "batching", "token_tree", "attention", "path_attention", "chunked_head"),
         "adapters",
     ),
-    ("engines", "scoring", "objectives"),
+    ("engines", "scoring", "objectives", "value_head", "reward_model", "reference"),
     (
-        *("metrics", "runlog", "callbacks", "update", "trainer"),
+        *("metrics", "runlog", "callbacks", "weighing", "update", "rollouts", "trainer_inputs"),
+        "trainer",
         *("evaluate", "samples", "scores"),
     ),
     (

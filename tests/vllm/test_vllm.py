@@ -103,7 +103,7 @@ def difference(model, groups, temperature: float) -> float:
     """The largest difference of a token's log-prob to the training forward's."""
     batch = pad(make_rows(groups, merge_duplicates=False))
     with torch.no_grad():
-        logps, _ = score_completions(model, batch, temperature)
+        logps = score_completions(model, batch, temperature).logps_BT
     completions = [c for group in groups for c in group.completions]
     return max(
         (torch.tensor(c.logps) - row[: len(c.logps)]).abs().max().item()

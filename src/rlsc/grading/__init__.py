@@ -3,6 +3,7 @@
 `judge` decides; `Grader` runs it in guarded processes; `grade` is the short form.
 """
 
+from rlsc.grading.clusters import cluster_answers
 from rlsc.grading.extract import extract_answer
 from rlsc.grading.grade import VERSION, Grader, Item, Judgement, grade, shared_grader
 from rlsc.grading.keys import answer_key
@@ -13,6 +14,7 @@ __all__ = [
     "Item",
     "Judgement",
     "answer_key",
+    "cluster_answers",
     "extract_answer",
     "grade",
     "shared_grader",

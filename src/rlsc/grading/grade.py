@@ -74,6 +74,11 @@ class Grader:
         """Whether a reference can be read as mathematics or words, within the limits."""
         return bool(self._call("readable", reference)[0])
 
+    def clusters(self, answers: Sequence[Sequence[Any]]) -> list[int] | None:
+        """Clusters of (answer, whether it was boxed) by value; None where a limit was reached."""
+        found: list[int] | None = self._call("clusters", list(map(list, answers)))[0]
+        return found
+
     def _call(self, *request: Any) -> tuple[Any, float]:
         worker = self._idle.get()
         try:

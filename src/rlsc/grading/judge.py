@@ -21,6 +21,8 @@ def answer_request(name: str, *arguments: Any) -> Any:
     """What the worker replies: JSON values only."""
     if name == "readable":
         return readable(*arguments)
+    if name == "clusters":
+        return clusters(*arguments)
     answer, verdict = judge(*arguments)
     return [answer, verdict.value]
 
@@ -48,6 +50,34 @@ def judge(
     if correct and boxed(response) is None and is_literal(reference) and is_unevaluated(answer):
         correct = False
     return answer, _verdict(correct)
+
+
+def clusters(answers: Sequence[tuple[str, bool]]) -> list[int]:
+    """The cluster of each (answer, whether it was boxed): that of the first one it equals."""
+    kinds = [(text, boxed or not is_unevaluated(text)) for text, boxed in answers]
+    heads: list[tuple[str, bool]] = []
+    result: list[int] = []
+    for text, final in kinds:
+        equal = (
+            place
+            for place, (head, head_final) in enumerate(heads)
+            if final == head_final and (_alike(text, head) or _alike(head, text))
+        )
+        place = next(equal, len(heads))
+        if place == len(heads):
+            heads.append((text, final))
+        result.append(place)
+    return result
+
+
+def _alike(one: str, other: str) -> bool:
+    try:
+        return same(one, other)
+    except (MemoryError, RecursionError):
+        raise
+    except Exception as error:
+        _log.warning("grading cannot compare %.200r with %.200r: %r", one, other, error)
+        return False
 
 
 def readable(reference: str) -> bool:

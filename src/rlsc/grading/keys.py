@@ -26,3 +26,8 @@ def answer_key(answer: str) -> str:
     value = number(plain)
     # No text has a space in its key, so no text looks like a number's.
     return f" {value}" if value is not None else re.sub(r"[\s$]+", "", plain)
+
+
+def is_number_key(key: str) -> bool:
+    """Whether a key is a number's: two such keys are equal exactly when the numbers are."""
+    return key.startswith(" ")

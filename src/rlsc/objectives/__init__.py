@@ -1,6 +1,23 @@
-"""Objectives turn a group's log-probs into a loss. `base` is the contract."""
+"""Objectives turn a group's completions into a loss. `base` is the contract, `table` the list."""
 
-from rlsc.objectives.base import Objective, RowLoss, Rows
+from rlsc.objectives.base import Objective, RowLoss, Rows, Siblings
+from rlsc.objectives.combined import Combined, has_divergence, parts_of
+from rlsc.objectives.general import General
+from rlsc.objectives.policy_gradient import PolicyGradient
 from rlsc.objectives.rlsc import RLSC
+from rlsc.objectives.table import OBJECTIVES, create_objective
 
-__all__ = ["RLSC", "Objective", "RowLoss", "Rows"]
+__all__ = [
+    "OBJECTIVES",
+    "RLSC",
+    "Combined",
+    "General",
+    "Objective",
+    "PolicyGradient",
+    "RowLoss",
+    "Rows",
+    "Siblings",
+    "create_objective",
+    "has_divergence",
+    "parts_of",
+]

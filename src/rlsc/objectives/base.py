@@ -1,52 +1,135 @@
-"""The contract of an objective. Shapes: _B rows of a micro-batch, _T completion tokens."""
+"""The contract of an objective.
+
+First `weigh` gives each of a question's completions a weight (an advantage, a confidence), from
+what is known of all its siblings; then `loss` makes a micro-batch's loss of weights and log-probs.
+Shapes: _K a question's siblings, _B rows of a micro-batch, _T completion tokens. Units: nats.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
+import torch
 from torch import Tensor
+
+from rlsc.types import Message
+
+NEEDS = ("scores", "reference", "answers", "labels", "reward_model", "values")
+"""What an objective may ask for in `needs`; each costs time, and labels cost their being there."""
+
+
+@dataclass(frozen=True)
+class Siblings:
+    """A question's K completions before the loss; no gradient. What `needs` leaves out is None."""
+
+    id: str
+    prompt: str | Sequence[Message]
+    """As the data set has it: text or messages."""
+    texts: tuple[str, ...]
+    truncated_K: Tensor
+    """True where the cap cut a completion off."""
+    seed: int
+    """Of this question at this step, for objectives that draw."""
+    mask_KT: Tensor | None = None
+    """With `scores`: True on the completion's tokens."""
+    logps_KT: Tensor | None = None
+    """With `scores`: log p_θ(y_t | x, y_<t), 0 outside the mask, as the next two."""
+    entropies_KT: Tensor | None = None
+    """With `scores`: H(p_θ(· | x, y_<t))."""
+    self_certainty_KT: Tensor | None = None
+    """With `scores`: KL(uniform ‖ p_θ(· | x, y_<t))."""
+    values_KT: Tensor | None = None
+    """With `values`: the value head's V(x, y_<t)."""
+    reference_logps_KT: Tensor | None = None
+    """With `reference`: the log-probs of the model before training."""
+    answers: tuple[str | None, ...] | None = None
+    """With `answers`: the final answer of each text; None where none was found."""
+    clusters: tuple[int | None, ...] | None = None
+    """With `answers`: equal answers (1/2 and 0.5) have one number, from 0 by first appearance."""
+    correct_K: Tensor | None = None
+    """With `labels`: 1 where the answer is the reference's, else 0."""
+    reward_model_K: Tensor | None = None
+    """With `reward_model`: its score of each completion."""
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def zeros(self) -> Tensor:
+        """A zero for each completion, float64."""
+        return torch.zeros(len(self.texts), dtype=torch.float64)
 
 
 @dataclass(frozen=True)
 class Rows:
-    """What an objective sees of the completions of a micro-batch.
-
-    The sibling fields are filled only for objectives that ask for them.
-    """
+    """What `loss` sees of a micro-batch. Log-probs and entropies have a gradient."""
 
     logps_BT: Tensor
-    """log p_θ(y_t | x, y_<t), nats, with gradient; 0 outside the completion."""
+    """log p_θ(y_t | x, y_<t); 0 outside the completion."""
     mask_BT: Tensor
     """True on the completion's tokens, its stop token included."""
-    siblings_logsumexp_B: Tensor | None = None
-    """log Σ_k p(y_k | x) over the K siblings of the row's question, detached."""
-    agreement_B: Tensor | None = None
-    """Share of the K − 1 other siblings with the row's answer; 0 where it has none."""
+    weights_BT: Tensor
+    """What `weigh` gave: [B, 1], or [B, T] for a weight a token. 1 where it gave nothing."""
+    entropies_BT: Tensor
+    """Entropy of the policy at each token; with a gradient where `entropy_gradient` asks for it."""
+    old_logps_BT: Tensor
+    """The log-probs at the first update on these completions, detached; then the same as now."""
+    reference_logps_BT: Tensor | None = None
+    """With `reference`: those of the model before training."""
 
 
 @dataclass(frozen=True)
 class RowLoss:
-    """One loss and one weight per row; the trainer sums and normalises them."""
+    """A loss and what is recorded of its weight, one of each per row; the trainer sums them."""
 
     loss_B: Tensor
     """The row's loss, with gradient."""
-    log_confidence_B: Tensor
-    """log of the confidence weight, without α; float32 (float64 for float64 log-probs)."""
     log_weight_B: Tensor
-    """log of the weight that multiplies the log-likelihood, α included."""
+    """log |w| of the weight that multiplies the log-likelihood; float32 or float64."""
+    sign_B: Tensor
+    """Its sign."""
+    log_confidence_B: Tensor
+    """log of the weight before a constant was added to it; else `log_weight_B`."""
 
 
-class Objective(Protocol):
-    """A loss over completions, one row at a time."""
+class Objective:
+    """A loss over completions. Subclasses define `weigh`, `loss`, or both."""
 
     @property
-    def needs_sibling_logps(self) -> bool:
-        """Whether `Rows.siblings_logsumexp_B` must be filled: costs a no-grad forward."""
+    def needs(self) -> Collection[str]:
+        """Which of `NEEDS` the siblings must have."""
+        return set()
 
     @property
-    def needs_answers(self) -> bool:
-        """Whether `Rows.agreement_B` must be filled: extracts an answer from each text."""
+    def entropy_gradient(self) -> bool:
+        """Whether `Rows.entropies_BT` must have a gradient."""
+        return False
+
+    @property
+    def merges(self) -> bool:
+        """Whether identical completions always have one weight, as without chance they do."""
+        return True
+
+    def weigh(self, siblings: Siblings) -> Tensor | None:
+        """Weights of a question's completions, [K] or [K, T], detached. None: no weights."""
+        return None
 
     def loss(self, rows: Rows) -> RowLoss:
-        """Loss of each row; weight and gradient come from the one forward behind `rows`."""
+        """Loss of each row: by default −w · log p_θ(y|x)."""
+        return weighted_likelihood(rows)
+
+
+def weighted_likelihood(rows: Rows) -> RowLoss:
+    """−Σ_t w · log p_θ(y_t | x, y_<t), w constant to the gradient."""
+    loss_B = -(rows.weights_BT * rows.logps_BT).sum(-1)
+    return row_loss(loss_B, rows)
+
+
+def row_loss(loss_B: Tensor, rows: Rows) -> RowLoss:
+    """`loss_B` with the record of `rows.weights_BT`: of a weight a token, the mean."""
+    weight_B = rows.weights_BT[:, 0]
+    if rows.weights_BT.shape[1] > 1:
+        inside_BT = rows.weights_BT.masked_fill(~rows.mask_BT, 0.0)
+        weight_B = inside_BT.sum(-1) / rows.mask_BT.sum(-1).clamp(min=1)
+    log_weight_B = weight_B.abs().log()
+    return RowLoss(loss_B, log_weight_B, weight_B.sign(), log_weight_B)

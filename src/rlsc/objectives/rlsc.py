@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from rlsc.objectives.base import RowLoss, Rows
-from rlsc.objectives.weights import WEIGHTS
+from rlsc.objectives.base import Objective, RowLoss, Rows, Siblings
+from rlsc.objectives.weights import OF_SIBLINGS, OF_TOKENS
 
 
 @dataclass(frozen=True)
-class RLSC:
+class RLSC(Objective):
     """loss(y) = −(w(y) + α) · log p_θ(y|x), with w detached. arXiv 2506.06395, L1 and L2.
 
     The paper's w is p_θ(y|x) itself (`weight="sequence"`); α = 0 is its L1, α > 0 its L2. The
     paper keeps p_old of the sampling step, which is the current policy: so weight and gradient
     come from one forward, and there is no reference model, reward model or old-log-prob pass.
+    In further updates on the same completions w stays p_old's.
 
     With samples from q and log-probs at the sampling temperature, the expected gradient of L1
     is −½ ∇ Σ_y q(y)², and α adds nothing in expectation (E_q[∇ log q] = 0). With log-probs at
@@ -33,24 +35,30 @@ class RLSC:
     alpha: float = 0.1
 
     @property
-    def needs_sibling_logps(self) -> bool:
-        return self.weight == "group_softmax"
+    def needs(self) -> Collection[str]:
+        return OF_SIBLINGS[self.weight].needs if self.weight in OF_SIBLINGS else set()
 
-    @property
-    def needs_answers(self) -> bool:
-        return self.weight == "answer"
+    def weigh(self, siblings: Siblings) -> Tensor | None:
+        if self.weight not in OF_SIBLINGS:
+            return None  # the row's own log-probs are enough: `loss` has them
+        return OF_SIBLINGS[self.weight](siblings)
 
     def loss(self, rows: Rows) -> RowLoss:
         """Loss of each row; see `RowLoss` for shapes."""
-        log_confidence = WEIGHTS[self.weight](rows.logps_BT.detach(), rows)
+        if self.weight in OF_SIBLINGS:
+            log_confidence = rows.weights_BT.log()
+        else:
+            log_confidence = OF_TOKENS[self.weight](rows.old_logps_BT, rows.mask_BT)
         log_alpha = math.log(self.alpha) if self.alpha > 0 else -math.inf
         log_weight = torch.logaddexp(log_confidence, torch.full_like(log_confidence, log_alpha))
         # [B, 1] weights spread over the tokens; log-probs are 0 outside the mask.
         loss_B = -(log_weight.exp() * rows.logps_BT).sum(-1)
+        log_weight_B = _mean_over_tokens(log_weight, rows.mask_BT)
         return RowLoss(
             loss_B,
+            log_weight_B,
+            torch.ones_like(log_weight_B),
             _mean_over_tokens(log_confidence, rows.mask_BT),
-            _mean_over_tokens(log_weight, rows.mask_BT),
         )
 
 

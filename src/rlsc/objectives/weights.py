@@ -1,59 +1,77 @@
-"""Confidence weights, as logarithms: p(y|x) of a long completion underflows, its log does not.
+"""RLSC's confidence weights. p(y|x) of a long completion underflows, its logarithm does not.
 
-Each function maps detached log-probs to log-weights: [B, 1] for one weight per completion,
-[B, T] for one per token. Nothing is exponentiated here.
+`OF_TOKENS` map detached log-probs of a row to log-weights: [B, 1] for one weight per completion,
+[B, T] for one per token; nothing is exponentiated there. `OF_SIBLINGS` need the whole group and
+give weights, [K].
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from rlsc.objectives.base import Rows
-
-LogWeight = Callable[[Tensor, Rows], Tensor]
+from rlsc.objectives.base import Siblings
 
 
-def sequence(logps_BT: Tensor, rows: Rows) -> Tensor:
+def sequence(logps_BT: Tensor, mask_BT: Tensor) -> Tensor:
     """p(y|x) = Π_t p(y_t): the paper's weight."""
     return logps_BT.sum(-1, keepdim=True)
 
 
-def length_normalized(logps_BT: Tensor, rows: Rows) -> Tensor:
+def length_normalized(logps_BT: Tensor, mask_BT: Tensor) -> Tensor:
     """exp of the mean token log-prob: the geometric mean of the token probabilities."""
-    lengths_B1 = rows.mask_BT.sum(-1, keepdim=True).clamp(min=1)
+    lengths_B1 = mask_BT.sum(-1, keepdim=True).clamp(min=1)
     return logps_BT.sum(-1, keepdim=True) / lengths_B1
 
 
-def token(logps_BT: Tensor, rows: Rows) -> Tensor:
+def token(logps_BT: Tensor, mask_BT: Tensor) -> Tensor:
     """Each token by its own probability p(y_t | x, y_<t)."""
     return logps_BT
 
 
-def group_softmax(logps_BT: Tensor, rows: Rows) -> Tensor:
+def constant(logps_BT: Tensor, mask_BT: Tensor) -> Tensor:
+    """No confidence at all: α alone is left (self-SFT, a control)."""
+    return torch.full_like(logps_BT[:, :1], -torch.inf)
+
+
+def group_softmax(siblings: Siblings) -> Tensor:
     """p(y|x) / Σ_k p(y_k|x): the softmax of log p over the siblings; they sum to 1."""
-    assert rows.siblings_logsumexp_B is not None
-    return logps_BT.sum(-1, keepdim=True) - rows.siblings_logsumexp_B[:, None]
+    assert siblings.logps_KT is not None
+    return siblings.logps_KT.sum(-1).softmax(0)
 
 
-def answer(logps_BT: Tensor, rows: Rows) -> Tensor:
+def answer(siblings: Siblings) -> Tensor:
     """The share of the *other* siblings with the same answer.
 
     It estimates p(a|x) = Σ_{y→a} p(y|x) without exponentials and, leaving the row itself out,
     without bias. A completion without an answer agrees with nobody.
     """
-    assert rows.agreement_B is not None
-    return rows.agreement_B.to(logps_BT).log()[:, None]
+    assert siblings.clusters is not None
+    votes = Counter(siblings.clusters)
+    others = len(siblings) - 1
+    shares = [0.0 if one is None else (votes[one] - 1) / others for one in siblings.clusters]
+    return torch.tensor(shares, dtype=torch.float64)
 
 
-def constant(logps_BT: Tensor, rows: Rows) -> Tensor:
-    """No confidence at all: α alone is left (self-SFT, a control)."""
-    return torch.full_like(logps_BT[:, :1], -torch.inf)
+@dataclass(frozen=True)
+class SiblingWeight:
+    """A weight of the whole group, and what it needs of it."""
+
+    function: Callable[[Siblings], Tensor]
+    needs: frozenset[str]
+
+    def __call__(self, siblings: Siblings) -> Tensor:
+        return self.function(siblings)
 
 
-WEIGHTS: dict[str, LogWeight] = {
-    function.__name__: function
-    for function in (sequence, length_normalized, token, group_softmax, answer, constant)
+OF_TOKENS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    function.__name__: function for function in (sequence, length_normalized, token, constant)
+}
+OF_SIBLINGS = {
+    "group_softmax": SiblingWeight(group_softmax, frozenset({"scores"})),
+    "answer": SiblingWeight(answer, frozenset({"answers"})),
 }

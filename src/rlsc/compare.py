@@ -1,0 +1,166 @@
+"""`rlsc compare`: the same model, questions and budget for every objective, and the table of it.
+
+Each run is a `rlsc train` in a process and a folder of its own, OUTPUT_DIR/LABEL/seed-S, so that
+a comparison goes on where it stopped and a run that fails is a row that says so. The untrained
+model is evaluated once, in OUTPUT_DIR/base, for all.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import shlex
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rlsc import runfolder
+from rlsc.arguments import parse, recipe_flags, resolved
+from rlsc.compare_config import CompareConfig
+from rlsc.display import console
+from rlsc.errors import ConfigError, RLSCError
+from rlsc.objectives import create_objective
+from rlsc.report.comparison import write_comparison
+
+BASE, FAILURE = "base", "failure.txt"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One objective with one seed."""
+
+    label: str
+    seed: int
+    folder: Path
+    flags: Sequence[str]
+    """Of `rlsc train`."""
+
+    @property
+    def finished(self) -> bool:
+        return (self.folder / runfolder.RESULTS).is_file()
+
+
+def compare(config: CompareConfig, flags: Sequence[str], print_commands: bool = False) -> None:
+    """Make every run that is not finished, one after another, then table and plot of all.
+
+    `flags` are further ones of `rlsc train`, for all runs. With `print_commands` no run is made:
+    the commands are printed, for a launcher of the user's own.
+    """
+    folder = Path(config.output_dir)
+    runs = _runs(config, flags)
+    _check(folder, runs)
+    if print_commands:
+        for run in runs:
+            print("rlsc train " + shlex.join([*run.flags, "--resume"]))
+        return
+    base = folder / BASE
+    if not (base / runfolder.RESULTS).is_file():
+        console.print("the untrained model …")
+        problem = _in_process(evaluate_base, runs[0].flags, config.temperatures, str(base))
+        if problem:
+            raise ConfigError(f"the untrained model could not be evaluated: {problem}")
+    started = time.time()
+    left = [run for run in runs if not run.finished]
+    for made, run in enumerate(left):
+        console.print(
+            f"run {len(runs) - len(left) + made + 1} of {len(runs)}: {run.label}, seed {run.seed}"
+            + _time_left(time.time() - started, made, len(left))
+        )
+        (run.folder / FAILURE).unlink(missing_ok=True)
+        problem = _in_process(train, [*run.flags, "--resume"])
+        if problem:
+            console.print(f"{run.label}, seed {run.seed} failed: {problem}")
+            runfolder.write_text(run.folder / FAILURE, problem + "\n")
+        write_comparison(folder, config.methods, config.seeds)  # what there is, at any time
+    write_comparison(folder, config.methods, config.seeds, show=True)
+
+
+def _runs(config: CompareConfig, flags: Sequence[str]) -> list[Run]:
+    """Seed by seed, so that a comparison cut short has all methods."""
+    base = Path(config.output_dir) / BASE
+    found = []
+    for seed in config.seeds:
+        for label, settings in config.methods.items():
+            folder = Path(config.output_dir) / label / f"seed-{seed}"
+            own: Mapping[str, Any] = {
+                "eval_seed": 0,
+                "save_model": False,
+                **config.shared,
+                **settings,
+                "seed": seed,
+                "output_dir": str(folder),
+                "base_evaluation": str(base),
+            }
+            found.append(Run(label, seed, folder, [*recipe_flags(own), *flags]))
+    return found
+
+
+def _check(folder: Path, runs: Sequence[Run]) -> None:
+    """All settings are read before anything is run, and are those of runs that are there."""
+    runfolder.check_writable(folder)
+    for run in runs:
+        try:
+            config, training = parse([*run.flags])
+            create_objective(training)  # a name that is none
+            settings = resolved(config, training)
+            if (run.folder / runfolder.CONFIG).is_file():
+                runfolder.check_same_settings(run.folder, settings)
+        except RLSCError as error:
+            raise ConfigError(f"{run.label}: {error}") from error
+
+
+def _time_left(seconds: float, made: int, of: int) -> str:
+    return f" (about {seconds / made * (of - made) / 60:.0f} minutes left)" if made else ""
+
+
+# In processes of their own: their memory is given back, and what ends one ends no other.
+
+
+def train(flags: Sequence[str]) -> None:
+    """What `rlsc train` does."""
+    from rlsc.run import run
+
+    run(*parse(flags))
+
+
+def evaluate_base(flags: Sequence[str], temperatures: Sequence[float], folder: str) -> None:
+    """The untrained model as runs evaluate it, and at each temperature."""
+    from rlsc.run import evaluate_untrained
+
+    evaluate_untrained(*parse(flags), temperatures, Path(folder))
+
+
+def _in_process(function: Any, *arguments: Any) -> str | None:
+    """Why it failed, in a line; None where it did not."""
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_reporting, args=(sender, function, *arguments))
+    process.start()
+    sender.close()
+    try:
+        problem = receiver.recv()
+    except EOFError:  # it died without a word
+        problem = None
+    finally:
+        process.join()
+    if problem is None and process.exitcode:
+        code = -process.exitcode
+        name = signal.Signals(code).name if code > 0 else f"exit code {process.exitcode}"
+        return f"its process ended by {name}" + (" (out of memory?)" if code == 9 else "")
+    return str(problem) if problem else None
+
+
+def _reporting(sender: Any, function: Any, *arguments: Any) -> None:
+    from rlsc.cli import quiet_libraries
+
+    quiet_libraries()
+    try:
+        function(*arguments)
+        sender.send(None)
+    except RLSCError as error:
+        sender.send(str(error))
+    except Exception as error:
+        sender.send(f"{type(error).__name__}: {error}")
+        raise

@@ -1,0 +1,41 @@
+"""A weighted sum of objectives on the same completions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from rlsc.objectives.base import Objective
+
+
+@dataclass(frozen=True)
+class Combined(Objective):
+    """loss(y) = Σ_i c_i · loss_i(y), each objective shaping and weighing on its own.
+
+    For instance self-confidence plus a verifiable or format reward: `rlsc,grpo`. Its parts are
+    weighed and added up where the step's loss is made (`update.py`).
+    """
+
+    parts: tuple[tuple[Objective, float], ...]
+
+    @property
+    def needs(self) -> Collection[str]:
+        return {need for one, _ in self.parts for need in one.needs}
+
+    @property
+    def entropy_gradient(self) -> bool:
+        return any(one.entropy_gradient for one, _ in self.parts)
+
+    @property
+    def merges(self) -> bool:
+        return all(one.merges for one, _ in self.parts)
+
+
+def parts_of(objective: Objective) -> tuple[tuple[Objective, float], ...]:
+    """The objectives of a sum with their coefficients; of any other, itself."""
+    return objective.parts if isinstance(objective, Combined) else ((objective, 1.0),)
+
+
+def has_divergence(objective: Objective) -> bool:
+    """Whether its loss, and not its weights alone, refers to the model before training."""
+    return any(getattr(one, "beta", 0.0) for one, _ in parts_of(objective))

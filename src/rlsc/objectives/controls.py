@@ -1,0 +1,65 @@
+"""Controls: what a method must beat before its reward can be said to have done anything.
+
+"No training, lower temperature" is not here: `rlsc compare` shows the untrained model so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rlsc.objectives.base import Objective, Siblings
+from rlsc.objectives.policy_gradient import PolicyGradient
+from rlsc.objectives.ttrl import majority_cluster
+
+
+@dataclass(frozen=True)
+class Constant(Objective):
+    """w(y) = 1: self-training, SFT on its own samples.
+
+    It is RLSC's α term alone. At the sampling temperature its expected gradient is 0, and Adam
+    turns the noise into full steps.
+    """
+
+    def weigh(self, siblings: Siblings) -> Tensor:
+        return siblings.zeros() + 1
+
+
+@dataclass(frozen=True)
+class Random(PolicyGradient):
+    """r(y) = 1 or 0 by a fair coin that sees nothing. The spurious reward of arXiv 2506.10947."""
+
+    @property
+    def merges(self) -> bool:
+        return False
+
+    def reward(self, siblings: Siblings) -> Tensor:
+        generator = torch.Generator().manual_seed(siblings.seed)
+        return torch.randint(0, 2, (len(siblings),), generator=generator).double()
+
+
+@dataclass(frozen=True)
+class FormatOnly(PolicyGradient):
+    r"""r(y) = 1 where the text has a \boxed answer, right or wrong. arXiv 2506.10947."""
+
+    def reward(self, siblings: Siblings) -> Tensor:
+        return torch.tensor([float(r"\boxed{" in text) for text in siblings.texts]).double()
+
+
+@dataclass(frozen=True)
+class InverseMajority(PolicyGradient):
+    """r(y) = 1 where y has an answer that is *not* the majority's. arXiv 2506.10947 (incorrect)."""
+
+    @property
+    def needs(self) -> Collection[str]:
+        return {"answers", *super().needs}
+
+    def reward(self, siblings: Siblings) -> Tensor:
+        winner, _ = majority_cluster(siblings)
+        assert siblings.clusters is not None
+        return torch.tensor(
+            [float(one not in (None, winner)) for one in siblings.clusters]
+        ).double()

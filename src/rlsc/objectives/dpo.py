@@ -1,0 +1,75 @@
+"""DPO on pairs that nobody labelled, or on a preference data set."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rlsc.objectives.base import Objective, Siblings
+from rlsc.objectives.ttrl import majority_cluster
+
+
+@dataclass(frozen=True)
+class DPO(Objective):
+    """−log σ(β Δ),  Δ = log p_θ(y_w)/p_ref(y_w) − log p_θ(y_l)/p_ref(y_l). arXiv 2305.18290.
+
+    One pair a question. y_w and y_l are the siblings of highest and lowest mean token log-prob
+    (`confidence`), one of the majority's answer and one of the rarest other answer, the most
+    confident of each (`majority`; no pair where all agree), or the first and second completion
+    (`given`, of a preference data set). p_ref is the model before training.
+
+    The gradient is −β σ(−β Δ) (∇log p_θ(y_w) − ∇log p_θ(y_l)), so a pair is two weighted
+    completions and may lie in different micro-batches; the loss logged is that weighted sum.
+    The mean is over a step's completions, of which a pair is two.
+
+    Left out: TRL's trainer, which could not share rollouts with the other methods; label
+    smoothing and the other losses of its family.
+    """
+
+    dpo_beta: float = 0.1
+    dpo_pairs: str = "confidence"
+
+    @property
+    def needs(self) -> Collection[str]:
+        return {"scores", "reference", *({"answers"} if self.dpo_pairs == "majority" else ())}
+
+    def weigh(self, siblings: Siblings) -> Tensor:
+        assert siblings.logps_KT is not None
+        assert siblings.reference_logps_KT is not None
+        weights = siblings.zeros()
+        pair = self._pair(siblings)
+        if pair is not None:
+            ratios_K = (siblings.logps_KT - siblings.reference_logps_KT).sum(-1)
+            delta = ratios_K[pair[0]] - ratios_K[pair[1]]
+            weight = self.dpo_beta * torch.sigmoid(-self.dpo_beta * delta)
+            weights[pair[0]], weights[pair[1]] = weight, -weight
+        return weights
+
+    def _pair(self, siblings: Siblings) -> tuple[int, int] | None:
+        """The indices of y_w and y_l; None where there is no such pair."""
+        if self.dpo_pairs == "given":
+            return 0, 1
+        assert siblings.logps_KT is not None
+        assert siblings.mask_KT is not None
+        confidence = (siblings.logps_KT.sum(-1) / siblings.mask_KT.sum(-1)).tolist()
+        if self.dpo_pairs == "confidence":
+            order = sorted(range(len(siblings)), key=lambda index: confidence[index])
+            return None if confidence[order[0]] == confidence[order[-1]] else (order[-1], order[0])
+        winner, _ = majority_cluster(siblings)
+        assert siblings.clusters is not None
+        others = Counter(one for one in siblings.clusters if one not in (None, winner))
+        if not others:
+            return None
+        rarest = min(others, key=lambda cluster: others[cluster])
+        chosen, rejected = (
+            max(
+                (index for index, one in enumerate(siblings.clusters) if one == cluster),
+                key=lambda index: confidence[index],
+            )
+            for cluster in (winner, rarest)
+        )
+        return chosen, rejected

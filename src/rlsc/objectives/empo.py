@@ -1,0 +1,55 @@
+"""EMPO: agree with yourself about the meaning."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rlsc.objectives.base import Siblings
+from rlsc.objectives.policy_gradient import PolicyGradient
+
+
+@dataclass(frozen=True)
+class EMPO(PolicyGradient):
+    """r(y) = share of the siblings, y among them, with an answer equal to y's. arXiv 2504.05812.
+
+    It lowers the semantic entropy −Σ_c p(c) log p(c) of the answers. Questions whose semantic
+    entropy, in nats, lies outside [`entropy_low`, `entropy_high`] are left out: certain already,
+    or beyond the model. Completions without an answer form no cluster and get 0.
+
+    With raw shaping the expected gradient is (K − 1) / K of answer-level RLSC's: they differ in
+    counting y itself, which adds the constant 1/K.
+
+    Left out: clusters by an entailment model for free text; equal final answers are one meaning.
+    """
+
+    entropy_low: float = 0.0
+    entropy_high: float = math.inf
+
+    @property
+    def needs(self) -> Collection[str]:
+        return {"answers", *super().needs}
+
+    def reward(self, siblings: Siblings) -> Tensor:
+        assert siblings.clusters is not None
+        if not self.entropy_low <= semantic_entropy(siblings) <= self.entropy_high:
+            return siblings.zeros()
+        votes = Counter(siblings.clusters)
+        shares = [0.0 if one is None else votes[one] / len(siblings) for one in siblings.clusters]
+        return torch.tensor(shares, dtype=torch.float64)
+
+
+def semantic_entropy(siblings: Siblings) -> float:
+    """Entropy, in nats, of the answers' clusters by frequency; unanswered completions not counted.
+
+    0 where nobody answered.
+    """
+    assert siblings.clusters is not None
+    votes = Counter(cluster for cluster in siblings.clusters if cluster is not None)
+    total = sum(votes.values())
+    return -sum(count / total * math.log(count / total) for count in votes.values())

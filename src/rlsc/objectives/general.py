@@ -1,0 +1,34 @@
+"""The paper's general loss, L(p_old, p_θ), with a function of your own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rlsc.objectives.base import Objective, RowLoss, Rows
+
+
+@dataclass(frozen=True)
+class General(Objective):
+    """loss(y) = L(log p_old(y|x), log p_θ(y|x)), L any differentiable function. arXiv 2506.06395.
+
+    L takes two tensors [B], the first detached, and returns [B]. Logarithms, since p itself
+    underflows. RLSC's L1 is ``lambda old, new: -old.exp() * new``; the paper's weight
+    1 + log p_old, whose functional is E[log p], is ``lambda old, new: -(1 + old) * new``.
+
+    What is recorded as the weight is −∂L/∂ log p_θ.
+    """
+
+    function: Callable[[Tensor, Tensor], Tensor]
+
+    def loss(self, rows: Rows) -> RowLoss:
+        old_B, new_B = rows.old_logps_BT.sum(-1), rows.logps_BT.sum(-1)
+        with torch.enable_grad():
+            here_B = new_B.detach().requires_grad_()
+            (slope_B,) = torch.autograd.grad(self.function(old_B, here_B).sum(), here_B)
+        log_weight_B = slope_B.abs().log()
+        loss_B = self.function(old_B, new_B)
+        return RowLoss(loss_B, log_weight_B, -slope_B.sign(), log_weight_B)

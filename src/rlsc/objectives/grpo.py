@@ -1,0 +1,31 @@
+"""GRPO on verifiable rewards (RLVR): the labelled ceiling of the comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from rlsc.objectives.base import Siblings
+from rlsc.objectives.policy_gradient import PolicyGradient
+
+
+@dataclass(frozen=True)
+class GRPO(PolicyGradient):
+    """r(y) = 1[the answer is the reference's]. arXiv 2402.03300; needs labels.
+
+    Dr. GRPO (arXiv 2503.20783) is `shaping="centred", loss_type="dr_grpo"`. Several updates on a
+    rollout are `num_iterations` of the configuration; the clip acts from the second on. `beta`
+    adds the KL divergence to the model before training.
+
+    Left out: a format reward beside the answer's; combine it with `format_only` for that.
+    """
+
+    @property
+    def needs(self) -> Collection[str]:
+        return {"labels", *super().needs}
+
+    def reward(self, siblings: Siblings) -> Tensor:
+        assert siblings.correct_K is not None
+        return siblings.correct_K

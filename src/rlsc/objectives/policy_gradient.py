@@ -1,0 +1,69 @@
+"""What all objectives with a reward share: shaping within the group, and GRPO's loss."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rlsc.objectives.base import Objective, RowLoss, Rows, Siblings, row_loss
+from rlsc.objectives.shaping import shape
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyGradient(Objective):
+    """loss(y) = −mean_t min(ρ_t A, clip(ρ_t, 1 ± ε) A) + β KL_t,  ρ_t = p_θ(y_t) / p_old(y_t).
+
+    A is the reward, shaped within the siblings (`shaping.py`). GRPO, arXiv 2402.03300. At the
+    first update on a rollout ρ = 1, and the gradient is −mean_t A ∇log p_θ(y_t).
+
+    Left out: the separate reward of each step of a solution, and a reference model that moves.
+    """
+
+    shaping: str = "standardised"
+    alpha: float = 0.1
+    """Counts for the shaping `plus_alpha` alone."""
+    epsilon: float = 0.2
+    beta: float = 0.0
+    """Of the KL divergence to the model before training; 0 spares that model."""
+    loss_type: str = "grpo"
+    """grpo: the mean over a completion's tokens. dr_grpo: their sum, which a long wrong answer
+    cannot dilute (arXiv 2503.20783; its constant divisor is left to the learning rate)."""
+
+    @property
+    def needs(self) -> Collection[str]:
+        return {"reference"} if self.beta else set()
+
+    def reward(self, siblings: Siblings) -> Tensor:
+        """The reward of each completion, [K]."""
+        raise NotImplementedError(f"{type(self).__name__} has no reward")
+
+    def shaped(self, rewards_K: Tensor) -> Tensor:
+        """The weights that these rewards become."""
+        return shape(self.shaping, rewards_K, self.alpha)
+
+    def weigh(self, siblings: Siblings) -> Tensor:
+        return self.shaped(self.reward(siblings))
+
+    def loss(self, rows: Rows) -> RowLoss:
+        return row_loss(clipped_loss(rows, self.epsilon, self.beta, self.loss_type), rows)
+
+
+def clipped_loss(rows: Rows, epsilon: float, beta: float, loss_type: str) -> Tensor:
+    """PPO's clipped surrogate (arXiv 1707.06347), and β times a divergence; [B]."""
+    ratio_BT = (rows.logps_BT - rows.old_logps_BT).exp()
+    clipped_BT = ratio_BT.clamp(1 - epsilon, 1 + epsilon)
+    loss_BT = -torch.minimum(ratio_BT * rows.weights_BT, clipped_BT * rows.weights_BT)
+    if beta:
+        assert rows.reference_logps_BT is not None
+        loss_BT = loss_BT + beta * divergence(rows.logps_BT, rows.reference_logps_BT)
+    loss_B = loss_BT.masked_fill(~rows.mask_BT, 0.0).sum(-1)
+    return loss_B / rows.mask_BT.sum(-1).clamp(min=1) if loss_type == "grpo" else loss_B
+
+
+def divergence(logps_BT: Tensor, reference_logps_BT: Tensor) -> Tensor:
+    """r − log r − 1 with r = p_ref / p_θ: positive, and unbiased for KL(p_θ ‖ p_ref) a token."""
+    log_ratio_BT = reference_logps_BT - logps_BT
+    return log_ratio_BT.exp() - log_ratio_BT - 1

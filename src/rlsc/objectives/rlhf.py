@@ -1,0 +1,33 @@
+"""RLHF: a reward model judges."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from rlsc.objectives.base import Siblings
+from rlsc.objectives.policy_gradient import PolicyGradient
+
+
+@dataclass(frozen=True)
+class RLHF(PolicyGradient):
+    """r(y) = the score of a sequence-classification model (`--reward_model`). arXiv 2203.02155.
+
+    The functional is the paper's R(y) → E[R]. `beta` holds the policy near the model before
+    training, as RLHF does; it is 0 unless set.
+
+    Left out: training the reward model, and the learned value (`ppo` with `--reward_model`).
+    """
+
+    reward_model: str | None = None
+    """Its Hub id or folder; loaded by the trainer."""
+
+    @property
+    def needs(self) -> Collection[str]:
+        return {"reward_model", *super().needs}
+
+    def reward(self, siblings: Siblings) -> Tensor:
+        assert siblings.reward_model_K is not None
+        return siblings.reward_model_K

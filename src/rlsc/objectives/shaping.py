@@ -1,0 +1,56 @@
+"""From the rewards of a question's siblings to their weights. Pure functions, [K] → [K].
+
+What a function subtracts does not depend on a completion's own reward only in `leave_one_out`:
+so it alone, and `raw`, leave the expected policy gradient that of E[R].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+_EPSILON = 1e-4
+
+
+def raw(rewards_K: Tensor) -> Tensor:
+    """r: no baseline."""
+    return rewards_K
+
+
+def centred(rewards_K: Tensor) -> Tensor:
+    """r − mean r, Dr. GRPO's (arXiv 2503.20783). Expected gradient (K − 1) / K · ∇E[R]."""
+    return rewards_K - rewards_K.mean()
+
+
+def standardised(rewards_K: Tensor) -> Tensor:
+    """(r − mean r) / (std r + 10⁻⁴), GRPO's (arXiv 2402.03300). 0 where all are equal or K = 1.
+
+    The standard deviation is the sample's (K − 1), as in TRL.
+    """
+    if len(rewards_K) < 2 or bool((rewards_K == rewards_K[0]).all()):
+        return torch.zeros_like(rewards_K)
+    return (rewards_K - rewards_K.mean()) / (rewards_K.std() + _EPSILON)
+
+
+def leave_one_out(rewards_K: Tensor) -> Tensor:
+    """r − the mean of the others' (RLOO, arXiv 2402.14740): unbiased. 0 for K = 1."""
+    if len(rewards_K) < 2:
+        return torch.zeros_like(rewards_K)
+    return (rewards_K - rewards_K.mean()) * len(rewards_K) / (len(rewards_K) - 1)
+
+
+def plus_alpha(rewards_K: Tensor, alpha: float) -> Tensor:
+    """r + α, as RLSC's L2."""
+    return rewards_K + alpha
+
+
+SHAPINGS: dict[str, Callable[[Tensor], Tensor]] = {
+    function.__name__: function for function in (raw, centred, standardised, leave_one_out)
+}
+
+
+def shape(name: str, rewards_K: Tensor, alpha: float) -> Tensor:
+    """The shaping of that name; `alpha` counts for `plus_alpha` alone."""
+    return plus_alpha(rewards_K, alpha) if name == "plus_alpha" else SHAPINGS[name](rewards_K)

@@ -1,0 +1,137 @@
+"""Objectives by name: the table, and those of the user's own."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import os
+import sys
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rlsc.checks import one_of
+from rlsc.errors import ConfigError
+from rlsc.objective_config import OWN_SETTINGS, ObjectiveArguments
+from rlsc.objectives.base import NEEDS, Objective, Siblings
+from rlsc.objectives.combined import Combined
+from rlsc.objectives.controls import Constant, FormatOnly, InverseMajority, Random
+from rlsc.objectives.dpo import DPO
+from rlsc.objectives.empo import EMPO
+from rlsc.objectives.entropy_loss import EntropyLoss
+from rlsc.objectives.grpo import GRPO
+from rlsc.objectives.policy_gradient import PolicyGradient
+from rlsc.objectives.ppo import PPO
+from rlsc.objectives.rlhf import RLHF
+from rlsc.objectives.rlsc import RLSC
+from rlsc.objectives.self_certainty import SelfCertainty
+from rlsc.objectives.sequence_entropy import SequenceEntropy
+from rlsc.objectives.token_entropy import TokenEntropy
+from rlsc.objectives.ttrl import TTRL
+
+OBJECTIVES: dict[str, type[Objective]] = {
+    "rlsc": RLSC,
+    "ttrl": TTRL,
+    "empo": EMPO,
+    "self_certainty": SelfCertainty,
+    "token_entropy": TokenEntropy,
+    "sequence_entropy": SequenceEntropy,
+    "entropy_loss": EntropyLoss,
+    "grpo": GRPO,
+    "ppo": PPO,
+    "rlhf": RLHF,
+    "dpo": DPO,
+    "constant": Constant,
+    "random": Random,
+    "format_only": FormatOnly,
+    "inverse_majority": InverseMajority,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserReward(PolicyGradient):
+    """r = a function of your own, from `Siblings` to K numbers. It sees all but labels.
+
+    An attribute `needs` of the function says what it needs; by default scores and answers.
+    """
+
+    function: Callable[[Siblings], Sequence[float] | Tensor]
+
+    @property
+    def needs(self) -> Collection[str]:
+        needs = set(getattr(self.function, "needs", ("scores", "answers")))
+        return needs.union(super().needs)
+
+    def reward(self, siblings: Siblings) -> Tensor:
+        return torch.as_tensor(self.function(siblings), dtype=torch.float64)
+
+
+def create_objective(settings: ObjectiveArguments) -> Objective:
+    """The objective that `settings.objective` names, with the settings that it has fields for.
+
+    Raises `ConfigError` for a name that is neither in the table nor `module:name`, and for a
+    setting that none of the objectives named has.
+    """
+    names = [name.strip() for name in settings.objective.split(",")]
+    given = {name for name in OWN_SETTINGS if getattr(settings, name) is not None}
+    made, taken = [], set()
+    for name in names:
+        found = OBJECTIVES[name] if name in OBJECTIVES else _imported(name)
+        objective, known = _made(found, given | {"weight", "alpha"}, settings)
+        unknown = sorted(set(objective.needs) - set(NEEDS))
+        if unknown:
+            raise ConfigError(f"{name} needs {unknown[0]!r}: known are {', '.join(NEEDS)}")
+        made.append(objective)
+        taken |= known
+    if given - taken:
+        raise ConfigError(f"{min(given - taken)} is no setting of objective {settings.objective}")
+    weights = _weights(settings.objective_weights, len(made))
+    return made[0] if len(made) == 1 else Combined(tuple(zip(made, weights, strict=True)))
+
+
+def _made(found: Any, given: set[str], settings: Any) -> tuple[Objective, set[str]]:
+    """An instance, and the names of the settings it has."""
+    fixed: dict[str, Any] = {}
+    if isinstance(found, Objective):
+        return found, set()
+    if not isinstance(found, type):
+        fixed, found = {"function": found}, UserReward
+    names = {one.name for one in fields(found) if one.init} if is_dataclass(found) else set()
+    return found(**fixed, **{name: getattr(settings, name) for name in given & names}), names
+
+
+def _imported(name: str) -> Any:
+    """`module:name`: a subclass of `Objective`, an instance, or a function of `Siblings`."""
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        one_of("objective", name, (*OBJECTIVES, "module:name"))
+    if os.getcwd() not in sys.path:  # where a file of the user's own lies
+        sys.path.insert(0, os.getcwd())
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except Exception as error:  # the user's own code may raise anything
+        raise ConfigError(f"objective {name}: {type(error).__name__}: {error}") from error
+    right = issubclass(found, Objective) if isinstance(found, type) else callable(found)
+    if not (right or isinstance(found, Objective)):
+        raise ConfigError(
+            f"objective {name} must be a subclass or an instance of rlsc.Objective, or a function "
+            "of Siblings"
+        )
+    return found
+
+
+def _weights(text: str | None, count: int) -> list[float]:
+    if text is None:
+        return [1.0] * count
+    if count == 1:
+        raise ConfigError("objective_weights are for several objectives, as rlsc,grpo")
+    try:
+        weights = [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise ConfigError(f"objective_weights must be numbers, as 1,0.5, not {text!r}") from error
+    if len(weights) != count or not all(map(math.isfinite, weights)):
+        raise ConfigError(f"objective_weights {text}: give {count} finite numbers, as 1,0.5")
+    return weights

@@ -1,0 +1,30 @@
+"""RENT, EM-RL-token: be sure of every token."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from rlsc.objectives.base import Siblings
+from rlsc.objectives.policy_gradient import PolicyGradient
+from rlsc.objectives.self_certainty import mean_over_tokens
+
+
+@dataclass(frozen=True)
+class TokenEntropy(PolicyGradient):
+    """r(y) = −mean_t H(p_θ(· | x, y_<t)). arXiv 2505.22660 (RENT), 2505.15134 (EM-RL-token).
+
+    The entropy is a reward here: its own gradient is left out (`entropy_loss` has it alone).
+
+    Left out: RENT's choice of which tokens count; all do.
+    """
+
+    @property
+    def needs(self) -> Collection[str]:
+        return {"scores", *super().needs}
+
+    def reward(self, siblings: Siblings) -> Tensor:
+        assert siblings.entropies_KT is not None
+        return -mean_over_tokens(siblings.entropies_KT, siblings)

@@ -1,0 +1,49 @@
+"""TTRL: the majority's answer stands in for the label."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from rlsc.objectives.base import Siblings
+from rlsc.objectives.policy_gradient import PolicyGradient
+
+
+@dataclass(frozen=True)
+class TTRL(PolicyGradient):
+    """r(y) = 1[answer(y) = the siblings' most frequent answer]. arXiv 2504.16084; SRT 2505.21444.
+
+    All completions vote; `train_generations` trains on fewer (the paper: 64 vote, 32 train).
+    Ties go to the answer seen first. A question whose majority has less than `vote_threshold`
+    of the completions gets no reward at all, and so does one where nobody answered.
+
+    Left out: the paper's schedules of learning rate and temperature.
+    """
+
+    vote_threshold: float = 0.0
+
+    @property
+    def needs(self) -> Collection[str]:
+        return {"answers", *super().needs}
+
+    def reward(self, siblings: Siblings) -> Tensor:
+        rewards = siblings.zeros()
+        winner, share = majority_cluster(siblings)
+        if winner is not None and share >= self.vote_threshold:
+            assert siblings.clusters is not None
+            for index, cluster in enumerate(siblings.clusters):
+                rewards[index] = float(cluster == winner)
+        return rewards
+
+
+def majority_cluster(siblings: Siblings) -> tuple[int | None, float]:
+    """The most frequent answer's cluster, ties to the first seen, and its share of all K."""
+    assert siblings.clusters is not None
+    votes = Counter(cluster for cluster in siblings.clusters if cluster is not None)
+    if not votes:
+        return None, 0.0
+    winner, count = votes.most_common(1)[0]
+    return winner, count / len(siblings)

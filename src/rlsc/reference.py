@@ -1,0 +1,38 @@
+"""The model before training, whose log-probs KL divergences and DPO refer to."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rlsc.scoring import Batch, Layout, Scorer
+
+
+class Reference:
+    """A frozen copy; with an adapter the model itself, the adapter switched off.
+
+    `precision` makes the context of every forward: the trainer's autocast.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        layout: Layout,
+        precision: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    ) -> None:
+        self._adapted = hasattr(model, "disable_adapter")
+        self._model = model if self._adapted else copy.deepcopy(model).requires_grad_(False).eval()
+        self._scorer = Scorer(self._model, layout)
+        self._precision = precision
+
+    @torch.no_grad()
+    def __call__(self, batch: Batch, temperature: float) -> Tensor:
+        """Log-probs, [B, T], 0 outside. With an adapter the caller has attached the attention."""
+        within = self._model.disable_adapter() if self._adapted else self._scorer.attached()
+        with within, self._precision():
+            return self._scorer(batch, temperature).logps_BT

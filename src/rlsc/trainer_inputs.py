@@ -1,0 +1,78 @@
+"""What the trainer is given, made ready: prompts as tokens, a layout, an order of questions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sized
+from typing import Any
+
+import torch
+from torch.utils.data import Sampler
+
+from rlsc.config import RLSCConfig
+from rlsc.display import console
+from rlsc.errors import ConfigError, QuestionError
+from rlsc.models import context_length
+from rlsc.prompts import fit_context, render
+from rlsc.scoring import Layout, supported_layout
+from rlsc.types import Prompt
+
+
+def layout_of(model: Any, args: RLSCConfig) -> Layout:
+    wanted = Layout(args.padding_free, args.share_prefixes, args.logits_chunk_size)
+    layout, reason = supported_layout(model, wanted)
+    if reason:
+        name = type(model).__name__
+        console.print(
+            f"{name} can't be computed without padding: {reason}; padded, all logits held"
+        )
+    return layout
+
+
+def render_all(
+    dataset: Any, model: Any, tokenizer: Any, args: RLSCConfig
+) -> tuple[list[Prompt], list[Prompt]]:
+    """The data set's prompts as token ids: those that fit the context, and those skipped."""
+    if dataset is None or len(dataset) == 0:
+        raise QuestionError("train_dataset is empty: it needs rows with a 'prompt'")
+    prompts = []
+    for index, row in enumerate(dataset):
+        if "prompt" not in row:
+            raise QuestionError(f"train_dataset row {index} has no 'prompt' (it has {list(row)})")
+        prompts.append(render(row["prompt"], str(row.get("id", index)), tokenizer))
+    fitting, skipped = fit_context(
+        prompts, args.max_completion_length, context_length(model), args.skip_long_prompts
+    )
+    needed = args.per_device_train_batch_size
+    if len(fitting) < needed:
+        raise ConfigError(
+            f"{len(fitting)} questions are too few for {needed} distinct ones a step: "
+            "lower --per_device_train_batch_size"
+        )
+    return fitting, skipped
+
+
+def raw_prompts(dataset: Any) -> dict[str, Any]:
+    """The data set's prompts, text or messages, by id."""
+    return {str(row.get("id", index)): row["prompt"] for index, row in enumerate(dataset)}
+
+
+class RepeatedBatches(Sampler[int]):
+    """Every batch of distinct questions several times in a row: once for each update on it."""
+
+    def __init__(self, data: Sized, batch_size: int, repeats: int, seed: int) -> None:
+        self._data, self._batch_size, self._repeats, self._seed = data, batch_size, repeats, seed
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the data loader: each epoch has an order of its own."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self._data) // self._batch_size * self._batch_size * self._repeats
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self._seed + self._epoch)
+        order = torch.randperm(len(self._data), generator=generator).tolist()
+        for start in range(0, len(order) - self._batch_size + 1, self._batch_size):
+            for _ in range(self._repeats):
+                yield from order[start : start + self._batch_size]

@@ -1,0 +1,25 @@
+"""A step's weights as the trainer gets them, for tests that have no trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rlsc.objectives import Objective
+from rlsc.scoring import Batch, Scores
+from rlsc.types import CompletionGroup
+from rlsc.weighing import Weigher, Weights
+
+
+def weigh(
+    groups: Sequence[CompletionGroup],
+    objective: Objective,
+    batches: Sequence[Batch],
+    score: Callable[[Batch], Scores],
+    mask_truncated: bool = False,
+    **judges: Any,
+) -> Weights:
+    prompts = {group.prompt.id: group.prompt.text for group in groups}
+    seeds = range(len(groups))
+    weigher = Weigher(objective, prompts, **judges)
+    return weigher.weigh(groups, seeds, lambda: batches, score, 0.5, mask_truncated)

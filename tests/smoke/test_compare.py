@@ -1,0 +1,121 @@
+"""`rlsc compare` on a tiny model: runs, failures, resumption, table and plot."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.ascii_model import save_ascii_model
+from tests.smoke.conftest import command
+
+SETTINGS = {
+    "questions": "arithmetic",
+    "max_steps": 2,
+    "eval_steps": 1,
+    "num_generations": 3,
+    "max_completion_length": 6,
+    "per_device_train_batch_size": 4,
+    "save_strategy": "no",
+    "eval_samples": 2,
+    "eval_limit": 5,
+    "bf16": False,
+    "disable_tqdm": True,
+    "temperatures": [0, 0.5],
+    "seeds": [0],
+}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_ascii_model(tmp_path_factory.mktemp("models") / "tiny", seed=3)
+
+
+def recipe(file: Path, model: Path, **changes: object) -> Path:
+    content = SETTINGS | {"model": str(model), "output_dir": str(file.parent / "out")} | changes
+    file.write_text(yaml.safe_dump(content, sort_keys=False))
+    return file
+
+
+def test_a_comparison_from_end_to_end(model: Path, tmp_path: Path, capfd) -> None:
+    objectives = [
+        "rlsc",
+        {"K = 2": {"objective": "constant", "num_generations": 2}},
+        {"broken": {"objective": "rlhf", "reward_model": "/nowhere"}},
+    ]
+    file = recipe(tmp_path / "compare.yaml", model, objectives=objectives)
+    assert command("compare", "--config", file) == 0
+    out = tmp_path / "out"
+    found = json.loads((out / "comparison.json").read_text())
+    rlsc, variant, broken = found["methods"]
+    for row in (rlsc, variant):
+        (run,) = row["runs"]
+        assert [point["step"] for point in run["curve"]] == [0, 1, 2]
+        assert run["curve"][0]["greedy"] == found["base"]["before"]["greedy"]["accuracy"]
+        assert run["curve"][0]["seconds"] == 0 < run["curve"][1]["seconds"]
+        assert run["final"]["step"] == 2
+    assert "cannot load the reward model" in broken["runs"][0]["failed"]
+    assert [one["temperature"] for one in found["base"]["temperatures"]] == [0, 0.5]
+    assert (out / "comparison.png").read_bytes().startswith(b"\x89PNG")
+    text = (out / "comparison.md").read_text()
+    for part in ("untrained, T = 0 (greedy)", "K = 2", "0 of 1; failed: cannot load"):
+        assert part in text
+    said = capfd.readouterr().out
+    assert "run 3 of 3: broken, seed 0" in said
+    assert "minutes left" in said
+    # The untrained model was evaluated once.
+    base = (out / "base" / "eval" / "before.jsonl").read_text()
+    assert (out / "rlsc" / "seed-0" / "eval" / "before.jsonl").read_text() == base
+    assert not (out / "rlsc" / "seed-0" / "model").exists()
+    # A second call makes what is missing alone.
+    kept = (out / "rlsc" / "seed-0" / "results.json").stat().st_mtime_ns
+    assert command("compare", "--config", file, "--seeds", "0,1") == 0
+    assert (out / "rlsc" / "seed-0" / "results.json").stat().st_mtime_ns == kept
+    again = json.loads((out / "comparison.json").read_text())
+    assert len(again["methods"][0]["runs"]) == 2
+    assert again["methods"][0]["summary"]["greedy"]["interval"] is not None
+    # With other settings they would not compare.
+    assert command("compare", "--config", file, "--learning_rate", "0.1") == 2
+    assert "learning_rate was" in capfd.readouterr().err
+
+
+def test_commands_for_a_launcher(model: Path, tmp_path: Path, capfd) -> None:
+    file = recipe(tmp_path / "compare.yaml", model, objectives=["rlsc", "ttrl"])
+    assert command("compare", "--config", file, "--print_commands") == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("rlsc train --") for line in lines)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"objectives": []}, "needs objectives"),
+        ({"objectives": ["rlsc", "rlsc"]}, "is there twice"),
+        ({"objectives": ["rlcs"]}, "rlcs: objective must be one of"),
+        ({"objectives": ["grpo/../x"]}, "no name for a folder"),
+        ({"objectives": [{"a": {"seed": 3}}]}, "seed is set by the comparison"),
+        ({"objectives": ["rlsc"], "seeds": [0.5]}, "seeds must be"),
+        ({"objectives": ["rlsc"], "temperatures": ["a"]}, "temperatures must be"),
+        ({"objectives": ["rlsc"], "temprature": 1}, "did you mean temperature"),
+        ({"objectives": ["rlsc"], "max_steps": 0}, "max_steps"),
+    ],
+    ids=str,
+)
+def test_mistakes_are_one_line(
+    changes: dict, message: str, model: Path, tmp_path: Path, capfd
+) -> None:
+    file = recipe(tmp_path / "compare.yaml", model, **changes)
+    assert command("compare", "--config", file) == 2
+    error = capfd.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_recipe_is_needed(capfd) -> None:
+    assert command("compare") == 2
+    assert "--config is missing" in capfd.readouterr().err

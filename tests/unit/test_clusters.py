@@ -1,0 +1,50 @@
+"""Which answers are equal without a reference."""
+
+from __future__ import annotations
+
+import pytest
+
+from rlsc.grading import Grader, cluster_answers
+
+
+@pytest.fixture(scope="module")
+def grader():
+    with Grader(workers=1) as one:
+        yield one
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        ([r"\boxed{1/2}", "so 0.5", r"\boxed{\frac{1}{2}}", "it is 2"], (0, 0, 0, 1)),
+        (["", "7", ""], (None, 0, None)),
+        ([r"\boxed{x + 1}", r"\boxed{1 + x}", r"\boxed{x}"], (0, 0, 1)),
+        ([r"\boxed{(1, 2)}", r"\boxed{(1,2)}", r"\boxed{(2, 1)}"], (0, 0, 1)),
+        ([r"\boxed{\sqrt{9}}", r"\boxed{3}"], (0, 0)),
+        # A sum that is not worked out is no vote for its value; boxed, it is meant.
+        (["The answer is 3 + 8", "The answer is 11"], (0, 1)),
+        ([r"\boxed{3 + 8}", "The answer is 11"], (0, 0)),
+        ([], ()),
+    ],
+)
+def test_equal_answers_share_a_cluster(grader: Grader, texts: list[str], expected: tuple) -> None:
+    answers, clusters = cluster_answers(texts, grader)
+    assert clusters == expected
+    assert [one is None for one in answers] == [one is None for one in clusters]
+
+
+def test_numbers_alone_ask_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Silent(Grader):
+        def clusters(self, answers):
+            raise AssertionError("asked")
+
+    with Silent(workers=1) as silent:
+        assert cluster_answers(["so 7", "7.0", "8"], silent)[1] == (0, 0, 1)
+        with pytest.raises(AssertionError, match="asked"):
+            cluster_answers(["It is $x$.", "It is $y$."], silent)
+
+
+def test_where_comparing_takes_too_long_spelling_decides() -> None:
+    with Grader(workers=1, seconds=0.5) as grader:
+        texts = [r"\boxed{9^{9^{9^9}}}", r"\boxed{x+1}", r"\boxed{x + 1}", "7"]
+        assert cluster_answers(texts, grader)[1] == (0, 1, 1, 2)
