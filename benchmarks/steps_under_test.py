@@ -108,7 +108,7 @@ def _ours(
         engine=engine,
     )
     if case.forced_length:
-        trainer._sampling = replace(trainer._sampling, stop_token_ids=())
+        trainer._rollouts.sampling = replace(trainer._rollouts.sampling, stop_token_ids=())
     return trainer
 
 

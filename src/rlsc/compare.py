@@ -10,6 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import shlex
 import signal
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -55,14 +56,14 @@ def compare(config: CompareConfig, flags: Sequence[str], print_commands: bool = 
         for run in runs:
             print("rlsc train " + shlex.join([*run.flags, "--resume"]))
         return
-    base = folder / BASE
-    if not (base / runfolder.RESULTS).is_file():
+    left = [run for run in runs if not run.finished]
+    if left or not (folder / BASE / runfolder.RESULTS).is_file():
         console.print("the untrained model …")
+        base = folder / BASE  # where nothing has changed, its answers are read back
         problem = _in_process(evaluate_base, runs[0].flags, config.temperatures, str(base))
         if problem:
             raise ConfigError(f"the untrained model could not be evaluated: {problem}")
     started = time.time()
-    left = [run for run in runs if not run.finished]
     for made, run in enumerate(left):
         console.print(
             f"run {len(runs) - len(left) + made + 1} of {len(runs)}: {run.label}, seed {run.seed}"
@@ -160,7 +161,13 @@ def _reporting(sender: Any, function: Any, *arguments: Any) -> None:
         function(*arguments)
         sender.send(None)
     except RLSCError as error:
-        sender.send(str(error))
+        sender.send(_one_line(error))
+    except KeyboardInterrupt:
+        sys.exit(130)  # the parent has it too, and says so
     except Exception as error:
-        sender.send(f"{type(error).__name__}: {error}")
+        sender.send(f"{type(error).__name__}: {_one_line(error)}")
         raise
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -125,6 +125,11 @@ def check_objective(config: ObjectiveArguments, num_generations: int) -> None:
         raise ConfigError(f"weight is a setting of rlsc, not of objective {config.objective}")
     if config.train_generations and "dpo" in names:
         raise ConfigError("train_generations is not for dpo: its pairs are of all completions")
+    if config.dpo_pairs == "given" and (names != ["dpo"] or num_generations != 2):
+        raise ConfigError(
+            "dpo_pairs given takes both completions from the data set: it needs objective dpo "
+            "alone and num_generations 2"
+        )
     at_least("num_iterations", config.num_iterations, 1)
     if not 0 <= config.train_generations <= num_generations:
         raise ConfigError(

@@ -37,34 +37,32 @@ class Rollouts:
     def __init__(
         self,
         args: RLSCConfig,
-        engine: Engine,
         sampling: SamplingParams,
         weigher: Weigher,
         scorer: Scorer,
         score: Callable[..., Scores],
     ) -> None:
-        self._args, self._engine, self._sampling = args, engine, sampling
+        self._args, self.sampling = args, sampling
         self._weigher, self._scorer, self._score = weigher, scorer, score
         self._engine_is_checked = False
 
     def sample(
-        self, step: int, prompts: list[Prompt], model: Any, progress: StepProgress
+        self, step: int, prompts: list[Prompt], engine: Engine, progress: StepProgress
     ) -> StepBatch:
-        """Completions of these questions by `model` as it is, and what they weigh."""
+        """Completions of these questions by the policy that the engine has, and their weights."""
         args = self._args
-        self._engine.sync(model)
         with progress.sampling(len(prompts) * args.num_generations) as on_progress:
-            groups = self._engine.generate(
+            groups = engine.generate(
                 prompts,
                 args.num_generations,
-                self._sampling,
+                self.sampling,
                 # Seeded explicitly: on resume the parent restores the global stream too late.
                 [seed_for(args.seed, step, prompt.id) for prompt in prompts],
                 on_progress,
             )
         release_freed_memory()
-        if getattr(self._engine, "foreign", False) and not self._engine_is_checked:
-            self._check_engine(prompts[:_CHECKED])
+        if getattr(engine, "foreign", False) and not self._engine_is_checked:
+            self._check_engine(engine, prompts[:_CHECKED])
         return self._weigh(step, groups)
 
     def cut(self, rows: Sequence[Row]) -> Sequence[Batch]:
@@ -100,19 +98,19 @@ class Rollouts:
             yield
         release_freed_memory()
 
-    def _check_engine(self, prompts: list[Prompt]) -> None:
+    def _check_engine(self, engine: Engine, prompts: list[Prompt]) -> None:
         """On the first step: another library's log-probs must be the training forward's."""
         self._engine_is_checked = True
         if self._args.importance_sampling_correction:
             return
         # Without top-p and top-k, whose cut the forward does not make.
-        cap = min(self._sampling.max_new_tokens, _CHECKED_TOKENS)
-        plain = replace(self._sampling, top_p=1.0, top_k=0, max_new_tokens=cap)
-        groups = self._engine.generate(prompts, 1, plain, range(len(prompts)))
+        cap = min(self.sampling.max_new_tokens, _CHECKED_TOKENS)
+        plain = replace(self.sampling, top_p=1.0, top_k=0, max_new_tokens=cap)
+        groups = engine.generate(prompts, 1, plain, range(len(prompts)))
         mismatch = engine_mismatch(groups, lambda one: self._score(one, plain.temperature))
         if not mismatch <= _MISMATCH_BOUND:
             raise ModelError(
-                f"{type(self._engine).__name__}'s log-probs are {mismatch:.2g} nats a token off "
+                f"{type(engine).__name__}'s log-probs are {mismatch:.2g} nats a token off "
                 f"the training forward's (bound {_MISMATCH_BOUND}): take --engine native, or weigh "
                 "completions for it by --importance_sampling_correction true"
             )

@@ -109,6 +109,8 @@ def evaluate_untrained(
     evaluated = evaluation_set(config, questions)
     if evaluated is None:
         raise ConfigError("a comparison needs an evaluation: leave eval none out")
+    if not any(question.id in evaluated.answers for question in evaluated.questions):
+        raise ConfigError("a comparison needs evaluation questions with answers")
     config = replace(config, base_evaluation=None)
     trainer, origin = _load(config, training, questions, RLSC())  # any: nothing is trained
     evaluator = Evaluator(config, training, trainer, evaluated, folder)
@@ -137,6 +139,11 @@ def _load(
         {
             "id": question.id,
             "prompt": format_question(question, tokenizer, config.template, config.system_prompt),
+            **dict(
+                zip(
+                    ("chosen", "rejected"), questions.preferences.get(question.id, ()), strict=False
+                )
+            ),
         }
         for question in questions.train
     ]

@@ -29,7 +29,13 @@ from rlsc.reference import Reference
 from rlsc.rollouts import Rollouts, create_weigher
 from rlsc.runlog import RunLog
 from rlsc.scoring import Batch, Scorer, Scores
-from rlsc.trainer_inputs import RepeatedBatches, layout_of, raw_prompts, render_all
+from rlsc.trainer_inputs import (
+    RepeatedBatches,
+    given_pairs,
+    layout_of,
+    raw_prompts,
+    render_all,
+)
 from rlsc.types import AnswerKey, Prompt
 from rlsc.update import StepBatch, micro_batch_loss, rows_that_weigh
 from rlsc.weighing import learn_values
@@ -42,7 +48,8 @@ class RLSCTrainer(Trainer):
         model: a transformers model, a Hub id or a folder.
         args: an `RLSCConfig`.
         train_dataset: rows with a `prompt`, a string or a list of messages, and optionally an
-            `id`. Other columns are not read: a label cannot get in with them.
+            `id`; with `dpo_pairs="given"` also `chosen` and `rejected`, as text. Other columns
+            are not read: a label cannot get in with them.
         processing_class: the model's tokenizer; loaded with the model where that is a name.
         engine: an `Engine`; by default the one that `args.engine` names.
         objective: by default the one that `args.objective` names.
@@ -119,10 +126,12 @@ class RLSCTrainer(Trainer):
             top_p=args.top_p,
             top_k=args.top_k,
         )
-        self._rollouts = Rollouts(
-            args, self.engine, sampling, self._weigher, self._scorer, self._score
-        )
+        self._rollouts = Rollouts(args, sampling, self._weigher, self._scorer, self._score)
         self._reused: StepBatch | None = None
+        self._given: Engine | None = None
+        if args.dpo_pairs == "given":
+            stop, cap = sampling.stop_token_ids[0], args.max_completion_length
+            self._given = given_pairs(train_dataset, processing_class, stop, cap)
         self._metrics: dict[str, float] = {}
         self._clock = 0.0
         self.remove_callback(PrinterCallback)
@@ -156,8 +165,9 @@ class RLSCTrainer(Trainer):
             return [], None
         self._clock = time.perf_counter()
         if step % self.args.num_iterations == 0 or self._reused is None:
-            model = self.accelerator.unwrap_model(self.model)
-            self._reused = self._rollouts.sample(step, prompts, model, self.progress)
+            engine = self._given or self.engine
+            engine.sync(self.accelerator.unwrap_model(self.model))
+            self._reused = self._rollouts.sample(step, prompts, engine, self.progress)
         # The parent's loop takes a step per item: all micro-batches travel as one.
         return [self._reused], None
 

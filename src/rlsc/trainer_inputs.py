@@ -10,11 +10,12 @@ from torch.utils.data import Sampler
 
 from rlsc.config import RLSCConfig
 from rlsc.display import console
+from rlsc.engines import ScriptedEngine
 from rlsc.errors import ConfigError, QuestionError
 from rlsc.models import context_length
 from rlsc.prompts import fit_context, render
 from rlsc.scoring import Layout, supported_layout
-from rlsc.types import Prompt
+from rlsc.types import Completion, Prompt
 
 
 def layout_of(model: Any, args: RLSCConfig) -> Layout:
@@ -54,6 +55,31 @@ def render_all(
 def raw_prompts(dataset: Any) -> dict[str, Any]:
     """The data set's prompts, text or messages, by id."""
     return {str(row.get("id", index)): row["prompt"] for index, row in enumerate(dataset)}
+
+
+def given_pairs(dataset: Any, tokenizer: Any, stop: int, cap: int) -> ScriptedEngine:
+    """Of a preference data set: chosen and rejected, in place of sampled completions.
+
+    Raises `QuestionError` for a row without them, and for one longer than the cap.
+    """
+    script: dict[str, list[Completion]] = {}
+    for index, row in enumerate(dataset):
+        name = str(row.get("id", index))
+        for column in ("chosen", "rejected"):
+            if not row.get(column):
+                raise QuestionError(
+                    f"question {name} has no {column!r}: dpo_pairs given trains on a preference "
+                    "data set, with columns chosen and rejected"
+                )
+            ids = (*tokenizer(row[column], add_special_tokens=False)["input_ids"], stop)
+            if len(ids) > cap:
+                raise QuestionError(
+                    f"question {name}: its {column!r} has {len(ids)} tokens: raise "
+                    "--max_completion_length"
+                )
+            one = Completion(row[column], ids, (0.0,) * len(ids), "stop")
+            script.setdefault(name, []).append(one)
+    return ScriptedEngine(script)
 
 
 class RepeatedBatches(Sampler[int]):

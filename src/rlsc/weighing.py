@@ -114,10 +114,10 @@ class Weigher:
             siblings = self._siblings(group, seed, fields)
             for part, found in zip(parts, weights, strict=True):
                 found.append(_weights(part, siblings, rewards))
+                if "values" in part.needs and siblings.values_KT is not None:
+                    returns.append(found[-1] + siblings.values_KT)  # A_t + V_t
             if siblings.clusters is not None:
                 shares.append(_shares(siblings))
-            if siblings.values_KT is not None:
-                returns.append(_returns(weights, siblings))
         completions = [one for group in groups for one in group.completions]
         kept = [not (mask_truncated and one.finish_reason == "length") for one in completions]
         return Weights(
@@ -219,13 +219,6 @@ def _widened(found: Sequence[Tensor]) -> list[Tensor]:
     return [one if one.shape[1] == width else one.expand(-1, width) for one in found]
 
 
-def _returns(weights: Sequence[Sequence[Tensor]], siblings: Siblings) -> Tensor:
-    """A_t + V_t of the part that gives an advantage a token."""
-    assert siblings.values_KT is not None
-    (advantages,) = [found[-1] for found in weights if found[-1].shape == siblings.values_KT.shape]
-    return advantages + siblings.values_KT
-
-
 def _shares(siblings: Siblings) -> tuple[float, float]:
     """How many of a question's completions have an answer, and the majority's."""
     known = [one for one in siblings.clusters or () if one is not None]
@@ -239,9 +232,11 @@ def _metrics(
     shares: Sequence[tuple[float, float]],
 ) -> dict[str, float]:
     """`zero_weight`: share of questions whose completions all weigh nothing in every part."""
-    questions = list(zip(*weights, strict=True))
-    idle = [all(not bool(one.any()) for one in parts) for parts in questions]
-    metrics = {"zero_weight": sum(idle) / len(idle)}
+    metrics: dict[str, float] = {}
+    if not all(bool((one == 1).all()) for found in weights for one in found):
+        questions = list(zip(*weights, strict=True))
+        idle = [all(not bool(one.any()) for one in parts) for parts in questions]
+        metrics["zero_weight"] = sum(idle) / len(idle)
     if rewards:
         metrics["reward"] = float(torch.cat(list(rewards)).mean())
         spread = [one.std().item() for one in rewards if len(one) > 1]

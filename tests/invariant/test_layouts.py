@@ -17,6 +17,8 @@ from rlsc.logprobs import token_entropies, token_logps, token_self_certainty
 from rlsc.metrics import StepRecord
 from rlsc.models import disable_dropout
 from rlsc.objectives import RLSC, Objective
+from rlsc.objectives.entropy_loss import EntropyLoss
+from rlsc.objectives.self_certainty import SelfCertainty
 from rlsc.scoring import Layout, Scorer, supported_layout
 from rlsc.token_tree import make_tree, make_tree_batches
 from rlsc.types import Completion, CompletionGroup, Prompt
@@ -136,12 +138,40 @@ def test_loss_and_every_gradient_are_those_of_padded_rows(family: str, layout: s
         {"weight": "group_softmax", "tokens": 1},  # a micro-batch each: most accumulation
         {"weight": "answer", "tokens": 10**6},
         {"mask_truncated": True},
+        {"objective": EntropyLoss()},
+        {"objective": SelfCertainty(), "tokens": 1},
     ):
         plain = update(model, make_groups(), PLAIN, **case)
         check_same(plain, update(model, make_groups(), LAYOUTS[layout], **case), tolerance)
     for samples, seed in ((1, 1), (1, 2), (9, 3)):
         groups = make_groups(seed, samples)
         check_same(update(model, groups, PLAIN), update(model, groups, LAYOUTS[layout]), tolerance)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_states_are_those_of_padded_rows(family: str, layout: str) -> None:
+    """What a value head sees of each token: the head on them gives the token's own log-prob."""
+    model = tiny_model(family).double()
+    rows = make_rows(make_groups(), merge_duplicates=True)
+    found = []
+    for one in (PLAIN, LAYOUTS[layout]):
+        scorer = Scorer(model, one)
+        states = {}
+        with scorer.attached(), torch.no_grad():
+            for batch in one.cut(rows, 40):
+                scores = scorer(batch, 1.0, states=True)
+                assert scores.states_BTH is not None
+                for row, hidden, inside in zip(
+                    batch.rows, scores.states_BTH, batch.completion_mask_BT, strict=True
+                ):
+                    states[row.members] = hidden[inside]
+        found.append(states)
+    plain, other = found
+    assert plain.keys() == other.keys()
+    for members, hidden in plain.items():
+        assert torch.allclose(hidden, other[members], rtol=1e-5, atol=1e-6)
+        assert hidden.abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2"])

@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from rlsc import RLSCTrainer
-from rlsc.errors import ConfigError, ModelError
+from rlsc.errors import ConfigError, ModelError, QuestionError
 from rlsc.objectives import OBJECTIVES, General, Siblings
 from rlsc.runlog import read_jsonl
 from rlsc.types import AnswerKey
@@ -77,7 +77,7 @@ def test_every_objective_trains(name: str, tmp_path: Path, reward_model: Path) -
     metrics = read_jsonl(tmp_path / "metrics.jsonl")
     assert len(metrics) == 4
     assert all(math.isfinite(row["loss"]) for row in metrics)
-    if any(row["zero_weight"] < 1 for row in metrics):
+    if any(row.get("zero_weight", 0) < 1 for row in metrics):
         assert not torch.equal(weights(run), start)
     rows = read_jsonl(tmp_path / "completions" / "0.jsonl")
     assert len(rows) == 12
@@ -292,3 +292,53 @@ def test_siblings_of_an_objective_that_needs_nothing() -> None:
     one = Siblings("q", "q", ("a",), torch.zeros(1, dtype=torch.bool), 0)
     assert len(one) == 1
     assert one.correct_K is None
+
+
+# A preference data set.
+
+
+def preference_rows(**changes) -> list[dict]:
+    return [
+        {"id": str(n), "prompt": chat, "chosen": "12", "rejected": "1 3", **changes}
+        for n, chat in enumerate(CHATS)
+    ]
+
+
+def preferring(folder: Path, rows: list[dict], **changes) -> RLSCTrainer:
+    settings = {"objective": "dpo", "dpo_pairs": "given", "num_generations": 2} | changes
+    return RLSCTrainer(
+        model=tiny_model(),
+        args=config(folder, **settings),
+        train_dataset=rows,
+        processing_class=tiny_tokenizer(),
+    )
+
+
+def test_a_preference_data_set_is_learnt(tmp_path: Path) -> None:
+    run = preferring(tmp_path, preference_rows())
+    run.train()
+    rows = [read_jsonl(tmp_path / "completions" / f"{step}.jsonl") for step in (0, 3)]
+    margins = [
+        sum(a["logprob"] - b["logprob"] for a, b in zip(one[::2], one[1::2], strict=True))
+        for one in rows
+    ]
+    assert margins[1] > margins[0]
+    assert [row["text"] for row in rows[0][:2]] == ["12", "1 3"]
+    assert [row["weight"] > 0 for row in rows[0][:2]] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("rows", "changes", "message"),
+    [
+        (preference_rows(chosen=None), {}, "has no 'chosen'"),
+        (preference_rows(rejected="1" * 50), {}, "its 'rejected' has"),
+        (preference_rows(), {"num_generations": 4}, "num_generations 2"),
+        (preference_rows(), {"objective": "rlsc"}, "objective dpo"),
+    ],
+    ids=["none", "long", "four", "rlsc"],
+)
+def test_preferences_that_do_not_fit(
+    rows: list[dict], changes: dict, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises((ConfigError, QuestionError), match=message):
+        preferring(tmp_path, rows, **changes)

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rlsc.arguments import parse, resolved
+from rlsc.arguments import parse, parse_compare, recipe_flags, resolved
 from rlsc.cli import recipes_folder
 from rlsc.config import RLSCConfig
 from rlsc.errors import ConfigError
+from rlsc.objectives import create_objective
 from rlsc.run_config import RunConfig
 
 RECIPES = sorted(recipes_folder().glob("*.yaml"))
@@ -121,11 +122,28 @@ def test_a_config_that_is_no_file(tmp_path: Path) -> None:
 # What is shipped and what is written can be read.
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
-def test_every_recipe_loads(path: Path) -> None:
-    assert "demo-smollm2.yaml" in [recipe.name for recipe in RECIPES]
+COMPARISONS = [path for path in RECIPES if path.stem.startswith("compare-")]
+
+
+@pytest.mark.parametrize(
+    "path", sorted(set(RECIPES) - set(COMPARISONS)), ids=lambda path: path.stem
+)
+def test_every_recipe_is_valid(path: Path) -> None:
     run, _ = parse(["--config", str(path)])
     assert run.questions
+
+
+@pytest.mark.parametrize("path", COMPARISONS, ids=lambda path: path.stem)
+def test_every_comparison_is_valid(path: Path) -> None:
+    config, flags, print_commands = parse_compare(["--config", str(path)])
+    assert len(config.methods) > 3
+    assert config.seeds == (0, 1, 2)
+    assert 0 in config.temperatures
+    assert (flags, print_commands) == ([], False)
+    for settings in config.methods.values():
+        run, training = parse(recipe_flags({**config.shared, **settings}))
+        assert run.questions
+        create_objective(training)
 
 
 SETTINGS = """

@@ -13,7 +13,16 @@ import rlsc
 SOURCE = Path(rlsc.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 LAYERS = (
-    ("types", "errors", "checks", "engine_config", "objective_config", "config", "run_config"),
+    (
+        "types",
+        "errors",
+        "checks",
+        "engine_config",
+        "objective_config",
+        "config",
+        "run_config",
+        "compare_config",
+    ),
     (
         *("questions", "benchmark_table", "benchmarks", "fewshot", "templates", "prompts"),
         *("models", "grading", "statistics", "calibration", "display", "memory"),
@@ -28,7 +37,7 @@ LAYERS = (
     ),
     (
         *("report", "runfolder", "provenance", "arguments", "evaluation_run", "benchmark_run"),
-        *("train_benchmarks", "baseline", "eval_run", "run"),
+        *("train_benchmarks", "baseline", "eval_run", "run", "compare"),
     ),
     ("cli",),
 )

@@ -17,6 +17,7 @@ from rlsc.runlog import read_jsonl
 
 CASES = 5
 _SETTINGS = (
+    "objective",
     "weight",
     "alpha",
     "temperature",
@@ -34,6 +35,9 @@ _SETTINGS = (
 _COLUMNS = (
     "step",
     "loss",
+    "reward",
+    "majority_share",
+    "zero_weight",
     "mean_p",
     "f_hat",
     "effective_sample_size",
@@ -55,7 +59,7 @@ def write_report(folder: Path) -> None:
     metrics = read_jsonl(folder / "metrics.jsonl")
     plot_run(metrics, results, folder / "plot.png")
     parts = [
-        f"# RLSC on {results['questions']}",
+        f"# {config.get('objective', 'rlsc')} on {results['questions']}",
         _introduction(results),
         "## Before and after",
         _evaluation(results),
@@ -108,9 +112,14 @@ def _evaluation(results: Mapping[str, Any]) -> str:
 
 
 def _steps(metrics: Sequence[Mapping[str, Any]]) -> str:
-    rows = [[_number(row.get(name)) for name in _COLUMNS] for row in metrics]
-    note = "Step s: the policy after s updates. `alpha_share` is how much of the total weight is α."
-    return note + "\n\n" + markdown_table(_COLUMNS, rows)
+    columns = [name for name in _COLUMNS if any(row.get(name) is not None for row in metrics)]
+    rows = [[_number(row.get(name)) for name in columns] for row in metrics]
+    note = (
+        "Step s: the policy after s updates. `alpha_share`: how much of the total weight is α. "
+        "`zero_weight`: questions whose completions weigh nothing. `majority_share`: completions "
+        "that agree with their question's majority."
+    )
+    return note + "\n\n" + markdown_table(columns, rows)
 
 
 def _number(value: float | None) -> str:
