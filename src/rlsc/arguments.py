@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import yaml
 from transformers import HfArgumentParser
 
-from rlsc.compare_config import OWN, CompareConfig
+from rlsc.compare_config import NOT_SHARED, OWN, CompareConfig
 from rlsc.config import RLSCConfig
 from rlsc.errors import ConfigError
 from rlsc.run_config import EvalConfig, RunConfig
@@ -43,7 +43,7 @@ def parse_compare(argv: Sequence[str]) -> tuple[CompareConfig, list[str], bool]:
     for name, value in _pairs(rest):
         if name == "print_commands":
             print_commands = value is None or value.lower() == "true"
-        elif name in (*OWN, "output_dir"):
+        elif name in (*OWN, *NOT_SHARED, "output_dir"):
             content[name] = value
         else:
             flags += [f"--{name}"] if value is None else [f"--{name}={value}"]

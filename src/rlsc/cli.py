@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import sys
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -88,6 +87,8 @@ def _demo(argv: list[str]) -> None:
 
 
 def _eval(argv: list[str]) -> None:
+    from rlsc.display import quiet_libraries
+
     quiet_libraries()
     from rlsc.arguments import parse_eval
     from rlsc.errors import ConfigError
@@ -107,6 +108,8 @@ def _compare(argv: list[str]) -> None:
     if argv in (["-h"], ["--help"]):
         print(USAGE, end="")
         return
+    from rlsc.display import quiet_libraries
+
     quiet_libraries()
     from rlsc.arguments import parse_compare
     from rlsc.compare import compare
@@ -124,24 +127,13 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
 
 def _run(argv: list[str], recipe: Path | None) -> None:
     # Imported late: torch and transformers take seconds, and `rlsc --help` none.
+    from rlsc.display import quiet_libraries
+
     quiet_libraries()
     from rlsc.arguments import parse
     from rlsc.run import run
 
     run(*parse(argv, recipe))
-
-
-def quiet_libraries() -> None:
-    """Our own lines are what one sees, and downloads' bars; libraries' warnings are not."""
-    from huggingface_hub.utils import enable_progress_bars
-    from huggingface_hub.utils import logging as hub_logging
-    from transformers.utils import logging
-
-    hub_logging.set_verbosity_error()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    enable_progress_bars()
-    warnings.filterwarnings("ignore", category=FutureWarning)
 
 
 def recipes_folder() -> Path:

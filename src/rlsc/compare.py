@@ -7,6 +7,7 @@ model is evaluated once, in OUTPUT_DIR/base, for all.
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import shlex
 import signal
@@ -26,6 +27,8 @@ from rlsc.objectives import create_objective
 from rlsc.report.comparison import write_comparison
 
 BASE, FAILURE = "base", "failure.txt"
+# May differ from what a run was made with; all else would make rows that do not compare.
+_FREE = {"resume", "overwrite", "disable_tqdm", "output_dir", "base_evaluation"}
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,11 @@ class Run:
     def finished(self) -> bool:
         return (self.folder / runfolder.RESULTS).is_file()
 
+    @property
+    def failed(self) -> bool:
+        """Such a run is made anew, with what settings the recipe has by now."""
+        return (self.folder / FAILURE).is_file() and not self.finished
+
 
 def compare(config: CompareConfig, flags: Sequence[str], print_commands: bool = False) -> None:
     """Make every run that is not finished, one after another, then table and plot of all.
@@ -57,7 +65,7 @@ def compare(config: CompareConfig, flags: Sequence[str], print_commands: bool = 
             print("rlsc train " + shlex.join([*run.flags, "--resume"]))
         return
     left = [run for run in runs if not run.finished]
-    if left or not (folder / BASE / runfolder.RESULTS).is_file():
+    if left or _temperatures(folder / BASE) != list(config.temperatures):
         console.print("the untrained model …")
         base = folder / BASE  # where nothing has changed, its answers are read back
         problem = _in_process(evaluate_base, runs[0].flags, config.temperatures, str(base))
@@ -69,8 +77,8 @@ def compare(config: CompareConfig, flags: Sequence[str], print_commands: bool = 
             f"run {len(runs) - len(left) + made + 1} of {len(runs)}: {run.label}, seed {run.seed}"
             + _time_left(time.time() - started, made, len(left))
         )
+        problem = _in_process(train, [*run.flags, "--overwrite" if run.failed else "--resume"])
         (run.folder / FAILURE).unlink(missing_ok=True)
-        problem = _in_process(train, [*run.flags, "--resume"])
         if problem:
             console.print(f"{run.label}, seed {run.seed} failed: {problem}")
             runfolder.write_text(run.folder / FAILURE, problem + "\n")
@@ -106,10 +114,19 @@ def _check(folder: Path, runs: Sequence[Run]) -> None:
             config, training = parse([*run.flags])
             create_objective(training)  # a name that is none
             settings = resolved(config, training)
-            if (run.folder / runfolder.CONFIG).is_file():
-                runfolder.check_same_settings(run.folder, settings)
+            if (run.folder / runfolder.CONFIG).is_file() and not run.failed:
+                runfolder.check_same_settings(run.folder, settings, _FREE)
         except RLSCError as error:
             raise ConfigError(f"{run.label}: {error}") from error
+
+
+def _temperatures(base: Path) -> list[float] | None:
+    """At which the untrained model has been evaluated."""
+    try:
+        results = json.loads((base / runfolder.RESULTS).read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return [one["temperature"] for one in results["temperatures"]]
 
 
 def _time_left(seconds: float, made: int, of: int) -> str:
@@ -154,7 +171,7 @@ def _in_process(function: Any, *arguments: Any) -> str | None:
 
 
 def _reporting(sender: Any, function: Any, *arguments: Any) -> None:
-    from rlsc.cli import quiet_libraries
+    from rlsc.display import quiet_libraries
 
     quiet_libraries()
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +11,13 @@ from typing import Any
 from rlsc.errors import ConfigError
 
 OWN = ("objectives", "seeds", "temperatures")
-_OURS = ("output_dir", "resume", "overwrite", "seed", "objective", "base_evaluation")
+NOT_SHARED = ("resume", "overwrite", "seed", "objective", "base_evaluation")
+"""Of `rlsc train`, which the comparison sets itself."""
+_OF_ALL = (  # a row with another one of these would not compare
+    *("output_dir", "model", "model_dtype", "questions", "questions_split", "questions_config"),
+    *("question_column", "answer_column", "split_seed", "template", "system_prompt", "eval"),
+    *("eval_questions", "eval_limit", "eval_samples", "eval_max_new_tokens", "eval_seed"),
+)
 
 
 @dataclass(frozen=True)
@@ -37,10 +44,14 @@ class CompareConfig:
         for label, settings in _entries(content["objectives"]):
             if label in methods:
                 raise ConfigError(f"objectives: {label!r} is there twice")
-            if not re.fullmatch(r"[\w.:,= +-]+", label):
+            if not re.fullmatch(r"\w[\w.:,= +-]*", label) or label == "base":
                 raise ConfigError(f"objectives: {label!r} is no name for a folder")
             methods[label] = {"objective": label, **settings}
-        shared = {name: value for name, value in content.items() if name not in (*OWN, *_OURS)}
+        for name in NOT_SHARED:
+            if name in content:
+                raise ConfigError(f"{name} is set by the comparison itself: leave it out")
+        own = (*OWN, "output_dir")
+        shared = {name: value for name, value in content.items() if name not in own}
         return cls(
             methods,
             tuple(_numbers("seeds", content.get("seeds", [0]), int)),
@@ -59,20 +70,24 @@ def _entries(value: Any) -> list[tuple[str, Mapping[str, Any]]]:
         settings = next(iter(one.values())) if isinstance(one, dict) and len(one) == 1 else None
         if not isinstance(settings, dict):
             raise ConfigError(f"objectives: {one!r} is neither a name nor {{label: settings}}")
-        taken = sorted({"output_dir", "seed", "resume", "overwrite"} & set(settings))
+        taken = sorted(({*NOT_SHARED, *_OF_ALL} - {"objective"}) & set(settings))
         if taken:
-            raise ConfigError(f"objectives: {taken[0]} is set by the comparison itself")
+            raise ConfigError(f"objectives: {taken[0]} must be the same for all, not of one")
         found.append((str(next(iter(one))), settings))
     return found
 
 
 def _numbers(name: str, value: Any, kind: type) -> list[Any]:
     numbers = _listed(name, value)
-    if not all(isinstance(one, int | float) and kind(one) == one and one >= 0 for one in numbers):
+    if not all(_is_number(one) and kind(one) == one and one >= 0 for one in numbers):
         raise ConfigError(f"{name} must be a list of numbers, 0 or more, not {value!r}")
     if len(set(numbers)) < len(numbers):
         raise ConfigError(f"{name}: a number is there twice")
     return [kind(one) for one in numbers]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _listed(name: str, value: Any) -> list[Any]:

@@ -167,6 +167,13 @@ def check_training(config: RLSCConfig) -> None:
     if not 0 < config.top_p <= 1:
         raise ConfigError(f"top_p must be in (0, 1], not {config.top_p}; 1 turns it off")
     check_objective(config, config.num_generations)
+    if "dpo" in [name.strip() for name in config.objective.split(",")] and (
+        config.mask_truncated_completions or config.importance_sampling_correction
+    ):
+        raise ConfigError(
+            "mask_truncated_completions and importance_sampling_correction are not for dpo: it "
+            "would lose half of a pair, or weigh its halves differently"
+        )
     _check_iterations(config)
     _check_importance_sampling(config)
     if config.logprob_temperature != "sampling":
@@ -206,7 +213,8 @@ def _check_importance_sampling(config: RLSCConfig) -> None:
 
 def _check_iterations(config: RLSCConfig) -> None:
     """A rollout's steps belong together: the policy that sampled it is not kept in checkpoints."""
-    for name in ("save_steps", "max_steps"):
+    saves = _text(config.save_strategy) == "steps"
+    for name in ("save_steps", "max_steps") if saves else ("max_steps",):
         value = float(getattr(config, name))
         if config.num_iterations > 1 and value > 0 and value % config.num_iterations:
             raise ConfigError(

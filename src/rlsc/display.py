@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -29,3 +31,16 @@ def make_progress(unit: str) -> Progress:
         console=console,
         speed_estimate_period=600,
     )
+
+
+def quiet_libraries() -> None:
+    """Our own lines are what one sees, and downloads' bars; libraries' warnings are not."""
+    from huggingface_hub.utils import enable_progress_bars
+    from huggingface_hub.utils import logging as hub_logging
+    from transformers.utils import logging
+
+    hub_logging.set_verbosity_error()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    enable_progress_bars()
+    warnings.filterwarnings("ignore", category=FutureWarning)

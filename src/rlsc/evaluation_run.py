@@ -16,6 +16,7 @@ from rlsc.config import RLSCConfig
 from rlsc.display import make_progress
 from rlsc.engines import SamplingParams
 from rlsc.evaluate import Evaluation, Pass, evaluate, standard_passes, summarise
+from rlsc.grading import VERSION
 from rlsc.models import context_length, weights_fingerprint
 from rlsc.prompts import fit_context, format_question, render, stop_token_ids
 from rlsc.questions import QuestionSet, load_questions
@@ -214,6 +215,9 @@ class Evaluator:
         """What stored answers must agree in to be read back: the weights' step included."""
         origin = self._config.model
         prompts = json.dumps([[prompt.id, prompt.token_ids] for prompt in plan.prompts])
+        answers = self._set.answers
+        known = [prompt.id for prompt in plan.prompts if prompt.id in answers]
+        references = json.dumps([[name, answers[name]] for name in known])
         return {
             "step": step,
             "model": [origin, weights_fingerprint(origin), self._config.model_dtype],
@@ -222,6 +226,8 @@ class Evaluator:
             "max_new_tokens": plan.cap,
             "passes": [asdict(one) for one in plan.passes],
             "prompts_sha256": hashlib.sha256(prompts.encode()).hexdigest(),
+            "references_sha256": hashlib.sha256(references.encode()).hexdigest(),
+            "grading": VERSION,
         }
 
 

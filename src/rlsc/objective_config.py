@@ -120,11 +120,17 @@ def check_objective(config: ObjectiveArguments, num_generations: int) -> None:
         raise ConfigError(
             f"value_learning_rate must be 0 or more, not {config.value_learning_rate}"
         )
-    names = config.objective.split(",")
+    names = [name.strip() for name in config.objective.split(",")]
     if config.weight != "sequence" and "rlsc" not in names:
         raise ConfigError(f"weight is a setting of rlsc, not of objective {config.objective}")
-    if config.train_generations and "dpo" in names:
-        raise ConfigError("train_generations is not for dpo: its pairs are of all completions")
+    if "dpo" in names and (config.train_generations or config.num_iterations > 1):
+        raise ConfigError(
+            "train_generations and num_iterations are not for dpo: a pair is two of all "
+            "completions, and its weight is that of the policy as it is"
+        )
+    least, most = config.entropy_low, config.entropy_high
+    if least is not None and most is not None and least > most:
+        raise ConfigError(f"entropy_low {least} is above entropy_high {most}")
     if config.dpo_pairs == "given" and (names != ["dpo"] or num_generations != 2):
         raise ConfigError(
             "dpo_pairs given takes both completions from the data set: it needs objective dpo "

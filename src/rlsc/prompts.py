@@ -117,7 +117,7 @@ def stop_token_ids(tokenizer: Any, model: Any) -> tuple[int, ...]:
         found = getattr(source, "eos_token_id", None)
         ids.update([found] if isinstance(found, int) else found or [])
     if getattr(tokenizer, "chat_template", None):
-        end = _end_of_turn(tokenizer)
+        end = end_of_turn(tokenizer)
         if end is not None:
             ids.add(end)
     if not ids:
@@ -125,7 +125,7 @@ def stop_token_ids(tokenizer: Any, model: Any) -> tuple[int, ...]:
     return tuple(sorted(ids))
 
 
-def _end_of_turn(tokenizer: Any) -> int | None:
+def end_of_turn(tokenizer: Any) -> int | None:
     marker = "zebra"
     messages = [{"role": "user", "content": "x"}, {"role": "assistant", "content": marker}]
     try:

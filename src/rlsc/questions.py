@@ -23,8 +23,8 @@ class QuestionSet:
     train: tuple[Question, ...]
     held_out: tuple[Question, ...] = ()
     answers: AnswerKey = field(default_factory=lambda: AnswerKey({}))
-    preferences: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """By id the columns `chosen` and `rejected`, where a row has both."""
+    preferences: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    """By id the columns `chosen` and `rejected` as they are, where a row has both."""
 
 
 def load_questions(
@@ -169,7 +169,7 @@ def _from_rows(
 ) -> QuestionSet:
     questions: list[Question] = []
     answers: dict[str, str] = {}
-    preferences: dict[str, tuple[str, str]] = {}
+    preferences: dict[str, tuple[Any, Any]] = {}
     seen: set[str] = set()
     for number, (where, row) in enumerate(rows):
         text = row.get(question_column)
@@ -193,20 +193,8 @@ def _from_rows(
         if row.get(answer_column) is not None:
             answers[identifier] = str(row[answer_column]).strip()
         if row.get("chosen") is not None and row.get("rejected") is not None:
-            preferences[identifier] = (
-                _last_turn(row["chosen"], f"{where}: 'chosen'"),
-                _last_turn(row["rejected"], f"{where}: 'rejected'"),
-            )
+            preferences[identifier] = (row["chosen"], row["rejected"])
     return QuestionSet(name, tuple(questions), answers=AnswerKey(answers), preferences=preferences)
-
-
-def _last_turn(value: Any, where: str) -> str:
-    """A completion as text, or as TRL's conversational form: messages, the last of which counts."""
-    if isinstance(value, list) and value and isinstance(value[-1], Mapping):
-        value = value[-1].get("content")
-    if not isinstance(value, str) or not value or not _is_unicode(value):
-        raise QuestionError(f"{where} is {value!r:.40}: it must be text, or messages")
-    return value
 
 
 def _is_unicode(text: str) -> bool:

@@ -23,6 +23,7 @@ from rlsc.update import (
     first_of_each,
     split_unalike,
     summed_logps,
+    without_idle,
 )
 from rlsc.value_head import ValueHead
 from rlsc.weighing import Weigher
@@ -86,12 +87,17 @@ class Rollouts:
         if args.train_generations:
             groups, weights = first_of_each(groups, weights, args.train_generations)
             rows = make_rows(groups, args.merge_duplicates)
-        return StepBatch(groups, self.cut(split_unalike(rows, weights)), weights)
+        rows = split_unalike(rows, weights)
+        if not self._weigher.objective.spares_idle:
+            return StepBatch(groups, self.cut(rows), weights)
+        weighty, idle = without_idle(rows, weights)
+        return StepBatch(groups, self.cut(weighty), weights, self.cut(idle))
 
     @contextmanager
     def _scoring(self) -> Iterator[None]:
         """Where the objective weighs by the policy's own scores, a forward pass lies within."""
-        if "scores" not in self._weigher.objective.needs:
+        objective = self._weigher.objective
+        if not (objective.weights_refer or {"scores", "values"} & set(objective.needs)):
             yield
             return
         with keep_freed_memory(), self._scorer.attached():

@@ -7,7 +7,6 @@ and `training_step` weighs them and backpropagates, micro-batch by micro-batch.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -23,7 +22,7 @@ from rlsc.errors import ConfigError, NonFiniteError
 from rlsc.memory import keep_freed_memory
 from rlsc.metrics import StepRecord, step_metrics
 from rlsc.models import disable_dropout, load_model
-from rlsc.objectives import Objective, create_objective, has_divergence
+from rlsc.objectives import Objective, create_objective
 from rlsc.prompts import stop_token_ids
 from rlsc.reference import Reference
 from rlsc.rollouts import Rollouts, create_weigher
@@ -48,8 +47,8 @@ class RLSCTrainer(Trainer):
         model: a transformers model, a Hub id or a folder.
         args: an `RLSCConfig`.
         train_dataset: rows with a `prompt`, a string or a list of messages, and optionally an
-            `id`; with `dpo_pairs="given"` also `chosen` and `rejected`, as text. Other columns
-            are not read: a label cannot get in with them.
+            `id`; with `dpo_pairs="given"` also `chosen` and `rejected`, text or messages. Other
+            columns are not read: a label cannot get in with them.
         processing_class: the model's tokenizer; loaded with the model where that is a name.
         engine: an `Engine`; by default the one that `args.engine` names.
         objective: by default the one that `args.objective` names.
@@ -130,8 +129,8 @@ class RLSCTrainer(Trainer):
         self._reused: StepBatch | None = None
         self._given: Engine | None = None
         if args.dpo_pairs == "given":
-            stop, cap = sampling.stop_token_ids[0], args.max_completion_length
-            self._given = given_pairs(train_dataset, processing_class, stop, cap)
+            cap = args.max_completion_length
+            self._given = given_pairs(train_dataset, processing_class, cap)
         self._metrics: dict[str, float] = {}
         self._clock = 0.0
         self.remove_callback(PrinterCallback)
@@ -217,14 +216,17 @@ class RLSCTrainer(Trainer):
                 if not args.skip_weight_below:
                     total += loss.detach()
                 on_progress(1)
+        with torch.no_grad():
+            for batch in inputs.idle:
+                total += loss_of(batch)
         inputs.updated()
         self._record_step(step, inputs, record)
         return total
 
     def _reference_logps(self, batch: Batch) -> Tensor | None:
-        """For a loss with a divergence in it; DPO has weighed by them before."""
+        """Where the loss itself refers to the model before training."""
         reference = self._weigher.reference
-        if reference is None or not has_divergence(self.objective):
+        if reference is None or not self.objective.loss_refers:
             return None
         return reference(batch, self.args.loss_temperature)
 
@@ -249,8 +251,8 @@ class RLSCTrainer(Trainer):
 
     def _record_step(self, step: int, inputs: StepBatch, record: StepRecord) -> None:
         kept_N = inputs.weights.kept_N
-        alpha = getattr(self.objective, "alpha", math.nan)
-        self._metrics = step_metrics(inputs.groups, record, alpha, int(kept_N.sum()))
+        added, kept = self.objective.added, int(kept_N.sum())
+        self._metrics = step_metrics(inputs.groups, record, added, kept)
         masked = 1.0 - float(kept_N.double().mean())
         self._metrics |= {"masked_completions": masked, "all_masked": float(masked == 1.0)}
         self._metrics |= inputs.weights.metrics

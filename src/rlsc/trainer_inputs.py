@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator, Mapping, Sized
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from rlsc.display import console
 from rlsc.engines import ScriptedEngine
 from rlsc.errors import ConfigError, QuestionError
 from rlsc.models import context_length
-from rlsc.prompts import fit_context, render
+from rlsc.prompts import end_of_turn, fit_context, render
 from rlsc.scoring import Layout, supported_layout
 from rlsc.types import Completion, Prompt
 
@@ -57,7 +57,7 @@ def raw_prompts(dataset: Any) -> dict[str, Any]:
     return {str(row.get("id", index)): row["prompt"] for index, row in enumerate(dataset)}
 
 
-def given_pairs(dataset: Any, tokenizer: Any, stop: int, cap: int) -> ScriptedEngine:
+def given_pairs(dataset: Any, tokenizer: Any, cap: int) -> ScriptedEngine:
     """Of a preference data set: chosen and rejected, in place of sampled completions.
 
     Raises `QuestionError` for a row without them, and for one longer than the cap.
@@ -71,15 +71,27 @@ def given_pairs(dataset: Any, tokenizer: Any, stop: int, cap: int) -> ScriptedEn
                     f"question {name} has no {column!r}: dpo_pairs given trains on a preference "
                     "data set, with columns chosen and rejected"
                 )
-            ids = (*tokenizer(row[column], add_special_tokens=False)["input_ids"], stop)
+            text = _last_turn(row[column], f"question {name}: {column!r}")
+            turn = None if isinstance(row["prompt"], str) else end_of_turn(tokenizer)
+            stop = tokenizer.eos_token_id if turn is None else turn
+            ids = (*tokenizer(text, add_special_tokens=False)["input_ids"], stop)
             if len(ids) > cap:
                 raise QuestionError(
                     f"question {name}: its {column!r} has {len(ids)} tokens: raise "
                     "--max_completion_length"
                 )
-            one = Completion(row[column], ids, (0.0,) * len(ids), "stop")
+            one = Completion(text, ids, (0.0,) * len(ids), "stop")
             script.setdefault(name, []).append(one)
     return ScriptedEngine(script)
+
+
+def _last_turn(value: Any, where: str) -> str:
+    """A completion as text, or as TRL's conversational form: messages, the last of which counts."""
+    if isinstance(value, list) and value and isinstance(value[-1], Mapping):
+        value = value[-1].get("content")
+    if not isinstance(value, str) or not value:
+        raise QuestionError(f"{where} is {value!r:.40}: it must be text, or messages")
+    return value
 
 
 class RepeatedBatches(Sampler[int]):

@@ -20,6 +20,13 @@ from rlsc.types import CompletionGroup
 from rlsc.weighing import Score, Weights
 
 
+def _old_logps(weights: Weights, first_B: Tensor, logps_BT: Tensor) -> Tensor:
+    """Those of the first update on these completions; during it, the present ones."""
+    if weights.old_logps_NT is None:
+        return logps_BT.detach()
+    return weights.old_logps_NT[first_B, : logps_BT.shape[1]].to(logps_BT)
+
+
 @dataclass
 class StepBatch:
     """One optimizer step's work."""
@@ -27,6 +34,8 @@ class StepBatch:
     groups: Sequence[CompletionGroup]
     micro_batches: Sequence[Batch]
     weights: Weights
+    idle: Sequence[Batch] = ()
+    """Rows that weigh nothing: scored for the records, without a backward pass."""
     updates: int = 0
     """How many have been made with it."""
 
@@ -62,8 +71,8 @@ def micro_batch_loss(
 ) -> Tensor:
     """Sum over the micro-batch's completions of their losses; fills their part of `record`.
 
-    With `weights.engine_logps_N` each is weighted by p(y|x) / q(y|x), at most `cap`: samples from
-    the engine's distribution q then stand for the policy's own, but for what the cap cuts off.
+    With `weights.engine_logps_N` each is weighted by p_old(y|x) / q(y|x), at most `cap`: samples
+    from the engine's distribution q then stand for the policy's own, but for what the cap cuts off.
     """
     logps_BT = scores.logps_BT
     mask_BT = batch.completion_mask_BT.to(logps_BT.device)
@@ -83,7 +92,8 @@ def micro_batch_loss(
     counts_B = (batch.counts_B * kept_B).to(row_loss.loss_B)
     if weights.engine_logps_N is not None:
         engine_logps_B = weights.engine_logps_N[first_B].to(logps_BT)
-        counts_B = counts_B * (logps_BT.detach().sum(-1) - engine_logps_B).exp().clamp(max=cap)
+        old_BT = _old_logps(weights, first_B, logps_BT)  # later updates have ratios to these
+        counts_B = counts_B * (old_BT.sum(-1) - engine_logps_B).exp().clamp(max=cap)
     return (counts_B * row_loss.loss_B).sum()
 
 
@@ -97,9 +107,7 @@ def _row_loss(
 ) -> RowLoss:
     """The objective's loss of each row; of a sum of objectives, the sum."""
     logps_BT, columns = scores.logps_BT, mask_BT.shape[1]
-    old_BT = logps_BT.detach()
-    if weights.old_logps_NT is not None:
-        old_BT = weights.old_logps_NT[first_B, :columns].to(logps_BT)
+    old_BT = _old_logps(weights, first_B, logps_BT)
     found: list[tuple[RowLoss, float]] = []
     for (one, coefficient), weights_N in zip(parts_of(objective), weights.parts, strict=True):
         weights_BT = weights_N[first_B][:, :columns].to(logps_BT)
@@ -121,6 +129,18 @@ def split_unalike(rows: Sequence[Row], weights: Weights) -> list[Row]:
         parts = [row.members] if alike else [(member,) for member in row.members]
         result += [Row(row.prompt_ids, row.completion_ids, members) for members in parts]
     return result
+
+
+def without_idle(rows: Sequence[Row], weights: Weights) -> tuple[list[Row], list[Row]]:
+    """Rows that weigh something in some part of the objective, and the others.
+
+    Where none does, all count as the first: then the gradient is 0 and not missing.
+    """
+    idle = [all(not bool(part[row.members[0]].any()) for part in weights.parts) for row in rows]
+    if all(idle):
+        return list(rows), []
+    weighty = [row for row, one in zip(rows, idle, strict=True) if not one]
+    return weighty, [row for row, one in zip(rows, idle, strict=True) if one]
 
 
 def first_of_each(

@@ -8,8 +8,8 @@ Shapes: _N the step's completions, _K those of a question, _T their tokens.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -113,7 +113,7 @@ class Weigher:
         for group, seed, fields in zip(groups, seeds, scored, strict=True):
             siblings = self._siblings(group, seed, fields)
             for part, found in zip(parts, weights, strict=True):
-                found.append(_weights(part, siblings, rewards))
+                found.append(_weights(part, _seen_by(part, siblings), rewards))
                 if "values" in part.needs and siblings.values_KT is not None:
                     returns.append(found[-1] + siblings.values_KT)  # A_t + V_t
             if siblings.clusters is not None:
@@ -159,12 +159,13 @@ class Weigher:
         """The fields of `Siblings` that take a forward pass, of each group."""
         sizes = [len(group.completions) for group in groups]
         needs = self.objective.needs
-        if "scores" not in needs:
+        refers = self.reference is not None and self.objective.weights_refer
+        if not (refers or {"scores", "values"} & set(needs)):
             return [{} for _ in sizes]
         longest = max(len(one.token_ids) for group in groups for one in group.completions)
         names = ["logps_KT", "entropies_KT", "self_certainty_KT"]
         names += ["values_KT"] if "values" in needs else []
-        names += ["reference_logps_KT"] if self.reference is not None else []
+        names += ["reference_logps_KT"] if refers else []
         table = {name: torch.zeros(sum(sizes), longest, dtype=torch.float64) for name in names}
         mask_NT = torch.zeros(sum(sizes), longest, dtype=torch.bool)
         for batch in batches():
@@ -174,7 +175,8 @@ class Weigher:
                 assert self.value_head is not None
                 assert scores.states_BTH is not None
                 found["values_KT"] = self.value_head(scores.states_BTH)
-            if self.reference is not None:
+            if refers:
+                assert self.reference is not None
                 found["reference_logps_KT"] = self.reference(batch, temperature)
             inside_BT = batch.completion_mask_BT
             for index, row in enumerate(batch.rows):
@@ -192,26 +194,37 @@ class Weigher:
 def _weights(part: Objective, siblings: Siblings, rewards: list[Tensor]) -> Tensor:
     """The part's weights, [K, 1] or [K, T], 1 where it gives none; its rewards, if any, noted."""
     if isinstance(part, PolicyGradient) and type(part).weigh is PolicyGradient.weigh:
-        rewards.append(_checked(part, siblings, part.reward(siblings)))
-        weights: Tensor | None = part.shaped(rewards[-1][:, 0])
+        rewards.append(_checked(part, siblings, part.reward(siblings), (1,))[:, 0])
+        weights: Tensor | None = part.shaped(rewards[-1])
     else:
         weights = part.weigh(siblings)
     if weights is None:
         return siblings.zeros()[:, None] + 1
-    return _checked(part, siblings, weights)
+    tokens = 1 if siblings.mask_KT is None else siblings.mask_KT.shape[1]
+    return _checked(part, siblings, weights, (1, tokens))
 
 
-def _checked(part: Objective, siblings: Siblings, values: Tensor) -> Tensor:
+def _seen_by(part: Objective, siblings: Siblings) -> Siblings:
+    """Without labels where the part does not ask for them, though another part of a sum does."""
+    return siblings if "labels" in part.needs else replace(siblings, correct_K=None)
+
+
+def _checked(part: Objective, siblings: Siblings, values: Any, widths: Collection[int]) -> Tensor:
+    """As [K, 1], or [K, T] where a number a token is allowed."""
     name, count = type(part).__name__, len(siblings)
-    if values.ndim not in (1, 2) or len(values) != count:
+    try:
+        values = torch.as_tensor(values)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"{name} must give a tensor or a list of numbers: {error}") from error
+    columns = values[:, None] if values.ndim == 1 else values
+    if columns.ndim != 2 or len(columns) != count or columns.shape[1] not in widths:
         raise ConfigError(
             f"{name} must give a number for each of the {count} completions, not a tensor of "
             f"shape {list(values.shape)}"
         )
     if not torch.isfinite(values).all():
         raise NonFiniteError(f"{name}: a reward or weight of question {siblings.id} is not finite")
-    values = values.detach().double().cpu()
-    return values[:, None] if values.ndim == 1 else values
+    return columns.detach().double().cpu()
 
 
 def _widened(found: Sequence[Tensor]) -> list[Tensor]:

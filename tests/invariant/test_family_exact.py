@@ -22,6 +22,7 @@ from rlsc.objectives.ppo import PPO, advantages
 from rlsc.objectives.rlhf import RLHF
 from rlsc.objectives.self_certainty import SelfCertainty
 from rlsc.objectives.sequence_entropy import SequenceEntropy
+from rlsc.objectives.table import UserReward
 from rlsc.objectives.token_entropy import TokenEntropy
 from rlsc.objectives.ttrl import TTRL
 from rlsc.types import AnswerKey
@@ -266,9 +267,28 @@ def test_random_rewards_see_nothing_and_split_identical_completions() -> None:
 
 
 def test_majority_of_many_is_the_mode() -> None:
-    """With every outcome as often as it is probable, the reward marks the most probable answer."""
-    outcomes = ((1, 0), (1, 0), (1, 0), (2, 0), (2, 0), (0,))
-    assert ttrl(TabularPolicy(), outcomes) == [1, 1, 1, 0, 0, 0]
+    """With every answer as often as it is probable, the library's reward marks the mode."""
+    answers = ("3", "3", "3", "5", "5", None)
+    clusters = (0, 0, 0, 1, 1, None)
+    cut = torch.zeros(6, dtype=torch.bool)
+    known = {"answers": answers, "clusters": clusters}
+    siblings = Siblings("q", "q", ("",) * 6, cut, 0, **known)
+    assert TTRL().reward(siblings).tolist() == [1, 1, 1, 0, 0, 0]
+    assert InverseMajority().reward(siblings).tolist() == [0, 0, 0, 1, 1, 0]
+    assert TTRL(vote_threshold=0.6).reward(siblings).tolist() == [0] * 6
+
+
+def test_a_part_without_labels_sees_none() -> None:
+    """Though another part of the sum asks for them."""
+    seen = []
+
+    def curious(siblings: Siblings) -> list[float]:
+        seen.append(siblings.correct_K)
+        return [0.0] * len(siblings)
+
+    both = Combined(((GRPO(), 1.0), (UserReward(function=curious), 1.0)))
+    group_loss(TabularPolicy(1), both, (completions()[1], completions()[2]), answers=KEY)
+    assert seen == [None]
 
 
 def test_the_general_loss_of_the_paper(policy: TabularPolicy) -> None:
@@ -360,6 +380,20 @@ def test_dpo_has_the_gradient_of_its_loss(policy: TabularPolicy, pairs: str) -> 
         assert close(found, gradient(policy, loss / 2))  # the mean over two completions
         seen += 1
     assert seen > 20
+
+
+def test_dpo_picks_among_several() -> None:
+    """Most and least confident; of the majority and of the rarest other answer, the most confident."""
+    logps = torch.tensor([[-1.0, -1.0], [-0.1, -0.1], [-3.0, 0.0], [-0.5, -0.2], [-2.0, -2.0]])
+    mask = torch.ones(5, 2, dtype=torch.bool)
+    mask[2, 1] = False
+    known = {"logps_KT": logps.double(), "reference_logps_KT": logps.double(), "mask_KT": mask}
+    cut = torch.zeros(5, dtype=torch.bool)
+    siblings = Siblings("q", "q", ("",) * 5, cut, 0, clusters=(0, 1, 0, 2, 2), **known)
+    half = 0.1 * 0.5  # β σ(0)
+    assert DPO().weigh(siblings).tolist() == pytest.approx([0, half, -half, 0, 0])
+    majority = DPO(dpo_pairs="majority").weigh(siblings)
+    assert majority.tolist() == pytest.approx([half, -half, 0, 0, 0])
 
 
 def chosen_and_rejected(

@@ -77,8 +77,16 @@ def test_a_comparison_from_end_to_end(model: Path, tmp_path: Path, capfd) -> Non
     assert len(again["methods"][0]["runs"]) == 2
     assert again["methods"][0]["summary"]["greedy"]["interval"] is not None
     # With other settings they would not compare.
-    assert command("compare", "--config", file, "--learning_rate", "0.1") == 2
-    assert "learning_rate was" in capfd.readouterr().err
+    for flags in (("--learning_rate", "0.1"), ("--max_steps", "3"), ("--seed", "7")):
+        assert command("compare", "--config", file, *flags) == 2
+        assert flags[0].removeprefix("--") in capfd.readouterr().err
+    # A run that failed is made anew with what the recipe says by now.
+    broken = {"broken": {"objective": "rlsc", "alpha": 0.0}}
+    file = recipe(tmp_path / "compare.yaml", model, objectives=[*objectives[:2], broken])
+    assert command("compare", "--config", file, "--temperatures", "0,1") == 0
+    mended = json.loads((out / "comparison.json").read_text())
+    assert mended["methods"][2]["runs"][0]["final"]["step"] == 2
+    assert [one["temperature"] for one in mended["base"]["temperatures"]] == [0, 1]
 
 
 def test_commands_for_a_launcher(model: Path, tmp_path: Path, capfd) -> None:
@@ -97,11 +105,15 @@ def test_commands_for_a_launcher(model: Path, tmp_path: Path, capfd) -> None:
         ({"objectives": ["rlsc", "rlsc"]}, "is there twice"),
         ({"objectives": ["rlcs"]}, "rlcs: objective must be one of"),
         ({"objectives": ["grpo/../x"]}, "no name for a folder"),
-        ({"objectives": [{"a": {"seed": 3}}]}, "seed is set by the comparison"),
+        ({"objectives": [{"a": {"seed": 3}}]}, "seed must be the same for all"),
         ({"objectives": ["rlsc"], "seeds": [0.5]}, "seeds must be"),
         ({"objectives": ["rlsc"], "temperatures": ["a"]}, "temperatures must be"),
         ({"objectives": ["rlsc"], "temprature": 1}, "did you mean temperature"),
         ({"objectives": ["rlsc"], "max_steps": 0}, "max_steps"),
+        ({"objectives": ["rlsc"], "seed": 3}, "seed is set by the comparison"),
+        ({"objectives": [{"a": {"model": "x"}}]}, "model must be the same for all"),
+        ({"objectives": [{"..": {"alpha": 0.1}}]}, "no name for a folder"),
+        ({"objectives": ["rlsc"], "seeds": [float("inf")]}, "seeds must be"),
     ],
     ids=str,
 )

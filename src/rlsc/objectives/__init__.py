@@ -1,7 +1,7 @@
 """Objectives turn a group's completions into a loss. `base` is the contract, `table` the list."""
 
 from rlsc.objectives.base import Objective, RowLoss, Rows, Siblings
-from rlsc.objectives.combined import Combined, has_divergence, parts_of
+from rlsc.objectives.combined import Combined, parts_of
 from rlsc.objectives.general import General
 from rlsc.objectives.policy_gradient import PolicyGradient
 from rlsc.objectives.rlsc import RLSC
@@ -18,6 +18,5 @@ __all__ = [
     "Rows",
     "Siblings",
     "create_objective",
-    "has_divergence",
     "parts_of",
 ]

@@ -7,6 +7,7 @@ Shapes: _K a question's siblings, _B rows of a micro-batch, _T completion tokens
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -106,9 +107,24 @@ class Objective:
         return False
 
     @property
-    def merges(self) -> bool:
-        """Whether identical completions always have one weight, as without chance they do."""
-        return True
+    def added(self) -> float:
+        """What is added to every weight; nan where nothing is."""
+        return math.nan
+
+    @property
+    def spares_idle(self) -> bool:
+        """Whether a completion of weight 0 has no gradient, so that its backward is spared."""
+        return False
+
+    @property
+    def loss_refers(self) -> bool:
+        """Whether `Rows.reference_logps_BT` must be there: with `reference` in `needs`."""
+        return "reference" in self.needs
+
+    @property
+    def weights_refer(self) -> bool:
+        """Whether `Siblings.reference_logps_KT` must be there: the same."""
+        return "reference" in self.needs
 
     def weigh(self, siblings: Siblings) -> Tensor | None:
         """Weights of a question's completions, [K] or [K, T], detached. None: no weights."""

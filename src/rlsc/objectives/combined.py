@@ -27,15 +27,18 @@ class Combined(Objective):
         return any(one.entropy_gradient for one, _ in self.parts)
 
     @property
-    def merges(self) -> bool:
-        return all(one.merges for one, _ in self.parts)
+    def spares_idle(self) -> bool:
+        return all(one.spares_idle for one, _ in self.parts)
+
+    @property
+    def loss_refers(self) -> bool:
+        return any(one.loss_refers for one, _ in self.parts)
+
+    @property
+    def weights_refer(self) -> bool:
+        return any(one.weights_refer for one, _ in self.parts)
 
 
 def parts_of(objective: Objective) -> tuple[tuple[Objective, float], ...]:
     """The objectives of a sum with their coefficients; of any other, itself."""
     return objective.parts if isinstance(objective, Combined) else ((objective, 1.0),)
-
-
-def has_divergence(objective: Objective) -> bool:
-    """Whether its loss, and not its weights alone, refers to the model before training."""
-    return any(getattr(one, "beta", 0.0) for one, _ in parts_of(objective))

@@ -32,10 +32,6 @@ class Constant(Objective):
 class Random(PolicyGradient):
     """r(y) = 1 or 0 by a fair coin that sees nothing. The spurious reward of arXiv 2506.10947."""
 
-    @property
-    def merges(self) -> bool:
-        return False
-
     def reward(self, siblings: Siblings) -> Tensor:
         generator = torch.Generator().manual_seed(siblings.seed)
         return torch.randint(0, 2, (len(siblings),), generator=generator).double()
@@ -51,7 +47,10 @@ class FormatOnly(PolicyGradient):
 
 @dataclass(frozen=True)
 class InverseMajority(PolicyGradient):
-    """r(y) = 1 where y has an answer that is *not* the majority's. arXiv 2506.10947 (incorrect)."""
+    """r(y) = 1 where y has an answer that is *not* the majority's.
+
+    After the incorrect rewards of arXiv 2506.10947, which need labels to find a wrong majority.
+    """
 
     @property
     def needs(self) -> Collection[str]:

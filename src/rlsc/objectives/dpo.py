@@ -26,6 +26,8 @@ class DPO(Objective):
     completions and may lie in different micro-batches; the loss logged is that weighted sum.
     The mean is over a step's completions, of which a pair is two.
 
+    Log-probs are at the loss's temperature, that of sampling by default; the paper's is 1.
+
     Left out: TRL's trainer, which could not share rollouts with the other methods; label
     smoothing and the other losses of its family.
     """
@@ -36,6 +38,14 @@ class DPO(Objective):
     @property
     def needs(self) -> Collection[str]:
         return {"scores", "reference", *({"answers"} if self.dpo_pairs == "majority" else ())}
+
+    @property
+    def spares_idle(self) -> bool:
+        return True
+
+    @property
+    def loss_refers(self) -> bool:
+        return False
 
     def weigh(self, siblings: Siblings) -> Tensor:
         assert siblings.logps_KT is not None

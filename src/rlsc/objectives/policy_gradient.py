@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -35,6 +36,18 @@ class PolicyGradient(Objective):
     @property
     def needs(self) -> Collection[str]:
         return {"reference"} if self.beta else set()
+
+    @property
+    def added(self) -> float:
+        return self.alpha if self.shaping == "plus_alpha" else math.nan
+
+    @property
+    def spares_idle(self) -> bool:
+        return not self.beta
+
+    @property
+    def weights_refer(self) -> bool:
+        return False
 
     def reward(self, siblings: Siblings) -> Tensor:
         """The reward of each completion, [K]."""

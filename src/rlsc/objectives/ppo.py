@@ -35,6 +35,14 @@ class PPO(Objective):
         reward = "reward_model" if self.reward_model else "labels"
         return {"scores", "values", reward, *({"reference"} if self.beta else ())}
 
+    @property
+    def spares_idle(self) -> bool:
+        return not self.beta
+
+    @property
+    def weights_refer(self) -> bool:
+        return False
+
     def weigh(self, siblings: Siblings) -> Tensor:
         rewards_K = siblings.reward_model_K if self.reward_model else siblings.correct_K
         assert rewards_K is not None

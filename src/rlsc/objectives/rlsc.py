@@ -38,6 +38,10 @@ class RLSC(Objective):
     def needs(self) -> Collection[str]:
         return OF_SIBLINGS[self.weight].needs if self.weight in OF_SIBLINGS else set()
 
+    @property
+    def added(self) -> float:
+        return self.alpha
+
     def weigh(self, siblings: Siblings) -> Tensor | None:
         if self.weight not in OF_SIBLINGS:
             return None  # the row's own log-probs are enough: `loss` has them

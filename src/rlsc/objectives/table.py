@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from rlsc.checks import one_of
@@ -66,7 +65,8 @@ class UserReward(PolicyGradient):
         return needs.union(super().needs)
 
     def reward(self, siblings: Siblings) -> Tensor:
-        return torch.as_tensor(self.function(siblings), dtype=torch.float64)
+        rewards: Any = self.function(siblings)  # what it is, is checked where it is used
+        return rewards
 
 
 def create_objective(settings: ObjectiveArguments) -> Objective:
@@ -80,7 +80,8 @@ def create_objective(settings: ObjectiveArguments) -> Objective:
     made, taken = [], set()
     for name in names:
         found = OBJECTIVES[name] if name in OBJECTIVES else _imported(name)
-        objective, known = _made(found, given | {"weight", "alpha"}, settings)
+        objective, known = _made(name, found, given, settings)
+        known |= {"reward_model"} & set(objective.needs)
         unknown = sorted(set(objective.needs) - set(NEEDS))
         if unknown:
             raise ConfigError(f"{name} needs {unknown[0]!r}: known are {', '.join(NEEDS)}")
@@ -92,15 +93,22 @@ def create_objective(settings: ObjectiveArguments) -> Objective:
     return made[0] if len(made) == 1 else Combined(tuple(zip(made, weights, strict=True)))
 
 
-def _made(found: Any, given: set[str], settings: Any) -> tuple[Objective, set[str]]:
+def _made(name: str, found: Any, given: set[str], settings: Any) -> tuple[Objective, set[str]]:
     """An instance, and the names of the settings it has."""
     fixed: dict[str, Any] = {}
     if isinstance(found, Objective):
         return found, set()
+    if name in OBJECTIVES:  # these two have a value always, which is no default of a user's class
+        given = given | {"weight", "alpha"}
     if not isinstance(found, type):
         fixed, found = {"function": found}, UserReward
     names = {one.name for one in fields(found) if one.init} if is_dataclass(found) else set()
-    return found(**fixed, **{name: getattr(settings, name) for name in given & names}), names
+    try:
+        return found(**fixed, **{one: getattr(settings, one) for one in given & names}), names
+    except TypeError as error:
+        raise ConfigError(
+            f"objective {name} cannot be made without arguments ({error}): name an instance"
+        ) from error
 
 
 def _imported(name: str) -> Any:

@@ -18,7 +18,7 @@ from rlsc.runlog import read_jsonl
 from rlsc.statistics import seed_interval
 
 HEADER = (
-    *("objective", "greedy, %", "pass@1 at T = 1, %", "majority, %", "tokens, greedy"),
+    *("objective", "greedy, %", "pass@1, T = 1, %", "majority, %", "tokens, greedy"),
     *("distinct at the end, %", "s of training", "runs"),
 )
 
@@ -96,15 +96,22 @@ def _run(folder: Path, seed: int) -> dict[str, Any]:
 def _base_cells(base: Mapping[str, Any]) -> list[list[str]]:
     """The untrained model at each temperature: no training, only sampling."""
     rows = []
+    best = max(base["temperatures"], key=quality)
     for one in base["temperatures"]:
         greedy = one["temperature"] == 0
         value = _percent(one["accuracy" if greedy else "pass@1"], one["interval"])
         vote = "" if greedy else _percent(one["majority"], one["majority_interval"])
         length = f"{base['before']['mean_length']:.1f}" if greedy else ""
         name = f"untrained, T = {one['temperature']:g}" + (" (greedy)" if greedy else "")
+        name += " ← its best" if one is best else ""
         cells = [name, value if greedy else "", "" if greedy else value, vote, length, "", "", ""]
         rows.append(cells)
     return rows
+
+
+def quality(one: Mapping[str, Any]) -> float:
+    """Of the untrained model at a temperature: greedy accuracy, or pass@1."""
+    return float(one["accuracy" if one["temperature"] == 0 else "pass@1"])
 
 
 def _cells(row: Mapping[str, Any], seeds: int) -> list[str]:
@@ -137,7 +144,8 @@ def _caption(content: Mapping[str, Any]) -> str:
         f"{base['questions']}, {base['evaluated_on']}: n = {before['greedy']['n']}, "
         f"{before['sampled']['samples']} samples a question, at most {before['max_new_tokens']} "
         f"new tokens. Brackets: 95 % intervals, of the untrained model over questions, of a "
-        f"method over its seeds ({', '.join(map(str, content['seeds']))}; Student's t)."
+        f"method over its seeds ({', '.join(map(str, content['seeds']))}; Student's t). The "
+        "untrained model's pass@1 and majority are at the temperature of its row."
     )
 
 
