@@ -167,14 +167,8 @@ def check_training(config: RLSCConfig) -> None:
     if not 0 < config.top_p <= 1:
         raise ConfigError(f"top_p must be in (0, 1], not {config.top_p}; 1 turns it off")
     check_objective(config, config.num_generations)
-    if "dpo" in [name.strip() for name in config.objective.split(",")] and (
-        config.mask_truncated_completions or config.importance_sampling_correction
-    ):
-        raise ConfigError(
-            "mask_truncated_completions and importance_sampling_correction are not for dpo: it "
-            "would lose half of a pair, or weigh its halves differently"
-        )
     _check_iterations(config)
+    _check_pairs(config)
     _check_importance_sampling(config)
     if config.logprob_temperature != "sampling":
         try:
@@ -220,6 +214,16 @@ def _check_iterations(config: RLSCConfig) -> None:
             raise ConfigError(
                 f"{name} {value:g} must be a multiple of num_iterations {config.num_iterations}"
             )
+
+
+def _check_pairs(config: RLSCConfig) -> None:
+    if "dpo" in [name.strip() for name in config.objective.split(",")] and (
+        config.mask_truncated_completions or config.importance_sampling_correction
+    ):
+        raise ConfigError(
+            "mask_truncated_completions and importance_sampling_correction are not for dpo: it "
+            "would lose half of a pair, or weigh its halves differently"
+        )
 
 
 def _check_skipping(config: RLSCConfig) -> None:

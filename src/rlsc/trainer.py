@@ -110,9 +110,19 @@ class RLSCTrainer(Trainer):
         dtype = torch.bfloat16 if args.bf16 else next(self.model.parameters()).dtype
         self.engine: Engine = engine or create_engine(args, self.model, processing_class, dtype)
         self._scorer = Scorer(self.model, layout_of(self.model, args))
-        self._weigher = create_weigher(
-            args, self.objective, self.model, raw_prompts(train_dataset), answer_key
-        )
+        self._prepare_rollouts(train_dataset, answer_key)
+        self._reused: StepBatch | None = None
+        self._metrics: dict[str, float] = {}
+        self._clock = 0.0
+        self.remove_callback(PrinterCallback)
+        self.remove_callback(ProgressCallback)
+        self.progress = StepProgress(enabled=not args.disable_tqdm)
+        self.add_callback(self.progress)
+
+    def _prepare_rollouts(self, dataset: Any, answer_key: AnswerKey | None) -> None:
+        """What samples and weighs, and what the objective needs beside the policy."""
+        args, prompts = self.args, raw_prompts(dataset)
+        self._weigher = create_weigher(args, self.objective, self.model, prompts, answer_key)
         if "reference" in self.objective.needs:
             precision = self.compute_loss_context_manager
             self._weigher.reference = Reference(self.model, self._scorer.layout, precision)
@@ -120,23 +130,16 @@ class RLSCTrainer(Trainer):
             self.add_callback(KeepValueHead(self._weigher.value_head))
         sampling = SamplingParams(
             max_new_tokens=args.max_completion_length,
-            stop_token_ids=stop_token_ids(processing_class, self.model),
+            stop_token_ids=stop_token_ids(self.processing_class, self.model),
             temperature=args.temperature,
             top_p=args.top_p,
             top_k=args.top_k,
         )
         self._rollouts = Rollouts(args, sampling, self._weigher, self._scorer, self._score)
-        self._reused: StepBatch | None = None
         self._given: Engine | None = None
         if args.dpo_pairs == "given":
             cap = args.max_completion_length
-            self._given = given_pairs(train_dataset, processing_class, cap)
-        self._metrics: dict[str, float] = {}
-        self._clock = 0.0
-        self.remove_callback(PrinterCallback)
-        self.remove_callback(ProgressCallback)
-        self.progress = StepProgress(enabled=not args.disable_tqdm)
-        self.add_callback(self.progress)
+            self._given = given_pairs(dataset, self.processing_class, cap)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         data = self.train_dataset if train_dataset is None else train_dataset

@@ -383,7 +383,7 @@ def test_dpo_has_the_gradient_of_its_loss(policy: TabularPolicy, pairs: str) -> 
 
 
 def test_dpo_picks_among_several() -> None:
-    """Most and least confident; of the majority and of the rarest other answer, the most confident."""
+    """The most and the least confident; the most confident of the majority and of the rarest."""
     logps = torch.tensor([[-1.0, -1.0], [-0.1, -0.1], [-3.0, 0.0], [-0.5, -0.2], [-2.0, -2.0]])
     mask = torch.ones(5, 2, dtype=torch.bool)
     mask[2, 1] = False

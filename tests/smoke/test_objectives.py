@@ -11,6 +11,7 @@ from transformers import AutoModelForSequenceClassification
 
 from rlsc import RLSCTrainer
 from rlsc.errors import ConfigError, ModelError, QuestionError
+from rlsc.grading import extract_answer
 from rlsc.objectives import OBJECTIVES, General, Siblings
 from rlsc.runlog import read_jsonl
 from rlsc.types import AnswerKey
@@ -18,6 +19,7 @@ from tests.conftest import tiny_model, tiny_tokenizer
 from tests.smoke.test_trainer import CHATS, completions, config, weights
 
 LABELLED = ("grpo", "ppo")
+SAMPLING = {"temperature": 1.0, "max_completion_length": 12}
 WITH_REFERENCE = ("ttrl", "grpo", "rlhf", "format_only")
 
 
@@ -59,9 +61,18 @@ def trainer(folder: Path, key: AnswerKey | None = None, objective=None, **change
     )
 
 
-def labels() -> AnswerKey:
-    """What the tiny model says now and then, so that some completions are right."""
-    return AnswerKey({str(n): str(n % 3) for n in range(len(CHATS))})
+@pytest.fixture(scope="module")
+def labels(tmp_path_factory: pytest.TempPathFactory) -> AnswerKey:
+    """What the tiny model says in its first step, so that some of its completions are right."""
+    folder = tmp_path_factory.mktemp("labels")
+    trainer(folder, **SAMPLING, max_steps=1).train()
+    said: dict[str, str] = {}
+    for row in read_jsonl(folder / "completions" / "0.jsonl"):
+        answer = extract_answer(row["text"])
+        if answer is not None:
+            said.setdefault(row["id"], answer)
+    assert len(said) > 1
+    return AnswerKey({str(n): said.get(str(n), "-1") for n in range(len(CHATS))})
 
 
 def settings(name: str, reward_model: Path) -> dict:
@@ -69,10 +80,11 @@ def settings(name: str, reward_model: Path) -> dict:
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_every_objective_trains(name: str, tmp_path: Path, reward_model: Path) -> None:
-    key = labels() if name in LABELLED else Forbidden({})
-    # Without weight decay, which would move the weights by itself.
-    shared = {"temperature": 1.0, "weight_decay": 0.0, "max_completion_length": 12}
+def test_every_objective_trains(
+    name: str, tmp_path: Path, reward_model: Path, labels: AnswerKey
+) -> None:
+    key = labels if name in LABELLED else Forbidden({})
+    shared = SAMPLING | {"weight_decay": 0.0}  # which would move the weights by itself
     run = trainer(tmp_path, key, **settings(name, reward_model), **shared)
     start = weights(run).clone()
     run.train()
@@ -89,7 +101,7 @@ def test_every_objective_trains(name: str, tmp_path: Path, reward_model: Path) -
 
 
 @pytest.mark.parametrize("name", ["self_certainty", "dpo", "ppo", "random", "entropy_loss", "rlhf"])
-def test_layouts_agree(name: str, tmp_path: Path, reward_model: Path) -> None:
+def test_layouts_agree(name: str, tmp_path: Path, reward_model: Path, labels: AnswerKey) -> None:
     """Token trees against padded rows, merged or not, each completion a micro-batch or all."""
     found = []
     variants = (
@@ -98,10 +110,9 @@ def test_layouts_agree(name: str, tmp_path: Path, reward_model: Path) -> None:
         {"tokens_per_microbatch": 20, "logits_chunk_size": 3},
     )
     for number, changes in enumerate(variants):
-        key = labels() if name in LABELLED else None
-        run = trainer(
-            tmp_path / str(number), key, **settings(name, reward_model), **changes, temperature=1.0
-        )
+        key = labels if name in LABELLED else None
+        shared = SAMPLING | settings(name, reward_model) | changes
+        run = trainer(tmp_path / str(number), key, **shared)
         run.train()
         found.append(weights(run))
     start = weights(trainer(tmp_path / "start"))
@@ -113,10 +124,10 @@ def test_layouts_agree(name: str, tmp_path: Path, reward_model: Path) -> None:
 
 @pytest.mark.parametrize("name", WITH_REFERENCE)
 def test_the_divergence_holds_the_policy_back(
-    name: str, tmp_path: Path, reward_model: Path
+    name: str, tmp_path: Path, reward_model: Path, labels: AnswerKey
 ) -> None:
-    key = labels() if name in LABELLED else None
-    shared = settings(name, reward_model) | {"temperature": 1.0, "learning_rate": 1e-4}
+    key = labels if name in LABELLED else None
+    shared = SAMPLING | settings(name, reward_model) | {"learning_rate": 1e-4}
     free, held = (trainer(tmp_path / str(beta), key, **shared, beta=beta) for beta in (0.0, 100.0))
     assert free._weigher.reference is None
     assert held._weigher.reference is not None
@@ -157,12 +168,12 @@ def test_several_updates_on_a_rollout(tmp_path: Path) -> None:
     assert torch.equal(weights(resumed), weights(whole))
 
 
-def test_ppo_resumes_with_its_value_head(tmp_path: Path) -> None:
-    shared = {"objective": "ppo", "temperature": 1.0}
-    whole = trainer(tmp_path / "whole", labels(), **shared)
+def test_ppo_resumes_with_its_value_head(tmp_path: Path, labels: AnswerKey) -> None:
+    shared = SAMPLING | {"objective": "ppo"}
+    whole = trainer(tmp_path / "whole", labels, **shared)
     whole.train()
-    trainer(tmp_path / "cut", labels(), **shared, max_steps=2).train()
-    resumed = trainer(tmp_path / "cut", labels(), **shared)
+    trainer(tmp_path / "cut", labels, **shared, max_steps=2).train()
+    resumed = trainer(tmp_path / "cut", labels, **shared)
     resumed.train(resume_from_checkpoint=True)
     assert torch.equal(weights(resumed), weights(whole))
     losses = [row["value_loss"] for row in read_jsonl(tmp_path / "whole" / "metrics.jsonl")]
