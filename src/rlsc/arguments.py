@@ -117,7 +117,7 @@ def resolved_eval(config: EvalConfig) -> dict[str, Any]:
 
 
 _DESCRIPTIONS = {
-    "train": "Fine-tune a language model by RLSC: no labels, no reward model.",
+    "train": "Fine-tune a language model by RLSC, or by another --objective.",
     "eval": "Evaluate a model on benchmarks. --regrade DIR judges stored samples anew.",
 }
 

@@ -12,7 +12,7 @@ from rich.progress import Progress, TaskID
 from transformers import TrainerCallback
 
 from rlsc.display import console, make_progress
-from rlsc.errors import NonFiniteError
+from rlsc.errors import NonFiniteError, OutputError
 from rlsc.value_head import ValueHead
 
 LINE = (
@@ -102,5 +102,10 @@ class KeepValueHead(TrainerCallback):
             self._head.save(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if state.global_step:
-            self._head.load(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+        if not state.global_step:
+            return
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        try:
+            self._head.load(folder)
+        except FileNotFoundError as error:
+            raise OutputError(f"{folder} has no value head: start again") from error

@@ -56,7 +56,8 @@ class RunConfig:
     questions_config: str | None = field(default=None, metadata={"help": "Its configuration."})
     question_column: str = field(default="question", metadata={"help": "Column of the question."})
     answer_column: str = field(
-        default="answer", metadata={"help": "Column of the answer, for evaluation only."}
+        default="answer",
+        metadata={"help": "Column of the answer: for evaluation, and objectives with labels."},
     )
     split_seed: int = field(
         default=0, metadata={"help": "Seed that splits built-in questions in train and held-out."}

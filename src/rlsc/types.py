@@ -27,7 +27,7 @@ class Question:
 
 
 class AnswerKey:
-    """Reference answers by question id. Only grading reads it, never training.
+    """Reference answers by question id. Only grading reads it, and objectives that need labels.
 
     >>> AnswerKey({"arithmetic/3+8": "11"})["arithmetic/3+8"]
     '11'

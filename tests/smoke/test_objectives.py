@@ -13,6 +13,7 @@ from rlsc import RLSCTrainer
 from rlsc.errors import ConfigError, ModelError, QuestionError
 from rlsc.grading import extract_answer
 from rlsc.objectives import OBJECTIVES, General, Siblings
+from rlsc.reward_model import RewardModel
 from rlsc.runlog import read_jsonl
 from rlsc.types import AnswerKey
 from tests.conftest import tiny_model, tiny_tokenizer
@@ -211,6 +212,29 @@ def test_an_adapter_is_its_own_reference(tmp_path: Path) -> None:
     assert reference is not None
     assert reference._model is run.model
     assert all(math.isfinite(row["loss"]) for row in read_jsonl(tmp_path / "metrics.jsonl"))
+
+
+def test_a_reward_model_scores_each_completion_as_alone(reward_model: Path) -> None:
+    """Batched and padded as one by one; a chat goes through its own template."""
+    model = RewardModel(str(reward_model), torch.device("cpu"))
+    texts = ["12", "the answer is 3", "", "a b c d e f g"]
+    alone = AutoModelForSequenceClassification.from_pretrained(reward_model)
+    alone.config.pad_token_id = 0
+    tokenizer = tiny_tokenizer()
+    for prompt in ("What is 3?", CHATS[0]):
+        expected = []
+        for text in texts:
+            if isinstance(prompt, str):
+                ids = tokenizer(prompt + text)["input_ids"]
+            else:
+                messages = [*prompt, {"role": "assistant", "content": text}]
+                whole = tokenizer.apply_chat_template(messages, tokenize=False)
+                ids = tokenizer(whole, add_special_tokens=False)["input_ids"]
+            with torch.no_grad():
+                expected.append(alone(torch.tensor([ids])).logits.item())
+        scores = model(prompt, texts)
+        assert scores.tolist() == pytest.approx(expected, rel=1e-4, abs=1e-5)
+        assert len(set(expected)) == len(texts)
 
 
 # Objectives of the user's own.

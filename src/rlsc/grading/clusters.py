@@ -34,7 +34,10 @@ def cluster_answers(
             first.setdefault(key, index)
     places = {key: place for place, key in enumerate(first)}
     if sum(not is_number_key(key) for key in first) and len(first) > 1:
-        meant = [[answers[i], boxed(texts[i]) is not None] for i in first.values()]
+        meant = [
+            [answers[index], boxed(texts[index]) is not None, is_number_key(key)]
+            for key, index in first.items()
+        ]
         merged = grader.clusters(meant)
         if merged is not None:
             places = dict(zip(first, merged, strict=True))

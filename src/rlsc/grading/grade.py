@@ -75,7 +75,7 @@ class Grader:
         return bool(self._call("readable", reference)[0])
 
     def clusters(self, answers: Sequence[Sequence[Any]]) -> list[int] | None:
-        """Clusters of (answer, whether it was boxed) by value; None where a limit was reached."""
+        """Clusters of (answer, is it boxed, is it a number); None where a limit was reached."""
         found: list[int] | None = self._call("clusters", list(map(list, answers)))[0]
         return found
 

@@ -52,22 +52,37 @@ def judge(
     return answer, _verdict(correct)
 
 
-def clusters(answers: Sequence[tuple[str, bool]]) -> list[int]:
-    """The cluster of each (answer, whether it was boxed): that of the first one it equals."""
-    kinds = [(text, boxed or not is_unevaluated(text)) for text, boxed in answers]
-    heads: list[tuple[str, bool]] = []
+def clusters(answers: Sequence[tuple[str, bool, bool]]) -> list[int]:
+    """The cluster of each answer: that of the first one it equals.
+
+    With each comes whether it was boxed, and whether it is a number; no two are the same number.
+    """
+    heads: list[tuple[str, bool, bool]] = []
     result: list[int] = []
-    for text, final in kinds:
+    for text, in_box, number in answers:
+        final = number or in_box or not _is_unevaluated(text)
         equal = (
             place
-            for place, (head, head_final) in enumerate(heads)
-            if final == head_final and (_alike(text, head) or _alike(head, text))
+            for place, (head, head_final, head_number) in enumerate(heads)
+            if final == head_final
+            and not (number and head_number)
+            and (_alike(text, head) or _alike(head, text))
         )
         place = next(equal, len(heads))
         if place == len(heads):
-            heads.append((text, final))
+            heads.append((text, final, number))
         result.append(place)
     return result
+
+
+def _is_unevaluated(text: str) -> bool:
+    try:
+        return is_unevaluated(text)
+    except (MemoryError, RecursionError):
+        raise
+    except Exception as error:
+        _log.warning("grading cannot read %.200r: %r", text, error)
+        return False
 
 
 def _alike(one: str, other: str) -> bool:

@@ -22,8 +22,8 @@ class EMPO(PolicyGradient):
     entropy, in nats, lies outside [`entropy_low`, `entropy_high`] are left out: certain already,
     or beyond the model. Completions without an answer form no cluster and get 0.
 
-    With raw shaping the expected gradient is (K − 1) / K of answer-level RLSC's: they differ in
-    counting y itself, which adds the constant 1/K.
+    With raw shaping, `dr_grpo` and an answer in every completion the expected gradient is
+    (K − 1) / K of answer-level RLSC's: they differ in counting y itself, the constant 1/K.
 
     Left out: clusters by an entailment model for free text; equal final answers are one meaning.
     """
