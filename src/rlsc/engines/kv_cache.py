@@ -1,17 +1,18 @@
 """Key/value buffers for siblings that share a prompt.
 
 A question's prompt is held once; each live row holds only the tokens it has sampled, written in
-place. The rows' buffers are blocks of tokens, so that growing copies nothing and every block is
-contiguous, as the decoding products need it.
-Widths are multiples of what a vector register holds: then a row's sums run in the same order
-whichever rows lie beside it, and its text is the same to the bit.
+place. The rows' buffers are a few blocks of tokens, so that growing copies nothing; of the last
+one products read what is in use.
+Widths are multiples of what a vector register holds, and where blocks begin is the same for all:
+then a row's sums run in the same order whichever rows lie beside it, and its text is the same to
+the bit.
 Shapes: _G prompts, _B rows, _H key/value heads, _D head size, _P prompt, _T sampled tokens.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +20,8 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
 
-ALIGN = 32  # tokens: widths of blocks and of prompts are multiples of it
+ALIGN = 32  # tokens: widths in use and of prompts are multiples of it
+_BLOCK = 128  # tokens of the first blocks
 FEWEST = 4  # rows in a float32 product: with fewer, its sums run in another order
 
 
@@ -57,7 +59,7 @@ class Prefill:
         if key not in self._masks:
             device = self.slots.device
             position = torch.arange(first, end, device=device)[:, None] + self.start
-            distance = position - torch.arange(_aligned(self.start + end), device=device)
+            distance = position - torch.arange(aligned(self.start + end), device=device)
             hidden = distance < 0
             if window is not None:
                 hidden |= distance >= window
@@ -79,12 +81,19 @@ class Decode:
     place_B: Tensor
     prompt_lengths_B: Tensor
     lengths_B: Tensor  # sampled tokens in the buffers already: where the new one is written
-    width: int  # of all blocks
+    width: int  # in use of all blocks
     starts: list[int]  # of the blocks
     writes: list[tuple[int, Tensor | None]]  # blocks written to, and by which rows if not all
     _masks: dict[tuple[int, int | None], Tensor] = field(default_factory=dict)
     _indices: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
     _written: dict[tuple[int, int], Tensor] = field(default_factory=dict)
+
+    def used(self, blocks: Sequence[Tensor]) -> list[Tensor]:
+        """What is in use of blocks [B, H, width, D]: the live rows, the columns before `width`."""
+        rows = len(self.lengths_B)
+        widths = (self.width - start for start in self.starts)
+        parts = zip(blocks, widths, strict=True)
+        return [block[:rows, :, :width] for block, width in parts if width > 0]
 
     def written(self, index: int, rows: Tensor | None, heads: int, width: int) -> Tensor:
         """Where in block `index`, seen as [B · H · width, D], `rows` write."""
@@ -213,8 +222,10 @@ class RolloutCache(Cache):
 
     layers: list[RolloutLayer]
 
-    def __init__(self, layers: int, device: torch.device, replaces: str) -> None:
+    def __init__(self, layers: int, device: torch.device, replaces: str, most: int) -> None:
+        """`most`: tokens that a row may come to hold."""
         super().__init__(layers=[RolloutLayer(self) for _ in range(layers)])
+        self._most = aligned(most)
         self.replaces = replaces  # the model's own attention function, by name
         self.step: Prefill | Decode
         self.prompt_slots = self.prompt_width = self.width = 0
@@ -231,7 +242,7 @@ class RolloutCache(Cache):
     def reserve_rows(self, rows: int, width: int) -> None:
         """Room for `width` tokens in each of `rows` rows: blocks grow with the length."""
         while self.width < width:
-            block = _next_block(self.width)
+            block = min(_next_block(self.width), self._most - self.width)
             self.starts.append(self.width)
             self.width += block
             for layer in self.layers:
@@ -267,17 +278,10 @@ class RolloutCache(Cache):
                 move(layer, source_at, target_at)
 
 
-def _aligned(width: int) -> int:
+def aligned(width: int) -> int:
+    """The smallest multiple of ALIGN that holds so many tokens."""
     return -(-width // ALIGN) * ALIGN
 
 
 def _next_block(width: int) -> int:
-    return max(ALIGN, width // 4 // ALIGN * ALIGN)
-
-
-def room_for(tokens: int) -> int:
-    """The width of the blocks that hold so many tokens."""
-    width = 0
-    while width < tokens:
-        width += _next_block(width)
-    return width
+    return max(_BLOCK, width // 2 // _BLOCK * _BLOCK)

@@ -19,7 +19,7 @@ from rlsc.engines.base import (
     check_not_sharded,
     make_completion,
 )
-from rlsc.engines.kv_cache import room_for
+from rlsc.engines.kv_cache import aligned
 from rlsc.engines.prefill import Question
 from rlsc.engines.rollout import Rollout, Row
 from rlsc.engines.shared_prefix import NAME
@@ -71,7 +71,7 @@ class NativeEngine:
         ]
         longest = max((question.width for question in questions), default=0)
         with self._weights.sampling() as model, lent_attention(model, NAME) as replaced:
-            max_rows = self._affordable_rows(model, longest + room_for(params.max_new_tokens))
+            max_rows = self._affordable_rows(model, longest + aligned(params.max_new_tokens))
             rollout = Rollout(model, self._tokenizer, rows, params, max_rows, replaced, on_progress)
             rollout.run()
         self._windows = rollout.cache.windows

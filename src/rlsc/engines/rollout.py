@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from rlsc.engines.base import Progress, SamplingParams, completes_stop_string
-from rlsc.engines.kv_cache import FEWEST, Decode, RolloutCache
+from rlsc.engines.kv_cache import FEWEST, Decode, RolloutCache, aligned
 from rlsc.engines.prefill import PromptForward, Question
 from rlsc.engines.sampling import sample_tokens
 
@@ -68,7 +68,9 @@ class Rollout:
         self._queue = deque(sorted(rows, key=lambda row: -row.question.length))
         self._device = next(model.parameters()).device
         config = model.config.get_text_config()
-        self.cache = RolloutCache(config.num_hidden_layers, self._device, replaces)
+        self.cache = RolloutCache(
+            config.num_hidden_layers, self._device, replaces, params.max_new_tokens
+        )
         questions = list(dict.fromkeys(row.question for row in rows))
         self._prefill = PromptForward(model, self.cache, questions)
         heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
@@ -121,7 +123,8 @@ class Rollout:
         prompts = [branch.question.length for branch in self._branches]
         # Branches may yet split, into as many as there are rows.
         rows = self._max_rows if self._queue else self._live_rows()
-        self.cache.reserve_rows(rows, max(lengths) + 1)
+        width = aligned(max(lengths) + 1)
+        self.cache.reserve_rows(rows, width)
         siblings = max(self._fewest, *(question.branches for question in self._questions))
         row_at, places = self._grid(siblings)
         lengths_B, prompt_lengths_B = self._tensor(lengths), self._tensor(prompts)
@@ -132,7 +135,7 @@ class Rollout:
             place_B=self._tensor(places),
             prompt_lengths_B=prompt_lengths_B,
             lengths_B=lengths_B,
-            width=self.cache.width,
+            width=width,
             starts=self.cache.starts,
             writes=self.cache.writes(lengths),
         )

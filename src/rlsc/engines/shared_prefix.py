@@ -82,21 +82,23 @@ def _decode(
     query_BHSD = query.reshape(rows, heads, -1, size)
     shared = query_BHSD.shape[2]  # query heads to one key/value head
     flat = query_BHSD.view(rows * heads, shared, size)
-    # Whole blocks, so that no product copies them.
-    own = [torch.bmm(flat, block[:rows].flatten(0, 1).mT) for block in layer.key_blocks]
+    # Keys come first: the other way round, a product of a part of a block copies it.
+    blocks = [block.flatten(0, 1) for block in step.used(layer.key_blocks)]
+    own = [torch.bmm(block, flat.mT).mT.unflatten(0, (rows, heads)) for block in blocks]
     prompt_keys = layer.prompt_keys[: step.prompts].flatten(0, 1)
     prompt = _to_rows(torch.bmm(_to_prompts(query_BHSD, step), prompt_keys.mT), step, heads)
-    scores = torch.cat([prompt, *(part.view(rows, heads, shared, -1) for part in own)], -1)
+    scores = torch.cat([prompt, *own], -1)
     scores = _capped(scores, softcap)
     scores += step.mask(prompt_width, window, scores.dtype)
 
-    prompt, *own = scores.softmax(-1).split([prompt_width, *map(_width, layer.key_blocks)], -1)
+    values = step.used(layer.value_blocks)
+    prompt, *own = scores.softmax(-1).split([prompt_width, *map(_width, values)], -1)
     prompt_values = layer.prompt_values[: step.prompts].flatten(0, 1)
     output = _to_rows(_times(_to_prompts(prompt, step), prompt_values), step, heads)
     output = output.view(rows * heads, shared, -1)
-    for part, block in zip(own, layer.value_blocks, strict=True):
+    for part, block in zip(own, values, strict=True):
         part = part.reshape(rows * heads, shared, -1)
-        output = output + torch.bmm(part, block[:rows].flatten(0, 1))
+        output = output + _times(part, block.flatten(0, 1))
     return output.view(rows, 1, heads * shared, -1)
 
 
