@@ -22,7 +22,7 @@ from rlsc.engines import (
     shared_prefix,
 )
 from rlsc.engines import packed as packed_module
-from rlsc.engines.kv_cache import ALIGN, RolloutCache
+from rlsc.engines.kv_cache import BLOCK, RolloutCache
 from rlsc.engines.packed import PackedLinears
 from rlsc.engines.prefill import PromptForward, common_beginning
 from rlsc.errors import ConfigError, ModelError, ShardedModelError
@@ -236,7 +236,7 @@ def test_siblings_that_agree_are_computed_once(monkeypatch: pytest.MonkeyPatch) 
 def test_completions_longer_than_a_block() -> None:
     """Several blocks of keys, rows of uneven lengths: log-probs as of a plain forward."""
     model = tiny_model(max_position_embeddings=512)
-    setting = params(max_new_tokens=3 * ALIGN + 5, stop_token_ids=(), temperature=1.0)
+    setting = params(max_new_tokens=2 * BLOCK + 5, stop_token_ids=(), temperature=1.0)
     engine = NativeEngine(model, TOKENIZER, torch.float32, max_rows=5)
     groups = engine.generate(PROMPTS, 4, setting, [1, 2, 3])
     # A token that is drawn now and then ends them at various lengths.
@@ -244,8 +244,15 @@ def test_completions_longer_than_a_block() -> None:
     rare = min(counts, key=lambda token: abs(counts[token] - len(PROMPTS) * 4))
     groups = engine.generate(PROMPTS, 4, replace(setting, stop_token_ids=(rare,)), [1, 2, 3])
     lengths = {len(c.token_ids) for group in groups for c in group.completions}
-    assert max(lengths) > ALIGN + 8
+    assert max(lengths) > BLOCK + 8
     assert len(lengths) > 3
+    # The same text with other rows beside it, across blocks too.
+    ending = replace(setting, stop_token_ids=(rare,))
+    others = NativeEngine(model, TOKENIZER, torch.float32, 64).generate(
+        PROMPTS[:2], 4, ending, [1, 2]
+    )
+    for one, other in zip(groups, others, strict=False):
+        assert [c.token_ids for c in one.completions] == [c.token_ids for c in other.completions]
     for group in groups:
         for one in group.completions:
             ids = torch.tensor([group.prompt.token_ids + one.token_ids])

@@ -124,7 +124,7 @@ def test_layouts_agree(name: str, tmp_path: Path, reward_model: Path, labels: An
 
 
 @pytest.mark.parametrize("name", WITH_REFERENCE)
-def test_the_divergence_holds_the_policy_back(
+def test_the_divergence_counts_and_its_model_stays(
     name: str, tmp_path: Path, reward_model: Path, labels: AnswerKey
 ) -> None:
     key = labels if name in LABELLED else None

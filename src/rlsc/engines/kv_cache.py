@@ -21,7 +21,7 @@ from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
 
 ALIGN = 32  # tokens: widths in use and of prompts are multiples of it
-_BLOCK = 128  # tokens of the first blocks
+BLOCK = 128  # tokens of the first blocks
 FEWEST = 4  # rows in a float32 product: with fewer, its sums run in another order
 
 
@@ -284,4 +284,4 @@ def aligned(width: int) -> int:
 
 
 def _next_block(width: int) -> int:
-    return max(_BLOCK, width // 2 // _BLOCK * _BLOCK)
+    return max(BLOCK, width // 2 // BLOCK * BLOCK)

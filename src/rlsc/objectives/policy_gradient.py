@@ -14,7 +14,28 @@ from rlsc.objectives.shaping import shape
 
 
 @dataclass(frozen=True, kw_only=True)
-class PolicyGradient(Objective):
+class Clipped(Objective):
+    """What objectives with the clipped surrogate share: its clip, and the divergence beside it."""
+
+    epsilon: float = 0.2
+    beta: float = 0.0
+    """Of the KL divergence to the model before training; 0 spares that model."""
+
+    @property
+    def needs(self) -> Collection[str]:
+        return {"reference"} if self.beta else set()
+
+    @property
+    def spares_idle(self) -> bool:
+        return not self.beta
+
+    @property
+    def weights_refer(self) -> bool:
+        return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyGradient(Clipped):
     """loss(y) = −mean_t min(ρ_t A, clip(ρ_t, 1 ± ε) A) + β KL_t,  ρ_t = p_θ(y_t) / p_old(y_t).
 
     A is the reward, shaped within the siblings (`shaping.py`). GRPO, arXiv 2402.03300. At the
@@ -26,28 +47,13 @@ class PolicyGradient(Objective):
     shaping: str = "standardised"
     alpha: float = 0.1
     """Counts for the shaping `plus_alpha` alone."""
-    epsilon: float = 0.2
-    beta: float = 0.0
-    """Of the KL divergence to the model before training; 0 spares that model."""
     loss_type: str = "grpo"
     """grpo: the mean over a completion's tokens. dr_grpo: their sum, which a long wrong answer
     cannot dilute (arXiv 2503.20783; its constant divisor is left to the learning rate)."""
 
     @property
-    def needs(self) -> Collection[str]:
-        return {"reference"} if self.beta else set()
-
-    @property
     def added(self) -> float:
         return self.alpha if self.shaping == "plus_alpha" else math.nan
-
-    @property
-    def spares_idle(self) -> bool:
-        return not self.beta
-
-    @property
-    def weights_refer(self) -> bool:
-        return False
 
     def reward(self, siblings: Siblings) -> Tensor:
         """The reward of each completion, [K]."""

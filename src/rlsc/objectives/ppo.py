@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rlsc.objectives.base import Objective, RowLoss, Rows, Siblings, row_loss
-from rlsc.objectives.policy_gradient import clipped_loss
+from rlsc.objectives.base import RowLoss, Rows, Siblings, row_loss
+from rlsc.objectives.policy_gradient import Clipped, clipped_loss
 
 
 @dataclass(frozen=True)
-class PPO(Objective):
+class PPO(Clipped):
     """loss(y) = −Σ_t min(ρ_t A_t, clip(ρ_t, 1 ± ε) A_t),  A by GAE. arXiv 1707.06347, 1506.02438.
 
     The reward, 1 for a right answer or a reward model's score, comes with the last token, and
@@ -25,23 +25,13 @@ class PPO(Objective):
     """
 
     reward_model: str | None = None
-    epsilon: float = 0.2
-    beta: float = 0.0
     gae_gamma: float = 1.0
     gae_lambda: float = 0.95
 
     @property
     def needs(self) -> Collection[str]:
         reward = "reward_model" if self.reward_model else "labels"
-        return {"scores", "values", reward, *({"reference"} if self.beta else ())}
-
-    @property
-    def spares_idle(self) -> bool:
-        return not self.beta
-
-    @property
-    def weights_refer(self) -> bool:
-        return False
+        return {"scores", "values", reward, *super().needs}
 
     def weigh(self, siblings: Siblings) -> Tensor:
         rewards_K = siblings.reward_model_K if self.reward_model else siblings.correct_K

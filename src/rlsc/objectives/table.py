@@ -52,9 +52,9 @@ OBJECTIVES: dict[str, type[Objective]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class UserReward(PolicyGradient):
-    """r = a function of your own, from `Siblings` to K numbers. It sees all but labels.
+    """r = a function of your own, from `Siblings` to K numbers.
 
-    An attribute `needs` of the function says what it needs; by default scores and answers.
+    An attribute `needs` of the function says what it sees; by default scores and answers.
     """
 
     function: Callable[[Siblings], Sequence[float] | Tensor]
@@ -125,8 +125,8 @@ def _imported(name: str) -> Any:
     right = issubclass(found, Objective) if isinstance(found, type) else callable(found)
     if not (right or isinstance(found, Objective)):
         raise ConfigError(
-            f"objective {name} must be a subclass or an instance of rlsc.Objective, or a function "
-            "of Siblings"
+            f"objective {name} must be a subclass or an instance of rlsc.objectives.Objective, "
+            "or a function of Siblings"
         )
     return found
 

@@ -12,7 +12,7 @@ import rich.box
 from rich.table import Table
 
 from rlsc.display import console
-from rlsc.report.comparison_plot import plot_comparison
+from rlsc.report.comparison_plot import plot_comparison, untrained_quality
 from rlsc.report.text import markdown_table
 from rlsc.runlog import read_jsonl
 from rlsc.statistics import seed_interval
@@ -66,11 +66,8 @@ def _run(folder: Path, seed: int) -> dict[str, Any]:
         results = json.loads((folder / "results.json").read_text("utf-8"))
     except FileNotFoundError:
         failure = folder / "failure.txt"
-        return (
-            {"seed": seed, "failed": failure.read_text("utf-8").strip()}
-            if (failure.exists())
-            else {"seed": seed}
-        )
+        failed = {"failed": failure.read_text("utf-8").strip()} if failure.exists() else {}
+        return {"seed": seed, **failed}
     metrics = read_jsonl(folder / "metrics.jsonl")
     seconds = [0.0]
     for row in metrics:
@@ -96,7 +93,7 @@ def _run(folder: Path, seed: int) -> dict[str, Any]:
 def _base_cells(base: Mapping[str, Any]) -> list[list[str]]:
     """The untrained model at each temperature: no training, only sampling."""
     rows = []
-    best = max(base["temperatures"], key=quality)
+    best = max(base["temperatures"], key=untrained_quality)
     for one in base["temperatures"]:
         greedy = one["temperature"] == 0
         value = _percent(one["accuracy" if greedy else "pass@1"], one["interval"])
@@ -107,11 +104,6 @@ def _base_cells(base: Mapping[str, Any]) -> list[list[str]]:
         cells = [name, value if greedy else "", "" if greedy else value, vote, length, "", "", ""]
         rows.append(cells)
     return rows
-
-
-def quality(one: Mapping[str, Any]) -> float:
-    """Of the untrained model at a temperature: greedy accuracy, or pass@1."""
-    return float(one["accuracy" if one["temperature"] == 0 else "pass@1"])
 
 
 def _cells(row: Mapping[str, Any], seeds: int) -> list[str]:

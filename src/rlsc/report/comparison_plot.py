@@ -24,10 +24,7 @@ def plot_comparison(content: Mapping[str, Any], file: Path) -> None:
 
     figure, grid = plt.subplots(2, 2, figsize=(11, 7.6), sharey="row")
     colours = plt.get_cmap("tab20").colors
-    best = max(
-        one["accuracy" if one["temperature"] == 0 else "pass@1"]
-        for one in content["base"]["temperatures"]
-    )
+    best = max(map(untrained_quality, content["base"]["temperatures"]))
     for axes, (quality, label) in zip(grid, _ROWS, strict=True):
         for axis, (by, xlabel) in zip(axes, _COLUMNS, strict=True):
             for index, method in enumerate(content["methods"]):
@@ -43,6 +40,11 @@ def plot_comparison(content: Mapping[str, Any], file: Path) -> None:
     figure.tight_layout(rect=(0, 0, 0.82, 1))
     figure.savefig(file, dpi=130)
     plt.close(figure)
+
+
+def untrained_quality(one: Mapping[str, Any]) -> float:
+    """Of the untrained model at a temperature: greedy accuracy, or pass@1."""
+    return float(one["accuracy" if one["temperature"] == 0 else "pass@1"])
 
 
 def _draw(axis: Any, method: Mapping[str, Any], by: str, quality: str, colour: Any) -> None:
