@@ -14,6 +14,7 @@ from transformers import TrainerCallback
 from rlsc.display import console, make_progress
 from rlsc.errors import NonFiniteError, OutputError
 from rlsc.value_head import ValueHead
+from rlsc.verdicts import VERDICTS
 
 LINE = (
     "step {step:>3}  loss {loss:.4g}  p(y) {mean_p:.3g}  entropy {entropy:.3g}  "
@@ -24,7 +25,9 @@ LINE = (
 
 def step_line(step: int, metrics: Mapping[str, float]) -> str:
     """One line for a step; `step` counts the updates made before its completions were sampled."""
-    return LINE.format(step=step, **{"grad_norm": float("nan"), **metrics})
+    line = LINE.format(step=step, **{"grad_norm": float("nan"), **metrics})
+    verdict = metrics.get("guard_verdict")
+    return line if verdict is None else f"{line}  {VERDICTS[int(verdict)]}"
 
 
 class StepProgress(TrainerCallback):

@@ -11,6 +11,7 @@ from transformers import TrainingArguments
 from rlsc.checks import at_least, positive
 from rlsc.engine_config import EngineArguments, check_engine
 from rlsc.errors import ConfigError
+from rlsc.guard_config import GuardArguments, check_guard
 from rlsc.objective_config import ObjectiveArguments, check_objective
 
 
@@ -27,7 +28,7 @@ def device_has_bf16() -> bool:
 
 
 @dataclass
-class RLSCConfig(EngineArguments, ObjectiveArguments, TrainingArguments):
+class RLSCConfig(EngineArguments, ObjectiveArguments, GuardArguments, TrainingArguments):
     """Settings of `RLSCTrainer`: those of `transformers.TrainingArguments` and these.
 
     The defaults are those of the RLSC paper (arXiv 2506.06395, v3) where it states them.
@@ -167,6 +168,7 @@ def check_training(config: RLSCConfig) -> None:
     if not 0 < config.top_p <= 1:
         raise ConfigError(f"top_p must be in (0, 1], not {config.top_p}; 1 turns it off")
     check_objective(config, config.num_generations)
+    check_guard(config, config.num_generations)
     _check_iterations(config)
     _check_pairs(config)
     _check_importance_sampling(config)
@@ -234,6 +236,10 @@ def _check_skipping(config: RLSCConfig) -> None:
     if config.skip_weight_below and (config.objective != "rlsc" or config.num_iterations > 1):
         raise ConfigError(
             "skip_weight_below is for objective rlsc and num_iterations 1: its bound is of those"
+        )
+    if config.skip_weight_below and (config.beta or config.weight_clip):
+        raise ConfigError(
+            "skip_weight_below is not for beta or weight_clip: its bound is of rlsc's own weights"
         )
     if config.skip_weight_below and config.weight == "token":
         raise ConfigError("skip_weight_below needs one weight a completion, not weight 'token'")

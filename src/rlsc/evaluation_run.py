@@ -255,11 +255,12 @@ class EvaluateBetween(TrainerCallback):
             self.seconds += time.perf_counter() - start
 
     def curve(
-        self, before: dict[str, Any], after: dict[str, Any], steps: int
+        self, before: dict[str, Any], after: dict[str, Any], steps: int, kept: int
     ) -> list[dict[str, Any]]:
-        """Summaries by step, from the untrained model to the last update."""
+        """Summaries by step, from the untrained model on; `after` is of the `kept` step."""
         between = range(self._every, steps, self._every) if self._every else ()
         assert self._evaluator is not None
         stored = {step: self._evaluator.stored(step) for step in between}
-        middle = [{"step": step, **summary} for step, summary in stored.items() if summary]
-        return [{"step": 0, **before}, *middle, {"step": steps, **after}]
+        known = {step: summary for step, summary in stored.items() if summary}
+        known |= {0: before, kept: after} if kept else {0: before}
+        return [{"step": step, **known[step]} for step in sorted(known)]

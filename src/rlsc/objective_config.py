@@ -22,7 +22,7 @@ class ObjectiveArguments:
         default="rlsc",
         metadata={
             "help": "rlsc, ttrl, empo, self_certainty, token_entropy, sequence_entropy, "
-            "entropy_loss, grpo, ppo, rlhf, dpo; the controls constant, random, format_only, "
+            "entropy_loss, grpo, ppo, rlhf, dpo, kl; the controls constant, random, format_only, "
             "inverse_majority; module:name of your own; or several between commas, added up."
         },
     )
@@ -45,7 +45,7 @@ class ObjectiveArguments:
     )
     epsilon: float | None = field(default=None, metadata={"help": "Clip of the ratio, 0.2."})
     beta: float | None = field(
-        default=None, metadata={"help": "Of the KL divergence to the model before training."}
+        default=None, metadata={"help": "Of a KL divergence to the model before training."}
     )
     num_iterations: int = field(
         default=1, metadata={"help": "Optimizer steps on the same completions."}

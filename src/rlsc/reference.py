@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rlsc.scoring import Batch, Layout, Scorer
+from rlsc.scoring import Batch, Layout, Scorer, Scores
 
 
 class Reference:
@@ -26,13 +26,20 @@ class Reference:
         precision: Callable[[], AbstractContextManager[Any]] = nullcontext,
     ) -> None:
         self._adapted = hasattr(model, "disable_adapter")
-        self._model = model if self._adapted else copy.deepcopy(model).requires_grad_(False).eval()
+        self.model = self._model = (
+            model if self._adapted else copy.deepcopy(model).requires_grad_(False).eval()
+        )
         self._scorer = Scorer(self._model, layout)
         self._precision = precision
 
     @torch.no_grad()
     def __call__(self, batch: Batch, temperature: float) -> Tensor:
         """Log-probs, [B, T], 0 outside. With an adapter the caller has attached the attention."""
+        return self.scores(batch, temperature).logps_BT
+
+    @torch.no_grad()
+    def scores(self, batch: Batch, temperature: float, states: bool = False) -> Scores:
+        """Log-probs and what else is known of each token, as the trainer's own scores are."""
         within = self._model.disable_adapter() if self._adapted else self._scorer.attached()
         with within, self._precision():
-            return self._scorer(batch, temperature).logps_BT
+            return self._scorer(batch, temperature, states=states)

@@ -8,10 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 from rlsc.batching import Row, make_rows
+from rlsc.brakes import kept_by_brakes
 from rlsc.callbacks import StepProgress
 from rlsc.config import RLSCConfig
 from rlsc.engines import Engine, SamplingParams, seed_for
 from rlsc.errors import ModelError
+from rlsc.guard import Guard
 from rlsc.memory import keep_freed_memory, release_freed_memory
 from rlsc.objectives import Objective
 from rlsc.reward_model import RewardModel
@@ -33,7 +35,11 @@ _MISMATCH_BOUND = 0.1  # nats a token: five times what bfloat16 does at temperat
 
 
 class Rollouts:
-    """Samples and weighs. `score` is the policy's forward, under the trainer's precision."""
+    """Samples, shows the guard, and weighs.
+
+    `score` is the policy's forward, under the trainer's precision; `given` are completions to
+    train on in place of sampled ones.
+    """
 
     def __init__(
         self,
@@ -42,29 +48,91 @@ class Rollouts:
         weigher: Weigher,
         scorer: Scorer,
         score: Callable[..., Scores],
+        given: Engine | None = None,
     ) -> None:
+        self.guard: Guard | None = None
+        self._given = given
         self._args, self.sampling = args, sampling
         self._weigher, self._scorer, self._score = weigher, scorer, score
         self._engine_is_checked = False
 
+    @property
+    def of_policy(self) -> bool:
+        """Whether the policy itself samples, and not the model before training, or nobody."""
+        return self._given is None and not self._weigher.sampled_by_reference
+
     def sample(
-        self, step: int, prompts: list[Prompt], engine: Engine, progress: StepProgress
-    ) -> StepBatch:
-        """Completions of these questions by the policy that the engine has, and their weights."""
-        args = self._args
-        with progress.sampling(len(prompts) * args.num_generations) as on_progress:
-            groups = engine.generate(
-                prompts,
-                args.num_generations,
-                self.sampling,
-                # Seeded explicitly: on resume the parent restores the global stream too late.
-                [seed_for(args.seed, step, prompt.id) for prompt in prompts],
-                on_progress,
-            )
+        self,
+        step: int,
+        prompts: list[Prompt],
+        engine: Engine,
+        policy: Any,
+        progress: StepProgress,
+    ) -> StepBatch | None:
+        """Completions of these questions and their weights; None where the guard stops the run."""
+        if not self.of_policy and self._observe(step, None, engine, policy):
+            return None
+        sampler = self._given or engine
+        sampler.sync(self._sampling_model(policy))
+        with progress.sampling(len(prompts) * self._args.num_generations) as on_progress:
+            groups = self._generate(step, prompts, sampler, on_progress)
         release_freed_memory()
-        if getattr(engine, "foreign", False) and not self._engine_is_checked:
-            self._check_engine(engine, prompts[:_CHECKED])
+        if self.of_policy and self._observe(step, groups, engine, policy):
+            return None
+        if getattr(sampler, "foreign", False) and not self._engine_is_checked:
+            self._check_engine(sampler, prompts[:_CHECKED])
         return self._weigh(step, groups)
+
+    def finish(self, step: int, prompts: list[Prompt], engine: Engine, policy: Any) -> None:
+        """After the last update: the guard sees what came of it, and keeps what it holds best."""
+        if self.guard is None:
+            return
+        if self.guard.stopped_at is None:
+            groups = None
+            if self.of_policy:
+                engine.sync(policy)
+                groups = self._generate(step, prompts, engine)
+            self._observe(step, groups, engine, policy)
+        self.guard.finish(policy)
+
+    def _observe(
+        self,
+        step: int,
+        groups: Sequence[CompletionGroup] | None,
+        engine: Engine,
+        policy: Any,
+    ) -> bool:
+        """Whether the guard stops the run."""
+        if self.guard is None:
+            return False
+        if groups is None:
+            engine.sync(policy)
+        stops = self.guard.observe(step, groups, engine, policy)
+        release_freed_memory()
+        return stops
+
+    def _sampling_model(self, policy: Any) -> Any:
+        if not self._weigher.sampled_by_reference:
+            return policy
+        assert self._weigher.reference is not None
+        return self._weigher.reference.model
+
+    def _generate(
+        self,
+        step: int,
+        prompts: list[Prompt],
+        engine: Engine,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> list[CompletionGroup]:
+        args = self._args
+        return engine.generate(
+            prompts,
+            args.num_generations,
+            self.sampling,
+            # Seeded explicitly: on resume the parent restores the global stream too late.
+            [seed_for(args.seed, step, prompt.id) for prompt in prompts],
+            on_progress,
+        )
 
     def cut(self, rows: Sequence[Row]) -> Sequence[Batch]:
         """Rows as micro-batches."""
@@ -78,10 +146,11 @@ class Rollouts:
                 groups,
                 [seed_for(args.seed, "objective", step, group.prompt.id) for group in groups],
                 lambda: self.cut(rows),
-                lambda batch: self._score(batch, args.loss_temperature, states=states),
+                lambda batch: self._sampler_score(batch, args.loss_temperature, states),
                 args.loss_temperature,
                 args.mask_truncated_completions,
             )
+        weights.kept_N &= kept_by_brakes(groups, args.entropy_floor, args.skip_unanimous)
         if args.importance_sampling_correction:
             weights.engine_logps_N = summed_logps(groups)
         if args.train_generations:
@@ -93,11 +162,19 @@ class Rollouts:
         weighty, idle = without_idle(rows, weights)
         return StepBatch(groups, self.cut(weighty), weights, self.cut(idle))
 
+    def _sampler_score(self, batch: Batch, temperature: float, states: bool = False) -> Scores:
+        """By the policy that samples: the present one, or the model before training."""
+        if self._weigher.sampled_by_reference:
+            assert self._weigher.reference is not None
+            return self._weigher.reference.scores(batch, temperature, states)
+        return self._score(batch, temperature, states=states)
+
     @contextmanager
     def _scoring(self) -> Iterator[None]:
         """Where the objective weighs by the policy's own scores, a forward pass lies within."""
         objective = self._weigher.objective
-        if not (objective.weights_refer or {"scores", "values"} & set(objective.needs)):
+        scored = self._weigher.sampled_by_reference or objective.weights_refer
+        if not (scored or {"scores", "values"} & set(objective.needs)):
             yield
             return
         with keep_freed_memory(), self._scorer.attached():
@@ -113,7 +190,7 @@ class Rollouts:
         cap = min(self.sampling.max_new_tokens, _CHECKED_TOKENS)
         plain = replace(self.sampling, top_p=1.0, top_k=0, max_new_tokens=cap)
         groups = engine.generate(prompts, 1, plain, range(len(prompts)))
-        mismatch = engine_mismatch(groups, lambda one: self._score(one, plain.temperature))
+        mismatch = engine_mismatch(groups, lambda one: self._sampler_score(one, plain.temperature))
         if not mismatch <= _MISMATCH_BOUND:
             raise ModelError(
                 f"{type(engine).__name__}'s log-probs are {mismatch:.2g} nats a token off "

@@ -27,14 +27,17 @@ from rlsc.evaluation_run import (
 )
 from rlsc.models import load_model
 from rlsc.objectives import RLSC, Objective
+from rlsc.probe_questions import probe_questions
 from rlsc.prompts import format_question
 from rlsc.provenance import check_same_questions, write_environment
 from rlsc.questions import QuestionSet
 from rlsc.report import print_table, write_report
 from rlsc.report.benchmarks import difference_text
 from rlsc.run_config import RunConfig
+from rlsc.snapshots import FILE as SNAPSHOT
 from rlsc.train_benchmarks import TrainingBenchmarks
 from rlsc.trainer import RLSCTrainer
+from rlsc.types import Question
 
 
 def run(config: RunConfig, training: RLSCConfig) -> None:
@@ -44,6 +47,8 @@ def run(config: RunConfig, training: RLSCConfig) -> None:
     """
     if config.questions is None:
         raise ConfigError("--questions is missing: FILE.jsonl, a Hub data set, or arithmetic")
+    if training.rollout_policy == "base" and config.use_peft:
+        raise ConfigError("rollout_policy base is not for adapters yet: leave --use_peft out")
     folder = Path(training.output_dir)
     started = time.time()
     settings = resolved(config, training)
@@ -62,7 +67,9 @@ def run(config: RunConfig, training: RLSCConfig) -> None:
         if config.benchmarks
         else []
     )
-    trainer, origin = _load(config, training, questions)
+    probe, probed = probe_questions(config, questions, evaluated)
+    used["guard"] = tuple(probe)
+    trainer, origin = _load(config, training, questions, probe=probe)
     evaluator = Evaluator(config, training, trainer, evaluated, folder) if evaluated else None
     benchmarks = (
         TrainingBenchmarks(config, training, trainer, questions.train, folder, sets)
@@ -80,6 +87,7 @@ def run(config: RunConfig, training: RLSCConfig) -> None:
         "questions": questions.name,
         "training_questions": len(questions.train) - len(trainer.skipped_prompts),
         "skipped_questions": [prompt.id for prompt in trainer.skipped_prompts],
+        "probed": probed,
         "evaluated_on": evaluated.relation if evaluated else None,
         "evaluated_of": evaluated.total if evaluated else None,
         "skipped_evaluation_questions": evaluator.skipped if evaluator else [],
@@ -130,15 +138,20 @@ def _load(
     training: RLSCConfig,
     questions: QuestionSet,
     objective: Objective | None = None,
+    probe: Sequence[Question] = (),
 ) -> tuple[RLSCTrainer, str]:
     """The trainer with its model and prompts, and in words where the model came from."""
     console.print(f"loading {config.model or 'the embedded SmolLM2-135M-Instruct'} …")
     dtype = getattr(torch, config.model_dtype)
     model, tokenizer, origin = load_model(config.model, dtype, config.trust_remote_code)
+
+    def as_prompt(question: Question) -> Any:
+        return format_question(question, tokenizer, config.template, config.system_prompt)
+
     rows = [
         {
             "id": question.id,
-            "prompt": format_question(question, tokenizer, config.template, config.system_prompt),
+            "prompt": as_prompt(question),
             **dict(
                 zip(
                     ("chosen", "rejected"), questions.preferences.get(question.id, ()), strict=False
@@ -161,6 +174,7 @@ def _load(
             objective=objective,
             peft_config=adapter,
             answer_key=questions.answers,  # for objectives that need labels, which say so
+            probe_dataset=[{"id": one.id, "prompt": as_prompt(one)} for one in probe],
         )
         trainer.get_optimizer_cls_and_kwargs(training, trainer.model)  # one that is not installed
         return trainer, origin
@@ -190,11 +204,14 @@ def _train_and_evaluate(
     seconds["evaluate_before"] = time.time() - clock
 
     clock = time.time()
-    checkpoint = runfolder.last_checkpoint(folder) if resume else None
+    also = (SNAPSHOT,) if trainer.guard and trainer.args.guard == "stop" else ()
+    checkpoint = runfolder.last_checkpoint(folder, also) if resume else None
     if resume and checkpoint is None:
         trainer.runlog.rewind(0)
     output = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    results["steps"] = output.global_step
+    steps = results["steps"] = output.global_step
+    results["guard"] = trainer.guard.results(steps) if trainer.guard else None
+    kept = results["guard"]["kept_step"] if results["guard"] else steps
     adapter = isinstance(trainer.model, PeftModel)
     if save_model:
         trainer.save_model(str(folder / ("adapter" if adapter else "model")))
@@ -208,7 +225,7 @@ def _train_and_evaluate(
         after = evaluator.standard("after")
         results["before"], results["after"] = before.summary, after.summary
         results["difference"] = differences(before, after)
-        results["curve"] = between.curve(before.summary, after.summary, results["steps"])
+        results["curve"] = between.curve(before.summary, after.summary, steps, kept)
     if benchmarks and base:
         results["benchmarks"] = benchmarks.results(base, benchmarks.evaluate())
     seconds["evaluate_after"] = time.time() - clock

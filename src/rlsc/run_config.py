@@ -64,6 +64,16 @@ class RunConfig:
     )
     template: str = field(default="auto", metadata={"help": _TEMPLATE_HELP})
     system_prompt: str | None = field(default=None, metadata={"help": "Chat system message."})
+    guard_questions: str | None = field(
+        default=None,
+        metadata={
+            "help": "Questions that the guard asks at every step, as --questions; by default "
+            "held-out ones that are not evaluated on, else training questions."
+        },
+    )
+    guard_probe_size: int = field(
+        default=32, metadata={"help": "How many of them, the first ones; 0: none."}
+    )
     eval: str = field(
         default="auto",
         metadata={
@@ -135,6 +145,7 @@ class RunConfig:
         if self.benchmark_template is not None:
             check_template(self.benchmark_template, "benchmark_template")
         one_of("eval", self.eval, ("auto", "none"))
+        at_least("guard_probe_size", self.guard_probe_size, 0)
         at_least("eval_samples", self.eval_samples, 1)
         at_least("eval_limit", self.eval_limit, 0)
         if self.eval_seed is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ _ARTEFACTS = (
     "plot.png",
     RESULTS,
     "metrics.jsonl",
+    "guard.jsonl",
+    "probe.json",
     "completions",
     "eval",
     "model",
@@ -51,7 +53,10 @@ def check(folder: Path, settings: Mapping[str, Any], resume: bool, overwrite: bo
     results = _read_results(folder)
     if resume:
         check_same_settings(folder, settings)
-        return results is not None and results["steps"] >= int(settings["max_steps"])
+        if results is None:
+            return False
+        stopped = results.get("guard", {}).get("stopped_at") is not None
+        return stopped or results["steps"] >= int(settings["max_steps"])
     if not overwrite:
         state = "a finished run" if results is not None else "an unfinished run"
         raise OutputError(
@@ -76,11 +81,14 @@ def prepare(folder: Path, settings: Mapping[str, Any], overwrite: bool) -> None:
         raise OutputError(_not_writable(folder, error)) from error
 
 
-def last_checkpoint(folder: Path) -> Path | None:
-    """The newest whole checkpoint. One that was being written when the run died is passed over."""
+def last_checkpoint(folder: Path, also: Sequence[str] = ()) -> Path | None:
+    """The newest whole checkpoint. One that was being written when the run died is passed over.
+
+    `also` names files that it must have beside those of every run.
+    """
     for path in sorted(_checkpoints(folder), key=_step, reverse=True):
         weights = any(path.glob("*.safetensors"))
-        if weights and all((path / name).is_file() for name in _CHECKPOINT_FILES):
+        if weights and all((path / name).is_file() for name in (*_CHECKPOINT_FILES, *also)):
             try:
                 json.loads((path / "trainer_state.json").read_text("utf-8"))
             except ValueError:

@@ -17,13 +17,13 @@ from transformers import PrinterCallback, ProgressCallback, Trainer, set_seed
 
 from rlsc.callbacks import KeepValueHead, StepProgress, StopOnNonFinite, non_finite_message
 from rlsc.config import RLSCConfig
-from rlsc.engines import Engine, SamplingParams, create_engine
+from rlsc.engines import Engine, create_engine
 from rlsc.errors import ConfigError, NonFiniteError
+from rlsc.guard import create_guard
 from rlsc.memory import keep_freed_memory
 from rlsc.metrics import StepRecord, step_metrics
 from rlsc.models import disable_dropout, load_model
 from rlsc.objectives import Objective, create_objective
-from rlsc.prompts import stop_token_ids
 from rlsc.reference import Reference
 from rlsc.rollouts import Rollouts, create_weigher
 from rlsc.runlog import RunLog
@@ -32,8 +32,10 @@ from rlsc.trainer_inputs import (
     RepeatedBatches,
     given_pairs,
     layout_of,
+    probe_prompts,
     raw_prompts,
     render_all,
+    sampling_of,
 )
 from rlsc.types import AnswerKey, Prompt
 from rlsc.update import StepBatch, micro_batch_loss, rows_that_weigh
@@ -54,6 +56,7 @@ class RLSCTrainer(Trainer):
         objective: by default the one that `args.objective` names.
         answer_key: reference answers by id; only an objective that needs labels touches it.
         peft_config: trains an adapter instead of the weights.
+        probe_dataset: rows with a `prompt`, for the guard alone; None: it sees rollouts only.
 
     Raises `ConfigError` or `QuestionError` on input that cannot work, `NonFiniteError` when loss
     or gradient is no longer finite (the checkpoints written until then stand).
@@ -76,6 +79,7 @@ class RLSCTrainer(Trainer):
         peft_config: Any = None,
         answer_key: AnswerKey | None = None,
         callbacks: list[Any] | None = None,
+        probe_dataset: Any = None,
         **kwargs: Any,
     ) -> None:
         args = args if args is not None else RLSCConfig()
@@ -111,6 +115,11 @@ class RLSCTrainer(Trainer):
         self.engine: Engine = engine or create_engine(args, self.model, processing_class, dtype)
         self._scorer = Scorer(self.model, layout_of(self.model, args))
         self._prepare_rollouts(train_dataset, answer_key)
+        probe = probe_prompts(probe_dataset, self.model, processing_class, args)
+        self.guard = create_guard(args, probe, self._rollouts, self._scorer, self._score)
+        self._rollouts.guard = self.guard
+        if self.guard:
+            self.add_callback(self.guard)
         self._reused: StepBatch | None = None
         self._metrics: dict[str, float] = {}
         self._clock = 0.0
@@ -123,23 +132,19 @@ class RLSCTrainer(Trainer):
         """What samples and weighs, and what the objective needs beside the policy."""
         args, prompts = self.args, raw_prompts(dataset)
         self._weigher = create_weigher(args, self.objective, self.model, prompts, answer_key)
-        if "reference" in self.objective.needs:
+        self._weigher.sampled_by_reference = args.rollout_policy == "base"
+        if self._weigher.sampled_by_reference and hasattr(self.model, "disable_adapter"):
+            raise ConfigError("rollout_policy base is not for adapters yet: train whole weights")
+        if "reference" in self.objective.needs or self._weigher.sampled_by_reference:
             precision = self.compute_loss_context_manager
             self._weigher.reference = Reference(self.model, self._scorer.layout, precision)
         if self._weigher.value_head is not None:
             self.add_callback(KeepValueHead(self._weigher.value_head))
-        sampling = SamplingParams(
-            max_new_tokens=args.max_completion_length,
-            stop_token_ids=stop_token_ids(self.processing_class, self.model),
-            temperature=args.temperature,
-            top_p=args.top_p,
-            top_k=args.top_k,
-        )
-        self._rollouts = Rollouts(args, sampling, self._weigher, self._scorer, self._score)
-        self._given: Engine | None = None
+        sampling = sampling_of(self.processing_class, self.model, args)
+        given: Engine | None = None
         if args.dpo_pairs == "given":
-            cap = args.max_completion_length
-            self._given = given_pairs(dataset, self.processing_class, cap)
+            given = given_pairs(dataset, self.processing_class, args.max_completion_length)
+        self._rollouts = Rollouts(args, sampling, self._weigher, self._scorer, self._score, given)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         data = self.train_dataset if train_dataset is None else train_dataset
@@ -150,9 +155,16 @@ class RLSCTrainer(Trainer):
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            return super().train(*args, **kwargs)
+            output = super().train(*args, **kwargs)
+            prompts = self.train_dataset[: self.args.per_device_train_batch_size]
+            self._rollouts.finish(self.state.global_step, prompts, self.engine, self._policy)
+            return output
         finally:
             self.progress.stop()
+
+    @property
+    def _policy(self) -> Any:
+        return self.accelerator.unwrap_model(self.model)
 
     # Sampling: called by the parent once per optimizer step, before its micro-batches.
 
@@ -167,9 +179,12 @@ class RLSCTrainer(Trainer):
             return [], None
         self._clock = time.perf_counter()
         if step % self.args.num_iterations == 0 or self._reused is None:
-            engine = self._given or self.engine
-            engine.sync(self.accelerator.unwrap_model(self.model))
-            self._reused = self._rollouts.sample(step, prompts, engine, self.progress)
+            self._reused = self._rollouts.sample(
+                step, prompts, self.engine, self._policy, self.progress
+            )
+        if self._reused is None:  # the guard has seen a collapse
+            self.control.should_training_stop = True
+            return [], None
         # The parent's loop takes a step per item: all micro-batches travel as one.
         return [self._reused], None
 
@@ -195,8 +210,9 @@ class RLSCTrainer(Trainer):
             reference_BT = self._reference_logps(batch)
             # The mean over the step's completions; masked ones count as 0.
             cap, weights = args.importance_sampling_cap, inputs.weights
+            clip = args.weight_clip
             loss = micro_batch_loss(
-                batch, scores, self.objective, weights, record, cap, reference_BT
+                batch, scores, self.objective, weights, record, cap, reference_BT, clip
             )
             loss = loss / inputs.size
             if not torch.isfinite(loss):
@@ -259,6 +275,8 @@ class RLSCTrainer(Trainer):
         masked = 1.0 - float(kept_N.double().mean())
         self._metrics |= {"masked_completions": masked, "all_masked": float(masked == 1.0)}
         self._metrics |= inputs.weights.metrics
+        if self.guard:
+            self._metrics = self.guard.metrics | self._metrics
         self._metrics["seconds"] = time.perf_counter() - self._clock
         if self._weigher.value_head is not None:
             self._metrics["value_loss"] = self._weigher.value_head.step()

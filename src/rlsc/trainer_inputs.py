@@ -10,10 +10,10 @@ from torch.utils.data import Sampler
 
 from rlsc.config import RLSCConfig
 from rlsc.display import console
-from rlsc.engines import ScriptedEngine
+from rlsc.engines import SamplingParams, ScriptedEngine
 from rlsc.errors import ConfigError, QuestionError
 from rlsc.models import context_length
-from rlsc.prompts import end_of_turn, fit_context, render
+from rlsc.prompts import end_of_turn, fit_context, render, stop_token_ids
 from rlsc.scoring import Layout, supported_layout
 from rlsc.types import Completion, Prompt
 
@@ -27,6 +27,16 @@ def layout_of(model: Any, args: RLSCConfig) -> Layout:
             f"{name} can't be computed without padding: {reason}; padded, all logits held"
         )
     return layout
+
+
+def sampling_of(tokenizer: Any, model: Any, args: RLSCConfig) -> SamplingParams:
+    return SamplingParams(
+        max_new_tokens=args.max_completion_length,
+        stop_token_ids=stop_token_ids(tokenizer, model),
+        temperature=args.temperature,
+        top_p=args.top_p,
+        top_k=args.top_k,
+    )
 
 
 def render_all(
@@ -50,6 +60,18 @@ def render_all(
             "lower --per_device_train_batch_size"
         )
     return fitting, skipped
+
+
+def probe_prompts(dataset: Any, model: Any, tokenizer: Any, args: RLSCConfig) -> list[Prompt]:
+    """The guard's questions as token ids: those that fit the context, none for no data set."""
+    rows = [] if dataset is None else list(dataset)
+    if not rows:
+        return []
+    prompts = [
+        render(row["prompt"], str(row.get("id", index)), tokenizer)
+        for index, row in enumerate(rows)
+    ]
+    return fit_context(prompts, args.max_completion_length, context_length(model), True)[0]
 
 
 def raw_prompts(dataset: Any) -> dict[str, Any]:

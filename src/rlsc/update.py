@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from rlsc.batching import Row, make_rows, pad
+from rlsc.brakes import clipped_weight
 from rlsc.metrics import StepRecord
 from rlsc.objectives import Objective, RowLoss, Rows, parts_of
 from rlsc.scoring import Batch, Scores
@@ -41,6 +42,8 @@ class StepBatch:
 
     def note_logps(self, batch: Batch, scores: Scores) -> None:
         """At the first of several updates: its log-probs, for the ratios of the later ones."""
+        if self.weights.old_logps_NT is not None:  # another policy has sampled: its own count
+            return
         noted_NT = self.weights.noted_NT
         if noted_NT is None:
             longest = max(len(c.token_ids) for group in self.groups for c in group.completions)
@@ -52,7 +55,8 @@ class StepBatch:
     def updated(self) -> None:
         """From the second update on, ratios refer to what the first has noted."""
         self.updates += 1
-        self.weights.old_logps_NT = self.weights.noted_NT
+        if self.weights.noted_NT is not None:
+            self.weights.old_logps_NT = self.weights.noted_NT
 
     @property
     def size(self) -> int:
@@ -68,6 +72,7 @@ def micro_batch_loss(
     record: StepRecord,
     cap: float = math.inf,
     reference_logps_BT: Tensor | None = None,
+    weight_clip: float | None = None,
 ) -> Tensor:
     """Sum over the micro-batch's completions of their losses; fills their part of `record`.
 
@@ -78,7 +83,9 @@ def micro_batch_loss(
     mask_BT = batch.completion_mask_BT.to(logps_BT.device)
     # Merged rows are identical, so any member speaks for all.
     first_B = torch.tensor([row.members[0] for row in batch.rows])
-    row_loss = _row_loss(objective, weights, first_B, scores, mask_BT, reference_logps_BT)
+    row_loss = _row_loss(
+        objective, weights, first_B, scores, mask_BT, reference_logps_BT, weight_clip
+    )
     kept_B = weights.kept_N[first_B].bool()
     record.fill(
         [row.members for row in batch.rows],
@@ -104,6 +111,7 @@ def _row_loss(
     scores: Scores,
     mask_BT: Tensor,
     reference_logps_BT: Tensor | None,
+    weight_clip: float | None,
 ) -> RowLoss:
     """The objective's loss of each row; of a sum of objectives, the sum."""
     logps_BT, columns = scores.logps_BT, mask_BT.shape[1]
@@ -112,7 +120,8 @@ def _row_loss(
     for (one, coefficient), weights_N in zip(parts_of(objective), weights.parts, strict=True):
         weights_BT = weights_N[first_B][:, :columns].to(logps_BT)
         rows = Rows(logps_BT, mask_BT, weights_BT, scores.entropies_BT, old_BT, reference_logps_BT)
-        found.append((one.loss(rows), coefficient))
+        loss = one.loss(rows)
+        found.append((clipped_weight(loss, weight_clip) if weight_clip else loss, coefficient))
     if len(found) == 1:
         return found[0][0]
     weight_B = sum(c * one.sign_B * one.log_weight_B.exp() for one, c in found)

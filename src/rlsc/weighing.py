@@ -38,7 +38,8 @@ class Weights:
     engine_logps_N: Tensor | None = None
     """Where importance weights are asked for: log q(y|x) of the engine that sampled."""
     old_logps_NT: Tensor | None = None
-    """From the second of several updates on: the log-probs at the first."""
+    """From the second of several updates on, the log-probs at the first; where the model before
+    training has sampled, its own."""
     noted_NT: Tensor | None = None
     """Those, while the first goes on."""
     returns_NT: Tensor | None = None
@@ -55,6 +56,7 @@ class Weights:
             self.kept_N[places],
             tuple(part[places] for part in self.parts),
             pick(self.engine_logps_N),
+            pick(self.old_logps_NT),
             returns_NT=pick(self.returns_NT),
             metrics=self.metrics,
         )
@@ -81,6 +83,8 @@ class Weigher:
     reward_model: RewardModel | None = None
     value_head: ValueHead | None = None
     reference: Reference | None = None
+    sampled_by_reference: bool = False
+    """Whether the completions are the reference's own: then their weights are by its scores."""
 
     def __post_init__(self) -> None:
         if "labels" in self.objective.needs:
@@ -123,9 +127,16 @@ class Weigher:
         return Weights(
             torch.tensor(kept),
             tuple(torch.cat(_widened(found)) for found in weights),
+            old_logps_NT=self._old_logps(scored),
             returns_NT=torch.cat(returns) if returns else None,
             metrics=_metrics(weights, rewards, shares),
         )
+
+    def _old_logps(self, scored: Sequence[Mapping[str, Tensor]]) -> Tensor | None:
+        """Those of the policy that sampled, where that is not the present one."""
+        if not self.sampled_by_reference:
+            return None
+        return torch.cat([fields["logps_KT"] for fields in scored])
 
     def _siblings(
         self, group: CompletionGroup, seed: int, fields: Mapping[str, Tensor]
@@ -160,7 +171,7 @@ class Weigher:
         sizes = [len(group.completions) for group in groups]
         needs = self.objective.needs
         refers = self.reference is not None and self.objective.weights_refer
-        if not (refers or {"scores", "values"} & set(needs)):
+        if not (refers or self.sampled_by_reference or {"scores", "values"} & set(needs)):
             return [{} for _ in sizes]
         longest = max(len(one.token_ids) for group in groups for one in group.completions)
         names = ["logps_KT", "entropies_KT", "self_certainty_KT"]

@@ -19,6 +19,7 @@ LAYERS = (
         "checks",
         "engine_config",
         "objective_config",
+        "guard_config",
         "config",
         "run_config",
         "compare_config",
@@ -27,17 +28,17 @@ LAYERS = (
         *("questions", "benchmark_table", "benchmarks", "fewshot", "templates", "prompts"),
         *("models", "grading", "statistics", "calibration", "display", "memory"),
         *("logprobs", "batching", "token_tree", "attention", "path_attention", "chunked_head"),
-        "adapters",
+        *("adapters", "signals", "verdicts"),
     ),
     ("engines", "scoring", "objectives", "value_head", "reward_model", "reference"),
     (
         *("metrics", "runlog", "callbacks", "weighing", "update", "rollouts", "trainer_inputs"),
-        "trainer",
+        *("brakes", "probe", "snapshots", "guard", "trainer"),
         *("evaluate", "samples", "scores"),
     ),
     (
         *("report", "runfolder", "provenance", "arguments", "evaluation_run", "benchmark_run"),
-        *("train_benchmarks", "baseline", "eval_run", "run", "compare"),
+        *("train_benchmarks", "probe_questions", "baseline", "eval_run", "run", "compare"),
     ),
     ("cli",),
 )

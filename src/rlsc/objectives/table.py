@@ -22,6 +22,7 @@ from rlsc.objectives.dpo import DPO
 from rlsc.objectives.empo import EMPO
 from rlsc.objectives.entropy_loss import EntropyLoss
 from rlsc.objectives.grpo import GRPO
+from rlsc.objectives.kl import KL
 from rlsc.objectives.policy_gradient import PolicyGradient
 from rlsc.objectives.ppo import PPO
 from rlsc.objectives.rlhf import RLHF
@@ -43,6 +44,7 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "ppo": PPO,
     "rlhf": RLHF,
     "dpo": DPO,
+    "kl": KL,
     "constant": Constant,
     "random": Random,
     "format_only": FormatOnly,
@@ -73,7 +75,8 @@ def create_objective(settings: ObjectiveArguments) -> Objective:
     """The objective that `settings.objective` names, with the settings that it has fields for.
 
     Raises `ConfigError` for a name that is neither in the table nor `module:name`, and for a
-    setting that none of the objectives named has.
+    setting that none of the objectives named has. `beta` is for all: where none has it, the sum
+    with `KL` is made.
     """
     names = [name.strip() for name in settings.objective.split(",")]
     given = {name for name in OWN_SETTINGS if getattr(settings, name) is not None}
@@ -87,9 +90,13 @@ def create_objective(settings: ObjectiveArguments) -> Objective:
             raise ConfigError(f"{name} needs {unknown[0]!r}: known are {', '.join(NEEDS)}")
         made.append(objective)
         taken |= known
-    if given - taken:
-        raise ConfigError(f"{min(given - taken)} is no setting of objective {settings.objective}")
+    braked = "beta" in given - taken  # none has a divergence of its own: it becomes a part
+    if given - taken - {"beta"}:
+        name = min(given - taken - {"beta"})
+        raise ConfigError(f"{name} is no setting of objective {settings.objective}")
     weights = _weights(settings.objective_weights, len(made))
+    if braked and settings.beta:
+        made, weights = [*made, KL()], [*weights, settings.beta]
     return made[0] if len(made) == 1 else Combined(tuple(zip(made, weights, strict=True)))
 
 

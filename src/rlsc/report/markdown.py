@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from rlsc.report.guard import guard_section
 from rlsc.report.plot import plot_run
 from rlsc.report.table import HEADER, baseline_rows, caption, table_rows
 from rlsc.report.text import code_rows, markdown_table
@@ -47,6 +48,9 @@ _COLUMNS = (
     "completion_length",
     "truncation_rate",
     "distinct_completions",
+    "support",
+    "flips",
+    "divergence",
     "grad_norm",
 )
 
@@ -64,6 +68,7 @@ def write_report(folder: Path) -> None:
         "## Before and after",
         _evaluation(results),
         *training_benchmarks(results.get("benchmarks", {})),
+        *guard_section(results),
         "## By step",
         "![confidence, entropy, length, diversity and accuracy](plot.png)",
         _steps(metrics),

@@ -1,0 +1,50 @@
+"""What slows a collapse down, beside a divergence from the model before training (`--beta`)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from rlsc.grading import cluster_answers, shared_grader
+from rlsc.objectives import RowLoss
+from rlsc.types import CompletionGroup
+
+
+def kept_by_brakes(
+    groups: Sequence[CompletionGroup], entropy_floor: float | None, skip_unanimous: bool
+) -> Tensor:
+    """False for the completions of questions that a brake leaves out of the loss; [N], bool."""
+    kept: list[bool] = []
+    for group in groups:
+        low = entropy_floor is not None and sampled_entropy(group) < entropy_floor
+        out = low or (skip_unanimous and _unanimous(group))
+        kept += [not out] * len(group.completions)
+    return torch.tensor(kept)
+
+
+def sampled_entropy(group: CompletionGroup) -> float:
+    """−Σ log q(y_t) / Σ T over the siblings: an estimate of the entropy a token, in nats."""
+    logps = [value for one in group.completions for value in one.logps]
+    return -math.fsum(logps) / len(logps) if logps else 0.0
+
+
+def _unanimous(group: CompletionGroup) -> bool:
+    """Whether all siblings give one answer, or, where none has one, are identical."""
+    if len({one.token_ids for one in group.completions}) == 1:
+        return True
+    _, clusters = cluster_answers([one.text for one in group.completions], shared_grader())
+    return len(set(clusters)) == 1 and clusters[0] is not None
+
+
+def clipped_weight(row_loss: RowLoss, clip: float) -> RowLoss:
+    """Losses of a weight larger than `clip`, up or down, scaled down to it."""
+    over_B = (row_loss.log_weight_B - math.log(clip)).clamp(min=0.0)
+    return replace(
+        row_loss,
+        loss_B=row_loss.loss_B * (-over_B).exp(),
+        log_weight_B=row_loss.log_weight_B - over_B,
+    )

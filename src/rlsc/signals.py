@@ -1,0 +1,99 @@
+"""Signs of narrowing and of harm in a step's completions, none of which needs a label."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Hashable, Sequence
+
+from rlsc.grading.boxes import boxed
+from rlsc.grading.extract import extract_answer
+from rlsc.grading.keys import answer_key
+from rlsc.types import Completion, CompletionGroup
+
+NGRAM = 4
+"""Tokens of the runs that repetition counts."""
+
+
+def group_signals(groups: Sequence[CompletionGroup]) -> dict[str, float]:
+    """Of the completions of several questions, by name; shares are from 0 to 1.
+
+    - `completion_length`, in tokens; `truncated`, `answered`, `boxed`: shares of completions.
+    - `repetition`: mean share of a completion's 4-grams of tokens that it has had before.
+    - `distinct_completions`, `distinct_answers`: distinct siblings over K.
+    - `majority_share`: siblings that give their question's commonest answer; `unanimous`: share
+      of the questions where all do.
+    - `same_answer`: largest share of the questions whose commonest answer is one and the same.
+    - `information`: mutual information of question and answer, in units of the logarithm of the
+      number of questions: 1 where each question has one answer of its own, 0 where the answers
+      do not tell the questions apart. A lack of an answer counts as an answer.
+    """
+    completions = [one for group in groups for one in group.completions]
+    keys = [[_key(one.text) for one in group.completions] for group in groups]
+    commonest = [_commonest(one) for one in keys]
+    sizes = [len(one) for one in keys]
+    majorities = Counter(answer for answer, _ in commonest if answer is not None)
+    shares = [votes / size for (_, votes), size in zip(commonest, sizes, strict=True)]
+    return {
+        "completion_length": _mean([len(one.token_ids) for one in completions]),
+        "truncated": _mean([one.finish_reason == "length" for one in completions]),
+        "answered": _mean([key is not None for one in keys for key in one]),
+        "boxed": _mean([boxed(one.text) is not None for one in completions]),
+        "repetition": _mean([repetition(one) for one in completions]),
+        "distinct_completions": _mean(
+            [len({c.token_ids for c in g.completions}) / len(g.completions) for g in groups]
+        ),
+        "distinct_answers": _mean([len(set(one) - {None}) / len(one) for one in keys]),
+        "majority_share": _mean(shares),
+        "unanimous": _mean([share == 1 for share in shares]),
+        "same_answer": max(majorities.values(), default=0) / len(groups),
+        "information": information(keys),
+    }
+
+
+def repetition(completion: Completion) -> float:
+    """1 − distinct 4-grams of tokens over all of them; 0 for less than two."""
+    ids = completion.token_ids
+    count = len(ids) - NGRAM + 1
+    if count < 2:
+        return 0.0
+    return 1 - len({ids[at : at + NGRAM] for at in range(count)}) / count
+
+
+def information(answers: Sequence[Sequence[Hashable]]) -> float:
+    """(H(A) − H(A|Q)) / log(number of questions), by the frequencies; 0 for one question.
+
+    Every question counts alike, whatever its number of answers.
+    """
+    if len(answers) < 2:
+        return 0.0
+    own = [_frequencies(one) for one in answers]
+    pooled: Counter[Hashable] = Counter()
+    for frequencies in own:
+        for answer, share in frequencies.items():
+            pooled[answer] += share / len(answers)  # type: ignore[assignment]
+    within = _mean([_entropy(one.values()) for one in own])
+    return (_entropy(pooled.values()) - within) / math.log(len(answers))
+
+
+def _key(text: str) -> str | None:
+    answer = extract_answer(text)
+    return None if answer is None else answer_key(answer)
+
+
+def _commonest(keys: Sequence[str | None]) -> tuple[str | None, int]:
+    """The commonest answer, the first of several, and its votes."""
+    votes = Counter(key for key in keys if key is not None).most_common(1)
+    return votes[0] if votes else (None, 0)
+
+
+def _frequencies(answers: Sequence[Hashable]) -> dict[Hashable, float]:
+    return {answer: count / len(answers) for answer, count in Counter(answers).items()}
+
+
+def _entropy(shares: object) -> float:
+    return -math.fsum(share * math.log(share) for share in shares)  # type: ignore[attr-defined]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values) if values else math.nan

@@ -1,0 +1,86 @@
+"""The guard's signals against what they are by definition."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import pytest
+
+from rlsc.signals import group_signals, information, repetition
+from rlsc.types import Completion, CompletionGroup, Prompt
+
+
+def completion(
+    text: str, ids: tuple[int, ...] | None = None, end: Literal["stop", "length"] = "stop"
+) -> Completion:
+    ids = tuple(map(ord, text)) if ids is None else ids
+    return Completion(text, ids, (-0.5,) * len(ids), end)
+
+
+def group(name: str, *texts: str) -> CompletionGroup:
+    return CompletionGroup(Prompt(name, name, (1,)), [completion(text) for text in texts])
+
+
+def test_shares_of_completions_and_questions() -> None:
+    groups = [
+        group("a", "The answer is 3.", "The answer is 3.", "\\boxed{3.0}", "I cannot tell"),
+        group("b", "The answer is 3.", "The answer is 4.", "The answer is 5.", "The answer is 3."),
+        group("c", "\\boxed{7}", "\\boxed{7}", "\\boxed{7}", "\\boxed{7}"),
+    ]
+    found = group_signals(groups)
+    expected = {
+        "answered": 11 / 12,
+        "boxed": 5 / 12,
+        "truncated": 0.0,
+        "distinct_completions": (3 + 3 + 1) / 12,
+        "distinct_answers": (1 + 3 + 1) / 12,
+        "majority_share": (3 / 4 + 2 / 4 + 1) / 3,
+        "unanimous": 1 / 3,
+        "same_answer": 2 / 3,
+    }
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+
+
+def test_lengths_and_cuts() -> None:
+    cut = CompletionGroup(
+        Prompt("q", "q", (1,)), [completion("1", (5,)), completion("22", (5, 6, 7), "length")]
+    )
+    found = group_signals([cut])
+    assert (found["completion_length"], found["truncated"]) == (2.0, 0.5)
+
+
+def test_no_answer_at_all() -> None:
+    found = group_signals(
+        [
+            group("a", "I cannot tell", "I cannot say"),
+            group("b", "I cannot tell", "Sorry, I cannot."),
+        ]
+    )
+    assert (found["answered"], found["same_answer"], found["majority_share"]) == (0, 0, 0)
+    assert found["information"] == 0
+
+
+def test_repetition_counts_runs_of_four_that_have_been_there() -> None:
+    assert repetition(completion("", (1, 2, 3, 4, 5, 6, 7))) == 0
+    assert repetition(completion("", (1,) * 13)) == pytest.approx(0.9)  # ten runs, one distinct
+    assert repetition(completion("", (1, 2, 3, 4))) == 0
+    assert repetition(completion("", ())) == 0
+
+
+def test_information_is_that_of_the_joint_distribution() -> None:
+    """Against Σ p(q, a) log p(q, a) / (p(q) p(a)), written out."""
+    answers = [("x", "x", "y", "z"), ("x", "y", "y", "y"), ("z", "z", "w", "w")]
+    marginal = {a: sum(row.count(a) for row in answers) / 12 for a in "xyzw"}
+    expected = 0.0
+    for row in answers:
+        for a in set(row):
+            joint = row.count(a) / 12
+            expected += joint * math.log(joint / (marginal[a] / 3))
+    assert information(answers) == pytest.approx(expected / math.log(3), abs=1e-12)
+
+
+def test_information_tells_one_answer_each_from_one_answer_for_all() -> None:
+    assert information([("a",) * 4, ("b",) * 4, ("c",) * 4]) == pytest.approx(1)
+    assert information([("a",) * 4] * 3) == pytest.approx(0)
+    assert information([("a", "b")]) == 0
