@@ -96,7 +96,7 @@ class BenchmarkEvaluator:
         engine: Engine,
     ) -> None:
         self._sets, self._protocol = sets, protocol
-        self._engine = engine
+        self._engine, self._tokenizer = engine, tokenizer
         self._stop_ids = stop_token_ids(tokenizer, model)
         context = context_length(model)
         self._caps: dict[tuple[str, str], int] = {}
@@ -130,6 +130,7 @@ class BenchmarkEvaluator:
                         rows_file(folder, one, setting),
                         self._protocol.block_rows,
                         functools.partial(progress.advance, task),
+                        self._tokenizer,
                     )
 
     def _params(self, setting: Setting, cap: int) -> SamplingParams:

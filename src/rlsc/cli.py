@@ -1,4 +1,4 @@
-"""The command line: `rlsc demo`, `train`, `eval`, `compare`.
+"""The command line: `rlsc demo`, `train`, `eval`, `compare`, `report`.
 
 Bad input ends in one line and exit code 2.
 """
@@ -32,6 +32,8 @@ rlsc: label-free RL fine-tuning of language models by self-confidence
                [--FIELD VALUE of train …] [--print_commands]
       the same model, questions and budget for every objective: one table, one plot; it goes on
       where it stopped
+  rlsc report DIR [DIR …] [--output_file FILE.html] [--watch]
+      make a run's report.html again, put several runs on one page, or follow one that goes on
   rlsc train --help, rlsc eval --help       every field
   rlsc --version
 """
@@ -117,11 +119,24 @@ def _compare(argv: list[str]) -> None:
     compare(*parse_compare(argv))
 
 
+def _report(argv: list[str]) -> None:
+    if not argv or argv[0] in ("-h", "--help"):
+        print(USAGE, end="")
+        return
+    from rlsc.display import quiet_libraries
+
+    quiet_libraries()
+    from rlsc.report_run import parse_report, run_report
+
+    run_report(*parse_report(argv))
+
+
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "demo": _demo,
     "train": _train,
     "eval": _eval,
     "compare": _compare,
+    "report": _report,
 }
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import shlex
 import signal
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +27,7 @@ from rlsc.display import console
 from rlsc.errors import ConfigError, RLSCError
 from rlsc.objectives import create_objective
 from rlsc.report.comparison import write_comparison
+from rlsc.report.html import write_html
 
 BASE, FAILURE = "base", "failure.txt"
 # May differ from what a run was made with; all else would make rows that do not compare.
@@ -83,7 +86,9 @@ def compare(config: CompareConfig, flags: Sequence[str], print_commands: bool = 
             console.print(f"{run.label}, seed {run.seed} failed: {problem}")
             runfolder.write_text(run.folder / FAILURE, problem + "\n")
         write_comparison(folder, config.methods, config.seeds)  # what there is, at any time
+        write_html(folder)
     write_comparison(folder, config.methods, config.seeds, show=True)
+    console.print(f"report  {write_html(folder)}", soft_wrap=True)
 
 
 def _runs(config: CompareConfig, flags: Sequence[str]) -> list[Run]:
@@ -173,6 +178,7 @@ def _in_process(function: Any, *arguments: Any) -> str | None:
 def _reporting(sender: Any, function: Any, *arguments: Any) -> None:
     from rlsc.display import quiet_libraries
 
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     quiet_libraries()
     try:
         function(*arguments)
@@ -184,6 +190,14 @@ def _reporting(sender: Any, function: Any, *arguments: Any) -> None:
     except Exception as error:
         sender.send(f"{type(error).__name__}: {_one_line(error)}")
         raise
+
+
+def _end_with_parent() -> None:
+    """A run must not go on by itself where the comparison was killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _one_line(error: Exception) -> str:

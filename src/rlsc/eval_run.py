@@ -36,6 +36,7 @@ from rlsc.models import load_model, weights_fingerprint
 from rlsc.provenance import check_same_questions, write_environment
 from rlsc.questions import load_questions
 from rlsc.report.benchmarks import print_benchmarks, write_eval_report
+from rlsc.report.html import write_html
 from rlsc.run_config import EvalConfig
 from rlsc.runlog import write_jsonl
 from rlsc.samples import read_rows, regrade
@@ -43,6 +44,7 @@ from rlsc.types import Question
 
 _ARTEFACTS = (
     "report.md",
+    "report.html",
     "plot.png",
     runfolder.RESULTS,
     SAMPLES,
@@ -194,8 +196,9 @@ def _finish(
         }
     runfolder.write_json(folder / runfolder.RESULTS, results)
     write_eval_report(folder)
+    write_html(folder)
     print_benchmarks(results)
-    console.print(f"report  {folder / 'report.md'}", soft_wrap=True)
+    console.print(f"report  {folder / 'report.html'}", soft_wrap=True)
 
 
 def _protocol(config: EvalConfig, tokenizer: Any) -> Protocol:

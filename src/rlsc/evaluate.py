@@ -12,6 +12,7 @@ from rlsc.engines.base import Progress
 from rlsc.grading import Grader, Item, Judgement, answer_key, extract_answer
 from rlsc.memory import release_freed_memory
 from rlsc.runlog import write_jsonl
+from rlsc.samples import by_token
 from rlsc.statistics import bootstrap_interval, majority, wilson_interval
 from rlsc.types import AnswerKey, Completion, CompletionGroup, Prompt, Verdict
 
@@ -54,11 +55,12 @@ def evaluate(
     seed: int,
     file: Path,
     on_progress: Progress | None = None,
+    tokenizer: Any = None,
 ) -> Evaluation:
     """Answer every prompt in every pass, write each sample to `file`, and summarise.
 
     Questions without a reference answer count in lengths and truncation, not in accuracies;
-    `n` is the number graded.
+    `n` is the number graded. With a tokenizer, greedy answers have their tokens' log-probs too.
     """
     rows: list[dict[str, Any]] = []
     # One worker, and not kept: training needs its memory.
@@ -72,13 +74,17 @@ def evaluate(
                 on_progress,
             )
             release_freed_memory()
-            rows += _rows(one, groups, answers, grader)
+            rows += _rows(one, groups, answers, grader, tokenizer if not one.temperature else None)
             write_jsonl(file, rows)
     return summarise(rows, passes, params.max_new_tokens)
 
 
 def _rows(
-    one: Pass, groups: Sequence[CompletionGroup], answers: AnswerKey, grader: Grader
+    one: Pass,
+    groups: Sequence[CompletionGroup],
+    answers: AnswerKey,
+    grader: Grader,
+    tokenizer: Any,
 ) -> list[dict[str, Any]]:
     pairs = [(group.prompt, completion) for group in groups for completion in group.completions]
     known = [(prompt, completion) for prompt, completion in pairs if prompt.id in answers]
@@ -86,6 +92,7 @@ def _rows(
     judged = grader.grade_all(items)
     return [
         _row(one, prompt, completion, next(judged) if prompt.id in answers else None)
+        | by_token(tokenizer, completion)
         for prompt, completion in pairs
     ]
 

@@ -209,6 +209,7 @@ class Evaluator:
                 self._seed,
                 file,
                 lambda done: progress.advance(task, done),
+                trainer.processing_class,
             )
 
     def _key(self, plan: _Plan, step: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -70,6 +71,7 @@ class Rollouts:
         progress: StepProgress,
     ) -> StepBatch | None:
         """Completions of these questions and their weights; None where the guard stops the run."""
+        clock = time.perf_counter()
         if not self.of_policy and self._observe(step, None, engine, policy):
             return None
         sampler = self._given or engine
@@ -81,7 +83,9 @@ class Rollouts:
             return None
         if getattr(sampler, "foreign", False) and not self._engine_is_checked:
             self._check_engine(sampler, prompts[:_CHECKED])
-        return self._weigh(step, groups)
+        batch = self._weigh(step, groups)
+        batch.weights.metrics["sample_seconds"] = time.perf_counter() - clock
+        return batch
 
     def finish(self, step: int, prompts: list[Prompt], engine: Engine, policy: Any) -> None:
         """After the last update: the guard sees what came of it, and keeps what it holds best."""

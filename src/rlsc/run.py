@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from rlsc.provenance import check_same_questions, write_environment
 from rlsc.questions import QuestionSet
 from rlsc.report import print_table, write_report
 from rlsc.report.benchmarks import difference_text
+from rlsc.report.guard import guard_text
 from rlsc.run_config import RunConfig
 from rlsc.snapshots import FILE as SNAPSHOT
 from rlsc.train_benchmarks import TrainingBenchmarks
@@ -60,7 +61,7 @@ def run(config: RunConfig, training: RLSCConfig) -> None:
         check_same_questions(folder, used)
     if finished:
         write_report(folder)
-        console.print(f"{folder} holds a finished run: nothing to do. Its report: report.md")
+        console.print(f"{folder} holds a finished run: nothing to do. Its report: report.html")
         return
     sets = (
         load_benchmarks(config.benchmarks, config.data_dir, config.benchmark_limit)
@@ -95,13 +96,20 @@ def run(config: RunConfig, training: RLSCConfig) -> None:
     }
     runfolder.write_json(folder / runfolder.RESULTS, results)
     write_report(folder)
+    _tell(folder, results)
+
+
+def _tell(folder: Path, results: Mapping[str, Any]) -> None:
+    """What came of it, on the console."""
     print_table(results)
+    if results["guard"] and results["guard"]["verdicts"]:
+        console.print(f"guard   {guard_text(results)}", highlight=False, soft_wrap=True)
     for name, one in results.get("benchmarks", {}).items():
         mark = " (trained on some of it)" if one["after"]["transductive"] else ""
         console.print(f"{name}{mark}: {difference_text(one['difference'])}")
-    if config.save_model:
+    if results["model_saved"]:
         console.print(f"model   {folder / 'model'}", soft_wrap=True)
-    console.print(f"report  {folder / 'report.md'}", soft_wrap=True)
+    console.print(f"report  {folder / 'report.html'}", soft_wrap=True)
 
 
 def evaluate_untrained(

@@ -16,6 +16,7 @@ CONFIG, RESULTS, ENVIRONMENT = "config.yaml", "results.json", "environment.json"
 # The config comes last: a folder that is being cleared still holds a run until the end.
 _ARTEFACTS = (
     "report.md",
+    "report.html",
     "plot.png",
     RESULTS,
     "metrics.jsonl",

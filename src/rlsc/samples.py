@@ -19,6 +19,7 @@ from rlsc.engines.base import Progress
 from rlsc.errors import OutputError
 from rlsc.grading import Grader, Item, Judgement
 from rlsc.memory import release_freed_memory
+from rlsc.token_spans import token_ends
 from rlsc.types import AnswerKey, Completion, Prompt
 
 Row = dict[str, Any]
@@ -35,10 +36,12 @@ def collect_samples(
     file: Path,
     block_rows: int = 64,
     on_progress: Progress | None = None,
+    tokenizer: Any = None,
 ) -> list[Row]:
     """Rows of all prompts, `samples` each, in order; those that `file` already holds are kept.
 
-    Raises `OutputError` where the file holds the answers to other prompts.
+    With a tokenizer, the first sample of each question has its tokens' log-probs too. Raises
+    `OutputError` where the file holds the answers to other prompts.
     """
     block = max(1, block_rows // samples)
     rows = _kept_rows(file, prompts, samples, block)
@@ -59,12 +62,24 @@ def collect_samples(
             items = [references.item(prompt.id, c.text) for prompt, _, c in pairs]
             judged = list(grader.grade_all(items))
             cap = params.max_new_tokens
-            new = [_row(*pair, cap, seconds, one) for pair, one in zip(pairs, judged, strict=True)]
+            new = [
+                _row(*pair, cap, seconds, one)
+                | by_token(tokenizer if not pair[1] else None, pair[2])
+                for pair, one in zip(pairs, judged, strict=True)
+            ]
             out.write("".join(json.dumps(row) + "\n" for row in new))
             out.flush()
             os.fsync(out.fileno())
             rows += new
     return rows
+
+
+def by_token(tokenizer: Any, completion: Completion) -> Row:
+    """Where each token ends in the text, and its log-prob, for a reader; nothing without both."""
+    ends = token_ends(tokenizer, completion.token_ids, completion.text) if tokenizer else None
+    if ends is None:
+        return {}
+    return {"token_ends": ends, "token_logps": [round(one, 3) for one in completion.logps]}
 
 
 class References:

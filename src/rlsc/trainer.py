@@ -238,8 +238,8 @@ class RLSCTrainer(Trainer):
         with torch.no_grad():
             for batch in inputs.idle:
                 total += loss_of(batch)
-        inputs.updated()
         self._record_step(step, inputs, record)
+        inputs.updated()
         return total
 
     def _reference_logps(self, batch: Batch) -> Tensor | None:

@@ -55,6 +55,7 @@ class StepBatch:
     def updated(self) -> None:
         """From the second update on, ratios refer to what the first has noted."""
         self.updates += 1
+        self.weights.metrics.pop("sample_seconds", None)  # later updates sample nothing
         if self.weights.noted_NT is not None:
             self.weights.old_logps_NT = self.weights.noted_NT
 

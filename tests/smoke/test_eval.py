@@ -93,7 +93,7 @@ def test_what_is_said_on_the_screen(evaluate: Evaluate, folder: Path, capsys) ->
     capsys.readouterr()
     assert evaluate(folder, "--limit", 2) == 0
     printed = capsys.readouterr()
-    assert f"report  {folder / 'report.md'}" in printed.out
+    assert f"report  {folder / 'report.html'}" in printed.out
     assert "chat, greedy; 95 % intervals" in printed.out
     assert printed.err == ""
 

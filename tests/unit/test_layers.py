@@ -28,7 +28,7 @@ LAYERS = (
         *("questions", "benchmark_table", "benchmarks", "fewshot", "templates", "prompts"),
         *("models", "grading", "statistics", "calibration", "display", "memory"),
         *("logprobs", "batching", "token_tree", "attention", "path_attention", "chunked_head"),
-        *("adapters", "signals", "verdicts"),
+        *("adapters", "signals", "token_spans", "verdicts"),
     ),
     ("engines", "scoring", "objectives", "value_head", "reward_model", "reference"),
     (
@@ -38,7 +38,15 @@ LAYERS = (
     ),
     (
         *("report", "runfolder", "provenance", "arguments", "evaluation_run", "benchmark_run"),
-        *("train_benchmarks", "probe_questions", "baseline", "eval_run", "run", "compare"),
+        *(
+            "train_benchmarks",
+            "probe_questions",
+            "baseline",
+            "eval_run",
+            "run",
+            "compare",
+            "report_run",
+        ),
     ),
     ("cli",),
 )

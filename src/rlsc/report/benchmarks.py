@@ -12,8 +12,9 @@ import yaml
 from rich.table import Table
 
 from rlsc.display import console
+from rlsc.report.distrust import distrust_lines, listed
 from rlsc.report.eval_plot import plot_benchmarks
-from rlsc.report.text import code_rows, markdown_table
+from rlsc.report.text import markdown_code_rows, markdown_table
 from rlsc.runfolder import CONFIG, ENVIRONMENT, RESULTS, write_text
 
 Result = Mapping[str, Any]
@@ -34,7 +35,6 @@ HEADER = (
     "cut off",
     "boxed",
 )
-_FLIPS_SHOWN = 20
 
 
 def score_rows(benchmarks: Mapping[str, Result]) -> list[tuple[str, ...]]:
@@ -167,7 +167,7 @@ def write_eval_report(folder: Path) -> None:
         *controls(benchmarks),
         *_comparison(results),
         "## How it was made",
-        markdown_table(("", ""), [("settings", settings), *code_rows(environment)]),
+        markdown_table(("", ""), [("settings", settings), *markdown_code_rows(environment)]),
         markdown_table(("benchmark", "source"), [(n, o["source"]) for n, o in benchmarks.items()]),
     ]
     write_text(folder / "report.md", "\n\n".join(parts) + "\n")
@@ -181,38 +181,11 @@ NOTES = (
 
 
 def distrust(benchmarks: Mapping[str, Result], heading: str = "##") -> Iterator[str]:
-    """What a sceptic asks: training questions, missing rows, references nobody can parse."""
-    lines = []
-    for name, one in benchmarks.items():
-        if one["transductive"]:
-            lines.append(
-                f"{name}: trained on {_listed(one['trained_on'])}. Read it as transductive."
-            )
-        if not one["complete"]:
-            lines.append(f"{name}: {one['n']} of its {one['expected']} questions.")
-        if one["unreadable_references"]:
-            lines.append(
-                f"{name}: references that do not parse, so that only the same text equals them: "
-                f"{_listed(one['unreadable_references'])}. They stay in the denominator."
-            )
-        caps = {found["max_new_tokens"] for found in one.get("controls", [one])}
-        if min(caps) < one["asked_max_new_tokens"]:
-            lines.append(
-                f"{name}: the model's context leaves room for {min(caps)} new tokens, not for the "
-                f"{one['asked_max_new_tokens']} asked for."
-            )
-        if one["timeouts"]:
-            lines.append(f"{name}: grading went over its limit on {_listed(one['timeouts'])}.")
-        if one["n"] < 100:
-            lines.append(f"{name}: {one['n']} questions; one is {100 / one['n']:.1f} points.")
+    """What a sceptic asks, for Markdown."""
+    lines = distrust_lines(benchmarks)
     if lines:
         yield f"{heading} What to distrust"
         yield "\n".join(f"- {line}" for line in lines)
-
-
-def _listed(ids: Sequence[str]) -> str:
-    more = f" and {len(ids) - _FLIPS_SHOWN} more" if len(ids) > _FLIPS_SHOWN else ""
-    return ", ".join(ids[:_FLIPS_SHOWN]) + more
 
 
 def _at_k(benchmarks: Mapping[str, Result]) -> Iterator[str]:
@@ -296,5 +269,5 @@ def comparison_text(name: str, found: Result) -> Iterator[str]:
     if "best" in found:
         best = found["best"]
         lines.append(f"best of each, {best['before']} → {best['after']}: {difference_text(best)}")
-    lines += [f"{key}: {_listed(found[key]) or 'none'}" for key in ("gained", "lost")]
+    lines += [f"{key}: {listed(found[key]) or 'none'}" for key in ("gained", "lost")]
     yield "\n".join(f"- {line}" for line in lines)

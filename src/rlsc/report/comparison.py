@@ -36,10 +36,10 @@ def write_comparison(
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     (folder / "comparison.json").write_text(text, "utf-8")
     plot_comparison(content, folder / "comparison.png")
-    cells = [*(_base_cells(base)), *(_cells(row, len(seeds)) for row in rows)]
+    cells = table_cells(content)
     (folder / "comparison.md").write_text(_markdown(content, cells), "utf-8")
     if show:
-        table = Table(*HEADER, caption=_caption(content), box=rich.box.SIMPLE_HEAD)
+        table = Table(*HEADER, caption=caption_text(content), box=rich.box.SIMPLE_HEAD)
         for index, row in enumerate(cells):
             table.add_row(*row, end_section=index + 1 == len(cells) - len(rows))
         console.print(table)
@@ -90,6 +90,12 @@ def _run(folder: Path, seed: int) -> dict[str, Any]:
 # Tables.
 
 
+def table_cells(content: Mapping[str, Any]) -> list[list[str]]:
+    """A row for each temperature of the untrained model, then one for each method."""
+    seeds = len(content["seeds"])
+    return [*_base_cells(content["base"]), *(_cells(row, seeds) for row in content["methods"])]
+
+
 def _base_cells(base: Mapping[str, Any]) -> list[list[str]]:
     """The untrained model at each temperature: no training, only sampling."""
     rows = []
@@ -129,7 +135,7 @@ def _percent(value: float, interval: Iterable[float] | None) -> str:
     return f"{100 * value:.1f} [{100 * max(low, 0):.0f}, {100 * min(high, 1):.0f}]"
 
 
-def _caption(content: Mapping[str, Any]) -> str:
+def caption_text(content: Mapping[str, Any]) -> str:
     base = content["base"]
     before = base["before"]
     return (
@@ -165,7 +171,7 @@ def _markdown(content: Mapping[str, Any], cells: Sequence[Sequence[str]]) -> str
                 f"# Objectives compared on {content['base']['questions']}",
                 f"Model: {content['base']['model']}",
                 markdown_table(HEADER, cells),
-                _caption(content),
+                caption_text(content),
                 "![quality by step and by seconds of training](comparison.png)",
                 "## Every run, step by step",
                 markdown_table(header, curves),

@@ -12,7 +12,7 @@ import yaml
 from rlsc.report.guard import guard_section
 from rlsc.report.plot import plot_run
 from rlsc.report.table import HEADER, baseline_rows, caption, table_rows
-from rlsc.report.text import code_rows, markdown_table
+from rlsc.report.text import markdown_code_rows, markdown_table
 from rlsc.report.training import training_benchmarks
 from rlsc.runlog import read_jsonl
 
@@ -55,7 +55,7 @@ _COLUMNS = (
 )
 
 
-def write_report(folder: Path) -> None:
+def write_markdown(folder: Path) -> None:
     """Write report.md and plot.png from results.json, config.yaml and the run's records."""
     results = json.loads((folder / "results.json").read_text("utf-8"))
     config = yaml.safe_load((folder / "config.yaml").read_text("utf-8"))
@@ -159,7 +159,7 @@ def _provenance(
 ) -> str:
     seconds = ", ".join(f"{name} {value:.0f} s" for name, value in results["seconds"].items())
     settings = ", ".join(f"{key} {config[key]}" for key in _SETTINGS if key in config)
-    rows = [("settings", settings), *code_rows(environment), ("time", seconds)]
+    rows = [("settings", settings), *markdown_code_rows(environment), ("time", seconds)]
     return markdown_table(("", ""), rows)
 
 

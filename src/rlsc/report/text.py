@@ -11,11 +11,17 @@ def code_rows(environment: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Command, commit, versions and device, for a table."""
     versions = ", ".join(f"{name} {version}" for name, version in environment["packages"].items())
     return [
-        ("command", f"`` {' '.join(shlex.join(environment['command']).split())} ``"),
+        ("command", " ".join(shlex.join(environment["command"]).split())),
         ("code", environment["git_commit"] or "not a git checkout"),
         ("versions", f"Python {environment['python']}, {versions}"),
         ("device", f"{environment['device']}, {environment['cpu_threads']} CPU threads"),
     ]
+
+
+def markdown_code_rows(environment: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The same for Markdown: the command as code, whatever it holds."""
+    (name, command), *others = code_rows(environment)
+    return [(name, f"`` {command} ``"), *others]
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -1,0 +1,123 @@
+"use strict";
+// The browser of cases. Model text is hostile: it reaches the page as text nodes alone, and KaTeX,
+// which escapes what it is given, with every command that could load or link turned off.
+(async () => {
+  const PAGE = 25, LONGEST_FORMULA = 2000;
+  const byId = (id) => document.getElementById(id);
+  const raw = atob(byId("data").textContent);
+  const bytes = Uint8Array.from(raw, (one) => one.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const cases = JSON.parse(await new Response(stream).text());
+  const right = (side) => side !== null && side.verdict === "correct";
+  for (const one of cases) {
+    const texts = [one.id, one.prompt, one.base?.text, one.tuned?.text];
+    one.search = texts.filter(Boolean).join("\n").toLowerCase();
+    const both = one.base && one.tuned;
+    one.flip = !both ? "" : right(one.base) ? (right(one.tuned) ? "both" : "lost") : right(one.tuned) ? "gained" : "neither";
+    one.change = both ? one.tuned.tokens - one.base.tokens : 0;
+  }
+  for (const name of new Set(cases.map((one) => one.benchmark))) {
+    byId("benchmark").append(new Option(name, name));
+  }
+
+  const UNSEEN = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
+  const visible = (text) => text
+    .replace(UNSEEN, (c) => `[U+${c.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}]`)
+    .replace(/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g, "\ufffd");
+  const element = (name, className, text) => {
+    const made = document.createElement(name);
+    if (className) made.className = className;
+    if (text !== undefined) made.textContent = visible(text);
+    return made;
+  };
+
+  const FORMULA = /\$\$([^$]+)\$\$|\\\[([\s\S]+?)\\\]|\\\(([\s\S]+?)\\\)|\$([^$\n]+)\$|(\\boxed\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\})/g;
+  const withFormulas = (parent, text) => {
+    let last = 0;
+    for (const found of text.matchAll(FORMULA)) {
+      const tex = found[1] ?? found[2] ?? found[3] ?? found[4] ?? found[5];
+      if (tex.length > LONGEST_FORMULA) continue;
+      parent.append(visible(text.slice(last, found.index)));
+      const span = element("span");
+      try {
+        katex.render(tex, span, {
+          displayMode: found[1] !== undefined || found[2] !== undefined,
+          throwOnError: true, trust: false, strict: "ignore", maxSize: 10, maxExpand: 100, output: "htmlAndMathml",
+        });
+      } catch {
+        span.textContent = visible(found[0]);
+      }
+      parent.append(span);
+      last = found.index + found[0].length;
+    }
+    parent.append(visible(text.slice(last)));
+  };
+  const withConfidence = (parent, side) => {
+    let at = 0;
+    for (let i = 0; i < side.spans.length; i += 2) {
+      const token = element("span", "token", side.text.slice(at, at + side.spans[i]));
+      token.style.backgroundColor = `rgba(var(--shade), ${(0.75 * (1 - side.spans[i + 1] / 100)).toFixed(2)})`;
+      token.title = `p = ${(side.spans[i + 1] / 100).toFixed(2)}`;
+      parent.append(token);
+      at += side.spans[i];
+    }
+    parent.append(visible(side.text.slice(at)));
+  };
+
+  const showSide = (name, side, view) => {
+    const made = element("div");
+    if (side === null) return made;
+    const meta = element("p", "meta");
+    meta.append(element("b", "", name), " · ", element("span", side.verdict.replace(/\W/g, "-"), side.verdict));
+    const facts = [`${side.tokens} tokens`];
+    if (side.answer !== null) facts.unshift(`answer ${side.answer}`);
+    if (side.finish === "length") facts.push("cut off");
+    if (side.cut) facts.push("shown in part: the samples' file has all of it");
+    if (view === "confidence" && !side.spans) facts.push("no log-probs by token were kept");
+    meta.append(visible(` · ${facts.join(" · ")}`));
+    const text = element("div", "text");
+    text.tabIndex = 0;
+    if (view === "confidence" && side.spans) withConfidence(text, side);
+    else if (view === "formulas") withFormulas(text, side.text);
+    else text.textContent = visible(side.text);
+    made.append(meta, text);
+    return made;
+  };
+  const showCase = (one, view) => {
+    const made = element("article", "case");
+    made.append(element("h3", "", `${one.benchmark} · ${one.id}`));
+    const prompt = element("div", "text prompt");
+    prompt.tabIndex = 0;
+    if (view === "formulas") withFormulas(prompt, one.prompt);
+    else prompt.textContent = visible(one.prompt);
+    const sides = element("div", "sides");
+    const both = one.base && one.tuned;
+    if (one.base) sides.append(showSide(both ? "base" : "model", one.base, view));
+    if (one.tuned) sides.append(showSide(both ? "tuned" : "model", one.tuned, view));
+    made.append(prompt, sides);
+    return made;
+  };
+
+  let matching = [], shown = 0;
+  const more = () => {
+    const view = byId("view").value;
+    byId("list").append(...matching.slice(shown, shown + PAGE).map((one) => showCase(one, view)));
+    shown = Math.min(shown + PAGE, matching.length);
+    byId("count").textContent = `${matching.length} of ${cases.length} cases` + (shown < matching.length ? `, ${shown} shown` : "");
+    byId("more").hidden = shown >= matching.length;
+  };
+  const filter = () => {
+    const benchmark = byId("benchmark").value, flip = byId("flip").value, length = byId("length").value;
+    const text = byId("text").value.trim().toLowerCase();
+    matching = cases.filter((one) =>
+      (!benchmark || one.benchmark === benchmark) && (!flip || one.flip === flip) &&
+      (!length || (length === "shorter" ? one.change < 0 : one.change > 0)) && (!text || one.search.includes(text)));
+    shown = 0;
+    byId("list").replaceChildren();
+    more();
+  };
+  byId("filter").addEventListener("input", filter);
+  byId("filter").addEventListener("submit", (event) => event.preventDefault());
+  byId("more").addEventListener("click", more);
+  filter();
+})();

@@ -1,0 +1,80 @@
+"""Every evaluated question with its answers before and after, for the page's browser of cases."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rlsc.runlog import read_jsonl
+
+LONGEST = 20_000
+"""Characters of an answer that the page holds; the samples' file has all of it."""
+
+Row = Mapping[str, Any]
+Case = dict[str, Any]
+
+
+def run_cases(folder: Path) -> Iterator[Case]:
+    """The greedy answers of a training run's own evaluation, and its benchmarks' first samples."""
+    before, after = (
+        [row for row in read_jsonl(folder / "eval" / f"{name}.jsonl") if row["pass"] == "greedy"]
+        for name in ("before", "after")
+    )
+    yield from paired("evaluation", before, after)
+
+
+def paired(benchmark: str, before: Sequence[Row], after: Sequence[Row]) -> Iterator[Case]:
+    """Rows of the same questions side by side; one of the two may be empty."""
+    first = {row["id"]: row for row in before}
+    second = {row["id"]: row for row in after}
+    for name in first | second:
+        either = first.get(name) or second[name]
+        yield {
+            "benchmark": benchmark,
+            "id": name,
+            "prompt": either["prompt"][:LONGEST],
+            "base": _side(first.get(name)),
+            "tuned": _side(second.get(name)),
+        }
+
+
+def first_samples(rows: Iterable[Row]) -> list[Row]:
+    return [row for row in rows if row.get("sample", 0) == 0]
+
+
+def _side(row: Row | None) -> dict[str, Any] | None:
+    if row is None:
+        return None
+    text = str(row["text"])
+    side = {
+        "text": text[:LONGEST],
+        "cut": len(text) > LONGEST,
+        "answer": None if row["answer"] is None else str(row["answer"])[:500],
+        "verdict": row["verdict"] or "no reference",
+        "tokens": row["tokens"],
+        "finish": row["finish_reason"],
+    }
+    if "token_ends" in row:
+        side["spans"] = _spans(row["token_ends"], row["token_logps"])
+    return side
+
+
+def _spans(ends: Sequence[int], logps: Sequence[float]) -> list[int]:
+    """Token by token its number of characters, and its probability in hundredths."""
+    spans, last = [], 0
+    for end, logp in zip(ends, logps, strict=True):
+        if end > LONGEST:
+            break
+        spans += [end - last, round(100 * 2.718281828459045 ** min(logp, 0.0))]
+        last = end
+    return spans
+
+
+def packed(cases: Sequence[Case]) -> str:
+    """As base64 of gzip of JSON. Plain ASCII: nothing in a text can end the element it is in."""
+    text = json.dumps(cases, ensure_ascii=True, separators=(",", ":"))
+    return base64.b64encode(gzip.compress(text.encode("ascii"), 6, mtime=0)).decode("ascii")

@@ -1,0 +1,20 @@
+"""Text that others have written, as HTML."""
+
+from __future__ import annotations
+
+import re
+
+from markupsafe import Markup, escape
+
+# Characters that change how others are read: shown by their code instead.
+_UNSEEN = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def plain(text: object) -> Markup:
+    """Escaped, with what would reorder or hide other characters shown by its code.
+
+    Markup is left as it is.
+    """
+    if isinstance(text, Markup):
+        return text
+    return escape(_UNSEEN.sub(lambda found: f"[U+{ord(found[0]):04X}]", str(text)))

@@ -1,0 +1,143 @@
+"""The page of an evaluation by `rlsc eval`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rlsc.report.benchmarks import (
+    HEADER,
+    NOTES,
+    difference_text,
+    marked,
+    score_cells,
+)
+from rlsc.report.cases import Case, first_samples, paired
+from rlsc.report.charts import Chart, Series
+from rlsc.report.distrust import distrust_lines
+from rlsc.report.lengths import length_charts, length_test
+from rlsc.report.page import Page, Section, charts, items, paragraph, table
+from rlsc.report.text import code_rows
+from rlsc.samples import read_rows
+
+Result = Mapping[str, Any]
+
+
+def eval_page(folder: Path) -> Page:
+    results = json.loads((folder / "results.json").read_text("utf-8"))
+    config = yaml.safe_load((folder / "config.yaml").read_text("utf-8"))
+    environment = json.loads((folder / "environment.json").read_text("utf-8"))
+    benchmarks = results["benchmarks"]
+    cells = [(marked(name, one), *score_cells(one)) for name, one in benchmarks.items()]
+    sections = [
+        Section("Scores", [table(HEADER, cells), paragraph(NOTES)]),
+        *_distrust(benchmarks),
+        *_comparison(results),
+        *_controls(benchmarks),
+        Section("Calibration", [charts(list(_calibration(benchmarks)))]),
+        *_lengths(folder, results),
+        Section(
+            "How it was made",
+            [
+                table(
+                    ("", ""),
+                    [
+                        *code_rows(environment),
+                        *((key, str(value)) for key, value in config.items() if value is not None),
+                        *((name, one["source"]) for name, one in benchmarks.items()),
+                    ],
+                    words=True,
+                )
+            ],
+        ),
+    ]
+    n = sum(one["n"] for one in benchmarks.values())
+    facts = [("model", str(results["model"])), ("questions", str(n))]
+    return Page("Evaluation", _headline(results), facts, sections, list(_cases(folder, results)))
+
+
+def _headline(results: Result) -> str:
+    if "comparison" in results:
+        parts = [
+            f"{name} {100 * one['difference']:+.1f} points"
+            for name, one in results["comparison"].items()
+        ]
+        return f"Against {results['compared_to']['model']}: {', '.join(parts)}."
+    shares = [f"{name} {100 * one['pass@1']:.1f} %" for name, one in results["benchmarks"].items()]
+    return f"{', '.join(shares)}."
+
+
+def _distrust(benchmarks: Mapping[str, Result]) -> Iterator[Section]:
+    lines = distrust_lines(benchmarks)
+    if lines:
+        yield Section("What to distrust", [items(lines)])
+
+
+def _comparison(results: Result) -> Iterator[Section]:
+    if "comparison" not in results:
+        return
+    base = results["compared_to"]
+    lines = [f"{name}: {difference_text(one)}" for name, one in results["comparison"].items()]
+    lines += [
+        f"{name}, best of each: {difference_text(one['best'])}"
+        for name, one in results["comparison"].items()
+        if "best" in one
+    ]
+    other = base["other_settings"]
+    note = f"The baseline was asked under other settings: {', '.join(other)}." if other else ""
+    yield Section(f"Against {base['folder']}", [paragraph(note), items(lines)])
+
+
+def _controls(benchmarks: Mapping[str, Result]) -> Iterator[Section]:
+    rows = []
+    for name, one in benchmarks.items():
+        for found in one.get("controls", ()):
+            best = " ← best" if found["setting"] == one["best"] else ""
+            rows.append((f"{name}{best}", *score_cells(found | {"n": one["n"]})))
+    if rows:
+        yield Section("The model at its best", [table(HEADER, rows)])
+
+
+def _calibration(benchmarks: Mapping[str, Result]) -> Iterator[Chart]:
+    for name, one in benchmarks.items():
+        found = one["calibration"]
+        area = "–" if found["auroc"] is None else f"{found['auroc']:.2f}"
+        points = [(part["mean_confidence"], part["accuracy"]) for part in found["curve"]]
+        series = [Series(f"AUROC {area}, n = {found['n']}", points)]
+        yield Chart(marked(name, one), "confidence", "share right", series, unit_square=True)
+
+
+def _lengths(folder: Path, results: Result) -> Iterator[Section]:
+    blocks = []
+    for name, one in results["benchmarks"].items():
+        rows, base = _rows(folder, name, one["setting"]), _base_rows(results, name)
+        if base:
+            blocks.append(paragraph(f"{name}: {length_test(base, rows)}."))
+        if rows:
+            blocks.append(charts(length_charts(base, rows, name)))
+    if blocks:
+        yield Section("Length", blocks)
+
+
+def _cases(folder: Path, results: Result) -> Iterator[Case]:
+    for name, one in results["benchmarks"].items():
+        rows, base = _rows(folder, name, one["setting"]), _base_rows(results, name)
+        yield from paired(name, first_samples(base), first_samples(rows))
+
+
+def _base_rows(results: Result, name: str) -> list[dict[str, Any]]:
+    """The baseline's samples, where its folder is still there."""
+    if "comparison" not in results or name not in results["comparison"]:
+        return []
+    return _rows(
+        Path(results["compared_to"]["folder"]), name, results["comparison"][name]["before"]
+    )
+
+
+def _rows(folder: Path, name: str, setting: str) -> list[dict[str, Any]]:
+    file = folder / "samples" / name / f"{setting}.jsonl"
+    return read_rows(file) if file.exists() else []

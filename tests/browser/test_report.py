@@ -1,0 +1,190 @@
+"""report.html in a real browser: no errors, no requests, filters, formulas, a phone, axe, speed."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Page as Tab
+
+from rlsc.report.cases import paired
+from rlsc.report.charts import Band, Chart, Series
+from rlsc.report.page import Page, Section, charts, paragraph, render, table
+from tests.unit.test_report_page import HOSTILE, row
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+Open = Callable[..., Tab]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    assert CHROMIUM, "no chromium: make install-browser"
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, tmp_path: Path) -> Iterator[Open]:
+    """Opens a page and, at the end, fails on any error of the console and any request."""
+    problems: list[str] = []
+    tabs: list[Tab] = []
+
+    def opened(page: Page, width: int = 1100, scheme: Any = "light") -> Tab:
+        file = tmp_path / "report.html"
+        file.write_text(render(page), encoding="utf-8")
+        tab = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        tabs.append(tab)
+        tab.on("console", lambda one: problems.append(f"console: {one.text}"))
+        tab.on("pageerror", lambda error: problems.append(f"error: {error}"))
+        tab.on("dialog", lambda one: (problems.append("dialog"), one.dismiss()))
+        tab.on(
+            "request",
+            lambda one: None if one.url == file.as_uri() else problems.append(one.url[:100]),
+        )
+        tab.goto(file.as_uri())
+        if page.cases:
+            tab.wait_for_function("document.getElementById('count').textContent !== ''")
+        return tab
+
+    yield opened
+    for tab in tabs:
+        tab.close()
+    assert not problems
+
+
+def spans(text: str) -> dict[str, Any]:
+    ends = list(range(1, len(text) + 1))
+    return {"token_ends": ends, "token_logps": [math.log((i % 10 + 1) / 10) for i in ends]}
+
+
+def a_page() -> Page:
+    right = "So $\\frac{1}{2} + x^2$ and \\[\\sum_i i\\] give \\boxed{\\frac{1}{2}}"
+    before = [
+        row("one", "long way round " * 5, 50, "wrong"),
+        row("two", "fine", 9),
+        row("three", "good then", 9),
+        row("four", "bad", 7, "unparsed"),
+    ]
+    after = [
+        row("one", right, 8, **spans(right)),
+        row("two", "fine", 9),
+        row("three", "spoilt", 30, "wrong"),
+        row("four", "bad still", 7, "wrong"),
+    ]
+    bands = [Band(-0.5, 1.5, "healthy"), Band(1.5, 2.5, "narrowing")]
+    chart = Chart("Confidence", "updates made", "p", [Series("a", [(0, 0.1), (2, 0.9)])], bands)
+    blocks = [paragraph("Some words."), table(("", "base"), [("greedy", "61.5")]), charts([chart])]
+    other = paired("other", before[:1], after[:1])
+    return Page(
+        "rlsc on arithmetic",
+        "It got better.",
+        [("steps", "10")],
+        [Section("Before and after", blocks)],
+        [*paired("first", before, after), *other],
+    )
+
+
+def test_it_opens_and_shows_its_cases(open_page: Open) -> None:
+    tab = open_page(a_page())
+    assert tab.locator(".case").count() == 5
+    assert tab.locator("#count").inner_text() == "5 of 5 cases"
+    assert tab.locator("svg .dot").count() == 2
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "ids"),
+    [
+        ("#benchmark", "other", ["one"]),
+        ("#flip", "gained", ["one", "one"]),
+        ("#flip", "lost", ["three"]),
+        ("#flip", "both", ["two"]),
+        ("#flip", "neither", ["four"]),
+        ("#length", "shorter", ["one", "one"]),
+        ("#length", "longer", ["three"]),
+        ("#text", "SPOILT", ["three"]),
+        ("#text", "what is two", ["two"]),
+        ("#text", "nowhere", []),
+    ],
+)
+def test_the_filter_finds(open_page: Open, field: str, value: str, ids: list[str]) -> None:
+    tab = open_page(a_page())
+    if field == "#text":
+        tab.fill(field, value)
+    else:
+        tab.select_option(field, value)
+    titles = [one.split(" · ")[1] for one in tab.locator(".case h3").all_inner_texts()]
+    assert titles == ids
+    assert tab.locator("#count").inner_text() == f"{len(ids)} of 5 cases"
+
+
+def test_formulas_are_rendered_and_confidence_is_shaded(open_page: Open) -> None:
+    tab = open_page(a_page())
+    tab.fill("#text", "so $")
+    assert tab.locator(".case").first.locator(".katex").count() == 3
+    assert tab.locator(".katex-error").count() == 0
+    tab.select_option("#view", "confidence")
+    tokens = tab.locator(".case").first.locator(".token")
+    assert tokens.count() > 30
+    shades = {tokens.nth(i).get_attribute("style") for i in range(10)}
+    assert len(shades) > 5
+    tab.select_option("#view", "plain")
+    assert "$\\frac{1}{2}" in tab.locator(".case").first.inner_text()
+
+
+@pytest.mark.parametrize("view", ["formulas", "confidence", "plain"])
+def test_hostile_text_does_nothing(open_page: Open, view: str) -> None:
+    rows = [row(text[:200], text, **spans(text[:3000])) for text in HOSTILE]
+    tab = open_page(Page("t", "h", [], [], list(paired("<b>x</b>", rows, rows))))
+    tab.select_option("#view", view)
+    assert tab.locator(".case").count() == len(HOSTILE)
+    assert tab.locator("#list img, #list script, #list iframe").count() == 0
+    assert tab.locator('#list a[href*="javascript"]').count() == 0
+    assert "\u202e" not in tab.locator("#list").inner_text()
+
+
+def test_a_phone_shows_all_of_it(open_page: Open) -> None:
+    tab = open_page(a_page(), width=390)
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(open_page: Open, scheme: str) -> None:
+    tab = open_page(a_page(), scheme=scheme)
+    found = Axe().run(tab)
+    assert found.violations_count == 0, found.generate_report()
+
+
+def test_the_keyboard_reaches_everything(open_page: Open) -> None:
+    tab = open_page(a_page())
+    seen = []
+    for _ in range(14):
+        tab.keyboard.press("Tab")
+        seen.append(tab.evaluate("document.activeElement.id || document.activeElement.className"))
+    for name in ("skip", "benchmark", "flip", "length", "text", "view"):
+        assert name in seen
+
+
+def test_five_thousand_cases_stay_quick(open_page: Open, tmp_path: Path) -> None:
+    text = "Let us see: " + " ".join(f"{i} + {i} = {2 * i}," for i in range(120))
+    rows = [row(f"q{i}", f"{text} {i}", 400, **spans(text)) for i in range(5000)]
+    started = time.perf_counter()
+    page = Page("t", "h", [], [], list(paired("b", rows, rows)))
+    tab = open_page(page)
+    assert time.perf_counter() - started < 20  # built and opened
+    assert (tmp_path / "report.html").stat().st_size < 25e6
+    began = time.perf_counter()
+    tab.fill("#text", "4999")
+    tab.wait_for_function("document.getElementById('count').textContent.startsWith('1 of')")
+    assert time.perf_counter() - began < 2
+    tab.fill("#text", "")
+    tab.click("#more")
+    assert tab.locator(".case").count() == 50

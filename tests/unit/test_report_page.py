@@ -1,0 +1,172 @@
+"""report.html without a browser: escaping, packing, charts, lengths."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import math
+import re
+from html.parser import HTMLParser
+
+import pytest
+from markupsafe import Markup
+from scipy import stats
+
+from rlsc.report.cases import LONGEST, first_samples, packed, paired
+from rlsc.report.charts import Band, Chart, Series, draw
+from rlsc.report.escaping import plain
+from rlsc.report.lengths import length_charts, length_test
+from rlsc.report.page import Page, Section, items, paragraph, render, table
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "</script><script>alert(1)</script>",
+    "<!-- --><svg onload=alert(1)>",
+    "\u202egnp.exe\u2066",
+    "lone \ud800 half",
+    "\x00\x1b[31mred",
+    "$\\href{javascript:alert(1)}{x}$",
+    "x" * 1_000_000,
+    "{{ 7 * 7 }} {% raw %}",
+)
+
+
+class Elements(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+
+
+def row(name: str, text: str, tokens: int = 5, verdict: str | None = "correct", **more) -> dict:
+    found = {"id": name, "prompt": f"What is {name}?", "text": text, "answer": text[:50]}
+    return found | {"verdict": verdict, "tokens": tokens, "finish_reason": "stop"} | more
+
+
+def unpacked(data: str) -> list[dict]:
+    return json.loads(gzip.decompress(base64.b64decode(data)))
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_text_is_text_wherever_it_stands(text: str) -> None:
+    cases = list(paired(text[:100], [row(text[:100], text)], [row(text[:100], text)]))
+    chart = Chart(
+        text[:100], text[:100], "y", [Series(text[:100], [(0, 1)])], marks=[(0, text[:9])]
+    )
+    blocks = [paragraph(text), items([text]), table((text, text), [(text, text)]), draw(chart)]
+    page = Page(text, text, [(text, text)], [Section(text, blocks)], cases)
+    html = render(page)
+    html.encode("utf-8")  # broken Unicode has become something that can be written
+    parser = Elements()
+    parser.feed(html)
+    scripts = [attributes for tag, attributes in parser.seen if tag == "script"]
+    assert len(scripts) == 3  # the data, KaTeX, and the browser of cases
+    assert not [tag for tag, _ in parser.seen if tag in ("img", "iframe", "object", "embed")]
+    own = {"onerror", "onload", "onclick"}
+    assert not [name for _, attributes in parser.seen for name in attributes if name in own]
+    body = html.split("</head>")[1].split('id="data"')[0]
+    assert "\u202e" not in body
+    assert "\x1b" not in body
+
+
+def test_nothing_is_asked_of_the_network() -> None:
+    html = render(Page("t", "h", [], [], [{"benchmark": "b", "id": "1"}]))
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', html)
+    assert policy
+    assert "default-src 'none'" in policy[1]
+    assert "connect-src" not in policy[1]
+    assert policy[1].count("sha256-") == 2
+    links = re.findall(r'(?:src|href)="([^"]+)"', html.split("<body>")[1].split("<script")[0])
+    assert all(link.startswith(("#", "data:")) for link in links)
+    styles = html.split("<style>", 1)[1].split("</style>")
+    assert all(
+        url.startswith("data:") for style in styles for url in re.findall(r"url\(([^)]*)", style)
+    )
+
+
+def test_cases_come_back_as_they_were() -> None:
+    texts = [text for text in HOSTILE if "\ud800" not in text and len(text) < LONGEST]
+    found = list(paired("b", [row(str(i), text) for i, text in enumerate(texts)], []))
+    data = packed(found)
+    assert data.isascii()
+    assert "<" not in data
+    assert [one["base"]["text"] for one in unpacked(data)] == texts
+    assert all(one["tuned"] is None for one in found)
+
+
+def test_every_question_of_either_side_is_a_case() -> None:
+    found = list(paired("b", [row("1", "x"), row("2", "y")], [row("2", "z"), row("3", "w")]))
+    sides = [(one["id"], bool(one["base"]), bool(one["tuned"])) for one in found]
+    assert sides == [("1", True, False), ("2", True, True), ("3", False, True)]
+
+
+def test_long_texts_are_cut_and_say_so() -> None:
+    (case,) = paired("b", [row("1", "x" * (LONGEST + 1))], [])
+    assert case["base"]["cut"]
+    assert len(case["base"]["text"]) == LONGEST
+
+
+def test_spans_hold_lengths_and_probabilities() -> None:
+    logps = [math.log(0.5), 0.0, math.log(0.01)]
+    (case,) = paired("b", [row("1", "abcdef", token_ends=[2, 2, 6], token_logps=logps)], [])
+    assert case["base"]["spans"] == [2, 50, 0, 100, 4, 1]
+
+
+def test_first_samples_are_one_a_question() -> None:
+    rows = [row("1", "a", sample=0), row("1", "b", sample=1), row("2", "c")]
+    assert [one["text"] for one in first_samples(rows)] == ["a", "c"]
+
+
+def test_a_chart_shows_its_points_bands_and_gaps() -> None:
+    points = [(0, 1.0), (1, math.nan), (2, 3.0), (3, 4.0)]
+    bands = [Band(-0.5, 1.5, "healthy"), Band(1.5, 3.5, "collapsed")]
+    svg = draw(Chart("T", "x", "y", [Series("a", points, [(2, 2.0, 5.0)])], bands, [(2, "kept")]))
+    assert svg.count("<circle") == 3
+    assert svg.count("<polyline") == 2
+    assert 'class="band collapsed"' in svg
+    assert ">kept</text>" in svg
+    assert "range c0" in svg
+    assert draw(Chart("T", "x", "y", [Series("a", [(0, math.nan)])])) == Markup("")
+
+
+@pytest.mark.parametrize("values", [[0.0], [5.0, 5.0], [-3.0, 4.0], [1e-9, 2e-9], [1e6, 3e6]])
+def test_a_chart_has_ticks_for_any_range(values: list[float]) -> None:
+    svg = draw(Chart("T", "x", "y", [Series("a", list(enumerate(values)))]))
+    assert svg.count("<circle") == len(values)
+    assert "nan" not in svg
+    heights = [float(y) for y in re.findall(r'cy="([-\d.]+)"', svg)]
+    assert all(0 <= y <= 210 for y in heights)
+
+
+def test_the_change_of_length_is_tested_by_pairs() -> None:
+    old, new = [10, 20, 30, 40, 50, 26], [5, 11, 31, 12, 13, 7]
+    before = [row(str(i), "x", tokens=n) for i, n in enumerate(old)]
+    after = [row(str(i), "x", tokens=n) for i, n in enumerate(new)]
+    text = length_test(before, after)
+    p = stats.wilcoxon(old, new).pvalue
+    assert "Mean length 29.3 → 13.2 tokens, -16.2 [" in text
+    assert f"p = {p:.2g}, n = 6 questions" in text
+    same = length_test(before, before)
+    assert "p =" not in same
+
+
+def test_lengths_are_split_by_right_and_wrong() -> None:
+    before = [row("1", "x", 5), row("2", "x", 9, "wrong"), row("3", "x", 7, None)]
+    charts = length_charts(before, before[:1], "Greedy")
+    names = [[series.name for series in chart.series] for chart in charts]
+    assert names == [
+        ["base, n = 3", "tuned, n = 1"],
+        ["base, n = 1", "tuned, n = 1"],
+        ["base, n = 1"],
+    ]
+    for chart in charts:
+        for series in chart.series:
+            assert sum(share for _, share in series.points) == pytest.approx(1)
+
+
+def test_characters_that_reorder_are_shown_by_their_code() -> None:
+    assert plain("a\u202eb<") == "a[U+202E]b&lt;"
