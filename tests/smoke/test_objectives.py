@@ -80,7 +80,23 @@ def settings(name: str, reward_model: Path) -> dict:
     return {"objective": name} | ({"reward_model": str(reward_model)} if name == "rlhf" else {})
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+def test_kl_alone_stays_where_it_is_and_holds_others_back(tmp_path: Path) -> None:
+    shared = SAMPLING | {"weight_decay": 0.0}
+    still = trainer(tmp_path / "kl", objective="kl", **shared)
+    start = weights(still).clone()
+    still.train()
+    assert torch.equal(weights(still), start)
+    divergences = []
+    for beta in (0.0, 10.0):
+        run = trainer(tmp_path / str(beta), beta=beta, learning_rate=1e-2, **shared)
+        run.train()
+        rows = read_jsonl(tmp_path / str(beta) / "metrics.jsonl")
+        assert math.isfinite(rows[-1]["loss"])
+        divergences.append((weights(run) - start).norm().item())
+    assert divergences[1] < divergences[0]
+
+
+@pytest.mark.parametrize("name", [name for name in OBJECTIVES if name != "kl"])
 def test_every_objective_trains(
     name: str, tmp_path: Path, reward_model: Path, labels: AnswerKey
 ) -> None:
