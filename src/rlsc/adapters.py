@@ -6,9 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig
+from peft import LoraConfig, get_peft_model
+from transformers import set_seed
 
 from rlsc.errors import ConfigError
+
+
+def with_adapter(model: Any, peft_config: Any, seed: int) -> Any:
+    """The model with an adapter, whose first values are drawn from the seed."""
+    set_seed(seed)
+    return get_peft_model(model, peft_config)
 
 
 def lora_config(model: Any, r: int, alpha: int, target_modules: str) -> LoraConfig:

@@ -95,14 +95,11 @@ def non_finite_message(what: str, step: int, output_dir: str) -> str:
 
 
 class KeepValueHead(TrainerCallback):
-    """Saves a value head with every checkpoint, and reads it back where a run goes on."""
+    """Reads a value head back where a run goes on; it is saved beside every checkpoint."""
 
     def __init__(self, head: ValueHead) -> None:
         self._head = head
-
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if state.is_world_process_zero:
-            self._head.save(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+        self.save = head.save
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if not state.global_step:

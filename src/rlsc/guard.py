@@ -166,9 +166,10 @@ class Guard(TrainerCallback):
         if self._stops:
             self._snapshots.load(Path(args.output_dir) / f"checkpoint-{step}")
 
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if self._stops and state.is_world_process_zero:
-            self._snapshots.save(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+    def save(self, checkpoint: Path) -> None:
+        """What a run that goes on from this checkpoint needs."""
+        if self._stops:
+            self._snapshots.save(checkpoint)
 
 
 def _observation(row: Mapping[str, Any]) -> Observation:

@@ -15,6 +15,7 @@ from rlsc import runfolder
 from rlsc.adapters import lora_config, save_merged
 from rlsc.arguments import resolved
 from rlsc.benchmark_run import load_benchmarks
+from rlsc.checkpoints import last_checkpoint
 from rlsc.config import RLSCConfig
 from rlsc.display import console
 from rlsc.errors import ConfigError, RLSCError
@@ -35,7 +36,6 @@ from rlsc.report import print_table, write_report
 from rlsc.report.benchmarks import difference_text
 from rlsc.report.guard import guard_text
 from rlsc.run_config import RunConfig
-from rlsc.snapshots import FILE as SNAPSHOT
 from rlsc.train_benchmarks import TrainingBenchmarks
 from rlsc.trainer import RLSCTrainer
 from rlsc.types import Question
@@ -212,10 +212,9 @@ def _train_and_evaluate(
     seconds["evaluate_before"] = time.time() - clock
 
     clock = time.time()
-    also = (SNAPSHOT,) if trainer.guard and trainer.args.guard == "stop" else ()
-    checkpoint = runfolder.last_checkpoint(folder, also) if resume else None
+    checkpoint = last_checkpoint(folder) if resume else None
     if resume and checkpoint is None:
-        trainer.runlog.rewind(0)
+        trainer.begin_afresh()
     output = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     steps = results["steps"] = output.global_step
     results["guard"] = trainer.guard.results(steps) if trainer.guard else None

@@ -1,15 +1,16 @@
-"""A run's folder: may it be used, and which checkpoint in it is whole."""
+"""A run's folder: may it be used, and what of it is a run's."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from rlsc.checkpoints import UNFINISHED, checkpoints
 from rlsc.errors import ConfigError, OutputError
 
 CONFIG, RESULTS, ENVIRONMENT = "config.yaml", "results.json", "environment.json"
@@ -29,7 +30,6 @@ _ARTEFACTS = (
     ENVIRONMENT,
     CONFIG,
 )
-_CHECKPOINT_FILES = ("trainer_state.json", "optimizer.pt", "scheduler.pt", "rng_state.pth")
 # May differ between a run and its resumption: they change what is shown or how long it goes on.
 _FREE_ON_RESUME = {"resume", "overwrite", "max_steps", "disable_tqdm", "output_dir"}
 
@@ -82,22 +82,6 @@ def prepare(folder: Path, settings: Mapping[str, Any], overwrite: bool) -> None:
         raise OutputError(_not_writable(folder, error)) from error
 
 
-def last_checkpoint(folder: Path, also: Sequence[str] = ()) -> Path | None:
-    """The newest whole checkpoint. One that was being written when the run died is passed over.
-
-    `also` names files that it must have beside those of every run.
-    """
-    for path in sorted(_checkpoints(folder), key=_step, reverse=True):
-        weights = any(path.glob("*.safetensors"))
-        if weights and all((path / name).is_file() for name in (*_CHECKPOINT_FILES, *also)):
-            try:
-                json.loads((path / "trainer_state.json").read_text("utf-8"))
-            except ValueError:
-                continue
-            return path
-    return None
-
-
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write strict JSON under a temporary name and rename."""
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
@@ -135,15 +119,8 @@ def _not_writable(folder: Path, error: Exception) -> str:
 
 
 def _artefacts(folder: Path) -> list[Path]:
-    return [*_checkpoints(folder), *(folder / name for name in _ARTEFACTS)]
-
-
-def _checkpoints(folder: Path) -> list[Path]:
-    return [p for p in folder.glob("checkpoint-*") if p.name.removeprefix("checkpoint-").isdigit()]
-
-
-def _step(checkpoint: Path) -> int:
-    return int(checkpoint.name.removeprefix("checkpoint-"))
+    names = (UNFINISHED, *_ARTEFACTS)
+    return [*checkpoints(folder), *(folder / name for name in names)]
 
 
 def _clear(folder: Path) -> None:

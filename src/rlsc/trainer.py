@@ -13,9 +13,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PrinterCallback, ProgressCallback, Trainer, set_seed
+from transformers import PrinterCallback, ProgressCallback
 
+from rlsc.adapters import with_adapter
 from rlsc.callbacks import KeepValueHead, StepProgress, StopOnNonFinite, non_finite_message
+from rlsc.checkpoints import WholeCheckpoints
 from rlsc.config import RLSCConfig
 from rlsc.engines import Engine, create_engine
 from rlsc.errors import ConfigError, NonFiniteError
@@ -42,7 +44,7 @@ from rlsc.update import StepBatch, micro_batch_loss, rows_that_weigh
 from rlsc.weighing import learn_values
 
 
-class RLSCTrainer(Trainer):
+class RLSCTrainer(WholeCheckpoints):
     """Fine-tune a causal language model on its own confidence.
 
     Args:
@@ -91,10 +93,7 @@ class RLSCTrainer(Trainer):
         if args.n_gpu > 1 or args.world_size > 1:
             raise ConfigError("one process and one GPU for now: set CUDA_VISIBLE_DEVICES=0")
         if peft_config is not None:
-            from peft import get_peft_model
-
-            set_seed(args.seed)  # the adapter's first values are drawn here
-            model = get_peft_model(model, peft_config)
+            model = with_adapter(model, peft_config, args.seed)
         if args.disable_dropout:
             disable_dropout(model)
         prompts, self.skipped_prompts = render_all(train_dataset, model, processing_class, args)
@@ -119,7 +118,7 @@ class RLSCTrainer(Trainer):
         self.guard = create_guard(args, probe, self._rollouts, self._scorer, self._score)
         self._rollouts.guard = self.guard
         if self.guard:
-            self.add_callback(self.guard)
+            self.keep(self.guard)
         self._reused: StepBatch | None = None
         self._metrics: dict[str, float] = {}
         self._clock = 0.0
@@ -139,7 +138,7 @@ class RLSCTrainer(Trainer):
             precision = self.compute_loss_context_manager
             self._weigher.reference = Reference(self.model, self._scorer.layout, precision)
         if self._weigher.value_head is not None:
-            self.add_callback(KeepValueHead(self._weigher.value_head))
+            self.keep(KeepValueHead(self._weigher.value_head))
         sampling = sampling_of(self.processing_class, self.model, args)
         given: Engine | None = None
         if args.dpo_pairs == "given":
@@ -153,18 +152,17 @@ class RLSCTrainer(Trainer):
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
         return RepeatedBatches(data, self._train_batch_size, self.args.num_iterations, seed)
 
+    def begin_afresh(self) -> None:
+        self.runlog.rewind(0)
+
     def train(self, *args: Any, **kwargs: Any) -> Any:
         try:
             output = super().train(*args, **kwargs)
             prompts = self.train_dataset[: self.args.per_device_train_batch_size]
-            self._rollouts.finish(self.state.global_step, prompts, self.engine, self._policy)
+            self._rollouts.finish(self.state.global_step, prompts, self.engine, self.model)
             return output
         finally:
             self.progress.stop()
-
-    @property
-    def _policy(self) -> Any:
-        return self.accelerator.unwrap_model(self.model)
 
     # Sampling: called by the parent once per optimizer step, before its micro-batches.
 
@@ -180,7 +178,7 @@ class RLSCTrainer(Trainer):
         self._clock = time.perf_counter()
         if step % self.args.num_iterations == 0 or self._reused is None:
             self._reused = self._rollouts.sample(
-                step, prompts, self.engine, self._policy, self.progress
+                step, prompts, self.engine, self.model, self.progress
             )
         if self._reused is None:  # the guard has seen a collapse
             self.control.should_training_stop = True

@@ -115,11 +115,14 @@ def test_a_resumed_run_has_the_same_guard(tmp_path: Path, monkeypatch: pytest.Mo
     assert resumed.guard.results(3) | without == whole.guard.results(3) | without
 
 
-def test_a_snapshot_that_is_missing_is_said(tmp_path: Path) -> None:
-    trainer(tmp_path, guard="stop", max_steps=2).train()
-    (tmp_path / "checkpoint-2" / "guard-snapshot.safetensors").unlink()
-    with pytest.raises(OutputError, match="--overwrite"):
-        trainer(tmp_path, guard="stop").train(resume_from_checkpoint=True)
+def test_a_checkpoint_without_its_snapshot_is_not_whole(tmp_path: Path) -> None:
+    whole = trainer(tmp_path / "whole", guard="stop")
+    whole.train()
+    trainer(tmp_path / "cut", guard="stop", max_steps=2).train()
+    (tmp_path / "cut" / "checkpoint-2" / "guard-snapshot.safetensors").unlink()
+    resumed = trainer(tmp_path / "cut", guard="stop")
+    resumed.train(resume_from_checkpoint=True)  # afresh
+    assert torch.equal(weights(resumed), weights(whole))
 
 
 def test_the_probe_of_other_questions_is_not_resumed(tmp_path: Path) -> None:

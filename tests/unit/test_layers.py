@@ -33,7 +33,7 @@ LAYERS = (
     ("engines", "scoring", "objectives", "value_head", "reward_model", "reference"),
     (
         *("metrics", "runlog", "callbacks", "weighing", "update", "rollouts", "trainer_inputs"),
-        *("brakes", "probe", "snapshots", "guard", "trainer"),
+        *("checkpoints", "brakes", "probe", "snapshots", "guard", "trainer"),
         *("evaluate", "samples", "scores"),
     ),
     (

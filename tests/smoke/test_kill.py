@@ -1,0 +1,192 @@
+"""A run that is killed at any moment goes on to the very same end."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from rlsc import checkpoints
+from rlsc.checkpoints import SEAL, damage, last_checkpoint
+from rlsc.cli import _main
+from rlsc.runlog import read_jsonl
+from tests.conftest import tiny_model, tiny_tokenizer
+from tests.smoke.test_run import arguments, results
+
+STEPS = 10
+FLAGS = ("--max_steps", str(STEPS), "--save_steps", "2", "--guard", "stop", "--eval_limit", "2")
+TIMED = {"seconds", "sample_seconds", "train_runtime", "total_flos"}
+
+
+def command(model: Path, folder: Path, *more: str) -> list[str]:
+    code = "import sys; from rlsc.cli import main; main(sys.argv[1:])"
+    return [sys.executable, "-c", code, "train", *arguments(model, folder, *FLAGS, *more)]
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
+
+
+def same_end(folder: Path, whole: Path) -> None:
+    """Weights to the bit, metrics, completions, guard, evaluation."""
+    ours, theirs = (load_file(one / "model" / "model.safetensors") for one in (folder, whole))
+    assert ours.keys() == theirs.keys()
+    assert all(bool((ours[name] == theirs[name]).all()) for name in ours)
+    for name in ("metrics.jsonl", "guard.jsonl"):
+        rows = [
+            [{k: v for k, v in row.items() if k not in TIMED} for row in read_jsonl(one / name)]
+            for one in (folder, whole)
+        ]
+        assert rows[0] == rows[1]
+        assert len(rows[0]) >= STEPS
+    for step in range(STEPS):
+        name = f"completions/{step}.jsonl"
+        assert (folder / name).read_text() == (whole / name).read_text()
+    for key in ("before", "after", "difference", "steps"):
+        assert results(folder)[key] == results(whole)[key]
+
+
+@pytest.fixture(scope="module")
+def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    tiny_model().save_pretrained(folder)
+    tiny_tokenizer().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, tiny_model_folder: Path) -> tuple[Path, float]:
+    """An uninterrupted run, and how long it took from its first record on."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    process = subprocess.Popen(
+        command(tiny_model_folder, folder), env=environment(), stdout=subprocess.DEVNULL
+    )
+    began = wait_for(folder / "config.yaml", process)
+    assert process.wait() == 0
+    return folder, time.monotonic() - began
+
+
+def wait_for(file: Path, process: subprocess.Popen) -> float:
+    while not file.exists() and process.poll() is None:
+        time.sleep(0.02)
+    return time.monotonic()
+
+
+@pytest.mark.parametrize("kill", range(2))
+def test_killed_at_a_random_moment(
+    whole: tuple[Path, float], tiny_model_folder: Path, tmp_path: Path, kill: int
+) -> None:
+    """RLSC_KILLS=20 for more of them, each another moment."""
+    check_kill(whole, tiny_model_folder, tmp_path, kill)
+
+
+@pytest.mark.skipif("RLSC_KILLS" not in os.environ, reason="set RLSC_KILLS for more kills")
+def test_killed_at_many_moments(
+    whole: tuple[Path, float], tiny_model_folder: Path, tmp_path: Path
+) -> None:
+    for kill in range(2, 2 + int(os.environ["RLSC_KILLS"])):
+        check_kill(whole, tiny_model_folder, tmp_path / str(kill), kill)
+
+
+def check_kill(whole: tuple[Path, float], model: Path, tmp_path: Path, kill: int) -> None:
+    folder = tmp_path / "run"
+    process = subprocess.Popen(command(model, folder), env=environment(), stdout=subprocess.DEVNULL)
+    wait_for(folder / "config.yaml", process)
+    time.sleep(random.Random(kill).random() * whole[1])
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    resumed = subprocess.run(
+        command(model, folder, "--resume"), env=environment(), capture_output=True, text=True
+    )
+    assert resumed.returncode == 0, resumed.stderr
+    same_end(folder, whole[0])
+
+
+def test_a_kill_while_a_checkpoint_is_written(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the seal, and between the seal and the new name."""
+    expected = tmp_path / "whole"
+    flags = ("--save_steps", "1", "--max_steps", "3")
+    assert _main(["train", *arguments(tiny_folder, expected, *flags)]) == 0
+    for name in ("seal", "_put_in_place"):
+        folder = tmp_path / name
+        calls = []
+
+        def die(*rest, calls=calls, original=getattr(checkpoints, name)):
+            calls.append(1)
+            if len(calls) == 2:
+                raise KeyboardInterrupt
+            return original(*rest)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(checkpoints, name, die)
+            assert _main(["train", *arguments(tiny_folder, folder, *flags)]) == 130
+        assert {one.name for one in checkpoints.checkpoints(folder)} == {"checkpoint-1"}
+        assert _main(["train", *arguments(tiny_folder, folder, *flags, "--resume")]) == 0
+        for key in ("before", "after", "difference", "steps"):
+            assert results(folder)[key] == results(expected)[key]
+        assert not (folder / checkpoints.UNFINISHED).exists()
+
+
+def test_a_damaged_checkpoint_is_found_and_the_one_before_it_used(
+    tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    assert _main(["train", *arguments(tiny_folder, folder)]) == 0
+    file = folder / "checkpoint-2" / "optimizer.pt"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1  # a single bit
+    file.write_bytes(content)
+    assert damage(folder / "checkpoint-2") == "optimizer.pt is not what was written"
+    capsys.readouterr()
+    assert last_checkpoint(folder) == folder / "checkpoint-1"
+    assert (
+        "checkpoint-2 is damaged: optimizer.pt is not what was written" in capsys.readouterr().out
+    )
+    (folder / "checkpoint-1" / SEAL).unlink()
+    assert last_checkpoint(folder) is None
+
+
+def test_a_full_disk_is_said_in_a_line_and_loses_nothing(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    import torch
+
+    folder, expected = tmp_path / "run", tmp_path / "whole"
+    assert _main(["train", *arguments(tiny_folder, expected)]) == 0
+    save, calls = torch.save, []
+
+    def full(*rest, **more):
+        calls.append(1)
+        if len(calls) > 4:
+            raise RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed")
+        return save(*rest, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", full)
+        code = _main(["train", *arguments(tiny_folder, folder)])
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert code == 2
+    assert "checkpoint-2 could not be written" in line
+    assert "--resume" in line
+    assert _main(["train", *arguments(tiny_folder, folder, "--resume")]) == 0
+    assert results(folder)["after"] == results(expected)["after"]
+
+
+def test_true_goes_on_from_the_newest_whole_checkpoint_in_python_too(tmp_path: Path) -> None:
+    from tests.smoke.test_trainer import trainer
+
+    trainer(tmp_path, max_steps=4).train()
+    (tmp_path / "checkpoint-4" / SEAL).unlink()
+    run = trainer(tmp_path, max_steps=4)
+    run.train(resume_from_checkpoint=True)
+    assert run.state.global_step == 4
+    assert damage(tmp_path / "checkpoint-4") is None
