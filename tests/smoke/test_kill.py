@@ -117,15 +117,7 @@ def test_a_kill_while_a_checkpoint_is_written(
     flags = ("--save_steps", "1", "--max_steps", "3")
     assert _main(["train", *arguments(tiny_folder, expected, *flags)]) == 0
     for name in ("seal", "_put_in_place"):
-        folder = tmp_path / name
-        calls = []
-
-        def die(*rest, calls=calls, original=getattr(checkpoints, name)):
-            calls.append(1)
-            if len(calls) == 2:
-                raise KeyboardInterrupt
-            return original(*rest)
-
+        folder, die = tmp_path / name, dies_second(getattr(checkpoints, name))
         with monkeypatch.context() as patch:
             patch.setattr(checkpoints, name, die)
             assert _main(["train", *arguments(tiny_folder, folder, *flags)]) == 130
@@ -134,6 +126,19 @@ def test_a_kill_while_a_checkpoint_is_written(
         for key in ("before", "after", "difference", "steps"):
             assert results(folder)[key] == results(expected)[key]
         assert not (folder / checkpoints.UNFINISHED).exists()
+
+
+def dies_second(function):
+    """The function, which at its second call is interrupted."""
+    calls = []
+
+    def wrapped(*rest):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return function(*rest)
+
+    return wrapped
 
 
 def test_a_damaged_checkpoint_is_found_and_the_one_before_it_used(
