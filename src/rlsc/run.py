@@ -26,6 +26,7 @@ from rlsc.evaluation_run import (
     evaluation_set,
     questions_of,
 )
+from rlsc.hub import check_push, push, write_card
 from rlsc.models import load_model
 from rlsc.objectives import RLSC, Objective
 from rlsc.probe_questions import probe_questions
@@ -48,8 +49,7 @@ def run(config: RunConfig, training: RLSCConfig) -> None:
     """
     if config.questions is None:
         raise ConfigError("--questions is missing: FILE.jsonl, a Hub data set, or arithmetic")
-    if training.rollout_policy == "base" and config.use_peft:
-        raise ConfigError("rollout_policy base is not for adapters yet: leave --use_peft out")
+    _check_together(config, training)
     folder = Path(training.output_dir)
     started = time.time()
     settings = resolved(config, training)
@@ -70,6 +70,7 @@ def run(config: RunConfig, training: RLSCConfig) -> None:
     )
     probe, probed = probe_questions(config, questions, evaluated)
     used["guard"] = tuple(probe)
+    pushes, training.push_to_hub = training.push_to_hub, False  # the run's end does it
     trainer, origin = _load(config, training, questions, probe=probe)
     evaluator = Evaluator(config, training, trainer, evaluated, folder) if evaluated else None
     benchmarks = (
@@ -97,6 +98,20 @@ def run(config: RunConfig, training: RLSCConfig) -> None:
     runfolder.write_json(folder / runfolder.RESULTS, results)
     write_report(folder)
     _tell(folder, results)
+    if config.save_model:
+        write_card(folder)
+    if pushes:
+        console.print(f"pushed  {push(folder, training)}", soft_wrap=True)
+
+
+def _check_together(config: RunConfig, training: RLSCConfig) -> None:
+    """Settings of both kinds that exclude each other, and a push that could not be."""
+    if training.rollout_policy == "base" and config.use_peft:
+        raise ConfigError("rollout_policy base is not for adapters yet: leave --use_peft out")
+    if training.push_to_hub and not config.save_model:
+        raise ConfigError("--push_to_hub needs the model: leave --save_model false out")
+    if training.push_to_hub:
+        check_push(training)
 
 
 def _tell(folder: Path, results: Mapping[str, Any]) -> None:

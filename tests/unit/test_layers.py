@@ -46,6 +46,7 @@ LAYERS = (
             "run",
             "compare",
             "report_run",
+            "hub",
         ),
     ),
     ("cli",),
