@@ -65,7 +65,12 @@ class Outcome:
 
 def outcome(folder: Path, fitted: bool, patience: int) -> Outcome:
     history = [
-        Observation(row["step"], row["signals"], row["support"])
+        Observation(
+            row["step"],
+            row["signals"]["distinct_completions"],
+            row["questions"],
+            "probe_answers" in row,
+        )
         for row in read_jsonl(folder / "guard.jsonl")
     ]
     verdicts = judge(history, patience)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from rlsc.grading import cluster_answers, shared_grader
-from rlsc.objectives import RowLoss
 from rlsc.types import CompletionGroup
 
 
@@ -38,13 +36,3 @@ def _unanimous(group: CompletionGroup) -> bool:
         return True
     _, clusters = cluster_answers([one.text for one in group.completions], shared_grader())
     return len(set(clusters)) == 1 and clusters[0] is not None
-
-
-def clipped_weight(row_loss: RowLoss, clip: float) -> RowLoss:
-    """Losses of a weight larger than `clip`, up or down, scaled down to it."""
-    over_B = (row_loss.log_weight_B - math.log(clip)).clamp(min=0.0)
-    return replace(
-        row_loss,
-        loss_B=row_loss.loss_B * (-over_B).exp(),
-        log_weight_B=row_loss.log_weight_B - over_B,
-    )

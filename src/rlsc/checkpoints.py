@@ -20,6 +20,7 @@ from transformers.trainer_utils import rotate_checkpoints
 
 from rlsc.display import console
 from rlsc.errors import OutputError
+from rlsc.processes import wait
 
 SEAL, UNFINISHED = "sha256.json", "checkpoint-unfinished"
 _PREFIX = "checkpoint-"
@@ -59,19 +60,22 @@ class WholeCheckpoints(Trainer):
         unfinished = folder / UNFINISHED
         name = f"{_PREFIX}{self.state.global_step}"
         with _told(folder / name):
-            if unfinished.exists():
+            if self.args.should_save and unfinished.exists():
                 shutil.rmtree(unfinished)
+            wait()
             self._saving = str(unfinished)
             try:
                 super()._save_checkpoint(model, trial)
             finally:
                 self._saving = None
+            wait()
             if self.args.should_save:
                 for write in self.beside:
                     write(unfinished / name)
                 seal(unfinished / name)
                 _put_in_place(unfinished / name, folder / name)
                 unfinished.rmdir()
+        wait()
         if self.args.should_save:
             rotate_checkpoints(str(folder), self.args.save_total_limit)
 

@@ -59,6 +59,9 @@ class RLSCConfig(EngineArguments, ObjectiveArguments, GuardArguments, TrainingAr
         default=True, metadata={"help": "Never a short last batch: a step has a fixed size."}
     )
     disable_tqdm: bool | None = field(default=False, metadata={"help": "No progress bars."})
+    ddp_find_unused_parameters: bool | None = field(
+        default=False, metadata={"help": "With several processes: every parameter has a gradient."}
+    )
     use_cache: bool = field(default=True, metadata={"help": "Kept in the saved model's config."})
 
     # Sampling.
@@ -169,6 +172,7 @@ def check_training(config: RLSCConfig) -> None:
         raise ConfigError(f"top_p must be in (0, 1], not {config.top_p}; 1 turns it off")
     check_objective(config, config.num_generations)
     check_guard(config, config.num_generations)
+    _check_brakes(config)
     _check_iterations(config)
     _check_pairs(config)
     _check_importance_sampling(config)
@@ -184,16 +188,40 @@ def check_training(config: RLSCConfig) -> None:
         raise ConfigError(
             "resume_from_checkpoint: use --resume, or train(resume_from_checkpoint=…)"
         )
+    _check_evaluation(config)
+    if config.gradient_accumulation_steps != 1:
+        raise ConfigError(
+            "gradient_accumulation_steps must be 1: per_device_train_batch_size sets the questions "
+            "of a step, and tokens_per_microbatch cuts them to fit memory"
+        )
+
+
+def _check_evaluation(config: RLSCConfig) -> None:
     if config.eval_steps is not None and config.eval_steps != int(config.eval_steps):
         raise ConfigError(f"eval_steps must be a whole number of steps, not {config.eval_steps}")
     if config.eval_steps is not None:
         at_least("eval_steps", config.eval_steps, 1)
     if _text(config.eval_strategy) != "no":
         raise ConfigError("eval_strategy must be 'no': --eval_steps N evaluates between")
-    if config.gradient_accumulation_steps != 1:
+
+
+def _check_brakes(config: RLSCConfig) -> None:
+    """What brakes and objectives cannot be together."""
+    names = {name.strip() for name in config.objective.split(",")}
+    frozen = config.rollout_policy == "base"
+    if frozen and names & {"dpo", "ppo"}:
         raise ConfigError(
-            "gradient_accumulation_steps must be 1: per_device_train_batch_size sets the questions "
-            "of a step, and tokens_per_microbatch cuts them to fit memory"
+            "rollout_policy base is not for dpo and ppo: their margins and values are the policy's"
+        )
+    if frozen and (config.beta or "kl" in names):
+        raise ConfigError(
+            "rollout_policy base and a KL divergence exclude each other: its estimate needs "
+            "samples of the policy"
+        )
+    if config.entropy_floor is not None and (frozen or config.dpo_pairs == "given"):
+        raise ConfigError(
+            "entropy_floor is of the policy's own samples: not for rollout_policy base, nor "
+            "dpo_pairs given"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 
 from rich.console import Console
@@ -15,7 +16,8 @@ from rich.progress import (
 )
 
 # Paths and names are printed as they are: brackets in them are not markup.
-console = Console(markup=False, highlight=False)
+# Of several processes the main one alone talks.
+console = Console(markup=False, highlight=False, quiet=os.environ.get("RANK", "0") != "0")
 
 
 def make_progress(unit: str) -> Progress:

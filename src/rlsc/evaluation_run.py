@@ -14,10 +14,11 @@ from transformers import TrainerCallback
 
 from rlsc.config import RLSCConfig
 from rlsc.display import make_progress
-from rlsc.engines import SamplingParams
+from rlsc.engines import SamplingParams, SpreadEngine
 from rlsc.evaluate import Evaluation, Pass, evaluate, standard_passes, summarise
 from rlsc.grading import VERSION
 from rlsc.models import context_length, weights_fingerprint
+from rlsc.processes import count, is_main, wait
 from rlsc.prompts import fit_context, format_question, render, stop_token_ids
 from rlsc.questions import QuestionSet, load_questions
 from rlsc.run_config import RunConfig
@@ -187,21 +188,26 @@ class Evaluator:
         file, key_file = self._folder / f"{name}.jsonl", self._folder / f"{name}.key.json"
         total = len(plan.prompts) * sum(one.samples for one in plan.passes)
         key = self._key(plan, self._trainer.state.global_step)
-        for folder in (self._folder, self._shared):
+        # Another run's are the same model's only before training.
+        shared = self._shared if not self._trainer.state.global_step else None
+        for folder in (self._folder, shared):
             stored = _stored(folder, name, key)
             if len(stored) == total:
                 write_jsonl(file, stored)
                 write_json(key_file, key)
                 return summarise(stored, plan.passes, plan.cap)
-        file.unlink(missing_ok=True)
+        wait()  # until all have read what there is
+        if is_main():
+            file.unlink(missing_ok=True)
         write_json(key_file, key)
         trainer = self._trainer
         trainer.engine.sync(trainer.accelerator.unwrap_model(trainer.model))
+        engine = SpreadEngine(trainer.engine) if count() > 1 else trainer.engine
         stop_ids = stop_token_ids(trainer.processing_class, trainer.model)
         with make_progress("completions") as progress:
             task = progress.add_task(f"evaluate {name}", total=total)
             return evaluate(
-                trainer.engine,
+                engine,
                 plan.prompts,
                 self._set.answers,
                 plan.passes,

@@ -17,12 +17,11 @@ from transformers import TrainerCallback
 from rlsc.config import RLSCConfig
 from rlsc.display import console
 from rlsc.engines import Engine
-from rlsc.errors import OutputError
-from rlsc.grading import answer_key, extract_answer
+from rlsc.errors import ConfigError, OutputError
 from rlsc.probe import Probe
 from rlsc.runlog import read_jsonl, write_jsonl
 from rlsc.scoring import Batch, Scorer, Scores
-from rlsc.signals import group_signals
+from rlsc.signals import answer_keys, group_signals, question_values
 from rlsc.snapshots import Snapshots
 from rlsc.types import CompletionGroup, Prompt
 from rlsc.verdicts import COLLAPSED, HEALTHY, VERDICTS, Observation, Verdict, judge, kept_step
@@ -62,14 +61,13 @@ class Guard(TrainerCallback):
         """
         clock = time.perf_counter()
         self._rows = [row for row in self._rows if row["step"] < step]
-        signals, support, texts = self._look(groups, engine)
-        row = {"step": step, "signals": signals, "support": support, "probe_texts": texts}
+        row = {"step": step} | self._look(groups, engine)
         self._rows.append(row)
         self.verdicts = judge([_observation(one) for one in self._rows], self._args.guard_patience)
-        verdict, self.signals = self.verdicts[-1], signals
+        verdict, self.signals = self.verdicts[-1], row["signals"]
         if self._stops and not verdict.harm:
             self._snapshots.take(step, model)
-        row |= {"verdict": verdict.verdict, "reasons": list(verdict.reasons)}
+        row |= {"verdict": verdict.verdict, "harm": verdict.harm, "reasons": list(verdict.reasons)}
         row["seconds"] = time.perf_counter() - clock
         if self._args.should_save:
             write_jsonl(self._file, self._rows)
@@ -81,8 +79,8 @@ class Guard(TrainerCallback):
     def _tell(self, step: int) -> None:
         """A line where the verdict is another than at the step before."""
         now = self.verdicts[-1]
-        last = self.verdicts[-2].verdict if len(self.verdicts) > 1 else HEALTHY
-        if now.verdict == last:
+        last = self.verdicts[-2] if len(self.verdicts) > 1 else Verdict(0, HEALTHY)
+        if (now.verdict, now.harm) == (last.verdict, last.harm):
             return
         line = f"guard: {now.verdict} at step {step}"
         line += f": {'; '.join(now.reasons)}" if now.reasons else ""
@@ -111,7 +109,11 @@ class Guard(TrainerCallback):
             "mode": self._args.guard,
             "probe_questions": len(self._probe) if self._probe else 0,
             "verdicts": {
-                str(one.step): {"verdict": one.verdict, "reasons": list(one.reasons)}
+                str(one.step): {
+                    "verdict": one.verdict,
+                    "harm": one.harm,
+                    "reasons": list(one.reasons),
+                }
                 for one in self.verdicts
             },
             "kept_step": advised if self._stops else steps,
@@ -125,32 +127,29 @@ class Guard(TrainerCallback):
         last = self.verdicts[-1]
         if not last.harm:
             return f"no sign of harm at the last step seen, {last.step}"
-        since = f"since step {advised}" if advised < last.step else "from the start"
-        return f"signs of harm {since}: {'; '.join(last.reasons)}"
+        return f"signs of harm after step {advised}: {'; '.join(last.reasons)}"
 
-    def _look(
-        self, groups: Sequence[CompletionGroup] | None, engine: Engine
-    ) -> tuple[dict[str, float], list[float], list[str]]:
+    def _look(self, groups: Sequence[CompletionGroup] | None, engine: Engine) -> dict[str, Any]:
         if self._probe is None:
             assert groups is not None
-            return group_signals(groups), [], []
+            return {"signals": group_signals(groups), "questions": question_values(groups)}
         if not self._rows:
             self._probe.begin(engine)
         answers = self._probe.ask(engine)
-        texts = [group.completions[0].text for group in answers.groups]
+        keys = answer_keys(answers.groups)
+        before = self._rows[-1]["probe_answers"] if self._rows else keys
         signals = group_signals(answers.groups if groups is None else groups)
-        before = self._rows[-1]["probe_texts"] if self._rows else texts
-        flips = [_key(a) != _key(b) for a, b in zip(before, texts, strict=True)]
         signals |= {
-            "support": math.fsum(answers.support) / len(texts),
-            "flips": sum(flips) / len(texts),
+            "support": math.fsum(answers.support) / len(keys),
+            "flips": sum(a != b for a, b in zip(before, keys, strict=True)) / len(keys),
             "divergence": answers.divergence,
         }
-        return signals, list(answers.support), texts
+        questions = question_values(answers.groups) | {"support": list(answers.support)}
+        return {"signals": signals, "questions": questions, "probe_answers": keys}
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Take up what a run that is gone on with has seen."""
-        step = state.global_step
+        step, self.stopped_at, self.verdicts = state.global_step, None, []
         self._rows = [row for row in read_jsonl(self._file) if row["step"] <= step] if step else []
         if not step:
             self._file.unlink(missing_ok=True)
@@ -158,7 +157,7 @@ class Guard(TrainerCallback):
         if not self._rows or self._rows[0]["step"] != 0:
             raise OutputError(
                 f"{self._file} does not have the untrained model's signals: start again with "
-                "--overwrite, or go on with --guard off"
+                "--overwrite"
             )
         self.verdicts = judge([_observation(one) for one in self._rows], self._args.guard_patience)
         if self._probe:
@@ -173,12 +172,8 @@ class Guard(TrainerCallback):
 
 
 def _observation(row: Mapping[str, Any]) -> Observation:
-    return Observation(row["step"], row["signals"], row["support"])
-
-
-def _key(text: str) -> str | None:
-    answer = extract_answer(text)
-    return None if answer is None else answer_key(answer)
+    distinct = row["signals"]["distinct_completions"]
+    return Observation(row["step"], distinct, row["questions"], "probe_answers" in row)
 
 
 def create_guard(
@@ -188,14 +183,25 @@ def create_guard(
     scorer: Scorer,
     score: Callable[..., Scores],
 ) -> Guard | None:
-    """The guard that `args.guard` asks for; None where it is off, or has nothing to look at."""
-    if args.guard == "off" or not (rollouts.of_policy or prompts):
+    """The guard that `args.guard` asks for; None where it is off, or has nothing to look at.
+
+    Raises `ConfigError` where a run could not be stopped though that was asked for.
+    """
+    if args.guard == "off":
+        return None
+    if not (rollouts.of_policy or prompts):
+        if args.guard == "stop":
+            raise ConfigError(
+                "guard stop sees nothing of the policy: neither its own rollouts nor a probe; "
+                "name --guard_questions, or take guard observe"
+            )
         return None
     if not prompts:
         return Guard(args)
 
     def scores(batch: Batch) -> Scores:
-        with scorer.attached():
+        # Without dropout, whose draws would change the run that is only looked at.
+        with scorer.attached(), scorer.evaluating():
             return score(batch, args.temperature)
 
     file = Path(args.output_dir) / PROBE

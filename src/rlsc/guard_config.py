@@ -43,7 +43,7 @@ class GuardArguments:
 
 
 def check_guard(config: GuardArguments, num_generations: int) -> None:
-    """Raise `ConfigError` on the first setting that cannot work."""
+    """Raise `ConfigError` on the first setting that cannot work by itself."""
     one_of("guard", config.guard, GUARDS)
     one_of("rollout_policy", config.rollout_policy, POLICIES)
     at_least("guard_patience", config.guard_patience, 1)

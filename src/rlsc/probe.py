@@ -19,6 +19,7 @@ from rlsc.engines import Engine, SamplingParams, seed_for
 from rlsc.errors import OutputError
 from rlsc.grading import cluster_answers, shared_grader
 from rlsc.objectives.policy_gradient import divergence
+from rlsc.processes import is_main
 from rlsc.scoring import Batch, Scores
 from rlsc.types import Completion, CompletionGroup, Prompt
 
@@ -78,7 +79,7 @@ class Probe:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise OutputError(
                 f"{self._file} is missing, damaged or of other questions ({error}): start again "
-                "with --overwrite, or go on with --guard off"
+                "with --overwrite"
             ) from error
         self._votes = stored
         self._logps = [row["logps"] for row in rows[:SCORED]]
@@ -115,9 +116,12 @@ class Probe:
         return found
 
     def _store(self) -> None:
+        if not is_main():
+            return
         rows = [
             {
                 "id": group.prompt.id,
+                "prompt_token_ids": list(group.prompt.token_ids),
                 "texts": [one.text for one in group.completions],
                 "token_ids": list(group.completions[0].token_ids),
                 "logps": self._logps[index] if index < SCORED else [],
@@ -131,8 +135,8 @@ class Probe:
 
 
 def _group(prompt: Prompt, row: dict[str, Any]) -> CompletionGroup:
-    if row["id"] != prompt.id:
-        raise ValueError(f"{row['id']} where {prompt.id} belongs")
+    if row["id"] != prompt.id or tuple(row["prompt_token_ids"]) != prompt.token_ids:
+        raise ValueError(f"question {row['id']} where {prompt.id} belongs, or another text")
     ids = tuple(row["token_ids"])
     votes = [
         Completion(text, ids if not at else (), (), "stop") for at, text in enumerate(row["texts"])

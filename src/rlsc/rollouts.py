@@ -17,6 +17,7 @@ from rlsc.errors import ModelError
 from rlsc.guard import Guard
 from rlsc.memory import keep_freed_memory, release_freed_memory
 from rlsc.objectives import Objective
+from rlsc.processes import count, gathered
 from rlsc.reward_model import RewardModel
 from rlsc.scoring import Batch, Scorer, Scores
 from rlsc.types import AnswerKey, CompletionGroup, Prompt
@@ -84,6 +85,8 @@ class Rollouts:
         if getattr(sampler, "foreign", False) and not self._engine_is_checked:
             self._check_engine(sampler, prompts[:_CHECKED])
         batch = self._weigh(step, groups)
+        # A mean over the processes of these sums is the mean over all the step's completions.
+        batch.divisor = sum(gathered(batch.size)) / count()
         batch.weights.metrics["sample_seconds"] = time.perf_counter() - clock
         return batch
 
@@ -111,9 +114,11 @@ class Rollouts:
             return False
         if groups is None:
             engine.sync(policy)
+        else:
+            groups = [group for part in gathered(groups) for group in part]
         stops = self.guard.observe(step, groups, engine, policy)
         release_freed_memory()
-        return stops
+        return gathered(stops)[0]  # one decision for all processes
 
     def _sampling_model(self, policy: Any) -> Any:
         if not self._weigher.sampled_by_reference:

@@ -30,6 +30,7 @@ from rlsc.hub import check_push, push, write_card
 from rlsc.models import load_model
 from rlsc.objectives import RLSC, Objective
 from rlsc.probe_questions import probe_questions
+from rlsc.processes import count, is_main
 from rlsc.prompts import format_question
 from rlsc.provenance import check_same_questions, write_environment
 from rlsc.questions import QuestionSet
@@ -56,11 +57,17 @@ def run(config: RunConfig, training: RLSCConfig) -> None:
     finished = runfolder.check(folder, settings, config.resume, config.overwrite)
     questions = questions_of(config, config.questions)
     evaluated = evaluation_set(config, questions)
-    used = {"train": questions.train, "evaluation": evaluated.questions if evaluated else ()}
+    probe, probed = probe_questions(config, questions, evaluated)
+    used = {
+        "train": questions.train,
+        "evaluation": evaluated.questions if evaluated else (),
+        "guard": tuple(probe),
+    }
     if config.resume:
         check_same_questions(folder, used)
     if finished:
-        write_report(folder)
+        if is_main():
+            write_report(folder)
         console.print(f"{folder} holds a finished run: nothing to do. Its report: report.html")
         return
     sets = (
@@ -68,8 +75,6 @@ def run(config: RunConfig, training: RLSCConfig) -> None:
         if config.benchmarks
         else []
     )
-    probe, probed = probe_questions(config, questions, evaluated)
-    used["guard"] = tuple(probe)
     pushes, training.push_to_hub = training.push_to_hub, False  # the run's end does it
     trainer, origin = _load(config, training, questions, probe=probe)
     evaluator = Evaluator(config, training, trainer, evaluated, folder) if evaluated else None
@@ -83,18 +88,28 @@ def run(config: RunConfig, training: RLSCConfig) -> None:
     results = _train_and_evaluate(
         trainer, evaluator, benchmarks, folder, config.resume, config.save_model
     )
+    if not is_main():
+        return
+    skipped = trainer.skipped_prompts
     results |= {
         "model_saved": config.save_model,
         "model": origin,
         "questions": questions.name,
-        "training_questions": len(questions.train) - len(trainer.skipped_prompts),
-        "skipped_questions": [prompt.id for prompt in trainer.skipped_prompts],
+        "training_questions": len(questions.train) - len(skipped),
+        "skipped_questions": [prompt.id for prompt in skipped],
         "probed": probed,
         "evaluated_on": evaluated.relation if evaluated else None,
         "evaluated_of": evaluated.total if evaluated else None,
         "skipped_evaluation_questions": evaluator.skipped if evaluator else [],
         "seconds": results["seconds"] | {"total": time.time() - started},
     }
+    _conclude(config, training, folder, results, pushes)
+
+
+def _conclude(
+    config: RunConfig, training: RLSCConfig, folder: Path, results: dict[str, Any], pushes: bool
+) -> None:
+    """Write what came of it, and tell it."""
     runfolder.write_json(folder / runfolder.RESULTS, results)
     write_report(folder)
     _tell(folder, results)
@@ -108,6 +123,16 @@ def _check_together(config: RunConfig, training: RLSCConfig) -> None:
     """Settings of both kinds that exclude each other, and a push that could not be."""
     if training.rollout_policy == "base" and config.use_peft:
         raise ConfigError("rollout_policy base is not for adapters yet: leave --use_peft out")
+    if (
+        training.guard == "stop"
+        and training.rollout_policy == "base"
+        and not config.guard_probe_size
+    ):
+        raise ConfigError(
+            "guard stop sees nothing of the policy here: leave --guard_probe_size out"
+        )
+    if config.benchmarks and count() > 1:
+        raise ConfigError("--benchmarks is for one process: rlsc eval the model afterwards")
     if training.push_to_hub and not config.save_model:
         raise ConfigError("--push_to_hub needs the model: leave --save_model false out")
     if training.push_to_hub:
@@ -251,6 +276,6 @@ def _train_and_evaluate(
     if benchmarks and base:
         results["benchmarks"] = benchmarks.results(base, benchmarks.evaluate())
     seconds["evaluate_after"] = time.time() - clock
-    if adapter and save_model:
+    if adapter and save_model and is_main():
         save_merged(trainer.model, trainer.processing_class, folder / "model")
     return results

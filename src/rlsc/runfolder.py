@@ -12,6 +12,7 @@ import yaml
 
 from rlsc.checkpoints import UNFINISHED, checkpoints
 from rlsc.errors import ConfigError, OutputError
+from rlsc.processes import is_main, wait
 
 CONFIG, RESULTS, ENVIRONMENT = "config.yaml", "results.json", "environment.json"
 # The config comes last: a folder that is being cleared still holds a run until the end.
@@ -56,7 +57,7 @@ def check(folder: Path, settings: Mapping[str, Any], resume: bool, overwrite: bo
         check_same_settings(folder, settings)
         if results is None:
             return False
-        stopped = results.get("guard", {}).get("stopped_at") is not None
+        stopped = (results.get("guard") or {}).get("stopped_at") is not None
         return stopped or results["steps"] >= int(settings["max_steps"])
     if not overwrite:
         state = "a finished run" if results is not None else "an unfinished run"
@@ -73,13 +74,15 @@ def check(folder: Path, settings: Mapping[str, Any], resume: bool, overwrite: bo
 
 def prepare(folder: Path, settings: Mapping[str, Any], overwrite: bool) -> None:
     """Create the folder, clear the run in it if it is to be overwritten, write the settings."""
+    wait()  # until all have checked the folder as it was
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if overwrite and (folder / CONFIG).exists():
+        if is_main() and overwrite and (folder / CONFIG).exists():
             _clear(folder)
         write_text(folder / CONFIG, yaml.safe_dump(dict(settings), allow_unicode=True))
     except OSError as error:
         raise OutputError(_not_writable(folder, error)) from error
+    wait()
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -89,7 +92,12 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write under a temporary name and rename, so that no half-written file is ever seen."""
+    """Write under a temporary name and rename, so that no half-written file is ever seen.
+
+    Of several processes the main one alone writes.
+    """
+    if not is_main():
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text(text, "utf-8")
@@ -98,6 +106,8 @@ def write_text(path: Path, text: str) -> None:
 
 def check_writable(folder: Path) -> None:
     """Write a file into the folder and leave no trace of it, nor of the folder if it was new."""
+    if not is_main():
+        return
     try:
         new = [path for path in (folder, *folder.absolute().parents) if not path.exists()]
         try:

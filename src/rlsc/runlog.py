@@ -15,6 +15,7 @@ from transformers import TrainerCallback
 
 from rlsc.errors import OutputError
 from rlsc.metrics import StepRecord
+from rlsc.processes import is_main
 from rlsc.types import CompletionGroup
 
 
@@ -43,7 +44,7 @@ class RunLog(TrainerCallback):
         """Drop the records from `step` on: a run that died may have got past its checkpoint."""
         kept = [row for row in read_jsonl(self.metrics_file) if row["step"] < step]
         write_jsonl(self.metrics_file, kept)
-        for file in (self._folder / "completions").glob("*.jsonl"):
+        for file in (self._folder / "completions").glob("*.jsonl") if is_main() else ():
             if file.stem.isdigit() and int(file.stem) >= step:
                 file.unlink()
 
@@ -81,7 +82,12 @@ class RunLog(TrainerCallback):
 
 
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write under a temporary name and rename, so that no half-written file is ever seen."""
+    """Write under a temporary name and rename, so that no half-written file is ever seen.
+
+    Of several processes the main one alone writes.
+    """
+    if not is_main():
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
     with temporary.open("w", encoding="utf-8") as file:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 
 from rlsc.attention import check_architecture, lent_attention, window_untold
 from rlsc.batching import MicroBatch, Row, make_micro_batches, pad
@@ -68,6 +69,16 @@ class Scorer:
     def attached(self) -> AbstractContextManager[Any]:
         """Forward and backward passes of token trees belong within."""
         return lent_attention(self._model, NAME) if self.layout.padding_free else nullcontext()
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Within, the model is in eval mode."""
+        training = self._model.training
+        self._model.eval()
+        try:
+            yield
+        finally:
+            self._model.train(training)
 
     def __call__(
         self,
@@ -169,6 +180,8 @@ def _scoring_head(
 
     It does so inside the model's own forward, where wrappers expect its weights to be used.
     """
+    if isinstance(model, DistributedDataParallel):
+        model = model.module
     head, config = model.get_output_embeddings(), model.config.get_text_config()
     own, replaced = head.forward, vars(head).get("forward")
     softcap = getattr(config, "final_logit_softcapping", None)

@@ -23,16 +23,15 @@ def group_signals(groups: Sequence[CompletionGroup]) -> dict[str, float]:
     - `distinct_completions`, `distinct_answers`: distinct siblings over K.
     - `majority_share`: siblings that give their question's commonest answer; `unanimous`: share
       of the questions where all do.
-    - `same_answer`: largest share of the questions whose commonest answer is one and the same.
+    - `same_answer`: share of the pairs of questions whose commonest answer is one and the same.
     - `information`: mutual information of question and answer, in units of the logarithm of the
       number of questions: 1 where each question has one answer of its own, 0 where the answers
       do not tell the questions apart. A lack of an answer counts as an answer.
     """
     completions = [one for group in groups for one in group.completions]
-    keys = [[_key(one.text) for one in group.completions] for group in groups]
+    keys = _keys(groups)
     commonest = [_commonest(one) for one in keys]
     sizes = [len(one) for one in keys]
-    majorities = Counter(answer for answer, _ in commonest if answer is not None)
     shares = [votes / size for (_, votes), size in zip(commonest, sizes, strict=True)]
     return {
         "completion_length": _mean([len(one.token_ids) for one in completions]),
@@ -46,9 +45,39 @@ def group_signals(groups: Sequence[CompletionGroup]) -> dict[str, float]:
         "distinct_answers": _mean([len(set(one) - {None}) / len(one) for one in keys]),
         "majority_share": _mean(shares),
         "unanimous": _mean([share == 1 for share in shares]),
-        "same_answer": max(majorities.values(), default=0) / len(groups),
+        "same_answer": _mean(_shared(keys)),
         "information": information(keys),
     }
+
+
+def question_values(groups: Sequence[CompletionGroup]) -> dict[str, list[float]]:
+    """What the rule judges, question by question: the means over a question's completions.
+
+    `same_answer` is the share of the other questions that have its commonest answer too.
+    """
+    keys = _keys(groups)
+    return {
+        "truncated": [_mean([c.finish_reason == "length" for c in g.completions]) for g in groups],
+        "repetition": [_mean([repetition(c) for c in g.completions]) for g in groups],
+        "answered": [_mean([key is not None for key in one]) for one in keys],
+        "same_answer": _shared(keys),
+    }
+
+
+def answer_keys(groups: Sequence[CompletionGroup]) -> list[str | None]:
+    """Of each question the key of its first completion's answer."""
+    return [_key(group.completions[0].text) for group in groups]
+
+
+def _keys(groups: Sequence[CompletionGroup]) -> list[list[str | None]]:
+    return [[_key(one.text) for one in group.completions] for group in groups]
+
+
+def _shared(keys: Sequence[Sequence[str | None]]) -> list[float]:
+    answers = [_commonest(one)[0] for one in keys]
+    counts = Counter(answers)
+    others = max(len(answers) - 1, 1)
+    return [0.0 if answer is None else (counts[answer] - 1) / others for answer in answers]
 
 
 def repetition(completion: Completion) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -32,6 +33,7 @@ from rlsc.runlog import RunLog
 from rlsc.scoring import Batch, Scorer, Scores
 from rlsc.trainer_inputs import (
     RepeatedBatches,
+    check_processes,
     given_pairs,
     layout_of,
     probe_prompts,
@@ -40,7 +42,7 @@ from rlsc.trainer_inputs import (
     sampling_of,
 )
 from rlsc.types import AnswerKey, Prompt
-from rlsc.update import StepBatch, micro_batch_loss, rows_that_weigh
+from rlsc.update import StepBatch, micro_batch_loss, of_all_processes, rows_that_weigh
 from rlsc.weighing import learn_values
 
 
@@ -90,8 +92,7 @@ class RLSCTrainer(WholeCheckpoints):
             processing_class = processing_class or tokenizer
         if processing_class is None:
             raise ConfigError("processing_class is missing: pass the model's tokenizer")
-        if args.n_gpu > 1 or args.world_size > 1:
-            raise ConfigError("one process and one GPU for now: set CUDA_VISIBLE_DEVICES=0")
+        check_processes(args)
         if peft_config is not None:
             model = with_adapter(model, peft_config, args.seed)
         if args.disable_dropout:
@@ -212,7 +213,7 @@ class RLSCTrainer(WholeCheckpoints):
             loss = micro_batch_loss(
                 batch, scores, self.objective, weights, record, cap, reference_BT, clip
             )
-            loss = loss / inputs.size
+            loss = loss / inputs.divisor
             if not torch.isfinite(loss):
                 raise NonFiniteError(non_finite_message("loss", step, args.output_dir))
             if args.num_iterations > 1 and inputs.updates == 0:
@@ -228,8 +229,10 @@ class RLSCTrainer(WholeCheckpoints):
             micro_batches = self._without_light_rows(inputs, record)
         with self.progress.updating(len(micro_batches)) as on_progress:
             for batch in micro_batches:
-                loss = loss_of(batch)
-                self.accelerator.backward(loss)
+                last = batch is micro_batches[-1]
+                with nullcontext() if last else self.accelerator.no_sync(model):
+                    loss = loss_of(batch)
+                    self.accelerator.backward(loss)
                 if not args.skip_weight_below:
                     total += loss.detach()
                 on_progress(1)
@@ -267,19 +270,18 @@ class RLSCTrainer(WholeCheckpoints):
     # Records.
 
     def _record_step(self, step: int, inputs: StepBatch, record: StepRecord) -> None:
-        kept_N = inputs.weights.kept_N
-        added, kept = self.objective.added, int(kept_N.sum())
-        self._metrics = step_metrics(inputs.groups, record, added, kept)
+        groups, record, kept_N, metrics = of_all_processes(inputs, record)
+        self._metrics = step_metrics(groups, record, self.objective.added, int(kept_N.sum()))
         masked = 1.0 - float(kept_N.double().mean())
         self._metrics |= {"masked_completions": masked, "all_masked": float(masked == 1.0)}
-        self._metrics |= inputs.weights.metrics
+        self._metrics |= metrics
         if self.guard:
             self._metrics = self.guard.metrics | self._metrics
         self._metrics["seconds"] = time.perf_counter() - self._clock
         if self._weigher.value_head is not None:
             self._metrics["value_loss"] = self._weigher.value_head.step()
         if self.args.should_save:
-            self.runlog.write_completions(step, inputs.groups, record)
+            self.runlog.write_completions(step, groups, record)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add the step's metrics to what the parent logs, and append them to metrics.jsonl."""

@@ -18,6 +18,17 @@ from rlsc.scoring import Layout, supported_layout
 from rlsc.types import Completion, Prompt
 
 
+def check_processes(args: RLSCConfig) -> None:
+    """Raises `ConfigError` for a way of sharing the work that is not there."""
+    if args.n_gpu > 1:
+        raise ConfigError(
+            f"{args.n_gpu} GPUs and one process: accelerate launch --num_processes {args.n_gpu}, "
+            "or CUDA_VISIBLE_DEVICES=0"
+        )
+    if args.world_size > 1 and not args.dataloader_drop_last:
+        raise ConfigError("several processes need --dataloader_drop_last true: steps of one size")
+
+
 def layout_of(model: Any, args: RLSCConfig) -> Layout:
     wanted = Layout(args.padding_free, args.share_prefixes, args.logits_chunk_size)
     layout, reason = supported_layout(model, wanted)
@@ -45,11 +56,7 @@ def render_all(
     """The data set's prompts as token ids: those that fit the context, and those skipped."""
     if dataset is None or len(dataset) == 0:
         raise QuestionError("train_dataset is empty: it needs rows with a 'prompt'")
-    prompts = []
-    for index, row in enumerate(dataset):
-        if "prompt" not in row:
-            raise QuestionError(f"train_dataset row {index} has no 'prompt' (it has {list(row)})")
-        prompts.append(render(row["prompt"], str(row.get("id", index)), tokenizer))
+    prompts = _rendered(dataset, "train_dataset", tokenizer)
     fitting, skipped = fit_context(
         prompts, args.max_completion_length, context_length(model), args.skip_long_prompts
     )
@@ -62,16 +69,24 @@ def render_all(
     return fitting, skipped
 
 
+def _rendered(dataset: Any, name: str, tokenizer: Any) -> list[Prompt]:
+    prompts = []
+    for index, row in enumerate(dataset):
+        if "prompt" not in row:
+            raise QuestionError(f"{name} row {index} has no 'prompt' (it has {list(row)})")
+        prompts.append(render(row["prompt"], str(row.get("id", index)), tokenizer))
+    return prompts
+
+
 def probe_prompts(dataset: Any, model: Any, tokenizer: Any, args: RLSCConfig) -> list[Prompt]:
-    """The guard's questions as token ids: those that fit the context, none for no data set."""
-    rows = [] if dataset is None else list(dataset)
-    if not rows:
-        return []
-    prompts = [
-        render(row["prompt"], str(row.get("id", index)), tokenizer)
-        for index, row in enumerate(rows)
-    ]
-    return fit_context(prompts, args.max_completion_length, context_length(model), True)[0]
+    """The guard's questions as token ids: those that fit the context; none where it is off."""
+    rows = [] if dataset is None or args.guard == "off" else list(dataset)
+    prompts = _rendered(rows, "probe_dataset", tokenizer)
+    room = context_length(model)
+    if room is None:
+        return prompts
+    longest = room - args.max_completion_length
+    return [prompt for prompt in prompts if len(prompt.token_ids) <= longest]
 
 
 def raw_prompts(dataset: Any) -> dict[str, Any]:

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 
 from rlsc.batching import Row, make_rows, pad
-from rlsc.brakes import clipped_weight
 from rlsc.metrics import StepRecord
 from rlsc.objectives import Objective, RowLoss, Rows, parts_of
+from rlsc.processes import gathered
 from rlsc.scoring import Batch, Scores
 from rlsc.types import CompletionGroup
 from rlsc.weighing import Score, Weights
@@ -30,13 +30,15 @@ def _old_logps(weights: Weights, first_B: Tensor, logps_BT: Tensor) -> Tensor:
 
 @dataclass
 class StepBatch:
-    """One optimizer step's work."""
+    """One optimizer step's work, of this process."""
 
     groups: Sequence[CompletionGroup]
     micro_batches: Sequence[Batch]
     weights: Weights
     idle: Sequence[Batch] = ()
     """Rows that weigh nothing: scored for the records, without a backward pass."""
+    divisor: float = 0.0
+    """What the sum of the losses is divided by: the step's completions, per process."""
     updates: int = 0
     """How many have been made with it."""
 
@@ -63,6 +65,28 @@ class StepBatch:
     def size(self) -> int:
         """The number of completions, N."""
         return sum(len(group.completions) for group in self.groups)
+
+
+def of_all_processes(
+    inputs: StepBatch, record: StepRecord
+) -> tuple[list[CompletionGroup], StepRecord, Tensor, dict[str, float]]:
+    """The step's groups, record, kept completions and metrics, over all processes.
+
+    In order of rank, which is the order that one process would have them in. Metrics are means
+    over the processes, each of as many questions.
+    """
+    weights = inputs.weights
+    parts = gathered((list(inputs.groups), record, weights.kept_N, weights.metrics))
+    if len(parts) == 1:
+        return parts[0]
+    groups = [group for part in parts for group in part[0]]
+    names = [one.name for one in fields(StepRecord)]
+    whole = StepRecord(*(torch.cat([getattr(part[1], name) for part in parts]) for name in names))
+    metrics = {
+        name: math.fsum(part[3].get(name, math.nan) for part in parts) / len(parts)
+        for name in parts[0][3]
+    }
+    return groups, whole, torch.cat([part[2] for part in parts]), metrics
 
 
 def micro_batch_loss(
@@ -120,9 +144,13 @@ def _row_loss(
     found: list[tuple[RowLoss, float]] = []
     for (one, coefficient), weights_N in zip(parts_of(objective), weights.parts, strict=True):
         weights_BT = weights_N[first_B][:, :columns].to(logps_BT)
-        rows = Rows(logps_BT, mask_BT, weights_BT, scores.entropies_BT, old_BT, reference_logps_BT)
-        loss = one.loss(rows)
-        found.append((clipped_weight(loss, weight_clip) if weight_clip else loss, coefficient))
+        if weight_clip is not None:
+            weights_BT = weights_BT.clamp(-weight_clip, weight_clip)
+        entropies_BT = scores.entropies_BT
+        rows = Rows(
+            logps_BT, mask_BT, weights_BT, entropies_BT, old_BT, reference_logps_BT, weight_clip
+        )
+        found.append((one.loss(rows), coefficient))
     if len(found) == 1:
         return found[0][0]
     weight_B = sum(c * one.sign_B * one.log_weight_B.exp() for one, c in found)

@@ -7,6 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from rlsc.processes import summed
+
 _FILE = "value_head.pt"
 
 
@@ -45,10 +47,11 @@ class ValueHead:
 
     def step(self) -> float:
         """The mean squared error's half, before the step."""
-        tokens, loss = max(self._tokens, 1.0), self._loss
+        both = summed(torch.tensor([self._tokens, self._loss], dtype=torch.float64))
+        tokens, loss = max(both[0].item(), 1.0), both[1].item()
         for parameter in self._linear.parameters():
             if parameter.grad is not None:
-                parameter.grad /= tokens
+                parameter.grad = summed(parameter.grad) / tokens
         self._optimizer.step()
         self._optimizer.zero_grad()
         self._tokens, self._loss = 0.0, 0.0

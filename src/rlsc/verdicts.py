@@ -1,55 +1,62 @@
 """The guard's rule: from label-free signals to a verdict with its reasons.
 
 Narrowing alone is no harm: a task may well have one right answer a question, told in one way. So
-what counts as harm is what no task gains by, each measured against the model before training, or
-against the best step so far:
+what counts as harm is what no task gains by: answers that are cut off, missing, or repeat
+themselves, different questions with one and the same answer, and answers that leave what the
+untrained model itself found likeliest.
 
-- answers are cut off, missing, or repeat themselves where they did not before;
-- they grow to twice their length;
-- different questions get one and the same answer;
-- answers leave what the untrained model itself found likeliest. That one is a matter of
-  statistics: the drop must be more than `Z` of its standard errors over the probe's questions.
-
-Harm in `patience` steps in a row is a collapse. What the rule cannot see is an error that the
-untrained model makes too, and most often: no label-free signal can.
+Each is a number a question, and harm is a change of its mean by more than a margin and by more
+than `Z` standard errors: over the same questions in pairs where there is a probe, else over the
+questions of two rollouts. Harm in `patience` observations in a row is a collapse. What the rule
+cannot see is an error that the untrained model makes too, and most often: no label-free signal can.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-
-MARGIN = 0.2
-"""By how much a share may change before it is harm."""
-GROWTH = 2.0
-"""So many times the length before training is harm."""
-Z = 2.0
-"""Standard errors of a drop in support."""
-NARROW = 0.5
-"""A fall of the distinct completions to so much of what they were is narrowing."""
 
 VERDICTS = HEALTHY, NARROWING, COLLAPSED = "healthy", "narrowing", "collapsed"
 
-_RISES = {
-    "truncated": "completions cut off",
-    "repetition": "repeated 4-grams",
-    "same_answer": "questions given one and the same answer",
+Z = 2.5
+"""Standard errors: one in 160 by chance, one-sided."""
+FEWEST = 8
+"""Of fewer questions nothing is judged."""
+NARROW = 0.5
+"""A fall of the distinct completions to so much of what they were is narrowing."""
+
+
+@dataclass(frozen=True)
+class Sign:
+    """A mean over questions that a healthy run does not lose, or does not gain."""
+
+    meaning: str
+    margin: float
+    rises: bool
+    """Whether harm is a rise above the untrained model; else a fall below the best step."""
+
+
+SIGNS = {
+    "truncated": Sign("completions cut off", 0.2, True),
+    "repetition": Sign("repeated 4-grams", 0.2, True),
+    "same_answer": Sign("pairs of questions with one and the same answer", 0.2, True),
+    "answered": Sign("completions with an answer", 0.2, False),
+    "support": Sign("the untrained model's vote for its answers", 0.05, False),
 }
-_FALLS = {"answered": "completions with an answer"}
 
 
 @dataclass(frozen=True)
 class Observation:
-    """What was seen of the policy after `step` updates.
-
-    `signals` are those of `group_signals`; `support` has, for each question of the probe, how
-    much of the untrained model's vote its answer has. Empty where there is no probe.
-    """
+    """What was seen of the policy after `step` updates."""
 
     step: int
-    signals: Mapping[str, float]
-    support: Sequence[float] = ()
+    distinct: float
+    """Distinct completions of a question over K, in the rollouts."""
+    questions: Mapping[str, Sequence[float]]
+    """By the names of `SIGNS`, a value a question; `support` only where there is a probe."""
+    paired: bool = False
+    """Whether the questions are the same in every observation: the probe's."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +73,9 @@ class Verdict:
 def judge(history: Sequence[Observation], patience: int) -> list[Verdict]:
     """A verdict for each observation, by those until then; the first is the untrained model's."""
     verdicts: list[Verdict] = []
-    harmed = 0
-    for index, now in enumerate(history):
-        reasons = _harm(history[:index], now)
+    harmed, best = 0, dict.fromkeys(SIGNS, history[0]) if history else {}
+    for now in history:
+        reasons = tuple(_harm(history[0], best, now))
         harmed = harmed + 1 if reasons else 0
         if reasons:
             name = COLLAPSED if harmed >= patience else NARROWING
@@ -76,51 +83,56 @@ def judge(history: Sequence[Observation], patience: int) -> list[Verdict]:
         else:
             narrow = _narrow(history[0], now)
             verdicts.append(Verdict(now.step, NARROWING if narrow else HEALTHY, narrow))
+        for name in SIGNS if now.paired else ():  # over other questions the best is mostly luck
+            if name in now.questions and _mean(now, name) > _mean(best[name], name):
+                best[name] = now
     return verdicts
 
 
 def kept_step(verdicts: Sequence[Verdict]) -> int:
-    """The last step without a sign of harm; the first where all have one."""
-    return max((one.step for one in verdicts if not one.harm), default=verdicts[0].step)
+    """The last step without a sign of harm; the untrained model never has one."""
+    return max(one.step for one in verdicts if not one.harm)
 
 
-def _harm(before: Sequence[Observation], now: Observation) -> tuple[str, ...]:
-    if not before:
-        return ()
-    base, reasons = before[0].signals, []
-    for name, meaning in _RISES.items():
-        if now.signals[name] - base[name] > MARGIN:
-            reasons.append(f"{meaning} {_change(base[name], now.signals[name])}")
-    for name, meaning in _FALLS.items():
-        best = max(one.signals[name] for one in before)
-        if best - now.signals[name] > MARGIN:
-            reasons.append(f"{meaning} {_change(best, now.signals[name])}")
-    lengths = base["completion_length"], now.signals["completion_length"]
-    if lengths[1] > GROWTH * lengths[0]:
-        reasons.append(f"mean length {lengths[0]:.0f} → {lengths[1]:.0f} tokens")
-    return (*reasons, *_support_lost(before, now))
+def _harm(base: Observation, best: Mapping[str, Observation], now: Observation) -> Iterator[str]:
+    for name, sign in SIGNS.items():
+        if name not in now.questions or name not in base.questions:
+            continue
+        before = base if sign.rises else best[name]
+        direction = 1 if sign.rises else -1
+        change, error = _change(before, now, name)
+        enough = min(len(before.questions[name]), len(now.questions[name])) >= FEWEST
+        if enough and direction * change > max(sign.margin, Z * error):
+            shown = _shown(_mean(before, name), _mean(now, name))
+            yield f"{sign.meaning} {shown} since step {before.step}"
 
 
-def _support_lost(before: Sequence[Observation], now: Observation) -> tuple[str, ...]:
-    """A paired comparison with the step of the highest support so far, question by question."""
-    known = [one for one in before if one.support]
-    if not known or not now.support:
-        return ()
-    best = max(known, key=lambda one: math.fsum(one.support))
-    drops = [a - b for a, b in zip(best.support, now.support, strict=True)]
-    n = len(drops)
-    mean = math.fsum(drops) / n
-    error = math.sqrt(math.fsum((drop - mean) ** 2 for drop in drops) / max(n - 1, 1) / n)
-    if mean <= Z * error or mean <= 0:
-        return ()
-    change = _change(math.fsum(best.support) / n, math.fsum(now.support) / n)
-    return (f"the untrained model's vote for its answers {change} since step {best.step}",)
+def _change(before: Observation, now: Observation, name: str) -> tuple[float, float]:
+    """The change of the mean, and its standard error."""
+    a, b = before.questions[name], now.questions[name]
+    if now.paired:
+        differences = [new - old for old, new in zip(a, b, strict=True)]
+        return math.fsum(differences) / len(a), math.sqrt(_variance(differences) / len(a))
+    error = math.sqrt(_variance(a) / len(a) + _variance(b) / len(b))
+    return _mean(now, name) - _mean(before, name), error
+
+
+def _mean(one: Observation, name: str) -> float:
+    values = one.questions[name]
+    return math.fsum(values) / len(values)
+
+
+def _variance(values: Sequence[float]) -> float:
+    """The sample variance; 0 for one value, of which nothing is judged."""
+    mean = math.fsum(values) / len(values)
+    return math.fsum((value - mean) ** 2 for value in values) / max(len(values) - 1, 1)
 
 
 def _narrow(base: Observation, now: Observation) -> tuple[str, ...]:
-    was, here = (one.signals["distinct_completions"] for one in (base, now))
-    return (f"distinct completions {_change(was, here)}",) if here < NARROW * was else ()
+    if now.distinct >= NARROW * base.distinct:
+        return ()
+    return (f"distinct completions {_shown(base.distinct, now.distinct)}",)
 
 
-def _change(before: float, after: float) -> str:
+def _shown(before: float, after: float) -> str:
     return f"{100 * before:.0f} % → {100 * after:.0f} %"

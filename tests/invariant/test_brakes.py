@@ -131,6 +131,31 @@ def test_a_clipped_weight_is_the_smaller_of_the_two(clip: float) -> None:
         assert close(gradient(POLICY, loss), by_hand)
 
 
+def test_a_clip_bounds_every_token_and_leaves_the_divergence() -> None:
+    """Weights a token one by one; GRPO's own KL is no weight and stays whole."""
+    outcome = (1, 2, 1)
+    group = [group_of((outcome,))]
+    batch = pad(make_rows(group, merge_duplicates=False))
+    scores = score_completions(POLICY, batch, T)
+    weights = weigh(group, RLSC(), [batch], lambda b: score_completions(POLICY, b, T))
+
+    def gradient_of(objective, **more):
+        loss = micro_batch_loss(batch, scores, objective, weights, StepRecord.empty(1), **more)
+        return torch.autograd.grad(loss, POLICY.table, retain_graph=True)[0]
+
+    logps_T = scores.logps_BT[0]
+    clipped = (logps_T.detach().exp() + 0.1).clamp(max=0.3)
+    by_hand = torch.autograd.grad(-(clipped * logps_T).sum(), POLICY.table, retain_graph=True)[0]
+    assert close(gradient_of(RLSC(weight="token"), weight_clip=0.3), by_hand)
+    reference = score_completions(BASE, batch, T).logps_BT.detach()
+    held = {"reference_logps_BT": reference}
+    free, braked = GRPO(beta=0.0), GRPO(beta=0.5)
+    divergence = gradient_of(braked, **held) - gradient_of(free)
+    cut = gradient_of(braked, weight_clip=0.2, **held) - gradient_of(free, weight_clip=0.2)
+    assert close(cut, divergence)
+    assert close(gradient_of(free, weight_clip=0.2), 0.2 * gradient_of(free))
+
+
 def one(text: str, logp: float, ids: tuple[int, ...] = (1, 2)) -> Completion:
     return Completion(text, ids, (logp,) * len(ids), "stop")
 

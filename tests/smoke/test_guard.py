@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from rlsc import RLSCTrainer
 from rlsc import guard as guard_module
@@ -61,7 +62,7 @@ def test_observing_leaves_the_run_as_it_is_without(tmp_path: Path) -> None:
     assert completions(tmp_path / "on") == completions(tmp_path / "off")
     rows = read_jsonl(tmp_path / "on" / "guard.jsonl")
     assert [row["step"] for row in rows] == [0, 1, 2, 3, 4]
-    assert len(rows[0]["support"]) == 4
+    assert len(rows[0]["questions"]["support"]) == 4
     assert rows[0]["signals"]["flips"] == 0
     assert rows[0]["signals"]["divergence"] == pytest.approx(0, abs=1e-6)
     assert rows[4]["signals"]["divergence"] > 0
@@ -83,7 +84,7 @@ def test_a_collapse_stops_the_run_and_the_last_healthy_policy_is_the_result(
     found = run_.guard.results(3)
     assert (found["stopped_at"], found["kept_step"]) == (3, 1)
     assert list(found["verdicts"]) == ["0", "1", "2", "3"]
-    assert "since step 1: harm" in found["reason"]
+    assert "after step 1: harm" in found["reason"]
 
 
 def test_harm_at_the_very_end_is_undone_too(
@@ -129,6 +130,48 @@ def test_the_probe_of_other_questions_is_not_resumed(tmp_path: Path) -> None:
     trainer(tmp_path, max_steps=2).train()
     with pytest.raises(OutputError, match="of other questions"):
         trainer(tmp_path, probe=3).train(resume_from_checkpoint=True)
+
+
+def test_dropout_that_is_on_is_not_drawn_from_by_looking(tmp_path: Path) -> None:
+    def run_(guard: str) -> RLSCTrainer:
+        model = GPT2LMHeadModel(
+            GPT2Config(vocab_size=128, n_positions=64, n_embd=16, n_layer=1, n_head=2)
+        )
+        torch.manual_seed(1)
+        for parameter in model.parameters():
+            torch.nn.init.normal_(parameter, std=0.1)
+        made = RLSCTrainer(
+            model=model,
+            args=config(tmp_path / guard, guard=guard, disable_dropout=False, max_steps=2),
+            train_dataset=[{"prompt": text} for text in ("1 + 1", "2 + 2", "3 + 3")],
+            processing_class=tiny_tokenizer(),
+            probe_dataset=[{"prompt": "4 + 4"}],
+        )
+        made.train()
+        return made
+
+    assert torch.equal(weights(run_("observe")), weights(run_("off")))
+
+
+def test_a_run_without_a_guard_is_resumed_when_it_is_finished(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    flags = ("--guard", "off")
+    run(*parse(arguments(tiny_folder, tmp_path / "run", *flags)))
+    assert results(tmp_path / "run")["guard"] is None
+    run(*parse(arguments(tiny_folder, tmp_path / "run", *flags, "--resume")))
+
+
+def test_a_trainer_that_was_stopped_may_train_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(guard_module, "judge", harmed_from(2))
+        run_ = trainer(tmp_path, guard="stop")
+        run_.train()
+    assert run_.guard.stopped_at == 3
+    run_.train(resume_from_checkpoint=True)
+    assert (run_.state.global_step, run_.guard.stopped_at) == (4, None)
 
 
 def test_the_base_samples_throughout(tmp_path: Path) -> None:
@@ -218,6 +261,10 @@ def test_a_run_that_died_goes_on_with_its_guard(
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
+        ("--rollout_policy base --objective dpo", "not for dpo and ppo"),
+        ("--rollout_policy base --beta 0.1", "exclude each other"),
+        ("--rollout_policy base --entropy_floor 1", "policy's own samples"),
+        ("--rollout_policy base --guard stop --guard_probe_size 0", "guard stop sees nothing"),
         ("--guard sometimes", "guard must be one of"),
         ("--guard_patience 0", "guard_patience"),
         ("--weight_clip 0", "weight_clip must be above 0"),

@@ -28,7 +28,7 @@ LAYERS = (
         *("questions", "benchmark_table", "benchmarks", "fewshot", "templates", "prompts"),
         *("models", "grading", "statistics", "calibration", "display", "memory"),
         *("logprobs", "batching", "token_tree", "attention", "path_attention", "chunked_head"),
-        *("adapters", "signals", "token_spans", "verdicts"),
+        *("adapters", "processes", "signals", "token_spans", "verdicts"),
     ),
     ("engines", "scoring", "objectives", "value_head", "reward_model", "reference"),
     (
@@ -49,7 +49,7 @@ LAYERS = (
             "hub",
         ),
     ),
-    ("cli",),
+    ("cli", "__main__"),
 )
 LAYER = {module: number for number, modules in enumerate(LAYERS) for module in modules}
 # The package itself: its imports are lazy, and all that is taken from it is __version__.

@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 
-from rlsc.signals import group_signals, information, repetition
+from rlsc.signals import group_signals, information, question_values, repetition
 from rlsc.types import Completion, CompletionGroup, Prompt
 
 
@@ -37,9 +37,23 @@ def test_shares_of_completions_and_questions() -> None:
         "distinct_answers": (1 + 3 + 1) / 12,
         "majority_share": (3 / 4 + 2 / 4 + 1) / 3,
         "unanimous": 1 / 3,
-        "same_answer": 2 / 3,
+        "same_answer": 1 / 3,  # of the three pairs of questions, one
     }
     assert {name: found[name] for name in expected} == pytest.approx(expected)
+
+
+def test_values_of_questions_have_the_signals_as_their_mean() -> None:
+    groups = [
+        group("a", "The answer is 3.", "I cannot tell"),
+        group("b", "The answer is 3.", "The answer is 4."),
+        group("c", "\\boxed{7}", "\\boxed{7}"),
+    ]
+    found, signals = question_values(groups), group_signals(groups)
+    assert found["answered"] == [0.5, 1.0, 1.0]
+    assert found["same_answer"] == [0.5, 0.5, 0.0]
+    for name, values in found.items():
+        assert sum(values) / 3 == pytest.approx(signals[name])
+    assert question_values(groups[:1])["same_answer"] == [0.0]  # of one question nothing is shared
 
 
 def test_lengths_and_cuts() -> None:

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Sequence
+
 import pytest
 
-from rlsc.verdicts import COLLAPSED, HEALTHY, NARROWING, Observation, judge, kept_step
+from rlsc.verdicts import COLLAPSED, HEALTHY, NARROWING, SIGNS, Observation, judge, kept_step
 
-BASE = {
-    "completion_length": 30.0,
-    "truncated": 0.1,
-    "repetition": 0.02,
-    "same_answer": 0.1,
-    "answered": 0.9,
-    "distinct_completions": 0.9,
-}
-HALF = (0.5,) * 32
+N = 32
+GOOD = {"truncated": 0.0, "repetition": 0.0, "same_answer": 0.0, "answered": 1.0, "support": 0.75}
 
 
-def seen(*changes: dict[str, float], support: list[tuple[float, ...]] | None = None):
-    support = support or [HALF] * (len(changes) + 1)
+def values(share: float, n: int = N) -> list[float]:
+    """A share of the questions has 1, the others 0; the same ones first."""
+    return [1.0] * round(share * n) + [0.0] * (n - round(share * n))
+
+
+def seen(
+    *changes: dict[str, float], paired: bool = True, n: int = N, distinct: Sequence[float] = ()
+) -> list[Observation]:
     rows = [{}, *changes]
+    narrow = [*distinct, *[0.9] * len(rows)]
     return [
-        Observation(step, BASE | row, votes)
-        for step, (row, votes) in enumerate(zip(rows, support, strict=True))
+        Observation(
+            step,
+            narrow[step],
+            {name: values(row.get(name, good), n) for name, good in GOOD.items()},
+            paired,
+        )
+        for step, row in enumerate(rows)
     ]
 
 
@@ -31,69 +39,82 @@ def names(history: list[Observation], patience: int = 2) -> list[str]:
 
 
 def test_narrowing_to_one_answer_each_is_no_harm() -> None:
-    """The demo: a third of the length, hardly two ways of saying it, all answers kept."""
-    narrow = {"distinct_completions": 0.1, "completion_length": 8.0, "truncated": 0.0}
-    verdicts = judge(seen({}, narrow, narrow, narrow), 2)
+    """The demo: hardly two ways of saying it, all answers kept."""
+    verdicts = judge(seen({}, {}, {}, {}, distinct=(0.9, 0.8, 0.1, 0.1, 0.1)), 2)
     assert [one.verdict for one in verdicts] == [HEALTHY, HEALTHY] + [NARROWING] * 3
     assert not any(one.harm for one in verdicts)
     assert kept_step(verdicts) == 4
     assert verdicts[-1].reasons == ("distinct completions 90 % → 10 %",)
 
 
+@pytest.mark.parametrize("paired", [True, False], ids=["probe", "rollouts"])
 @pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        ({"truncated": 0.31}, "completions cut off 10 % → 31 %"),
-        ({"repetition": 0.25}, "repeated 4-grams 2 % → 25 %"),
-        ({"same_answer": 0.5}, "questions given one and the same answer 10 % → 50 %"),
-        ({"answered": 0.6}, "completions with an answer 90 % → 60 %"),
-        ({"completion_length": 61.0}, "mean length 30 → 61 tokens"),
-    ],
+    ("name", "share"),
+    [("truncated", 0.5), ("repetition", 0.5), ("same_answer", 0.5), ("answered", 0.5)],
 )
-def test_each_harm_is_a_collapse_when_it_stays(change: dict[str, float], reason: str) -> None:
-    history = seen({}, change, change, {})
+def test_each_harm_is_a_collapse_when_it_stays(name: str, share: float, paired: bool) -> None:
+    history = seen({}, {name: share}, {name: share}, {}, paired=paired)
     verdicts = judge(history, 2)
     assert [one.verdict for one in verdicts] == [HEALTHY, HEALTHY, NARROWING, COLLAPSED, HEALTHY]
-    assert verdicts[3].reasons == (reason,)
+    change = f"{100 * GOOD[name]:.0f} % → 50 % since step 0"
+    assert verdicts[3].reasons == (f"{SIGNS[name].meaning} {change}",)
+    assert [one.harm for one in verdicts] == [False, False, True, True, False]
     assert kept_step(verdicts[:4]) == 1
     assert names(history, 1)[2] == COLLAPSED
     assert COLLAPSED not in names(history, 3)
 
 
 def test_below_the_margin_nothing_is_harm() -> None:
-    almost = {"truncated": 0.29, "repetition": 0.21, "answered": 0.71, "completion_length": 60.0}
+    almost = {"truncated": 0.19, "repetition": 0.19, "answered": 0.81}
     assert names(seen(almost, almost)) == [HEALTHY] * 3
 
 
-def test_answers_that_have_been_gained_and_are_lost_again_are_missed() -> None:
-    """Against the best so far: the untrained model had fewer."""
-    history = [
-        Observation(step, BASE | {"answered": share})
-        for step, share in enumerate((0.3, 0.95, 0.5, 0.5))
-    ]
+def test_beyond_the_margin_but_within_the_errors_nothing_is_harm() -> None:
+    """Two of eight questions are a quarter, and may be chance."""
+    assert names(seen({"truncated": 0.25}, {"truncated": 0.25}, n=8)) == [HEALTHY] * 3
+
+
+def test_of_too_few_questions_nothing_is_judged() -> None:
+    gone = {"answered": 0.0, "truncated": 1.0}
+    assert names(seen(gone, gone, n=7)) == [HEALTHY] * 3
+    assert names(seen(gone, gone, n=8)) == [HEALTHY, NARROWING, COLLAPSED]
+
+
+def test_answers_gained_and_lost_again_are_missed_where_the_questions_are_the_same() -> None:
+    changes = ({"answered": 1.0}, {"answered": 0.3}, {"answered": 0.3})
+    history = seen(*changes)
+    low = dict(history[0].questions) | {"answered": values(0.3)}
+    history[0] = Observation(0, 0.9, low, True)
     assert names(history) == [HEALTHY, HEALTHY, NARROWING, COLLAPSED]
+    loose = [Observation(o.step, o.distinct, o.questions) for o in history]
+    assert names(loose) == [HEALTHY] * 4
 
 
 def test_lost_support_is_a_matter_of_its_standard_error() -> None:
-    votes = (1.0,) * 24 + (0.0,) * 8
-    few = (0.0,) * 2 + (1.0,) * 22 + (0.0,) * 8  # 2 of 32: within two standard errors
-    many = (0.0,) * 10 + (1.0,) * 14 + (0.0,) * 8
-    assert names(seen({}, {}, support=[votes, few, few])) == [HEALTHY] * 3
-    verdicts = judge(seen({}, {}, support=[votes, many, many]), 2)
+    two, ten = {"support": 0.75 - 2 / 32}, {"support": 0.75 - 10 / 32}
+    assert names(seen(two, two)) == [HEALTHY] * 3
+    verdicts = judge(seen(ten, ten), 2)
     assert [one.verdict for one in verdicts] == [HEALTHY, NARROWING, COLLAPSED]
-    assert verdicts[-1].reasons == (
-        "the untrained model's vote for its answers 75 % → 44 % since step 0",
+    assert (
+        "the untrained model's vote for its answers 75 % → 44 % since step 0" in verdicts[2].reasons
     )
 
 
 def test_support_is_held_against_its_best_step() -> None:
-    low, high = (0.25,) * 16 + (0.35,) * 16, (0.75,) * 16 + (0.85,) * 16
-    assert names(seen({}, {}, {}, support=[low, high, low, low])) == [
-        HEALTHY,
-        HEALTHY,
-        NARROWING,
-        COLLAPSED,
-    ]
+    history = seen({"support": 1.0}, {"support": 0.6}, {"support": 0.6})
+    verdicts = judge(history, 2)
+    assert [one.verdict for one in verdicts] == [HEALTHY, HEALTHY, NARROWING, COLLAPSED]
+    assert verdicts[-1].reasons[0].endswith("since step 1")
+
+
+def test_a_vote_lost_by_a_few_is_no_harm() -> None:
+    """Four questions that lose an eighth: surely a drop, and 1.6 points."""
+    history = seen({}, {})
+    votes = [1.0] * N
+    for index, one in enumerate(history):
+        found = [v - (0.125 if index and i < 4 else 0.0) for i, v in enumerate(votes)]
+        history[index] = Observation(one.step, 0.9, {**one.questions, "support": found}, True)
+    assert names(history) == [HEALTHY] * 3
 
 
 def test_the_untrained_model_is_kept_where_all_after_it_is_harm() -> None:
@@ -101,5 +122,22 @@ def test_the_untrained_model_is_kept_where_all_after_it_is_harm() -> None:
     assert kept_step(judge(seen(bad, bad), 2)) == 0
 
 
-def test_without_a_probe_the_rollouts_speak_alone() -> None:
-    assert names([Observation(0, BASE), Observation(1, BASE)]) == [HEALTHY, HEALTHY]
+def test_a_policy_that_does_not_change_is_hardly_ever_stopped() -> None:
+    """10 steps on rollouts of 8 other questions each, without a probe: the noisiest there is.
+
+    Each question has its own chance of being answered, as questions differ. Fixed seed.
+    """
+    rng = random.Random(0)
+
+    def rollout() -> list[float]:
+        chances = [rng.betavariate(0.6, 0.9) for _ in range(8)]
+        return [sum(rng.random() < chance for _ in range(16)) / 16 for chance in chances]
+
+    stopped = 0
+    for _ in range(400):
+        history = [
+            Observation(step, 0.9, {"answered": rollout(), "truncated": rollout()})
+            for step in range(11)
+        ]
+        stopped += COLLAPSED in names(history)
+    assert stopped / 400 < 0.03

@@ -13,6 +13,7 @@ from rlsc.engines.base import Engine, SamplingParams, seed_for
 from rlsc.engines.hf import HFEngine
 from rlsc.engines.native import NativeEngine
 from rlsc.engines.scripted import ScriptedEngine
+from rlsc.engines.spread import SpreadEngine
 from rlsc.errors import ModelError, ShardedModelError
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "NativeEngine",
     "SamplingParams",
     "ScriptedEngine",
+    "SpreadEngine",
     "create_engine",
     "resolve_engine",
     "seed_for",

@@ -77,6 +77,8 @@ class Rows:
     """The log-probs at the first update on these completions, detached; then the same as now."""
     reference_logps_BT: Tensor | None = None
     """With `reference`: those of the model before training."""
+    weight_clip: float | None = None
+    """The largest weight, up or down: of `weights_BT` already; a weight made in `loss` is cut."""
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,8 @@ class RLSC(Objective):
             log_confidence = OF_TOKENS[self.weight](rows.old_logps_BT, rows.mask_BT)
         log_alpha = math.log(self.alpha) if self.alpha > 0 else -math.inf
         log_weight = torch.logaddexp(log_confidence, torch.full_like(log_confidence, log_alpha))
+        if rows.weight_clip is not None:
+            log_weight = log_weight.clamp(max=math.log(rows.weight_clip))
         # [B, 1] weights spread over the tokens; log-probs are 0 outside the mask.
         loss_B = -(log_weight.exp() * rows.logps_BT).sum(-1)
         log_weight_B = _mean_over_tokens(log_weight, rows.mask_BT)

@@ -1,0 +1,52 @@
+"""Several processes of one run, as `accelerate launch` starts them: what they tell each other.
+
+With one process everything here does nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import torch
+from torch import distributed
+
+T = TypeVar("T")
+
+
+def _together() -> bool:
+    return distributed.is_available() and distributed.is_initialized()
+
+
+def count() -> int:
+    return distributed.get_world_size() if _together() else 1
+
+
+def rank() -> int:
+    return distributed.get_rank() if _together() else 0
+
+
+def is_main() -> bool:
+    """Whether this process writes the files and talks to the console."""
+    return rank() == 0
+
+
+def gathered(value: T) -> list[T]:
+    """Every process's value, in order of rank; all of them must call it."""
+    if count() == 1:
+        return [value]
+    found: list[T | None] = [None] * count()
+    distributed.all_gather_object(found, value)
+    return found  # type: ignore[return-value]
+
+
+def summed(tensor: torch.Tensor) -> torch.Tensor:
+    """In place, over the processes."""
+    if count() > 1:
+        distributed.all_reduce(tensor)
+    return tensor
+
+
+def wait() -> None:
+    """Until all processes have come here."""
+    if count() > 1:
+        distributed.barrier()

@@ -1,0 +1,127 @@
+"""Two processes against one: the same completions, metrics and gradients."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from rlsc.arguments import parse
+from rlsc.errors import ConfigError
+from rlsc.runlog import read_jsonl
+from tests.smoke.test_run import arguments, results
+
+ROOT = Path(__file__).parents[2]
+TIMED = {"seconds", "sample_seconds", "train_runtime", "epoch", "total_flos"}
+LAUNCH = [sys.executable, "-m", "accelerate.commands.launch", "--num_machines", "1"]
+LAUNCH += [
+    "--mixed_precision",
+    "no",
+    "--dynamo_backend",
+    "no",
+    "--num_cpu_threads_per_process",
+    "1",
+]
+
+
+def start(command: list[str]) -> subprocess.CompletedProcess:
+    path = os.pathsep.join([str(ROOT), str(ROOT / "src")])
+    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path, "ACCELERATE_USE_CPU": "true"}
+    return subprocess.run(command, env=env, capture_output=True, text=True, cwd=ROOT, timeout=300)
+
+
+def launched(processes: int, *script: str) -> subprocess.CompletedProcess:
+    more = ["--multi_gpu", "--num_processes", str(processes), "--main_process_port", "0"]
+    return start([*LAUNCH, *more, *script])
+
+
+def train(folder: Path, processes: int, objective: str, **settings: object) -> dict:
+    script = ["-m", "tests.smoke.two_processes"] if processes == 1 else []
+    arguments_ = [str(folder), str(4 // processes), objective, json.dumps(settings)]
+    if processes == 1:
+        done = start([sys.executable, *script, *arguments_])
+    else:
+        done = launched(processes, "--module", "tests.smoke.two_processes", *arguments_)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return torch.load(folder / "state.pt", weights_only=True)
+
+
+@pytest.mark.parametrize(
+    ("objective", "settings", "bound"),
+    [
+        ("rlsc", {}, 1e-5),
+        ("rlsc", {"dtype": "float64"}, 1e-10),
+        ("grpo", {"beta": 0.1, "tokens_per_microbatch": 64, "dtype": "float64"}, 1e-10),
+        ("ppo", {"dtype": "float64"}, 1e-10),
+    ],
+    ids=["rlsc-fp32", "rlsc-fp64", "grpo-fp64", "ppo-fp64"],
+)
+def test_two_processes_are_one(
+    objective: str, settings: dict, bound: float, tmp_path: Path
+) -> None:
+    one = train(tmp_path / "one", 1, objective, **settings)
+    two = train(tmp_path / "two", 2, objective, **settings)
+    for ours, theirs in zip(two["gradients"], one["gradients"], strict=True):
+        assert ours.keys() == theirs.keys()
+        whole = torch.cat([value.flatten() for value in theirs.values()])
+        difference = torch.cat([(ours[name] - theirs[name]).flatten() for name in theirs])
+        assert difference.norm() <= bound * whole.norm()
+    assert whole.norm() > 0
+    for step in range(2):
+        name = f"completions/{step}.jsonl"
+        rows = [read_jsonl(tmp_path / folder / name) for folder in ("one", "two")]
+        texts = [[(row["id"], row["text"]) for row in part] for part in rows]
+        assert texts[0] == texts[1]
+        assert len(texts[0]) == 16
+    metrics = [read_jsonl(tmp_path / folder / "metrics.jsonl") for folder in ("one", "two")]
+    for a, b in zip(*metrics, strict=True):
+        assert a.keys() == b.keys()
+        for key in a.keys() - TIMED:
+            assert a[key] == pytest.approx(b[key], rel=1e-4, abs=1e-6, nan_ok=True), key
+    guards = [read_jsonl(tmp_path / folder / "guard.jsonl") for folder in ("one", "two")]
+    assert [row["verdict"] for row in guards[0]] == [row["verdict"] for row in guards[1]]
+
+
+def test_a_rank_that_fails_ends_the_run(tmp_path: Path) -> None:
+    settings = json.dumps({"fail": 1})
+    done = launched(
+        2, "--module", "tests.smoke.two_processes", str(tmp_path / "run"), "2", "rlsc", settings
+    )
+    assert done.returncode != 0
+    assert "this rank fails" in done.stderr
+
+
+def test_a_whole_run_under_accelerate(tiny_folder: Path, tmp_path: Path) -> None:
+    """`accelerate launch -m rlsc train …`: evaluation, model and report are one process's."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    batch = ("--per_device_train_batch_size", "2")
+    done = launched(2, "--module", "rlsc", "train", *arguments(tiny_folder, two, *batch))
+    assert done.returncode == 0, done.stderr[-3000:]
+    done = start([sys.executable, "-m", "rlsc", "train", *arguments(tiny_folder, one)])
+    assert done.returncode == 0, done.stderr[-3000:]
+    for key in ("before", "after", "difference", "steps"):
+        assert results(two)[key] == results(one)[key]
+    for name in ("completions/0.jsonl", "completions/1.jsonl"):
+        texts = [[row["text"] for row in read_jsonl(folder / name)] for folder in (one, two)]
+        assert texts[0] == texts[1]
+    assert (two / "report.html").exists()
+    assert (two / "model" / "README.md").exists()
+    again = launched(
+        2, "--module", "rlsc", "train", *arguments(tiny_folder, two, *batch, "--resume")
+    )
+    assert again.returncode == 0
+    assert "nothing to do" in again.stdout
+
+
+def test_steps_of_uneven_size_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rlsc.trainer_inputs import check_processes
+
+    _, args = parse(["--output_dir", str(tmp_path), "--dataloader_drop_last", "false"])
+    monkeypatch.setattr(type(args), "world_size", property(lambda self: 2))
+    with pytest.raises(ConfigError, match="dataloader_drop_last"):
+        check_processes(args)
