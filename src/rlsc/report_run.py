@@ -37,7 +37,7 @@ def run_report(folders: Sequence[Path], file: Path | None, follow: bool) -> None
         if len(folders) > 1 or file is not None:
             raise ConfigError("--watch follows one run: name one folder, and no --output_file")
         watch(folders[0], told)
-    elif len(folders) == 1 and file is None:
-        told(write_html(folders[0]))
+    elif len(folders) == 1:
+        told(write_html(folders[0], file))
     else:
-        told(write_html_of_several(folders, file or Path("report.html")))
+        told(write_html_of_several(list(dict.fromkeys(folders)), file or Path("report.html")))

@@ -70,11 +70,8 @@ def run(config: RunConfig, training: RLSCConfig) -> None:
             write_report(folder)
         console.print(f"{folder} holds a finished run: nothing to do. Its report: report.html")
         return
-    sets = (
-        load_benchmarks(config.benchmarks, config.data_dir, config.benchmark_limit)
-        if config.benchmarks
-        else []
-    )
+    limit = config.benchmark_limit
+    sets = load_benchmarks(config.benchmarks, config.data_dir, limit) if config.benchmarks else []
     pushes, training.push_to_hub = training.push_to_hub, False  # the run's end does it
     trainer, origin = _load(config, training, questions, probe=probe)
     evaluator = Evaluator(config, training, trainer, evaluated, folder) if evaluated else None
@@ -123,14 +120,9 @@ def _check_together(config: RunConfig, training: RLSCConfig) -> None:
     """Settings of both kinds that exclude each other, and a push that could not be."""
     if training.rollout_policy == "base" and config.use_peft:
         raise ConfigError("rollout_policy base is not for adapters yet: leave --use_peft out")
-    if (
-        training.guard == "stop"
-        and training.rollout_policy == "base"
-        and not config.guard_probe_size
-    ):
-        raise ConfigError(
-            "guard stop sees nothing of the policy here: leave --guard_probe_size out"
-        )
+    unseen = training.rollout_policy == "base" and not config.guard_probe_size
+    if training.guard == "stop" and unseen:
+        raise ConfigError("guard stop sees nothing of the policy: leave --guard_probe_size out")
     if config.benchmarks and count() > 1:
         raise ConfigError("--benchmarks is for one process: rlsc eval the model afterwards")
     if training.push_to_hub and not config.save_model:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,26 @@ def prepare(folder: Path, settings: Mapping[str, Any], overwrite: bool) -> None:
     except OSError as error:
         raise OutputError(_not_writable(folder, error)) from error
     wait()
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Raises `OutputError` for a file that is damaged or no object."""
+    return _read(path, json.loads)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The same for settings."""
+    return _read(path, yaml.safe_load)
+
+
+def _read(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
+    try:
+        found = parse(path.read_text("utf-8"))
+    except (ValueError, yaml.YAMLError) as error:
+        raise OutputError(f"{path} is damaged: {' '.join(str(error).split()):.150}") from error
+    if not isinstance(found, dict):
+        raise OutputError(f"{path} is damaged: it holds no settings or results")
+    return found
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -108,6 +108,8 @@ def test_it_opens_and_shows_its_cases(open_page: Open) -> None:
         ("#flip", "lost", ["three"]),
         ("#flip", "both", ["two"]),
         ("#flip", "neither", ["four"]),
+        ("#flip", "unparsed", []),
+        ("#flip", "wrong", ["three", "four"]),
         ("#length", "shorter", ["one", "one"]),
         ("#length", "longer", ["three"]),
         ("#text", "SPOILT", ["three"]),
@@ -148,7 +150,26 @@ def test_hostile_text_does_nothing(open_page: Open, view: str) -> None:
     assert tab.locator(".case").count() == len(HOSTILE)
     assert tab.locator("#list img, #list script, #list iframe").count() == 0
     assert tab.locator('#list a[href*="javascript"]').count() == 0
-    assert "\u202e" not in tab.locator("#list").inner_text()
+    text = tab.locator("#list").evaluate("one => one.textContent")
+    assert not [one for one in "\u202e\u2066\u200b\ufeff\u2028\x00" if one in text]
+
+
+def test_prices_are_no_formulas_and_words_in_formulas_stay_words(open_page: Open) -> None:
+    text = "It costs $80,000 and then $50,000. \\(\\text{miles per hour}\\), $x$ or $y$."
+    tab = open_page(Page("t", "h", [], [], list(paired("b", [row("one", text)], []))))
+    answer = tab.locator(".case .sides")
+    assert answer.locator(".katex").count() == 3
+    assert "costs $80,000 and then $50,000." in answer.inner_text()
+    assert answer.locator(".katex").first.bounding_box()["height"] < 40
+
+
+def test_one_model_is_filtered_by_its_verdict(open_page: Open) -> None:
+    rows = [row("one", "a"), row("two", "b", verdict="timeout")]
+    tab = open_page(Page("t", "h", [], [], list(paired("b", [], rows))))
+    assert tab.locator("#flip option:not([hidden])").count() == 5
+    assert not tab.locator("#length").is_visible()
+    tab.select_option("#flip", "timeout")
+    assert tab.locator(".case").count() == 1
 
 
 def test_a_phone_shows_all_of_it(open_page: Open) -> None:

@@ -30,6 +30,7 @@ HOSTILE = (
     "$\\href{javascript:alert(1)}{x}$",
     "x" * 1_000_000,
     "{{ 7 * 7 }} {% raw %}",
+    "$\\text{\u202eevil\u2066}$ \\(\\text{\x00}\\) \u200b\ufeff\u2028",
 )
 
 

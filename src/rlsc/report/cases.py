@@ -58,8 +58,9 @@ def _side(row: Row | None) -> dict[str, Any] | None:
         "tokens": row["tokens"],
         "finish": row["finish_reason"],
     }
-    if "token_ends" in row:
-        side["spans"] = _spans(row["token_ends"], row["token_logps"])
+    ends, logps = row.get("token_ends"), row.get("token_logps")
+    if ends and logps and len(ends) == len(logps) and None not in logps:
+        side["spans"] = _spans(ends, logps)
     return side
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from markupsafe import Markup
@@ -26,6 +26,9 @@ class Series:
     points: Points
     bounds: Sequence[tuple[float, float, float]] = ()
     """(x, low, high): an interval that is drawn behind the line."""
+    colour: int | None = None
+    """Its place in the palette; None: that of the series. From the 9th on lines are dashed."""
+    joined: bool = True
 
 
 @dataclass(frozen=True)
@@ -67,12 +70,18 @@ class _Scale:
 
 def draw(chart: Chart) -> Markup:
     """The chart as a figure, with its title, axes, legend, and its data as a description."""
+    series = [
+        one if one.colour is not None else replace(one, colour=index)
+        for index, one in enumerate(chart.series)
+    ]
+    chart = replace(chart, series=series)
     known = [(x, y) for one in chart.series for x, y in one.points if math.isfinite(y)]
     if not known:
         return Markup("")
     lows = [low for one in chart.series for _, low, _ in one.bounds]
     highs = [high for one in chart.series for _, _, high in one.bounds]
-    xs, ys = [x for x, _ in known], [y for _, y in known] + lows + highs
+    xs = [x for x, _ in known] + [x for x, _ in chart.marks]
+    ys = [y for _, y in known] + lows + highs
     half = 0.5 * _step(xs) if chart.bars else 0.0
     if chart.unit_square:
         xs, ys = [0.0, 1.0], [0.0, 1.0]
@@ -87,9 +96,11 @@ def draw(chart: Chart) -> Markup:
     ]
     label = plain(f"{chart.title}: {', '.join(one.name for one in chart.series)}")
     legend = "".join(
-        f'<span class="key k{index % 8}">{plain(one.name)}</span>'
-        for index, one in enumerate(chart.series)
+        f'<span class="key k{(one.colour or 0) % 8}{_dash(one, " dash")}">{plain(one.name)}</span>'
+        for one in chart.series
     )
+    kinds = dict.fromkeys(one.kind for one in chart.bands)
+    legend += "".join(f'<span class="key band-{plain(one)}">{plain(one)}</span>' for one in kinds)
     note = f'<p class="note">{plain(chart.note)}</p>' if chart.note else ""
     return Markup(
         f'<figure class="chart"><figcaption>{plain(chart.title)}</figcaption>'
@@ -100,16 +111,17 @@ def draw(chart: Chart) -> Markup:
 
 def _lines(series: Sequence[Series], x: _Scale, y: _Scale) -> list[str]:
     parts = []
-    for index, one in enumerate(series):
-        colour = index % 8
+    for one in series:
+        colour = (one.colour or 0) % 8
         for at, low, high in one.bounds:
             parts.append(
                 f'<line class="range c{colour}" x1="{x(at)}" x2="{x(at)}" '
                 f'y1="{y(low)}" y2="{y(high)}"/>'
             )
-        for run in _unbroken(one.points):
+        for run in _unbroken(one.points) if one.joined else ():
             path = " ".join(f"{x(a)},{y(b)}" for a, b in run)
-            parts.append(f'<polyline class="line c{colour}" points="{path}"/>')
+            style = f"line c{colour}{_dash(one, ' dashed')}"
+            parts.append(f'<polyline class="{style}" points="{path}"/>')
         parts += [
             f'<circle class="dot c{colour}" cx="{x(a)}" cy="{y(b)}" r="2.4">'
             f"<title>{plain(one.name)}: {b:.4g} at {a:g}</title></circle>"
@@ -125,8 +137,9 @@ def _bars(series: Sequence[Series], x: _Scale, y: _Scale, step: float) -> list[s
     for index, one in enumerate(series):
         for a, b in one.points:
             left = x(a) + (index - len(series) / 2) * width
+            colour = (one.colour or 0) % 8
             parts.append(
-                f'<rect class="bar c{index % 8}" x="{left:.1f}" y="{y(b)}" width="{width:.1f}" '
+                f'<rect class="bar c{colour}" x="{left:.1f}" y="{y(b)}" width="{width:.1f}" '
                 f'height="{max(floor - y(b), 0):.1f}"><title>{plain(one.name)}: {b:.4g} at '
                 f"{a:g}</title></rect>"
             )
@@ -176,6 +189,10 @@ def _marks(marks: Sequence[tuple[float, str]], x: _Scale) -> list[str]:
         f'<text x="{x(at)}" y="{_TOP - 2}" class="mid">{plain(name)}</text>'
         for at, name in marks
     ]
+
+
+def _dash(series: Series, name: str) -> str:
+    return name if (series.colour or 0) >= 8 else ""
 
 
 def _unbroken(points: Points) -> list[list[Point]]:

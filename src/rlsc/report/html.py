@@ -15,29 +15,51 @@ FILE = "report.html"
 _RECORDS = ("metrics.jsonl", "guard.jsonl", "results.json", "comparison.json")
 
 
-def write_html(folder: Path) -> Path:
-    """Write the page of the run in `folder` into it."""
-    return _write(folder / FILE, single_page(_checked(folder)))
+def write_html(folder: Path, file: Path | None = None) -> Path:
+    """Write the page of the run in `folder` into it, or into `file`."""
+    file = folder / FILE if file is None else _a_file(file)
+    return _write(file, _page(folder))
 
 
 def write_html_of_several(folders: Sequence[Path], file: Path) -> Path:
     """Write one page that has them side by side."""
-    return _write(file, folders_page([_checked(folder) for folder in folders]))
+    return _write(_a_file(file), folders_page([(folder, _page(folder)) for folder in folders]))
+
+
+def _a_file(file: Path) -> Path:
+    if file.is_dir():
+        raise OutputError(f"--output_file {file} is a folder: name a file in it")
+    return file
+
+
+def _page(folder: Path) -> Page:
+    """Raises `OutputError` for records that are damaged, in whatever way."""
+    try:
+        return single_page(_checked(folder))
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
+        raise OutputError(
+            f"the records in {folder} are damaged or of another version of rlsc "
+            f"({type(error).__name__}: {error})"
+        ) from error
 
 
 def watch(folder: Path, told: Callable[[Path], None], seconds: float = 5.0) -> None:
-    """Write the page anew whenever the run has got on, until it is finished."""
+    """Write the page anew whenever the run has got on, until it is finished; ends quietly."""
     seen: object = None
-    while True:
-        state = [_modified(folder / name) for name in _RECORDS]
-        if state != seen:
-            path = write_html(folder)
-            if seen is None:
-                told(path)
-            seen = state
-        if (folder / "results.json").exists():
-            return
-        time.sleep(seconds)
+    try:
+        while True:
+            finished = (folder / "results.json").exists()  # before the page is made of it
+            state = [_modified(folder / name) for name in _RECORDS]
+            if state != seen:
+                path = write_html(folder)
+                if seen is None:
+                    told(path)
+                seen = state
+            if finished:
+                return
+            time.sleep(seconds)
+    except KeyboardInterrupt:
+        return
 
 
 def _write(file: Path, page: Page) -> Path:
@@ -47,6 +69,8 @@ def _write(file: Path, page: Page) -> Path:
 
 def _checked(folder: Path) -> Path:
     """Raises `OutputError` where there is no run, in words that say what to name."""
+    if folder.is_file():
+        raise OutputError(f"{folder} is a file: name the --output_dir of a run")
     if not folder.is_dir():
         raise OutputError(f"no such folder: {folder}; name the --output_dir of a run")
     if not any((folder / name).exists() for name in ("config.yaml", "comparison.json")):

@@ -27,10 +27,12 @@ def length_charts(before: Sequence[Row], after: Sequence[Row], title: str) -> li
     charts = []
     for name, keep in parts:
         series = []
-        for side, rows in (("base", before), ("tuned" if before else "model", after)):
+        sides = (("base", before), ("tuned" if before else "model", after))
+        for colour, (side, rows) in enumerate(sides):
             lengths = [row["tokens"] for row in rows if keep(row)]
             if lengths:
-                series.append(Series(f"{side}, n = {len(lengths)}", _histogram(lengths, longest)))
+                points = _histogram(lengths, longest)
+                series.append(Series(f"{side}, n = {len(lengths)}", points, colour=colour))
         if series:
             label = f"{title}{name}"
             charts.append(Chart(label, "tokens", "share of answers", series, bars=True))
@@ -56,7 +58,14 @@ def length_test(before: Sequence[Row], after: Sequence[Row]) -> str:
     if any(a != b for a, b in pairs):
         p = float(stats.wilcoxon(old, new).pvalue)
         text += f"; Wilcoxon's signed-rank p = {p:.2g}"
-    return f"{text}, n = {len(names)} questions"
+    text = f"{text}, n = {len(names)} questions"
+    cut = [
+        100 * float(np.mean([row["finish_reason"] == "length" for row in rows]))
+        for rows in (before, after)
+    ]
+    if max(cut) >= 0.5:
+        text += f"; cut off, and longer in truth: {cut[0]:.0f} % → {cut[1]:.0f} %"
+    return text
 
 
 def _histogram(lengths: Sequence[int], longest: int) -> list[tuple[float, float]]:

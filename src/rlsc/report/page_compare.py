@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -10,10 +9,12 @@ from typing import Any
 
 from rlsc.report.charts import Chart, Series
 from rlsc.report.comparison import HEADER, caption_text, table_cells
+from rlsc.report.comparison_plot import untrained_quality
 from rlsc.report.curves import CURVES, number
 from rlsc.report.page import Page, Section, charts, items, paragraph, table
 from rlsc.report.page_eval import eval_page
 from rlsc.report.page_train import train_page
+from rlsc.runfolder import read_json
 from rlsc.runlog import read_jsonl
 
 _QUALITY = (
@@ -25,7 +26,7 @@ _QUALITY = (
 
 def compare_page(folder: Path) -> Page:
     """From comparison.json."""
-    content = json.loads((folder / "comparison.json").read_text("utf-8"))
+    content = read_json(folder / "comparison.json")
     base = content["base"]
     failed = [
         f"{row['label']}, seed {run['seed']}: {run['failed']}"
@@ -55,44 +56,56 @@ def _by(content: Mapping[str, Any], axis: str, name: str, title: str) -> Chart:
     """Each objective's mean over its seeds, step by step."""
     scale = 1.0 if name == "mean_length" else 100.0
     series = []
-    for row in content["methods"]:
-        curves = [run["curve"] for run in row["runs"] if "curve" in run]
-        points = [
-            (fmean(p[axis] for p in parts), scale * fmean(p[name] for p in parts))
-            for parts in zip(*curves, strict=False)
-        ]
+    for colour, row in enumerate(content["methods"]):
+        curves = [{p["step"]: p for p in run["curve"]} for run in row["runs"] if "curve" in run]
+        steps = [step for step in curves[0] if all(step in c for c in curves)] if curves else []
+        points, bounds = [], []
+        for step in steps:
+            at = fmean(curve[step][axis] for curve in curves)
+            values = [scale * curve[step][name] for curve in curves]
+            points.append((at, fmean(values)))
+            if len(values) > 1:
+                bounds.append((at, min(values), max(values)))
         if points:
-            series.append(Series(row["label"], points))
+            series.append(Series(row["label"], points, bounds, colour))
+    if name != "mean_length" and series:
+        best = 100 * untrained_quality(max(content["base"]["temperatures"], key=untrained_quality))
+        ends = (0.0, max(x for one in series for x, _ in one.points))
+        line = [(x, best) for x in ends]
+        series.append(
+            Series("untrained at its best temperature", line, colour=len(content["methods"]))
+        )
     label = "updates made" if axis == "step" else "seconds"
     return Chart(title, label, "tokens" if scale == 1.0 else "%", series)
 
 
-def folders_page(folders: Sequence[Path]) -> Page:
+def folders_page(pages: Sequence[tuple[Path, Page]]) -> Page:
     """Runs of any kind side by side: a line each, and the curves of those that trained."""
-    pages = [(folder, single_page(folder)) for folder in folders]
     rows = [
         (str(folder), page.title, page.headline, ", ".join(f"{a} {b}" for a, b in page.facts))
         for folder, page in pages
     ]
-    metrics = {str(folder): read_jsonl(folder / "metrics.jsonl") for folder in folders}
+    metrics = {str(folder): read_jsonl(folder / "metrics.jsonl") for folder, _ in pages}
     found = []
     for title, unit, names in CURVES:
-        key = names[0][0]
-        series = [
-            Series(
-                name,
-                [(row["step"], number(row[key])) for row in steps if key in row],
-            )
-            for name, steps in metrics.items()
-            if any(row.get(key) is not None for row in steps)
-        ]
-        if series:
-            found.append(Chart(f"{title}: {names[0][1]}", "updates made", unit, series))
+        for key, label in names:
+            series = [
+                Series(
+                    name,
+                    [(row["step"], number(row[key])) for row in steps if key in row],
+                    colour=colour,
+                )
+                for colour, (name, steps) in enumerate(metrics.items())
+                if any(row.get(key) is not None for row in steps)
+            ]
+            if series:
+                heading = title if len(names) == 1 else f"{title}: {label}"
+                found.append(Chart(heading, "updates made", unit, series))
     sections = [
         Section("Runs", [table(("folder", "what", "result", "how"), rows, words=True)]),
         *([Section("By step", [charts(found)])] if found else []),
     ]
-    return Page("Runs side by side", f"{len(folders)} runs.", [], sections)
+    return Page("Runs side by side", f"{len(pages)} runs.", [], sections)
 
 
 def single_page(folder: Path) -> Page:

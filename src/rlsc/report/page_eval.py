@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from rlsc.report.benchmarks import (
     HEADER,
@@ -17,20 +14,22 @@ from rlsc.report.benchmarks import (
     score_cells,
 )
 from rlsc.report.cases import Case, first_samples, paired
-from rlsc.report.charts import Chart, Series
+from rlsc.report.charts import Chart
+from rlsc.report.curves import CONFIDENCE, reliability_series
 from rlsc.report.distrust import distrust_lines
 from rlsc.report.lengths import length_charts, length_test
 from rlsc.report.page import Page, Section, charts, items, paragraph, table
 from rlsc.report.text import code_rows
+from rlsc.runfolder import read_json, read_yaml
 from rlsc.samples import read_rows
 
 Result = Mapping[str, Any]
 
 
 def eval_page(folder: Path) -> Page:
-    results = json.loads((folder / "results.json").read_text("utf-8"))
-    config = yaml.safe_load((folder / "config.yaml").read_text("utf-8"))
-    environment = json.loads((folder / "environment.json").read_text("utf-8"))
+    results = read_json(folder / "results.json")
+    config = read_yaml(folder / "config.yaml")
+    environment = read_json(folder / "environment.json")
     benchmarks = results["benchmarks"]
     cells = [(marked(name, one), *score_cells(one)) for name, one in benchmarks.items()]
     sections = [
@@ -38,7 +37,7 @@ def eval_page(folder: Path) -> Page:
         *_distrust(benchmarks),
         *_comparison(results),
         *_controls(benchmarks),
-        Section("Calibration", [charts(list(_calibration(benchmarks)))]),
+        Section("Calibration", [paragraph(CONFIDENCE), charts(list(_calibration(benchmarks)))]),
         *_lengths(folder, results),
         Section(
             "How it was made",
@@ -106,13 +105,16 @@ def _calibration(benchmarks: Mapping[str, Result]) -> Iterator[Chart]:
     for name, one in benchmarks.items():
         found = one["calibration"]
         area = "–" if found["auroc"] is None else f"{found['auroc']:.2f}"
-        points = [(part["mean_confidence"], part["accuracy"]) for part in found["curve"]]
-        series = [Series(f"AUROC {area}, n = {found['n']}", points)]
+        series = [reliability_series(f"AUROC {area}, n = {found['n']}", found["curve"])]
         yield Chart(marked(name, one), "confidence", "share right", series, unit_square=True)
 
 
 def _lengths(folder: Path, results: Result) -> Iterator[Section]:
     blocks = []
+    gone = [name for name in results.get("comparison", ()) if not _base_rows(results, name)]
+    if gone:
+        where = results["compared_to"]["folder"]
+        blocks.append(paragraph(f"The baseline's samples are no longer in {where}: none is shown."))
     for name, one in results["benchmarks"].items():
         rows, base = _rows(folder, name, one["setting"]), _base_rows(results, name)
         if base:

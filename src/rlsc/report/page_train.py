@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from markupsafe import Markup
 
 from rlsc.report.benchmarks import HEADER as SCORES
-from rlsc.report.benchmarks import difference_text, marked, score_cells
+from rlsc.report.benchmarks import NOTES, difference_text, marked, score_cells
 from rlsc.report.cases import Case, first_samples, paired, run_cases
 from rlsc.report.charts import Chart
-from rlsc.report.curves import calibration_series, step_charts
+from rlsc.report.curves import CONFIDENCE, calibration_series, step_charts
+from rlsc.report.distrust import distrust_lines
 from rlsc.report.guard import guard_text
 from rlsc.report.lengths import length_charts, length_test
 from rlsc.report.page import Page, Section, charts, items, paragraph, table
 from rlsc.report.table import HEADER, baseline_rows, caption, table_rows
 from rlsc.report.text import code_rows
+from rlsc.runfolder import read_json, read_yaml
 from rlsc.runlog import read_jsonl
 from rlsc.samples import read_rows
 from rlsc.statistics import mcnemar_exact
@@ -32,20 +31,21 @@ REFRESH = 10
 
 def train_page(folder: Path) -> Page:
     """From results.json where the run is finished, else from what there is of it."""
-    config = yaml.safe_load((folder / "config.yaml").read_text("utf-8"))
+    config = read_yaml(folder / "config.yaml")
     file = folder / "results.json"
-    results = json.loads(file.read_text("utf-8")) if file.exists() else None
+    results = read_json(file) if file.exists() else None
     metrics = read_jsonl(folder / "metrics.jsonl")
     title = f"{config.get('objective', 'rlsc')} on {config['questions']}"
     if results is None:
         steps = f"{len(metrics)} of {config['max_steps']} steps so far"
-        parts = [Section("By step", [charts(step_charts(metrics, _guard_rows(folder)))])]
+        drawn = charts(step_charts(metrics, _guard_rows(folder)))
+        parts = [Section("By step", [drawn or paragraph("No step is finished yet.")])]
         return Page(title, f"Under way: {steps}.", [], parts, refresh=REFRESH)
     sections = [
         Section("Before and after", list(_evaluation(folder, results))),
         *_benchmarks(results),
         *_guard(results),
-        Section("By step", [charts(step_charts(metrics, _guard_rows(folder), results))]),
+        Section("By step", [charts(step_charts(metrics, _guard_rows(folder, results), results))]),
         *_answers(folder),
         Section("How it was made", list(_made(folder, results, config, metrics))),
     ]
@@ -59,18 +59,30 @@ def _headline(results: Mapping[str, Any]) -> str:
         return f"{results['steps']} steps on {results['training_questions']} questions, no labels."
     greedy = [100 * results[when]["greedy"]["accuracy"] for when in ("before", "after")]
     delta = results["difference"]["greedy"]
-    low, high = (100 * value for value in delta["interval"] or (math.nan, math.nan))
-    best = max(
-        (100 * one["greedy"]["accuracy"] for one in results.get("baselines", ())), default=None
-    )
+    bounds = delta["interval"]
+    shown = f" [{100 * bounds[0]:+.1f}, {100 * bounds[1]:+.1f}]" if bounds else ""
     text = (
         f"Greedy accuracy {greedy[0]:.1f} → {greedy[1]:.1f} %, {100 * delta['difference']:+.1f} "
-        f"points [{low:+.1f}, {high:+.1f}] on {delta['n']} questions"
+        f"points{shown} on {delta['n']} questions"
     )
-    if best is None:
-        return text + "."
-    best = max(best, greedy[0])
-    return f"{text}; the untrained model at its best of the settings tried: {best:.1f} %."
+    name, best = untrained_best(results)
+    others = "" if results.get("baselines") else "; other prompts were not tried (--eval_baselines)"
+    return f"{text}. The untrained model at its best here: {best:.1f} % ({name}){others}."
+
+
+def untrained_best(results: Mapping[str, Any]) -> tuple[str, float]:
+    """The best accuracy of the untrained model in any setting that the run has, and which."""
+    before = results["before"]
+    found = {"greedy": before["greedy"]["accuracy"]}
+    for group in ("sampled", "sampled_at_training_temperature"):
+        at, samples = before[group]["temperature"], before[group]["samples"]
+        found[f"pass@1 at T = {at:g}"] = before[group]["pass@1"]
+        found[f"majority of {samples} at T = {at:g}"] = before[group]["majority"]
+    for one in results.get("baselines", ()):
+        found[f"{one['name']}, greedy"] = one["greedy"]["accuracy"]
+    known = {name: 100 * value for name, value in found.items() if value is not None}
+    name = max(known, key=lambda one: known[one])
+    return name, known[name]
 
 
 def _facts(results: Mapping[str, Any], config: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -96,11 +108,16 @@ def _evaluation(folder: Path, results: Mapping[str, Any]) -> Iterator[Markup]:
     transductive = "transductive" in results["evaluated_on"]
     yield paragraph(caption(results) + (". Read it as transductive." if transductive else ""))
     yield table(HEADER, rows)
-    before, after = (_greedy(folder, name) for name in ("before", "after"))
-    verdicts = [
-        [row["verdict"] == Verdict.CORRECT.value for row in side if row["verdict"] is not None]
-        for side in (before, after)
+    sides = [
+        {
+            row["id"]: row["verdict"] == Verdict.CORRECT.value
+            for row in _greedy(folder, name)
+            if row["verdict"]
+        }
+        for name in ("before", "after")
     ]
+    both = [name for name in sides[0] if name in sides[1]]
+    verdicts = [[side[name] for name in both] for side in sides]
     if verdicts[0]:
         test = mcnemar_exact(*verdicts)
         yield paragraph(
@@ -108,10 +125,23 @@ def _evaluation(folder: Path, results: Mapping[str, Any]) -> Iterator[Markup]:
             f"p = {test.p:.2g}. Unparsed: {results['before']['greedy']['unparsed']} before, "
             f"{results['after']['greedy']['unparsed']} after; they count as not right."
         )
+    yield paragraph("Cut off at the cap, and unparsed, with sampling:")
+    yield table(("", "base", "tuned"), list(_cuts(results)))
     baselines = baseline_rows(results)
     if baselines:
         yield paragraph("The untrained model in other settings, the line to beat:")
         yield table(("base", "accuracy", "mean length"), baselines)
+
+
+def _cuts(results: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    for group in ("sampled", "sampled_at_training_temperature"):
+        sides = [results[when][group] for when in ("before", "after")]
+        at = f"T = {sides[0]['temperature']:g}"
+        total = [side["samples"] * results["before"]["questions"] for side in sides]
+        cut = [f"{100 * side['truncation_rate']:.0f} %" for side in sides]
+        yield (f"cut off, {at}", cut[0], cut[1])
+        unparsed = [f"{side['unparsed']} of {n}" for side, n in zip(sides, total, strict=True)]
+        yield (f"unparsed, {at}", unparsed[0], unparsed[1])
 
 
 def _benchmarks(results: Mapping[str, Any]) -> Iterator[Section]:
@@ -130,7 +160,9 @@ def _benchmarks(results: Mapping[str, Any]) -> Iterator[Section]:
         lines.append(f"{name}: {difference_text(one['difference'])}")
         if "best" in one["difference"]:
             lines.append(f"{name}, best of each: {difference_text(one['difference']['best'])}")
-    yield Section("Benchmarks", [table(("benchmark", *SCORES[1:]), rows), items(lines)])
+    doubts = distrust_lines({name: one["after"] for name, one in found.items()})
+    blocks = [table(("benchmark", *SCORES[1:]), rows), paragraph(NOTES), items(lines)]
+    yield Section("Benchmarks", [*blocks, paragraph("What to distrust:"), items(doubts)])
 
 
 def _guard(results: Mapping[str, Any]) -> Iterator[Section]:
@@ -146,8 +178,13 @@ def _guard(results: Mapping[str, Any]) -> Iterator[Section]:
     )
 
 
-def _guard_rows(folder: Path) -> list[dict[str, Any]]:
-    return read_jsonl(folder / "guard.jsonl")
+def _guard_rows(folder: Path, results: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    """By the run's records, or by its results where those are gone."""
+    rows = read_jsonl(folder / "guard.jsonl")
+    if not rows and results and results.get("guard"):
+        verdicts = results["guard"]["verdicts"].items()
+        rows = [{"step": int(step), "verdict": one["verdict"]} for step, one in verdicts]
+    return rows
 
 
 def _answers(folder: Path) -> Iterator[Section]:
@@ -165,7 +202,10 @@ def _answers(folder: Path) -> Iterator[Section]:
             charts(length_charts(before, after, "Sampled")),
         ],
     )
-    found = [calibration_series(side, rows) for side, rows in (("base", before), ("tuned", after))]
+    found = [
+        calibration_series(side, rows, colour)
+        for colour, (side, rows) in enumerate((("base", before), ("tuned", after)))
+    ]
     if any(found):
         chart = Chart(
             "Reliability",
@@ -174,19 +214,16 @@ def _answers(folder: Path) -> Iterator[Section]:
             [one for one in found if one],
             unit_square=True,
         )
-        text = (
-            "Confidence is exp(log-prob a token), of samples at T = 1. AUROC: the chance that a "
-            "right answer has more of it than a wrong one."
-        )
+        text = f"Samples at T = 1. {CONFIDENCE}"
         yield Section("Calibration", [paragraph(text), charts([chart])])
 
 
 def _made(
     folder: Path, results: Mapping[str, Any], config: Mapping[str, Any], metrics: Sequence[Row]
 ) -> Iterator[Markup]:
-    environment = json.loads((folder / "environment.json").read_text("utf-8"))
+    environment = read_json(folder / "environment.json")
     size = int(config["per_device_train_batch_size"]) * int(config["num_generations"])
-    tokens = sum(row["completion_length"] for row in metrics) * size
+    tokens = sum(row.get("completion_length") or 0.0 for row in metrics) * size
     rows = [*code_rows(environment), ("tokens sampled in training", f"{tokens:,.0f}")]
     sampling = sum(row.get("sample_seconds") or 0.0 for row in metrics)
     whole = sum(row.get("seconds") or 0.0 for row in metrics)

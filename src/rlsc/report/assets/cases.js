@@ -16,13 +16,19 @@
     one.flip = !both ? "" : right(one.base) ? (right(one.tuned) ? "both" : "lost") : right(one.tuned) ? "gained" : "neither";
     one.change = both ? one.tuned.tokens - one.base.tokens : 0;
   }
+  const oneModel = cases.every((one) => one.flip === "");
+  for (const option of [...byId("flip").options]) {
+    option.hidden = option.disabled = oneModel && ["gained", "lost", "both", "neither"].includes(option.value);
+  }
+  byId("length").closest("label").hidden = oneModel;
+  const verdict = (one) => (one.tuned ?? one.base).verdict;
   for (const name of new Set(cases.map((one) => one.benchmark))) {
     byId("benchmark").append(new Option(name, name));
   }
 
-  const UNSEEN = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
+  const UNSEEN = /[\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\u0000-\u0008\u000b-\u001f\u007f-\u009f]|[\u{e0000}-\u{e007f}]/gu;
   const visible = (text) => text
-    .replace(UNSEEN, (c) => `[U+${c.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}]`)
+    .replace(UNSEEN, (c) => `[U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}]`)
     .replace(/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g, "\ufffd");
   const element = (name, className, text) => {
     const made = document.createElement(name);
@@ -31,17 +37,17 @@
     return made;
   };
 
-  const FORMULA = /\$\$([^$]+)\$\$|\\\[([\s\S]+?)\\\]|\\\(([\s\S]+?)\\\)|\$([^$\n]+)\$|(\\boxed\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\})/g;
+  const FORMULA = /\$\$([^$]+)\$\$|\\\[([\s\S]+?)\\\]|\\\(([\s\S]+?)\\\)|\$(?!\s)([^$\n]+?)(?<!\s)\$(?!\d)|(\\begin\{(align|equation|gather|cases|array|[bpv]?matrix)\*?\}[\s\S]+?\\end\{\6\*?\})|(\\boxed\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\})/g;
   const withFormulas = (parent, text) => {
     let last = 0;
     for (const found of text.matchAll(FORMULA)) {
-      const tex = found[1] ?? found[2] ?? found[3] ?? found[4] ?? found[5];
-      if (tex.length > LONGEST_FORMULA) continue;
+      const tex = found[1] ?? found[2] ?? found[3] ?? found[4] ?? found[5] ?? found[7];
+      if (tex.length > LONGEST_FORMULA || visible(tex) !== tex) continue;
       parent.append(visible(text.slice(last, found.index)));
       const span = element("span");
       try {
         katex.render(tex, span, {
-          displayMode: found[1] !== undefined || found[2] !== undefined,
+          displayMode: [found[1], found[2], found[5]].some((one) => one !== undefined),
           throwOnError: true, trust: false, strict: "ignore", maxSize: 10, maxExpand: 100, output: "htmlAndMathml",
         });
       } catch {
@@ -52,11 +58,17 @@
     }
     parent.append(visible(text.slice(last)));
   };
+  const shade = (p) => `rgba(var(--shade), ${(0.75 * (1 - p)).toFixed(2)})`;
+  for (const p of [1, 0.75, 0.5, 0.25, 0]) {
+    const step = element("span", "", p.toFixed(2));
+    step.style.backgroundColor = shade(p);
+    document.querySelector("#shades .scale").append(step);
+  }
   const withConfidence = (parent, side) => {
     let at = 0;
     for (let i = 0; i < side.spans.length; i += 2) {
       const token = element("span", "token", side.text.slice(at, at + side.spans[i]));
-      token.style.backgroundColor = `rgba(var(--shade), ${(0.75 * (1 - side.spans[i + 1] / 100)).toFixed(2)})`;
+      token.style.backgroundColor = shade(side.spans[i + 1] / 100);
       token.title = `p = ${(side.spans[i + 1] / 100).toFixed(2)}`;
       parent.append(token);
       at += side.spans[i];
@@ -75,7 +87,7 @@
     if (side.cut) facts.push("shown in part: the samples' file has all of it");
     if (view === "confidence" && !side.spans) facts.push("no log-probs by token were kept");
     meta.append(visible(` · ${facts.join(" · ")}`));
-    const text = element("div", "text");
+    const text = element("div", "words-of");
     text.tabIndex = 0;
     if (view === "confidence" && side.spans) withConfidence(text, side);
     else if (view === "formulas") withFormulas(text, side.text);
@@ -86,7 +98,7 @@
   const showCase = (one, view) => {
     const made = element("article", "case");
     made.append(element("h3", "", `${one.benchmark} · ${one.id}`));
-    const prompt = element("div", "text prompt");
+    const prompt = element("div", "words-of prompt");
     prompt.tabIndex = 0;
     if (view === "formulas") withFormulas(prompt, one.prompt);
     else prompt.textContent = visible(one.prompt);
@@ -110,9 +122,10 @@
     const benchmark = byId("benchmark").value, flip = byId("flip").value, length = byId("length").value;
     const text = byId("text").value.trim().toLowerCase();
     matching = cases.filter((one) =>
-      (!benchmark || one.benchmark === benchmark) && (!flip || one.flip === flip) &&
+      (!benchmark || one.benchmark === benchmark) && (!flip || one.flip === flip || verdict(one) === flip) &&
       (!length || (length === "shorter" ? one.change < 0 : one.change > 0)) && (!text || one.search.includes(text)));
     shown = 0;
+    byId("shades").hidden = byId("view").value !== "confidence";
     byId("list").replaceChildren();
     more();
   };
