@@ -10,13 +10,14 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from transformers import TrainerCallback
 
+from rlsc.batching import Row
 from rlsc.config import RLSCConfig
 from rlsc.display import console
-from rlsc.engines import Engine
+from rlsc.engines import Engine, SamplingParams
 from rlsc.errors import ConfigError, OutputError
 from rlsc.probe import Probe
 from rlsc.runlog import read_jsonl, write_jsonl
@@ -176,10 +177,22 @@ def _observation(row: Mapping[str, Any]) -> Observation:
     return Observation(row["step"], distinct, row["questions"], "probe_answers" in row)
 
 
+class Watched(Protocol):
+    """What the guard needs of `Rollouts`."""
+
+    guard: Guard | None
+    sampling: SamplingParams
+
+    @property
+    def of_policy(self) -> bool: ...
+
+    def cut(self, rows: Sequence[Row]) -> Sequence[Batch]: ...
+
+
 def create_guard(
     args: RLSCConfig,
     prompts: Sequence[Prompt],
-    rollouts: Any,
+    rollouts: Watched,
     scorer: Scorer,
     score: Callable[..., Scores],
 ) -> Guard | None:
@@ -197,7 +210,8 @@ def create_guard(
             )
         return None
     if not prompts:
-        return Guard(args)
+        rollouts.guard = Guard(args)
+        return rollouts.guard
 
     def scores(batch: Batch) -> Scores:
         # Without dropout, whose draws would change the run that is only looked at.
@@ -205,4 +219,6 @@ def create_guard(
             return score(batch, args.temperature)
 
     file = Path(args.output_dir) / PROBE
-    return Guard(args, Probe(prompts, rollouts.sampling, args.seed, scores, rollouts.cut, file))
+    probe = Probe(prompts, rollouts.sampling, args.seed, scores, rollouts.cut, file)
+    rollouts.guard = Guard(args, probe)
+    return rollouts.guard

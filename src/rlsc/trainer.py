@@ -34,6 +34,7 @@ from rlsc.scoring import Batch, Scorer, Scores
 from rlsc.trainer_inputs import (
     RepeatedBatches,
     check_processes,
+    check_rollout_policy,
     given_pairs,
     layout_of,
     probe_prompts,
@@ -117,7 +118,6 @@ class RLSCTrainer(WholeCheckpoints):
         self._prepare_rollouts(train_dataset, answer_key)
         probe = probe_prompts(probe_dataset, self.model, processing_class, args)
         self.guard = create_guard(args, probe, self._rollouts, self._scorer, self._score)
-        self._rollouts.guard = self.guard
         if self.guard:
             self.keep(self.guard)
         self._reused: StepBatch | None = None
@@ -133,8 +133,7 @@ class RLSCTrainer(WholeCheckpoints):
         args, prompts = self.args, raw_prompts(dataset)
         self._weigher = create_weigher(args, self.objective, self.model, prompts, answer_key)
         self._weigher.sampled_by_reference = args.rollout_policy == "base"
-        if self._weigher.sampled_by_reference and hasattr(self.model, "disable_adapter"):
-            raise ConfigError("rollout_policy base is not for adapters yet: train whole weights")
+        check_rollout_policy(args, self.model)
         if "reference" in self.objective.needs or self._weigher.sampled_by_reference:
             precision = self.compute_loss_context_manager
             self._weigher.reference = Reference(self.model, self._scorer.layout, precision)
@@ -151,7 +150,8 @@ class RLSCTrainer(WholeCheckpoints):
         if self.args.num_iterations == 1:
             return super()._get_train_sampler(data)
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
-        return RepeatedBatches(data, self._train_batch_size, self.args.num_iterations, seed)
+        size = self._train_batch_size * self.args.world_size  # of all processes
+        return RepeatedBatches(data, size, self.args.num_iterations, seed)
 
     def begin_afresh(self) -> None:
         self.runlog.rewind(0)
@@ -205,18 +205,19 @@ class RLSCTrainer(WholeCheckpoints):
         states = inputs.weights.returns_NT is not None
 
         def loss_of(batch: Batch) -> Tensor:
-            scores = self._score(batch, args.loss_temperature, model, states)
+            # Without gradient by the plain model: a wrapped one may wait for other processes.
+            wrapped = model if torch.is_grad_enabled() else self.model
+            scores = self._score(batch, args.loss_temperature, wrapped, states)
             reference_BT = self._reference_logps(batch)
             # The mean over the step's completions; masked ones count as 0.
-            cap, weights = args.importance_sampling_cap, inputs.weights
-            clip = args.weight_clip
+            weights, brakes = inputs.weights, (args.importance_sampling_cap, reference_BT)
             loss = micro_batch_loss(
-                batch, scores, self.objective, weights, record, cap, reference_BT, clip
+                batch, scores, self.objective, weights, record, *brakes, args.weight_clip
             )
             loss = loss / inputs.divisor
             if not torch.isfinite(loss):
                 raise NonFiniteError(non_finite_message("loss", step, args.output_dir))
-            if args.num_iterations > 1 and inputs.updates == 0:
+            if args.num_iterations > 1 and not inputs.updates:
                 inputs.note_logps(batch, scores)
             if self._weigher.value_head is not None:
                 learn_values(self._weigher.value_head, batch, scores, weights)
@@ -266,8 +267,6 @@ class RLSCTrainer(WholeCheckpoints):
         with self.compute_loss_context_manager():
             entropy_gradient = self.objective.entropy_gradient
             return self._scorer(batch, temperature, model, entropy_gradient, states)
-
-    # Records.
 
     def _record_step(self, step: int, inputs: StepBatch, record: StepRecord) -> None:
         groups, record, kept_N, metrics = of_all_processes(inputs, record)

@@ -29,6 +29,12 @@ def check_processes(args: RLSCConfig) -> None:
         raise ConfigError("several processes need --dataloader_drop_last true: steps of one size")
 
 
+def check_rollout_policy(args: RLSCConfig, model: Any) -> None:
+    """Raises `ConfigError` for an adapter: the engine has no copy of the weights without it."""
+    if args.rollout_policy == "base" and hasattr(model, "disable_adapter"):
+        raise ConfigError("rollout_policy base is not for adapters yet: train whole weights")
+
+
 def layout_of(model: Any, args: RLSCConfig) -> Layout:
     wanted = Layout(args.padding_free, args.share_prefixes, args.logits_chunk_size)
     layout, reason = supported_layout(model, wanted)

@@ -13,10 +13,22 @@ from pathlib import Path
 import torch
 
 from rlsc import RLSCTrainer
+from rlsc.engines import NativeEngine, SamplingParams
+from rlsc.grading import extract_answer
 from rlsc.processes import is_main
+from rlsc.prompts import render
 from rlsc.types import AnswerKey
 from tests.conftest import tiny_model, tiny_tokenizer
 from tests.smoke.test_trainer import CHATS, config
+
+
+def said(model: torch.nn.Module, tokenizer: object, rows: list[dict]) -> dict[str, str]:
+    """What the model answers greedily: sampled answers are then right now and then."""
+    engine = NativeEngine(model, tokenizer, next(model.parameters()).dtype)
+    prompts = [render(row["prompt"], row["id"], tokenizer) for row in rows]
+    groups = engine.generate(prompts, 1, SamplingParams(8, (0,), 0.0), [0] * len(rows))
+    answers = [extract_answer(group.completions[0].text) for group in groups]
+    return {row["id"]: answer or "1" for row, answer in zip(rows, answers, strict=True)}
 
 
 def main() -> None:
@@ -29,18 +41,22 @@ def main() -> None:
         per_device_train_batch_size=int(size),
         objective=objective,
         max_steps=2,
-        save_steps=1,
+        save_steps=2,
         use_cpu=True,
         max_grad_norm=1e9,
+        optim="sgd",  # AdamW would make a step of a gradient that is 0 but for rounding
         **settings,
     )
     rows = [{"id": str(index), "prompt": chat} for index, chat in enumerate(CHATS[:8])]
+    tokenizer = tiny_tokenizer()
+    # Llama's norms are float32 in any dtype; GPT-2's are not.
+    model = tiny_model("llama" if dtype == torch.float32 else "gpt2").to(dtype)
     run = RLSCTrainer(
-        model=tiny_model().to(dtype),
+        model=model,
         args=args,
         train_dataset=rows,
-        processing_class=tiny_tokenizer(),
-        answer_key=AnswerKey({row["id"]: "1" for row in rows}),
+        processing_class=tokenizer,
+        answer_key=AnswerKey(said(model, tokenizer, rows)),
         probe_dataset=rows[:3],
     )
     gradients: list[dict[str, torch.Tensor]] = []
