@@ -56,10 +56,10 @@ def train(folder: Path, processes: int, objective: str, **settings: object) -> d
     [
         ("rlsc", {}, 1e-5),
         ("rlsc", {"dtype": "float64"}, 1e-10),
-        ("grpo", {"beta": 0.1, "tokens_per_microbatch": 64, "dtype": "float64"}, 1e-10),
+        ("rlsc", {"beta": 0.1, "tokens_per_microbatch": 64, "dtype": "float64"}, 1e-10),
         ("self_certainty", {"dtype": "float64", "num_iterations": 2}, 1e-10),
     ],
-    ids=["rlsc-fp32", "rlsc-fp64", "grpo-fp64", "self_certainty-fp64"],
+    ids=["rlsc-fp32", "rlsc-fp64", "rlsc-kl-fp64", "self_certainty-fp64"],
 )
 def test_two_processes_are_one(
     objective: str, settings: dict, bound: float, tmp_path: Path
