@@ -123,7 +123,7 @@ def test_the_filter_finds(open_page: Open, field: str, value: str, ids: list[str
         tab.fill(field, value)
     else:
         tab.select_option(field, value)
-    titles = [one.split(" · ")[1] for one in tab.locator(".case h3").all_inner_texts()]
+    titles = [one.split(" · ")[1] for one in tab.locator(".case h3").all_text_contents()]
     assert titles == ids
     assert tab.locator("#count").inner_text() == f"{len(ids)} of 5 cases"
 
@@ -139,7 +139,7 @@ def test_formulas_are_rendered_and_confidence_is_shaded(open_page: Open) -> None
     shades = {tokens.nth(i).get_attribute("style") for i in range(10)}
     assert len(shades) > 5
     tab.select_option("#view", "plain")
-    assert "$\\frac{1}{2}" in tab.locator(".case").first.inner_text()
+    assert "$\\frac{1}{2}" in (tab.locator(".case").first.text_content() or "")
 
 
 @pytest.mark.parametrize("view", ["formulas", "confidence", "plain"])
