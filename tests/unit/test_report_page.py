@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 import math
+import random
 import re
 from html.parser import HTMLParser
 
@@ -97,6 +98,24 @@ def test_cases_come_back_as_they_were() -> None:
     assert "<" not in data
     assert [one["base"]["text"] for one in unpacked(data)] == texts
     assert all(one["tuned"] is None for one in found)
+
+
+def test_a_page_that_would_be_too_large_loses_shades_first_and_then_ends() -> None:
+    rng = random.Random(0)
+    rows = [
+        row(str(i), "".join(rng.choices("abcdefghij", k=3000)), token_ends=[3000], token_logps=[-1])
+        for i in range(20)
+    ]
+    found = list(paired("b", rows, rows))
+    whole = len(packed(found))
+    lighter = packed(found, whole - 1)
+    assert len(lighter) < whole
+    assert all("spans" not in one["base"] for one in unpacked(lighter))
+    assert all(len(one["base"]["text"]) == 3000 for one in unpacked(lighter))
+    small = packed(found, whole // 4)
+    assert len(small) <= whole // 4
+    assert all(one["tuned"]["cut"] and one["tuned"]["text"] for one in unpacked(small))
+    assert len(unpacked(small)) == 20  # none is dropped
 
 
 def test_every_question_of_either_side_is_a_case() -> None:

@@ -14,6 +14,9 @@ from rlsc.runlog import read_jsonl
 LONGEST = 20_000
 """Characters of an answer that the page holds; the samples' file has all of it."""
 
+MOST = 20_000_000
+"""Characters of all packed cases: the page stays under 25 MB."""
+
 Row = Mapping[str, Any]
 Case = dict[str, Any]
 
@@ -75,7 +78,37 @@ def _spans(ends: Sequence[int], logps: Sequence[float]) -> list[int]:
     return spans
 
 
-def packed(cases: Sequence[Case]) -> str:
-    """As base64 of gzip of JSON. Plain ASCII: nothing in a text can end the element it is in."""
+def packed(cases: Sequence[Case], limit: int = MOST) -> str:
+    """As base64 of gzip of JSON. Plain ASCII: nothing in a text can end the element it is in.
+
+    Above `limit` characters the tokens' probabilities are left out, and then the ends of long
+    texts, until it fits; the page says of each side what it lacks.
+    """
+    data = _packed(cases)
+    if len(data) > limit:
+        cases = [_smaller(one, LONGEST) for one in cases]
+        data = _packed(cases)
+    longest = LONGEST
+    while len(data) > limit and longest > 100:
+        longest //= 2
+        cases = [_smaller(one, longest) for one in cases]
+        data = _packed(cases)
+    return data
+
+
+def _packed(cases: Sequence[Case]) -> str:
     text = json.dumps(cases, ensure_ascii=True, separators=(",", ":"))
     return base64.b64encode(gzip.compress(text.encode("ascii"), 6, mtime=0)).decode("ascii")
+
+
+def _smaller(case: Case, longest: int) -> Case:
+    """Without probabilities, and texts of at most so many characters."""
+    found = dict(case)
+    found["prompt"] = case["prompt"][:longest]
+    for name in ("base", "tuned"):
+        side = case[name]
+        if side is not None:
+            plain = {key: value for key, value in side.items() if key != "spans"}
+            cut = side["cut"] or len(side["text"]) > longest
+            found[name] = plain | {"text": side["text"][:longest], "cut": cut}
+    return found

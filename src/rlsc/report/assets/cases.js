@@ -85,7 +85,7 @@
     if (side.answer !== null) facts.unshift(`answer ${side.answer}`);
     if (side.finish === "length") facts.push("cut off");
     if (side.cut) facts.push("shown in part: the samples' file has all of it");
-    if (view === "confidence" && !side.spans) facts.push("no log-probs by token were kept");
+    if (view === "confidence" && !side.spans) facts.push("its tokens’ probabilities are not here");
     meta.append(visible(` · ${facts.join(" · ")}`));
     const text = element("div", "words-of");
     text.tabIndex = 0;
