@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from transformers import Trainer
 from transformers.trainer_utils import rotate_checkpoints
 
@@ -85,9 +86,7 @@ def _told(checkpoint: Path) -> Iterator[None]:
     """A disk that is full, or a folder that may not be written, in one line."""
     try:
         yield
-    except OutputError:
-        raise
-    except Exception as error:  # torch, safetensors and the system each raise their own
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch raises the second
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())
         raise OutputError(
             f"{checkpoint.name} could not be written ({reason}); those before it stand: make room "

@@ -32,21 +32,17 @@ class Snapshots:
         self.step = step
 
     @torch.no_grad()
-    def restore(self, model: torch.nn.Module) -> int:
-        """Put the snapshot back, to the bit; the step that it is of."""
-        assert self.step is not None
+    def restore(self, model: torch.nn.Module) -> None:
+        """Put the snapshot back, to the bit."""
         for name, parameter in _trained(model).items():
             parameter.copy_(self._kept[name])
-        return self.step
 
     def save(self, folder: Path) -> None:
         """Beside a checkpoint, under a temporary name first."""
         if self.step is None:
             return
         temporary = folder / (FILE + ".tmp")
-        # A copy of each: tied weights would share memory, which the format has no word for.
-        tensors = {name: value.contiguous() for name, value in self._kept.items()}
-        save_file(tensors, temporary, metadata={"step": str(self.step)})
+        save_file(self._kept, temporary, metadata={"step": str(self.step)})
         temporary.replace(folder / FILE)
 
     def load(self, folder: Path) -> None:

@@ -210,9 +210,9 @@ class RLSCTrainer(WholeCheckpoints):
             scores = self._score(batch, args.loss_temperature, wrapped, states)
             reference_BT = self._reference_logps(batch)
             # The mean over the step's completions; masked ones count as 0.
-            weights, brakes = inputs.weights, (args.importance_sampling_cap, reference_BT)
+            cap, clip, weights = args.importance_sampling_cap, args.weight_clip, inputs.weights
             loss = micro_batch_loss(
-                batch, scores, self.objective, weights, record, *brakes, args.weight_clip
+                batch, scores, self.objective, weights, record, cap, reference_BT, clip
             )
             loss = loss / inputs.divisor
             if not torch.isfinite(loss):

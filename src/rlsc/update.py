@@ -38,9 +38,13 @@ class StepBatch:
     idle: Sequence[Batch] = ()
     """Rows that weigh nothing: scored for the records, without a backward pass."""
     divisor: float = 0.0
-    """What the sum of the losses is divided by: the step's completions, per process."""
+    """What the sum of the losses is divided by: the step's completions, per process. By default
+    those of this one."""
     updates: int = 0
     """How many have been made with it."""
+
+    def __post_init__(self) -> None:
+        self.divisor = self.divisor or self.size
 
     def note_logps(self, batch: Batch, scores: Scores) -> None:
         """At the first of several updates: its log-probs, for the ratios of the later ones."""

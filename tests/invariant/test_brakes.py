@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from rlsc.batching import make_rows, pad
+from rlsc.batching import MicroBatch, make_rows, pad
 from rlsc.brakes import kept_by_brakes, sampled_entropy
 from rlsc.metrics import StepRecord
 from rlsc.objectives import RLSC, Combined
@@ -16,6 +16,7 @@ from rlsc.objectives.kl import KL
 from rlsc.scoring import score_completions
 from rlsc.types import Completion, CompletionGroup, Prompt
 from rlsc.update import micro_batch_loss
+from rlsc.weighing import Weights
 from tests.invariant.groups import T, close, expected_gradient, gradient, group_of
 from tests.invariant.tabular import TabularPolicy, batch_of, completions, prefixes
 from tests.invariant.weighed import weigh
@@ -81,32 +82,25 @@ def test_samples_of_the_base_weighed_by_it() -> None:
     assert close(gradient(POLICY, total), by_hand)
 
 
-def loss_of_base_sample(outcome: tuple[int, ...]) -> torch.Tensor:
+def base_sample(outcome: tuple[int, ...]) -> tuple[MicroBatch, Weights]:
+    """A micro-batch of one completion that the base has sampled, and its weights."""
     group = [group_of((outcome,))]
     batch = pad(make_rows(group, merge_duplicates=False))
-    weights = weigh(
-        group,
-        RLSC(),
-        [batch],
-        lambda one: score_completions(BASE, one, T),
-        sampled_by_reference=True,
+    of_base = {"sampled_by_reference": True}
+    return batch, weigh(
+        group, RLSC(), [batch], lambda one: score_completions(BASE, one, T), **of_base
     )
+
+
+def loss_of_base_sample(outcome: tuple[int, ...]) -> torch.Tensor:
+    batch, weights = base_sample(outcome)
     scores = score_completions(POLICY, batch, T)
     return micro_batch_loss(batch, scores, RLSC(), weights, StepRecord.empty(1))
 
 
 def test_ratios_to_the_base_that_sampled() -> None:
     """GRPO on the base's samples: the ratio is p_θ / p_base from the first update on."""
-    outcome = completions()[-1]
-    group = [group_of((outcome,))]
-    batch = pad(make_rows(group, merge_duplicates=False))
-    weights = weigh(
-        group,
-        RLSC(),
-        [batch],
-        lambda one: score_completions(BASE, one, T),
-        sampled_by_reference=True,
-    )
+    batch, weights = base_sample(completions()[-1])
     scores = score_completions(POLICY, batch, T)
     loss = micro_batch_loss(batch, scores, GRPO(epsilon=1.0), weights, StepRecord.empty(1))
     base = score_completions(BASE, batch, T).logps_BT
