@@ -11,10 +11,10 @@ import yaml
 
 from rlsc import runfolder
 from rlsc.benchmarks import BenchmarkSet
+from rlsc.changes import best_control, compare_scores
 from rlsc.errors import ConfigError
 from rlsc.provenance import fingerprint
 from rlsc.samples import read_rows
-from rlsc.scores import compare
 
 SAMPLES = "samples"
 _PROTOCOL = (
@@ -66,17 +66,17 @@ class Baseline:
         }
 
     def compare(self, folder: Path, one: BenchmarkSet, result: Mapping[str, Any]) -> dict[str, Any]:
-        """The main settings against each other and, where both searched, the best ones."""
+        """`changes.compare_scores` against the baseline, with the baseline's own scores."""
         name = one.benchmark.name
         other = self._results["benchmarks"][name]
-        found = self._pair(folder, name, other["setting"], result["setting"])
-        if "best" in other and "best" in result:
-            found["best"] = self._pair(folder, name, other["best"], result["best"])
-        return found
 
-    def _pair(self, folder: Path, name: str, theirs: str, ours: str) -> dict[str, Any]:
-        mine = read_rows(folder / SAMPLES / name / f"{ours}.jsonl")
-        return {"before": theirs, "after": ours} | compare(self._rows(name, theirs), mine)
+        def ours(setting: str) -> list[dict[str, Any]]:
+            return read_rows(folder / SAMPLES / name / f"{setting}.jsonl")
+
+        found = compare_scores(other, lambda setting: self._rows(name, setting), result, ours)
+        found["base"] = {key: value for key, value in other.items() if key != "controls"}
+        best = best_control(other)
+        return found | ({"base_best": best} if best else {})
 
     def _rows(self, name: str, setting: str) -> list[dict[str, Any]]:
         return read_rows(self._folder / SAMPLES / name / f"{setting}.jsonl")

@@ -35,8 +35,9 @@ from rlsc.grading import Grader
 from rlsc.models import load_model, weights_fingerprint
 from rlsc.provenance import check_same_questions, write_environment
 from rlsc.questions import load_questions
-from rlsc.report.benchmarks import print_benchmarks, write_eval_report
+from rlsc.report.benchmarks import print_benchmarks
 from rlsc.report.html import write_html
+from rlsc.report.markdown_eval import write_eval_report
 from rlsc.run_config import EvalConfig
 from rlsc.runlog import write_jsonl
 from rlsc.samples import read_rows, regrade

@@ -148,6 +148,7 @@ def _greedy_summary(
         "n": len(correct),
         "interval": wilson_interval(int(sum(correct)), len(correct)) if correct else None,
         "unparsed": sum(row["verdict"] == Verdict.UNPARSED.value for row in rows),
+        "timeouts": sum(row["verdict"] == Verdict.TIMEOUT.value for row in rows),
         "truncation_rate": _truncation(rows),
     }
 
@@ -170,6 +171,7 @@ def _sampled_summary(
         "majority": _mean(voted),
         "majority_interval": wilson_interval(int(sum(voted)), len(voted)) if graded else None,
         "unparsed": sum(row["verdict"] == Verdict.UNPARSED.value for row in rows),
+        "timeouts": sum(row["verdict"] == Verdict.TIMEOUT.value for row in rows),
         "mean_length": _mean([float(row["tokens"]) for row in rows]),
         "truncation_rate": _truncation(rows),
     }

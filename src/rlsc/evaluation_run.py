@@ -157,7 +157,7 @@ class Evaluator:
     def baselines(self) -> list[dict[str, Any]]:
         """The untrained model with a longer cap, and with a prompt that asks to be short."""
         return [
-            {"name": name} | self._evaluate(file, plan).summary
+            {"name": name, "file": file} | self._evaluate(file, plan).summary
             for name, file, plan in self._baselines
         ]
 

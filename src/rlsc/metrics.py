@@ -64,6 +64,7 @@ def step_metrics(
       one reward).
     - `alpha_share`: share of the total weight that is α rather than confidence.
     - `distinct_completions`: distinct siblings over K.
+    - `sampled_tokens`: of all completions of the step.
     """
     completions = [completion for group in groups for completion in group.completions]
     sizes = [len(group.completions) for group in groups]
@@ -83,6 +84,7 @@ def step_metrics(
         "alpha_share": alpha * kept / total_weight if total_weight else float("nan"),
         "entropy": float(record.entropy_sum_N.sum()) / tokens,
         "completion_length": tokens / len(completions),
+        "sampled_tokens": tokens,
         "truncation_rate": _mean([c.finish_reason == "length" for c in completions]),
         "distinct_completions": sum(distinct) / len(completions),
     }

@@ -30,14 +30,15 @@ def parse_report(argv: Sequence[str]) -> tuple[list[Path], Path | None, bool]:
 def run_report(folders: Sequence[Path], file: Path | None, follow: bool) -> None:
     """Raises `RLSCError` for a folder that holds no run."""
 
-    def told(path: Path) -> None:
-        console.print(f"report  {path}", soft_wrap=True)
+    def told(text: str) -> None:
+        console.print(text, soft_wrap=True)
 
     if follow:
         if len(folders) > 1 or file is not None:
             raise ConfigError("--watch follows one run: name one folder, and no --output_file")
         watch(folders[0], told)
     elif len(folders) == 1:
-        told(write_html(folders[0], file))
+        told(f"report  {write_html(folders[0], file)}")
     else:
-        told(write_html_of_several(list(dict.fromkeys(folders)), file or Path("report.html")))
+        several = list(dict.fromkeys(folders))
+        told(f"report  {write_html_of_several(several, file or Path('report.html'))}")

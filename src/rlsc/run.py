@@ -15,6 +15,7 @@ from rlsc import runfolder
 from rlsc.adapters import lora_config, save_merged
 from rlsc.arguments import resolved
 from rlsc.benchmark_run import load_benchmarks
+from rlsc.changes import run_changes
 from rlsc.checkpoints import last_checkpoint
 from rlsc.config import RLSCConfig
 from rlsc.display import console
@@ -107,6 +108,7 @@ def _conclude(
     config: RunConfig, training: RLSCConfig, folder: Path, results: dict[str, Any], pushes: bool
 ) -> None:
     """Write what came of it, and tell it."""
+    results["changes"] = run_changes(folder, results)
     runfolder.write_json(folder / runfolder.RESULTS, results)
     write_report(folder)
     _tell(folder, results)

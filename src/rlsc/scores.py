@@ -74,7 +74,7 @@ def score(rows: Sequence[Row]) -> dict[str, Any]:
         "truncation_rate": _share(row["finish_reason"] == "length" for row in rows),
         "boxed_rate": _share(r"\boxed" in row["text"] for row in rows),
         "repetition": _mean([ngram_repetition(row["text"].split()) for row in rows]),
-        "calibration": _calibration(rows),
+        "calibration": calibration(rows),
         "timeouts": sorted({row["id"] for row in rows if row["verdict"] == Verdict.TIMEOUT.value}),
         "seconds": sum(row["seconds"] + row["grading_seconds"] for row in rows),
     }
@@ -96,8 +96,11 @@ def _estimate(values: Sequence[float]) -> dict[str, Any]:
     return {"value": _mean(values), "interval": mean_interval(values)}
 
 
-def _calibration(rows: Sequence[Row]) -> dict[str, Any]:
-    """Does exp(log-prob per token), under the policy sampled from, tell right from wrong?"""
+def calibration(rows: Sequence[Row]) -> dict[str, Any]:
+    """Does exp(log-prob per token), under the policy sampled from, tell right from wrong?
+
+    Of `n` rows with a token; AUROC is None where all are right or none is.
+    """
     pairs = [
         (value, row["verdict"] == Verdict.CORRECT.value)
         for row in rows
@@ -124,19 +127,20 @@ def compare(before: Sequence[Row], after: Sequence[Row]) -> dict[str, Any]:
         raise ValueError("the two evaluations are of different questions")
     shares = [_shares(one) for one in (first, second)]
     difference, interval = paired_difference(shares[0], shares[1])
-    decided = [{name: _decided(tally) for name, tally in one.items()} for one in (first, second)]
-    test = mcnemar_exact(list(decided[0].values()), list(decided[1].values()))
+    won = [{name: decided(tally) for name, tally in one.items()} for one in (first, second)]
+    test = mcnemar_exact(list(won[0].values()), list(won[1].values()))
     return {
         "n": len(first),
         "difference": difference,
         "interval": interval,
         "mcnemar_p": test.p,
-        "gained": [name for name in first if decided[1][name] and not decided[0][name]],
-        "lost": [name for name in first if decided[0][name] and not decided[1][name]],
+        "gained": [name for name in first if won[1][name] and not won[0][name]],
+        "lost": [name for name in first if won[0][name] and not won[1][name]],
     }
 
 
-def _decided(tally: Tally) -> bool:
+def decided(tally: Tally) -> bool:
+    """Whether a question counts as right: its answer, or that of the majority of its samples."""
     return majority_at_k(tally.keys, tally.right, len(tally.right)) > 0.5
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,11 @@ from rlsc.benchmark_run import (
     summarise_benchmark,
 )
 from rlsc.benchmarks import BenchmarkSet
+from rlsc.changes import compare_scores
 from rlsc.config import RLSCConfig
 from rlsc.grading import Grader
 from rlsc.run_config import RunConfig
 from rlsc.samples import read_rows
-from rlsc.scores import compare
 from rlsc.trainer import RLSCTrainer
 from rlsc.types import Question
 
@@ -88,14 +88,7 @@ class TrainingBenchmarks:
         return found
 
     def _compare(self, before: Path, after: Path, one: BenchmarkSet, scores: Sequence[Any]) -> Any:
-        def pair(first: str, second: str) -> dict[str, Any]:
-            rows = [
-                read_rows(folder / one.benchmark.name / f"{label}.jsonl")
-                for folder, label in ((before, first), (after, second))
-            ]
-            return {"before": first, "after": second} | compare(*rows)
+        def rows(folder: Path) -> Callable[[str], list[dict[str, Any]]]:
+            return lambda setting: read_rows(folder / one.benchmark.name / f"{setting}.jsonl")
 
-        main = pair(scores[0]["setting"], scores[1]["setting"])
-        if "best" in scores[0]:
-            main["best"] = pair(scores[0]["best"], scores[1]["best"])
-        return main
+        return compare_scores(scores[0], rows(before), scores[1], rows(after))

@@ -34,7 +34,7 @@ LAYERS = (
     (
         *("metrics", "runlog", "callbacks", "weighing", "update", "rollouts", "trainer_inputs"),
         *("checkpoints", "brakes", "probe", "snapshots", "guard", "trainer"),
-        *("evaluate", "samples", "scores"),
+        *("evaluate", "samples", "scores", "changes"),
     ),
     (
         *("report", "runfolder", "provenance", "arguments", "evaluation_run", "benchmark_run"),

@@ -12,12 +12,11 @@ from html.parser import HTMLParser
 
 import pytest
 from markupsafe import Markup
-from scipy import stats
 
-from rlsc.report.cases import LONGEST, first_samples, packed, paired
+from rlsc.report.cases import LONGEST, packed, paired
 from rlsc.report.charts import Band, Chart, Series, draw
 from rlsc.report.escaping import plain
-from rlsc.report.lengths import length_charts, length_test
+from rlsc.report.lengths import length_charts, length_lines
 from rlsc.report.page import Page, Section, items, paragraph, render, table
 
 HOSTILE = (
@@ -136,9 +135,19 @@ def test_spans_hold_lengths_and_probabilities() -> None:
     assert case["base"]["spans"] == [2, 50, 0, 100, 4, 1]
 
 
-def test_first_samples_are_one_a_question() -> None:
-    rows = [row("1", "a", sample=0), row("1", "b", sample=1), row("2", "c")]
-    assert [one["text"] for one in first_samples(rows)] == ["a", "c"]
+def test_of_several_samples_the_first_is_shown_and_the_majority_decides() -> None:
+    before = [row("1", text, 5, verdict) for text, verdict in (("a", "correct"), ("b", "wrong"))]
+    before.append(row("1", "b", 5, "wrong"))
+    (case,) = paired("b", before, [row("1", "a") | {"prompt": "otherwise"}])
+    shown = {key: case["base"][key] for key in ("text", "samples", "right", "decided")}
+    assert shown == {"text": "a", "samples": 3, "right": 1, "decided": False}
+    assert "decided" not in case["tuned"]
+    assert (case["prompt"], case["tuned_prompt"]) == ("What is 1?", "otherwise")
+
+
+def test_a_chart_is_told_in_words() -> None:
+    svg = draw(Chart("T", "x", "y", [Series("a", [(0, 1.0), (1, 5.0), (2, 3.0)])]))
+    assert 'aria-label="T. a: 1 at 0, 3 at 2, from 1 to 5."' in svg
 
 
 def test_a_chart_shows_its_points_bands_and_gaps() -> None:
@@ -162,16 +171,13 @@ def test_a_chart_has_ticks_for_any_range(values: list[float]) -> None:
     assert all(0 <= y <= 210 for y in heights)
 
 
-def test_the_change_of_length_is_tested_by_pairs() -> None:
-    old, new = [10, 20, 30, 40, 50, 26], [5, 11, 31, 12, 13, 7]
-    before = [row(str(i), "x", tokens=n) for i, n in enumerate(old)]
-    after = [row(str(i), "x", tokens=n) for i, n in enumerate(new)]
-    text = length_test(before, after)
-    p = stats.wilcoxon(old, new).pvalue
-    assert "Mean length 29.3 → 13.2 tokens, -16.2 [" in text
-    assert f"p = {p:.2g}, n = 6 questions" in text
-    same = length_test(before, before)
-    assert "p =" not in same
+def test_a_change_of_length_in_words() -> None:
+    change = {"n": 6, "before": 29.33, "after": 13.2, "difference": -16.17, "interval": [-30, -2]}
+    change |= {"wilcoxon_p": 0.0312, "cut_off": [0.5, 0.0]}
+    assert length_lines({"right": change}) == [
+        "Right answers: mean length 29.3 → 13.2 tokens, -16.2 [-30.0, -2.0]; Wilcoxon's "
+        "signed-rank p = 0.031, n = 6 questions; cut off, and longer in truth: 50 % → 0 %."
+    ]
 
 
 def test_lengths_are_split_by_right_and_wrong() -> None:

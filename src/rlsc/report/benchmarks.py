@@ -1,21 +1,16 @@
-"""Benchmark scores for a reader: one table, what to distrust in it, controls, comparison."""
+"""Benchmark scores for a reader, as cells of tables and as lines; the terminal's table."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import rich.box
-import yaml
 from rich.table import Table
 
 from rlsc.display import console
-from rlsc.report.distrust import distrust_lines, listed
-from rlsc.report.eval_plot import plot_benchmarks
-from rlsc.report.text import markdown_code_rows, markdown_table
-from rlsc.runfolder import CONFIG, ENVIRONMENT, RESULTS, write_text
+from rlsc.report.distrust import listed
 
 Result = Mapping[str, Any]
 
@@ -147,30 +142,9 @@ def difference_text(found: Result) -> str:
     )
 
 
-def write_eval_report(folder: Path) -> None:
-    """Write report.md and plot.png of an evaluation from its folder."""
-    results = json.loads((folder / RESULTS).read_text("utf-8"))
-    config = yaml.safe_load((folder / CONFIG).read_text("utf-8"))
-    environment = json.loads((folder / ENVIRONMENT).read_text("utf-8"))
-    benchmarks = results["benchmarks"]
-    plot_benchmarks(benchmarks, folder / "plot.png")
-    settings = " ".join(", ".join(f"{key} {value}" for key, value in config.items()).split())
-    parts = [
-        "# Evaluation",
-        f"Model: {results['model']}",
-        markdown_table(HEADER, score_rows(benchmarks)),
-        NOTES,
-        *distrust(benchmarks),
-        "![accuracy and calibration](plot.png)",
-        *_at_k(benchmarks),
-        *_calibration(benchmarks),
-        *controls(benchmarks),
-        *_comparison(results),
-        "## How it was made",
-        markdown_table(("", ""), [("settings", settings), *markdown_code_rows(environment)]),
-        markdown_table(("benchmark", "source"), [(n, o["source"]) for n, o in benchmarks.items()]),
-    ]
-    write_text(folder / "report.md", "\n\n".join(parts) + "\n")
+def flipped_lines(found: Result) -> list[str]:
+    """Which questions were gained, and which lost."""
+    return [f"{key}: {listed(found[key]) or 'none'}" for key in ("gained", "lost")]
 
 
 NOTES = (
@@ -180,94 +154,14 @@ NOTES = (
 )
 
 
-def distrust(benchmarks: Mapping[str, Result], heading: str = "##") -> Iterator[str]:
-    """What a sceptic asks, for Markdown."""
-    lines = distrust_lines(benchmarks)
-    if lines:
-        yield f"{heading} What to distrust"
-        yield "\n".join(f"- {line}" for line in lines)
+AT_K = ("benchmark", "k", "pass@k, %", "majority@k, %")
 
 
-def _at_k(benchmarks: Mapping[str, Result]) -> Iterator[str]:
-    rows = [
+def at_k_cells(benchmarks: Mapping[str, Result]) -> list[tuple[str, ...]]:
+    """By number of samples, where there are several."""
+    return [
         (marked(name, one), k, _estimate(one["pass@k"][k]), _estimate(one["majority@k"][k]))
         for name, one in benchmarks.items()
         for k in one["pass@k"]
         if one["samples"] > 1
     ]
-    if rows:
-        yield "## By number of samples"
-        yield markdown_table(("benchmark", "k", "pass@k, %", "majority@k, %"), rows)
-
-
-def _calibration(benchmarks: Mapping[str, Result]) -> Iterator[str]:
-    rows = []
-    for name, one in benchmarks.items():
-        found = one["calibration"]
-        area, error = found["auroc"], found["expected_calibration_error"]
-        rows.append(
-            (
-                marked(name, one),
-                str(found["n"]),
-                "–" if area is None else f"{area:.2f}",
-                "–" if error is None else f"{error:.2f}",
-                f"{100 * one['repetition']:.0f} %",
-            )
-        )
-    yield "## Does confidence predict correctness?"
-    yield (
-        "Confidence is exp(log-prob per token) under the distribution sampled from. AUROC is the "
-        "chance that a right sample has more of it than a wrong one (0.5: none predicts)."
-    )
-    header = ("benchmark", "samples", "AUROC", "calibration error", "repeated 4-grams")
-    yield markdown_table(header, rows)
-
-
-def controls(benchmarks: Mapping[str, Result]) -> Iterator[str]:
-    searched = {name: one for name, one in benchmarks.items() if "controls" in one}
-    if not searched:
-        return
-    yield "## Controls: the model at its best"
-    yield (
-        "Each setting on the same questions; the best (bold) is the line that a tuned model must "
-        "beat, given the same choice. It is chosen on these questions, so it flatters a little."
-    )
-    for name, one in searched.items():
-        rows = []
-        for found in one["controls"]:
-            k = max(found["majority@k"], key=int)
-            best = found["setting"] == one["best"]
-            cells = (
-                setting_name(found),
-                percent(found["pass@1"], found["interval"]),
-                f"k = {k}: " + _estimate(found["majority@k"][k]) if int(k) > 1 else "–",
-                f"{found['mean_length']:.0f}",
-                f"{100 * found['truncation_rate']:.0f} %",
-            )
-            rows.append(tuple(f"**{cell}**" if best else cell for cell in cells))
-        yield f"### {marked(name, one)}, n = {one['n']}"
-        header = ("setting", "pass@1, %", "majority at equal compute, %", "tokens", "cut off")
-        yield markdown_table(header, rows)
-
-
-def _comparison(results: Result) -> Iterator[str]:
-    if "comparison" not in results:
-        return
-    base = results["compared_to"]
-    yield f"## Against {base['folder']}"
-    yield f"Baseline: {base['model']}"
-    if base["other_settings"]:
-        yield f"**Asked under other settings**: {', '.join(base['other_settings'])}."
-    for name, found in results["comparison"].items():
-        yield from comparison_text(name, found)
-
-
-def comparison_text(name: str, found: Result) -> Iterator[str]:
-    """Differences and the questions that flipped, for Markdown."""
-    yield f"### {name}"
-    lines = [f"{found['before']} → {found['after']}: {difference_text(found)}"]
-    if "best" in found:
-        best = found["best"]
-        lines.append(f"best of each, {best['before']} → {best['after']}: {difference_text(best)}")
-    lines += [f"{key}: {listed(found[key]) or 'none'}" for key in ("gained", "lost")]
-    yield "\n".join(f"- {line}" for line in lines)

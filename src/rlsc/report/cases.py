@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rlsc.runlog import read_jsonl
+from rlsc.scores import decided, tallies
 
 LONGEST = 20_000
 """Characters of an answer that the page holds; the samples' file has all of it."""
@@ -22,7 +23,7 @@ Case = dict[str, Any]
 
 
 def run_cases(folder: Path) -> Iterator[Case]:
-    """The greedy answers of a training run's own evaluation, and its benchmarks' first samples."""
+    """The greedy answers of a training run's own evaluation."""
     before, after = (
         [row for row in read_jsonl(folder / "eval" / f"{name}.jsonl") if row["pass"] == "greedy"]
         for name in ("before", "after")
@@ -31,27 +32,34 @@ def run_cases(folder: Path) -> Iterator[Case]:
 
 
 def paired(benchmark: str, before: Sequence[Row], after: Sequence[Row]) -> Iterator[Case]:
-    """Rows of the same questions side by side; one of the two may be empty."""
-    first = {row["id"]: row for row in before}
-    second = {row["id"]: row for row in after}
+    """Rows of the same questions side by side; one of the two may be empty.
+
+    Of several samples the first is shown; right is what a question's majority is, as in the
+    scores' paired difference.
+    """
+    first, second = _by_question(before), _by_question(after)
     for name in first | second:
-        either = first.get(name) or second[name]
-        yield {
-            "benchmark": benchmark,
-            "id": name,
-            "prompt": either["prompt"][:LONGEST],
-            "base": _side(first.get(name)),
-            "tuned": _side(second.get(name)),
-        }
+        base, tuned = _side(first.get(name)), _side(second.get(name))
+        prompts = [
+            str(rows[name][0]["prompt"])[:LONGEST] for rows in (first, second) if name in rows
+        ]
+        case = {"benchmark": benchmark, "id": name, "prompt": prompts[0]}
+        if prompts[-1] != prompts[0]:
+            case["tuned_prompt"] = prompts[-1]
+        yield case | {"base": base, "tuned": tuned}
 
 
-def first_samples(rows: Iterable[Row]) -> list[Row]:
-    return [row for row in rows if row.get("sample", 0) == 0]
+def _by_question(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row["id"], []).append(row)
+    return found
 
 
-def _side(row: Row | None) -> dict[str, Any] | None:
-    if row is None:
+def _side(rows: Sequence[Row] | None) -> dict[str, Any] | None:
+    if rows is None:
         return None
+    row = rows[0]
     text = str(row["text"])
     side = {
         "text": text[:LONGEST],
@@ -61,6 +69,9 @@ def _side(row: Row | None) -> dict[str, Any] | None:
         "tokens": row["tokens"],
         "finish": row["finish_reason"],
     }
+    if len(rows) > 1:
+        (tally,) = tallies(rows).values()
+        side |= {"samples": len(rows), "right": sum(tally.right), "decided": decided(tally)}
     ends, logps = row.get("token_ends"), row.get("token_logps")
     if ends and logps and len(ends) == len(logps) and None not in logps:
         side["spans"] = _spans(ends, logps)
@@ -104,7 +115,9 @@ def _packed(cases: Sequence[Case]) -> str:
 def _smaller(case: Case, longest: int) -> Case:
     """Without probabilities, and texts of at most so many characters."""
     found = dict(case)
-    found["prompt"] = case["prompt"][:longest]
+    for name in ("prompt", "tuned_prompt"):
+        if name in case:
+            found[name] = case[name][:longest]
     for name in ("base", "tuned"):
         side = case[name]
         if side is not None:

@@ -94,7 +94,7 @@ def draw(chart: Chart) -> Markup:
         *(_bars(chart.series, x, y, _step(xs)) if chart.bars else _lines(chart.series, x, y)),
         *_marks(chart.marks, x),
     ]
-    label = plain(f"{chart.title}: {', '.join(one.name for one in chart.series)}")
+    label = plain(f"{chart.title}. {' '.join(_described(one, chart) for one in chart.series)}")
     legend = "".join(
         f'<span class="key k{(one.colour or 0) % 8}{_dash(one, " dash")}">{plain(one.name)}</span>'
         for one in chart.series
@@ -189,6 +189,19 @@ def _marks(marks: Sequence[tuple[float, str]], x: _Scale) -> list[str]:
         f'<text x="{x(at)}" y="{_TOP - 2}" class="mid">{plain(name)}</text>'
         for at, name in marks
     ]
+
+
+def _described(one: Series, chart: Chart) -> str:
+    """A line in words, for those who do not see it."""
+    known = [(x, y) for x, y in one.points if math.isfinite(y)]
+    if not known:
+        return f"{one.name}: nothing."
+    if not one.joined or chart.bars:
+        x, y = max(known, key=lambda point: point[1])
+        return f"{one.name}: {len(known)} values, the highest {y:.3g} at {x:g}."
+    (x0, y0), (x1, y1) = known[0], known[-1]
+    low, high = min(y for _, y in known), max(y for _, y in known)
+    return f"{one.name}: {y0:.3g} at {x0:g}, {y1:.3g} at {x1:g}, from {low:.3g} to {high:.3g}."
 
 
 def _dash(series: Series, name: str) -> str:

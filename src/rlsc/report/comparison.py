@@ -87,6 +87,13 @@ def _run(folder: Path, seed: int) -> dict[str, Any]:
     return {"seed": seed, "curve": curve, "final": final}
 
 
+def runs_made(content: Mapping[str, Any]) -> tuple[int, int, int]:
+    """Runs that are done, that failed, and all there will be."""
+    runs = [run for row in content["methods"] for run in row["runs"]]
+    done, failed = (sum(key in run for run in runs) for key in ("curve", "failed"))
+    return done, failed, len(runs)
+
+
 # Tables.
 
 

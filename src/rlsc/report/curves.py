@@ -6,16 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rlsc.calibration import auroc, confidence, reliability_curve
 from rlsc.report.charts import Band, Chart, Series
-from rlsc.statistics import wilson_interval
-from rlsc.types import Verdict
 
 Row = Mapping[str, Any]
-CONFIDENCE = (
-    "Confidence is exp(log-prob a token) of an answer. AUROC: the chance that a right answer has "
-    "more of it than a wrong one; 0.5 is chance. Lines are 95 % intervals."
-)
 CURVES = (
     ("Confidence", "probability", (("mean_p", "mean p(y)"), ("f_hat", "agreement F̂"))),
     ("Entropy", "nats a token", (("entropy", "token entropy"),)),
@@ -82,32 +75,6 @@ def _accuracy(
         series.append(Series(label, points, bounds))
     n = curve[0]["greedy"]["n"]
     return Chart(f"Accuracy on {n} questions", "updates made", "%", series, bands, marks)
-
-
-def calibration_series(name: str, rows: Sequence[Row], colour: int) -> Series | None:
-    """Accuracy by confidence, with Wilson's intervals, named with its AUROC."""
-    pairs = [
-        (value, row["verdict"] == Verdict.CORRECT.value)
-        for row in rows
-        if row["verdict"] and (value := confidence(row["logprob"], row["tokens"])) is not None
-    ]
-    if not pairs:
-        return None
-    scores, labels = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    area = auroc(scores, labels)
-    title = f"{name}, AUROC {'–' if area is None else format(area, '.2f')}, n = {len(pairs)}"
-    bins = reliability_curve(scores, labels)
-    return reliability_series(title, [part._asdict() for part in bins], colour)
-
-
-def reliability_series(title: str, bins: Sequence[Row], colour: int = 0) -> Series:
-    """The points of a reliability curve, not joined: a bin may hold a single answer."""
-    points = [(part["mean_confidence"], part["accuracy"]) for part in bins]
-    bounds = [
-        (part["mean_confidence"], *wilson_interval(round(part["accuracy"] * part["n"]), part["n"]))
-        for part in bins
-    ]
-    return Series(title, points, bounds, colour, joined=False)
 
 
 def number(value: float | None) -> float:

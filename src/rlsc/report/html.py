@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rlsc.errors import OutputError
+from rlsc.report.comparison import runs_made
 from rlsc.report.page import Page, render
 from rlsc.report.page_compare import folders_page, single_page
-from rlsc.runfolder import write_text
+from rlsc.runfolder import read_json, write_text
 
 FILE = "report.html"
+SILENCE = 600
 _RECORDS = ("metrics.jsonl", "guard.jsonl", "results.json", "comparison.json")
 
 
@@ -43,23 +45,38 @@ def _page(folder: Path) -> Page:
         ) from error
 
 
-def watch(folder: Path, told: Callable[[Path], None], seconds: float = 5.0) -> None:
-    """Write the page anew whenever the run has got on, until it is finished; ends quietly."""
+def watch(folder: Path, told: Callable[[str], None], seconds: float = 5.0) -> None:
+    """Write the page anew whenever the run or comparison has got on, until it is finished.
+
+    Says so where nothing has come for `SILENCE` seconds: it may have died. Ends quietly by Ctrl-C.
+    """
     seen: object = None
+    news = time.monotonic()
+    silent = False
     try:
         while True:
-            finished = (folder / "results.json").exists()  # before the page is made of it
+            finished = _finished(folder)  # before the page is made of it
             state = [_modified(folder / name) for name in _RECORDS]
             if state != seen:
                 path = write_html(folder)
                 if seen is None:
-                    told(path)
-                seen = state
+                    told(f"report  {path}")
+                seen, news, silent = state, time.monotonic(), False
             if finished:
                 return
+            if time.monotonic() - news > SILENCE and not silent:
+                told(f"nothing new in {folder} for {SILENCE // 60} minutes: is the run alive?")
+                silent = True
             time.sleep(seconds)
     except KeyboardInterrupt:
         return
+
+
+def _finished(folder: Path) -> bool:
+    if (folder / "comparison.json").exists():
+        done, failed, of = runs_made(read_json(folder / "comparison.json"))
+        return done + failed == of
+    return (folder / "results.json").exists()
 
 
 def _write(file: Path, page: Page) -> Path:
@@ -74,6 +91,8 @@ def _checked(folder: Path) -> Path:
     if not folder.is_dir():
         raise OutputError(f"no such folder: {folder}; name the --output_dir of a run")
     if not any((folder / name).exists() for name in ("config.yaml", "comparison.json")):
+        if (folder / "base").is_dir():
+            raise OutputError(f"no run of the comparison in {folder} is finished yet")
         raise OutputError(f"{folder} holds no run of rlsc: name the --output_dir of one")
     finished = (folder / "results.json").exists() or (folder / "comparison.json").exists()
     if not finished and (folder / "settings.json").exists():

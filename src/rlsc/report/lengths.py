@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from rlsc.report.charts import Chart, Series
-from rlsc.statistics import paired_difference
 from rlsc.types import Verdict
 
 BINS = 16
@@ -39,30 +37,21 @@ def length_charts(before: Sequence[Row], after: Sequence[Row], title: str) -> li
     return charts
 
 
-def length_test(before: Sequence[Row], after: Sequence[Row]) -> str:
-    """The paired change of length in words, with its interval and Wilcoxon's signed-rank p."""
-    second: dict[str, list[int]] = {}
-    first: dict[str, list[int]] = {}
-    for found, rows in ((first, before), (second, after)):
-        for row in rows:
-            found.setdefault(row["id"], []).append(row["tokens"])
-    names = [name for name in first if name in second]
-    if not names:
-        return ""
-    pairs = [(float(np.mean(first[name])), float(np.mean(second[name]))) for name in names]
-    old, new = [a for a, _ in pairs], [b for _, b in pairs]
-    change, interval = paired_difference(old, new)
-    text = f"Mean length {np.mean(old):.1f} → {np.mean(new):.1f} tokens, {change:+.1f}"
-    if interval:
-        text += f" [{interval[0]:+.1f}, {interval[1]:+.1f}]"
-    if any(a != b for a, b in pairs):
-        p = float(stats.wilcoxon(old, new).pvalue)
-        text += f"; Wilcoxon's signed-rank p = {p:.2g}"
-    text = f"{text}, n = {len(names)} questions"
-    cut = [
-        100 * float(np.mean([row["finish_reason"] == "length" for row in rows]))
-        for rows in (before, after)
-    ]
+def length_lines(changes: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """`changes.length_changes` in words: the paired change, its interval, its p."""
+    names = {"all": "All answers", "right": "Right answers", "not_right": "Answers not right"}
+    return [f"{names[name]}: {_change(one)}." for name, one in changes.items()]
+
+
+def _change(one: Mapping[str, Any]) -> str:
+    text = f"mean length {one['before']:.1f} → {one['after']:.1f} tokens, {one['difference']:+.1f}"
+    if one["interval"]:
+        low, high = one["interval"]
+        text += f" [{low:+.1f}, {high:+.1f}]"
+    if one["wilcoxon_p"] is not None:
+        text += f"; Wilcoxon's signed-rank p = {one['wilcoxon_p']:.2g}"
+    text += f", n = {one['n']} questions"
+    cut = [100 * value for value in one["cut_off"]]
     if max(cut) >= 0.5:
         text += f"; cut off, and longer in truth: {cut[0]:.0f} % → {cut[1]:.0f} %"
     return text

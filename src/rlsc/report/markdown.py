@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from rlsc.report.benchmarks import difference_text, flipped_lines
+from rlsc.report.calibration import CONFIDENCE, calibration_cells
+from rlsc.report.calibration import HEADER as CALIBRATION
 from rlsc.report.guard import guard_section
+from rlsc.report.lengths import length_lines
 from rlsc.report.plot import plot_run
+from rlsc.report.sides import HEADER as SIDES
+from rlsc.report.sides import NOTE, run_lines
 from rlsc.report.table import HEADER, baseline_rows, caption, table_rows
-from rlsc.report.text import markdown_code_rows, markdown_table
+from rlsc.report.text import bullets, markdown_code_rows, markdown_table
 from rlsc.report.training import training_benchmarks
 from rlsc.runlog import read_jsonl
 
@@ -67,11 +73,13 @@ def write_markdown(folder: Path) -> None:
         _introduction(results),
         "## Before and after",
         _evaluation(results),
+        *_sides(results, config),
         *training_benchmarks(results.get("benchmarks", {})),
         *guard_section(results),
         "## By step",
         "![confidence, entropy, length, diversity and accuracy](plot.png)",
         _steps(metrics),
+        *_answers(results),
         "## Side by side",
         _cases(folder),
         "## How it was made",
@@ -114,6 +122,34 @@ def _evaluation(results: Mapping[str, Any]) -> str:
         "\n\nIntervals: Wilson for greedy and majority; bootstrap over questions for "
         "pass@1 and for the paired differences."
     )
+
+
+def _sides(results: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str]:
+    lines = list(run_lines(results, config))
+    if lines:
+        yield "## Base, base at its best, tuned"
+        yield markdown_table(SIDES, lines)
+        yield NOTE
+    flips = (results.get("changes") or {}).get("greedy", {}).get("flips")
+    if flips:
+        yield bullets([f"greedy: {difference_text(flips)}", *flipped_lines(flips)])
+
+
+def _answers(results: Mapping[str, Any]) -> Iterator[str]:
+    """Lengths and calibration of the evaluation's answers."""
+    changes = results.get("changes") or {}
+    if not changes:
+        return
+    yield "## Length"
+    for group, title in (("greedy", "Greedy"), ("sampled", "Samples at T = 1")):
+        yield f"{title}."
+        yield bullets(length_lines(changes[group]["lengths"]))
+    found = changes["sampled"]["calibration"]
+    if found:
+        yield "## Does confidence predict correctness?"
+        yield f"Samples at T = 1. {CONFIDENCE}"
+        cells = calibration_cells({"base": found["before"], "tuned": found["after"]})
+        yield markdown_table(CALIBRATION, cells)
 
 
 def _steps(metrics: Sequence[Mapping[str, Any]]) -> str:

@@ -95,9 +95,14 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], words: bool = Fa
         for row in rows
     )
     return Markup(
-        '<div class="scroll" tabindex="0" role="region" aria-label="table">'
+        '<div class="scroll" tabindex="0" role="group" aria-label="table">'
         '<table class="{}">{}<tbody>{}</tbody></table></div>'
     ).format("words" if words else "figures", head, body)
+
+
+def folded(summary: str, block: Markup) -> Markup:
+    """A block that is opened by a click."""
+    return Markup("<details><summary>{}</summary>{}</details>").format(plain(summary), block)
 
 
 def charts(found: Sequence[Chart]) -> Markup:

@@ -7,14 +7,17 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from markupsafe import Markup
+
 from rlsc.report.charts import Chart, Series
-from rlsc.report.comparison import HEADER, caption_text, table_cells
+from rlsc.report.comparison import HEADER, caption_text, runs_made, table_cells
 from rlsc.report.comparison_plot import untrained_quality
 from rlsc.report.curves import CURVES, number
-from rlsc.report.page import Page, Section, charts, items, paragraph, table
+from rlsc.report.page import Page, Section, charts, folded, items, paragraph, table
 from rlsc.report.page_eval import eval_page
-from rlsc.report.page_train import train_page
-from rlsc.runfolder import read_json
+from rlsc.report.page_train import REFRESH, train_page
+from rlsc.report.text import code_rows
+from rlsc.runfolder import CONFIG, ENVIRONMENT, read_json, read_yaml
 from rlsc.runlog import read_jsonl
 
 _QUALITY = (
@@ -43,13 +46,43 @@ def compare_page(folder: Path) -> Page:
         Section(
             "By seconds of training", [charts([_by(content, "seconds", *one) for one in _QUALITY])]
         ),
+        Section("How it was made", _made(folder, content)),
     ]
+    done, wrong, of = runs_made(content)
     names = len(content["methods"])
     headline = (
-        f"{names} objectives on {base['questions']}, seeds {', '.join(map(str, content['seeds']))}."
+        f"{names} objectives on {base['questions']}, seeds {', '.join(map(str, content['seeds']))}"
     )
-    facts = [("model", str(base["model"])), ("n", str(base["before"]["greedy"]["n"]))]
-    return Page("Objectives compared", headline, facts, sections)
+    headline += f": {done} of {of} runs done." if done < of else "."
+    facts = [
+        ("model", str(base["model"])),
+        ("questions to judge by", str(base["before"]["greedy"]["n"])),
+        ("runs", f"{done} of {of} done" + (f", {wrong} failed" if wrong else "")),
+    ]
+    refresh = REFRESH if done + wrong < of else 0
+    return Page("Objectives compared", headline, facts, sections, refresh=refresh)
+
+
+def _made(folder: Path, content: Mapping[str, Any]) -> list[Markup]:
+    """Settings by method, and command, versions, device of the first run that is there."""
+    rows = [
+        (row["label"], ", ".join(f"{key} {value}" for key, value in row["settings"].items()) or "–")
+        for row in content["methods"]
+    ]
+    blocks = [table(("objective", "its own settings"), rows, words=True)]
+    for row in content["methods"]:
+        for run in row["runs"]:
+            place = folder / row["label"] / f"seed-{run['seed']}"
+            if "curve" in run and (place / ENVIRONMENT).is_file():
+                config = read_yaml(place / CONFIG)
+                shared = sorted((k, str(v)) for k, v in config.items() if v is not None)
+                name = f"Every setting of {row['label']}, seed {run['seed']}"
+                blocks.append(
+                    table(("", ""), code_rows(read_json(place / ENVIRONMENT)), words=True)
+                )
+                blocks.append(folded(name, table(("setting", "value"), shared, words=True)))
+                return blocks
+    return blocks
 
 
 def _by(content: Mapping[str, Any], axis: str, name: str, title: str) -> Chart:

@@ -6,19 +6,26 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from rlsc.report.benchmarks import (
+    AT_K,
     HEADER,
     NOTES,
+    at_k_cells,
     difference_text,
+    flipped_lines,
     marked,
     score_cells,
 )
-from rlsc.report.cases import Case, first_samples, paired
-from rlsc.report.charts import Chart
-from rlsc.report.curves import CONFIDENCE, reliability_series
+from rlsc.report.calibration import CONFIDENCE, calibration_cells, calibration_chart
+from rlsc.report.calibration import HEADER as CALIBRATION
+from rlsc.report.cases import Case, paired
 from rlsc.report.distrust import distrust_lines
-from rlsc.report.lengths import length_charts, length_test
+from rlsc.report.lengths import length_charts, length_lines
 from rlsc.report.page import Page, Section, charts, items, paragraph, table
+from rlsc.report.sides import HEADER as SIDES
+from rlsc.report.sides import NOTE, comparison_lines
 from rlsc.report.text import code_rows
 from rlsc.runfolder import read_json, read_yaml
 from rlsc.samples import read_rows
@@ -33,11 +40,12 @@ def eval_page(folder: Path) -> Page:
     benchmarks = results["benchmarks"]
     cells = [(marked(name, one), *score_cells(one)) for name, one in benchmarks.items()]
     sections = [
+        *_comparison(results),
         Section("Scores", [table(HEADER, cells), paragraph(NOTES)]),
         *_distrust(benchmarks),
-        *_comparison(results),
         *_controls(benchmarks),
-        Section("Calibration", [paragraph(CONFIDENCE), charts(list(_calibration(benchmarks)))]),
+        *_at_k(benchmarks),
+        Section("Calibration", list(_calibration(results))),
         *_lengths(folder, results),
         Section(
             "How it was made",
@@ -80,15 +88,19 @@ def _comparison(results: Result) -> Iterator[Section]:
     if "comparison" not in results:
         return
     base = results["compared_to"]
-    lines = [f"{name}: {difference_text(one)}" for name, one in results["comparison"].items()]
-    lines += [
-        f"{name}, best of each: {difference_text(one['best'])}"
-        for name, one in results["comparison"].items()
-        if "best" in one
-    ]
     other = base["other_settings"]
-    note = f"The baseline was asked under other settings: {', '.join(other)}." if other else ""
-    yield Section(f"Against {base['folder']}", [paragraph(note), items(lines)])
+    blocks = [paragraph(f"Base: {base['model']}, evaluated in {base['folder']}.")]
+    if other:
+        blocks.append(paragraph(f"It was asked under other settings: {', '.join(other)}."))
+    lines = list(comparison_lines(results))
+    if lines:
+        blocks += [table(SIDES, lines), paragraph(NOTE)]
+    for name, one in results["comparison"].items():
+        blocks.append(paragraph(f"{name}: {difference_text(one)}."))
+        if "best" in one:
+            blocks.append(paragraph(f"{name}, best of each: {difference_text(one['best'])}."))
+        blocks.append(items(flipped_lines(one)))
+    yield Section("Base, base at its best, tuned", blocks)
 
 
 def _controls(benchmarks: Mapping[str, Result]) -> Iterator[Section]:
@@ -98,15 +110,26 @@ def _controls(benchmarks: Mapping[str, Result]) -> Iterator[Section]:
             best = " ← best" if found["setting"] == one["best"] else ""
             rows.append((f"{name}{best}", *score_cells(found | {"n": one["n"]})))
     if rows:
-        yield Section("The model at its best", [table(HEADER, rows)])
+        yield Section("This model at its best", [table(HEADER, rows)])
 
 
-def _calibration(benchmarks: Mapping[str, Result]) -> Iterator[Chart]:
-    for name, one in benchmarks.items():
-        found = one["calibration"]
-        area = "–" if found["auroc"] is None else f"{found['auroc']:.2f}"
-        series = [reliability_series(f"AUROC {area}, n = {found['n']}", found["curve"])]
-        yield Chart(marked(name, one), "confidence", "share right", series, unit_square=True)
+def _at_k(benchmarks: Mapping[str, Result]) -> Iterator[Section]:
+    rows = at_k_cells(benchmarks)
+    if rows:
+        yield Section("By number of samples", [table(AT_K, rows)])
+
+
+def _calibration(results: Result) -> Iterator[Markup]:
+    cells, drawn = [], []
+    for name, one in results["benchmarks"].items():
+        base = results.get("comparison", {}).get(name, {}).get("base")
+        sides = {"base": base["calibration"]} if base else {}
+        sides["tuned" if base else "model"] = one["calibration"]
+        cells += [(f"{marked(name, one)}, {row[0]}", *row[1:]) for row in calibration_cells(sides)]
+        drawn.append(calibration_chart(marked(name, one), sides))
+    yield paragraph(CONFIDENCE)
+    yield table(CALIBRATION, cells)
+    yield charts(drawn)
 
 
 def _lengths(folder: Path, results: Result) -> Iterator[Section]:
@@ -117,8 +140,9 @@ def _lengths(folder: Path, results: Result) -> Iterator[Section]:
         blocks.append(paragraph(f"The baseline's samples are no longer in {where}: none is shown."))
     for name, one in results["benchmarks"].items():
         rows, base = _rows(folder, name, one["setting"]), _base_rows(results, name)
-        if base:
-            blocks.append(paragraph(f"{name}: {length_test(base, rows)}."))
+        lines = length_lines(results.get("comparison", {}).get(name, {}).get("lengths", {}))
+        if lines:
+            blocks += [paragraph(f"{name}:"), items(lines)]
         if rows:
             blocks.append(charts(length_charts(base, rows, name)))
     if blocks:
@@ -128,7 +152,7 @@ def _lengths(folder: Path, results: Result) -> Iterator[Section]:
 def _cases(folder: Path, results: Result) -> Iterator[Case]:
     for name, one in results["benchmarks"].items():
         rows, base = _rows(folder, name, one["setting"]), _base_rows(results, name)
-        yield from paired(name, first_samples(base), first_samples(rows))
+        yield from paired(name, base, rows)
 
 
 def _base_rows(results: Result, name: str) -> list[dict[str, Any]]:

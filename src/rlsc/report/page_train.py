@@ -8,22 +8,22 @@ from typing import Any
 
 from markupsafe import Markup
 
-from rlsc.report.benchmarks import HEADER as SCORES
-from rlsc.report.benchmarks import NOTES, difference_text, marked, score_cells
-from rlsc.report.cases import Case, first_samples, paired, run_cases
-from rlsc.report.charts import Chart
-from rlsc.report.curves import CONFIDENCE, calibration_series, step_charts
+from rlsc.report.benchmarks import difference_text, flipped_lines
+from rlsc.report.calibration import CONFIDENCE, calibration_cells, calibration_chart
+from rlsc.report.calibration import HEADER as CALIBRATION
+from rlsc.report.cases import Case, paired, run_cases
+from rlsc.report.curves import step_charts
 from rlsc.report.distrust import distrust_lines
 from rlsc.report.guard import guard_text
-from rlsc.report.lengths import length_charts, length_test
-from rlsc.report.page import Page, Section, charts, items, paragraph, table
-from rlsc.report.table import HEADER, baseline_rows, caption, table_rows
+from rlsc.report.lengths import length_charts, length_lines
+from rlsc.report.page import Page, Section, charts, folded, items, paragraph, table
+from rlsc.report.sides import HEADER as SIDES
+from rlsc.report.sides import NOTE, run_lines
+from rlsc.report.table import HEADER, caption, table_rows
 from rlsc.report.text import code_rows
 from rlsc.runfolder import read_json, read_yaml
 from rlsc.runlog import read_jsonl
 from rlsc.samples import read_rows
-from rlsc.statistics import mcnemar_exact
-from rlsc.types import Verdict
 
 Row = Mapping[str, Any]
 REFRESH = 10
@@ -42,11 +42,11 @@ def train_page(folder: Path) -> Page:
         parts = [Section("By step", [drawn or paragraph("No step is finished yet.")])]
         return Page(title, f"Under way: {steps}.", [], parts, refresh=REFRESH)
     sections = [
-        Section("Before and after", list(_evaluation(folder, results))),
-        *_benchmarks(results),
+        Section("Before and after", list(_evaluation(results))),
+        *_scores(results, config),
         *_guard(results),
         Section("By step", [charts(step_charts(metrics, _guard_rows(folder, results), results))]),
-        *_answers(folder),
+        *_answers(folder, results),
         Section("How it was made", list(_made(folder, results, config, metrics))),
     ]
     return Page(
@@ -65,24 +65,12 @@ def _headline(results: Mapping[str, Any]) -> str:
         f"Greedy accuracy {greedy[0]:.1f} → {greedy[1]:.1f} %, {100 * delta['difference']:+.1f} "
         f"points{shown} on {delta['n']} questions"
     )
-    name, best = untrained_best(results)
+    best = (results.get("changes") or {}).get("untrained_best")
+    if best is None:
+        return f"{text}."
+    shown = f"{100 * best['accuracy']:.1f} % ({best['name']})"
     others = "" if results.get("baselines") else "; other prompts were not tried (--eval_baselines)"
-    return f"{text}. The untrained model at its best here: {best:.1f} % ({name}){others}."
-
-
-def untrained_best(results: Mapping[str, Any]) -> tuple[str, float]:
-    """The best accuracy of the untrained model in any setting that the run has, and which."""
-    before = results["before"]
-    found = {"greedy": before["greedy"]["accuracy"]}
-    for group in ("sampled", "sampled_at_training_temperature"):
-        at, samples = before[group]["temperature"], before[group]["samples"]
-        found[f"pass@1 at T = {at:g}"] = before[group]["pass@1"]
-        found[f"majority of {samples} at T = {at:g}"] = before[group]["majority"]
-    for one in results.get("baselines", ()):
-        found[f"{one['name']}, greedy"] = one["greedy"]["accuracy"]
-    known = {name: 100 * value for name, value in found.items() if value is not None}
-    name = max(known, key=lambda one: known[one])
-    return name, known[name]
+    return f"{text}. The untrained model at its best here: {shown}{others}."
 
 
 def _facts(results: Mapping[str, Any], config: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -100,7 +88,7 @@ def _facts(results: Mapping[str, Any], config: Mapping[str, Any]) -> list[tuple[
     return facts
 
 
-def _evaluation(folder: Path, results: Mapping[str, Any]) -> Iterator[Markup]:
+def _evaluation(results: Mapping[str, Any]) -> Iterator[Markup]:
     rows = table_rows(results)
     if not rows:
         yield paragraph("Not evaluated.")
@@ -108,61 +96,25 @@ def _evaluation(folder: Path, results: Mapping[str, Any]) -> Iterator[Markup]:
     transductive = "transductive" in results["evaluated_on"]
     yield paragraph(caption(results) + (". Read it as transductive." if transductive else ""))
     yield table(HEADER, rows)
-    sides = [
-        {
-            row["id"]: row["verdict"] == Verdict.CORRECT.value
-            for row in _greedy(folder, name)
-            if row["verdict"]
-        }
-        for name in ("before", "after")
-    ]
-    both = [name for name in sides[0] if name in sides[1]]
-    verdicts = [[side[name] for name in both] for side in sides]
-    if verdicts[0]:
-        test = mcnemar_exact(*verdicts)
-        yield paragraph(
-            f"Greedy: {test.gained} questions gained and {test.lost} lost, McNemar's exact "
-            f"p = {test.p:.2g}. Unparsed: {results['before']['greedy']['unparsed']} before, "
-            f"{results['after']['greedy']['unparsed']} after; they count as not right."
-        )
-    yield paragraph("Cut off at the cap, and unparsed, with sampling:")
-    yield table(("", "base", "tuned"), list(_cuts(results)))
-    baselines = baseline_rows(results)
-    if baselines:
-        yield paragraph("The untrained model in other settings, the line to beat:")
-        yield table(("base", "accuracy", "mean length"), baselines)
+    flips = (results.get("changes") or {}).get("greedy", {}).get("flips")
+    if flips:
+        yield paragraph(f"Greedy: {difference_text(flips)}.")
+        yield items(flipped_lines(flips))
 
 
-def _cuts(results: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    for group in ("sampled", "sampled_at_training_temperature"):
-        sides = [results[when][group] for when in ("before", "after")]
-        at = f"T = {sides[0]['temperature']:g}"
-        total = [side["samples"] * results["before"]["questions"] for side in sides]
-        cut = [f"{100 * side['truncation_rate']:.0f} %" for side in sides]
-        yield (f"cut off, {at}", cut[0], cut[1])
-        unparsed = [f"{side['unparsed']} of {n}" for side, n in zip(sides, total, strict=True)]
-        yield (f"unparsed, {at}", unparsed[0], unparsed[1])
-
-
-def _benchmarks(results: Mapping[str, Any]) -> Iterator[Section]:
-    found = results.get("benchmarks")
-    if not found:
+def _scores(results: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[Section]:
+    lines = list(run_lines(results, config))
+    if not lines:
         return
-    rows, lines = [], []
+    blocks = [table(SIDES, lines, words=False), paragraph(NOTE)]
+    found = results.get("benchmarks", {})
     for name, one in found.items():
-        for side, key in (("base", "before"), ("tuned", "after")):
-            rows.append((f"{marked(name, one[key])}, {side}", *score_cells(one[key])))
-            for best in one[key].get("controls", ()):
-                if best["setting"] == one[key]["best"]:
-                    rows.append(
-                        (f"{name}, {side} at its best", *score_cells(best | {"n": one[key]["n"]}))
-                    )
-        lines.append(f"{name}: {difference_text(one['difference'])}")
-        if "best" in one["difference"]:
-            lines.append(f"{name}, best of each: {difference_text(one['difference']['best'])}")
+        blocks.append(paragraph(f"{name}: {difference_text(one['difference'])}."))
+        blocks.append(items(flipped_lines(one["difference"])))
+    yield Section("Base, base at its best, tuned", blocks)
     doubts = distrust_lines({name: one["after"] for name, one in found.items()})
-    blocks = [table(("benchmark", *SCORES[1:]), rows), paragraph(NOTES), items(lines)]
-    yield Section("Benchmarks", [*blocks, paragraph("What to distrust:"), items(doubts)])
+    if doubts:
+        yield Section("What to distrust", [items(doubts)])
 
 
 def _guard(results: Mapping[str, Any]) -> Iterator[Section]:
@@ -187,44 +139,35 @@ def _guard_rows(folder: Path, results: Mapping[str, Any] | None = None) -> list[
     return rows
 
 
-def _answers(folder: Path) -> Iterator[Section]:
-    """Length and calibration, from the evaluation's own samples."""
-    before, after = (_sampled(folder, name) for name in ("before", "after"))
-    if not before or not after:
+def _answers(folder: Path, results: Mapping[str, Any]) -> Iterator[Section]:
+    """Length and calibration: the figures of results.json, drawn from the evaluation's samples."""
+    changes = results.get("changes") or {}
+    if not changes:
         return
-    greedy = [_greedy(folder, name) for name in ("before", "after")]
-    yield Section(
-        "Length",
-        [
-            paragraph(f"Greedy answers. {length_test(greedy[0], greedy[1])}."),
-            charts(length_charts(greedy[0], greedy[1], "Greedy")),
-            paragraph(f"Samples at T = 1. {length_test(before, after)}."),
-            charts(length_charts(before, after, "Sampled")),
-        ],
-    )
-    found = [
-        calibration_series(side, rows, colour)
-        for colour, (side, rows) in enumerate((("base", before), ("tuned", after)))
-    ]
-    if any(found):
-        chart = Chart(
-            "Reliability",
-            "confidence",
-            "share right",
-            [one for one in found if one],
-            unit_square=True,
-        )
+    blocks = []
+    for group, title in (("greedy", "Greedy"), ("sampled", "Samples at T = 1")):
+        before, after = (_rows_of(folder, name, group) for name in ("before", "after"))
+        blocks += [paragraph(f"{title}."), items(length_lines(changes[group]["lengths"]))]
+        if before and after:
+            blocks.append(charts(length_charts(before, after, title)))
+    yield Section("Length", blocks)
+    found = changes["sampled"]["calibration"]
+    if found:
+        sides = {"base": found["before"], "tuned": found["after"]}
         text = f"Samples at T = 1. {CONFIDENCE}"
-        yield Section("Calibration", [paragraph(text), charts([chart])])
+        rows = calibration_cells(sides)
+        drawn = charts([calibration_chart("Reliability", sides)])
+        yield Section("Calibration", [paragraph(text), table(CALIBRATION, rows), drawn])
 
 
 def _made(
     folder: Path, results: Mapping[str, Any], config: Mapping[str, Any], metrics: Sequence[Row]
 ) -> Iterator[Markup]:
     environment = read_json(folder / "environment.json")
-    size = int(config["per_device_train_batch_size"]) * int(config["num_generations"])
-    tokens = sum(row.get("completion_length") or 0.0 for row in metrics) * size
-    rows = [*code_rows(environment), ("tokens sampled in training", f"{tokens:,.0f}")]
+    rows = list(code_rows(environment))
+    if metrics and all("sampled_tokens" in row for row in metrics):
+        tokens = sum(row["sampled_tokens"] for row in metrics)
+        rows.append(("tokens sampled in training", f"{tokens:,.0f}"))
     sampling = sum(row.get("sample_seconds") or 0.0 for row in metrics)
     whole = sum(row.get("seconds") or 0.0 for row in metrics)
     if sampling:
@@ -234,9 +177,7 @@ def _made(
     rows += [(f"time: {name}", f"{value:.0f} s") for name, value in results["seconds"].items()]
     yield table(("", ""), rows, words=True)
     settings = sorted((key, str(value)) for key, value in config.items() if value is not None)
-    yield Markup("<details><summary>Every setting</summary>{}</details>").format(
-        table(("setting", "value"), settings, words=True)
-    )
+    yield folded("Every setting", table(("setting", "value"), settings, words=True))
 
 
 def _cases(folder: Path, results: Mapping[str, Any]) -> list[Case]:
@@ -244,18 +185,12 @@ def _cases(folder: Path, results: Mapping[str, Any]) -> list[Case]:
     root = folder / "eval" / "benchmarks"
     for name, one in results.get("benchmarks", {}).items():
         sides = [
-            first_samples(read_rows(root / f"step-{step}" / name / f"{one[key]['setting']}.jsonl"))
+            read_rows(root / f"step-{step}" / name / f"{one[key]['setting']}.jsonl")
             for step, key in ((0, "before"), (results["steps"], "after"))
         ]
         found += paired(name, *sides)
     return found
 
 
-def _greedy(folder: Path, name: str) -> list[dict[str, Any]]:
-    return [row for row in read_jsonl(folder / "eval" / f"{name}.jsonl") if row["pass"] == "greedy"]
-
-
-def _sampled(folder: Path, name: str) -> list[dict[str, Any]]:
-    return [
-        row for row in read_jsonl(folder / "eval" / f"{name}.jsonl") if row["pass"] == "sampled"
-    ]
+def _rows_of(folder: Path, name: str, group: str) -> list[dict[str, Any]]:
+    return [row for row in read_jsonl(folder / "eval" / f"{name}.jsonl") if row["pass"] == group]

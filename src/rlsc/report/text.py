@@ -30,3 +30,8 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(
         "| " + " | ".join(cell.replace("|", "\\|") for cell in r) + " |" for r in lines
     )
+
+
+def bullets(lines: Iterable[str]) -> str:
+    """A Markdown list; lines must not hold line breaks."""
+    return "\n".join(f"- {line}" for line in lines)

@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from rlsc.report.benchmarks import (
-    HEADER,
-    NOTES,
-    Result,
-    comparison_text,
-    controls,
-    distrust,
-    marked,
-    score_cells,
-)
+from rlsc.report.benchmarks import HEADER, NOTES, Result, marked, score_cells
+from rlsc.report.markdown_eval import comparison_text, controls, distrust
 from rlsc.report.text import markdown_table
 
 

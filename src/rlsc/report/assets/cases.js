@@ -8,9 +8,10 @@
   const bytes = Uint8Array.from(raw, (one) => one.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   const cases = JSON.parse(await new Response(stream).text());
-  const right = (side) => side !== null && side.verdict === "correct";
+  // Of several samples the majority decides, as in the scores.
+  const right = (side) => side !== null && (side.decided ?? side.verdict === "correct");
   for (const one of cases) {
-    const texts = [one.id, one.prompt, one.base?.text, one.tuned?.text];
+    const texts = [one.id, one.prompt, one.tuned_prompt, one.base?.text, one.tuned?.text];
     one.search = texts.filter(Boolean).join("\n").toLowerCase();
     const both = one.base && one.tuned;
     one.flip = !both ? "" : right(one.base) ? (right(one.tuned) ? "both" : "lost") : right(one.tuned) ? "gained" : "neither";
@@ -84,6 +85,7 @@
     const facts = [`${side.tokens} tokens`];
     if (side.answer !== null) facts.unshift(`answer ${side.answer}`);
     if (side.finish === "length") facts.push("cut off");
+    if (side.samples) facts.push(`first of ${side.samples} samples, ${side.right} right, the majority ${side.decided ? "right" : "not"}`);
     if (side.cut) facts.push("shown in part: the samples' file has all of it");
     if (view === "confidence" && !side.spans) facts.push("its tokens’ probabilities are not here");
     meta.append(visible(` · ${facts.join(" · ")}`));
@@ -98,15 +100,19 @@
   const showCase = (one, view) => {
     const made = element("article", "case");
     made.append(element("h3", "", `${one.benchmark} · ${one.id}`));
-    const prompt = element("div", "words-of prompt");
-    prompt.tabIndex = 0;
-    if (view === "formulas") withFormulas(prompt, one.prompt);
-    else prompt.textContent = visible(one.prompt);
+    const prompts = [one.prompt, one.tuned_prompt].filter((text) => text !== undefined).map((text) => {
+      const prompt = element("div", "words-of prompt");
+      prompt.tabIndex = 0;
+      if (view === "formulas") withFormulas(prompt, text);
+      else prompt.textContent = visible(text);
+      return prompt;
+    });
+    if (prompts.length > 1) prompts.splice(1, 0, element("p", "meta", "and of the tuned model, which was asked otherwise:"));
     const sides = element("div", "sides");
     const both = one.base && one.tuned;
     if (one.base) sides.append(showSide(both ? "base" : "model", one.base, view));
     if (one.tuned) sides.append(showSide(both ? "tuned" : "model", one.tuned, view));
-    made.append(prompt, sides);
+    made.append(...prompts, sides);
     return made;
   };
 
