@@ -13,8 +13,9 @@ Result = Mapping[str, Any]
 Cells = tuple[str, ...]
 
 HEADER: Cells = (
-    *("benchmark", "model", "n", "k", "T", "template", "accuracy, %", "majority of k, %"),
+    *("benchmark", "model", "accuracy, %"),
     *("to base, points", "p", "to base at its best, points", "p"),
+    *("majority of k, %", "n", "k", "T", "template"),
     *("unparsed", "timeout", "tokens", "cut off"),
 )
 NOTE = (
@@ -67,10 +68,10 @@ def _scored(
     k = str(one["samples"])
     vote = one["majority@k"][k]
     return (
-        *(title, model, str(one["n"]), k, f"{one['temperature']:g}", Path(one["template"]).name),
-        percent(one["pass@1"], one["interval"]),
-        percent(vote["value"], vote["interval"]) if one["samples"] > 1 else "–",
+        *(title, model, percent(one["pass@1"], one["interval"])),
         *(*_difference(to_base), *_difference(to_best)),
+        percent(vote["value"], vote["interval"]) if one["samples"] > 1 else "–",
+        *(str(one["n"]), k, f"{one['temperature']:g}", Path(one["template"]).name),
         *(str(one["verdicts"][name]) for name in ("unparsed", "timeout")),
         f"{one['mean_length']:.0f}",
         f"{100 * one['truncation_rate']:.0f} %",
@@ -114,10 +115,9 @@ def _asked(
     if one["samples"] > 1 and "majority" in one:
         vote = percent(one["majority"], one["majority_interval"])
     return (
-        *("evaluation", model, str(one["n"]), str(one["samples"])),
-        *(f"{one['temperature']:g}", Path(template).name),
-        *(percent(one["accuracy"], one["interval"]), vote),
-        *(*_difference(to_base), *_difference(to_best)),
+        *("evaluation", model, percent(one["accuracy"], one["interval"])),
+        *(*_difference(to_base), *_difference(to_best), vote),
+        *(str(one["n"]), str(one["samples"]), f"{one['temperature']:g}", Path(template).name),
         *(str(one["unparsed"]), str(one.get("timeouts", "–"))),
         f"{one['mean_length']:.0f}",
         f"{100 * one['truncation_rate']:.0f} %",
