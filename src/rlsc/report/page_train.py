@@ -14,7 +14,8 @@ from rlsc.report.cases import Case, first_samples, paired, run_cases
 from rlsc.report.charts import Chart
 from rlsc.report.curves import CONFIDENCE, calibration_series, step_charts
 from rlsc.report.distrust import distrust_lines
-from rlsc.report.guard import guard_text
+from rlsc.report.guard import HEADER as GUARD
+from rlsc.report.guard import guard_text, verdict_rows
 from rlsc.report.lengths import length_charts, length_test
 from rlsc.report.page import Page, Section, charts, items, paragraph, table
 from rlsc.report.table import HEADER, baseline_rows, caption, table_rows
@@ -169,13 +170,8 @@ def _guard(results: Mapping[str, Any]) -> Iterator[Section]:
     guard = results.get("guard")
     if not guard or not guard["verdicts"]:
         return
-    rows = [
-        (step, one["verdict"], "; ".join(one["reasons"])) for step, one in guard["verdicts"].items()
-    ]
-    yield Section(
-        "The guard",
-        [paragraph(guard_text(results)), table(("step", "verdict", "why"), rows, words=True)],
-    )
+    rows = table(GUARD, verdict_rows(guard), words=True)
+    yield Section("The guard", [paragraph(guard_text(results)), rows])
 
 
 def _guard_rows(folder: Path, results: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
