@@ -138,7 +138,7 @@ def answers(right: int, n: int = 100) -> list[float]:
 
 
 def test_the_onset_is_where_half_of_the_drop_is_passed_for_good(analysis: ModuleType) -> None:
-    assert analysis.onset({s: answers(r) for s, r in enumerate((50, 80, 60, 78, 60, 40))}) == 5
+    assert analysis.onset({s: answers(r) for s, r in enumerate((50, 80, 59, 78, 61, 40))}) == 5
     assert analysis.onset({s: answers(r) for s, r in enumerate((50, 80, 59, 59, 40))}) == 2
     assert analysis.onset({s: answers(r) for s, r in enumerate((50, 80, 76))}) is None
 

@@ -249,7 +249,7 @@ def test_a_run_that_died_goes_on_with_its_guard(
     with monkeypatch.context() as patch:
         patch.setattr(RLSCTrainer, "_record_step", die)
         assert _main(["train", *arguments(tiny_folder, cut, *flags)]) == 1
-    (cut / "checkpoint-2" / "guard-snapshot-1.safetensors").unlink()  # it died while saving
+    (cut / "checkpoint-2" / "guard-snapshot-0.safetensors").unlink()  # it died while saving
     run(*parse(arguments(tiny_folder, cut, *flags, "--resume")))
     without = {"seconds": 0.0}
     assert results(cut)["guard"] | without == results(whole)["guard"] | without
