@@ -20,7 +20,7 @@ class GuardArguments:
         default="observe",
         metadata={
             "help": "observe: signals and a verdict each step, without labels; stop: also stop a "
-            "run that collapses, and keep its last healthy policy; off."
+            "run that collapses, and keep its best healthy policy; off."
         },
     )
     guard_patience: int = field(
