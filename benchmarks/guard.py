@@ -4,12 +4,16 @@
     python benchmarks/guard.py runs/guard-two_digit runs/guard-three_terms --json FILE
 
 The guard's rule is replayed on each run's guard.jsonl: what it would have kept, and where it would
-have stopped. Accuracy is greedy and pass@1 at temperature 1. The step that is best in hindsight is
-chosen on one half of the questions and scored on the other, both ways, so that it does not flatter
-itself. A run collapses if its last greedy accuracy is more than DROP points, and more than two
-standard errors of the paired difference, below its best; the onset is the first step from which on
-it is more than half of that drop below. Runs are numbered in the order of their folders: the rule
-may be fitted on the even ones alone, and the odd ones say what it is worth.
+have stopped. The runs are to be made with --guard observe, which lets a collapse go on, and with
+--guard_interval 1 if --interval is to tell what asking less often costs. Other ways of choosing
+the step stand beside that of `rlsc.selection`: `CHOICES`.
+
+Accuracy is greedy and pass@1 at temperature 1. The step that is best in hindsight is chosen on one
+half of the questions and scored on the other, both ways, so that it does not flatter itself. A run
+collapses if its last greedy accuracy is more than DROP points, and more than two standard errors of
+the paired difference, below its best; the onset is the first step from which on it is more than
+half of that drop below. Runs are numbered in the order of their folders: the rule may be fitted on
+the even ones alone, and the odd ones say what it is worth.
 """
 
 from __future__ import annotations
@@ -17,8 +21,8 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -27,9 +31,11 @@ import rich.box
 from rich.console import Console
 from rich.table import Table
 
+from rlsc.config import RLSCConfig
 from rlsc.runlog import read_jsonl
+from rlsc.selection import candidates, choose, score
 from rlsc.types import Verdict as Graded
-from rlsc.verdicts import COLLAPSED, Observation, judge, kept_step
+from rlsc.verdicts import COLLAPSED, SIGNS, Observation, Rule, Verdict, change, due
 
 DROP = 0.05
 METRICS = {"greedy": "greedy", "pass@1": "sampled"}
@@ -49,7 +55,7 @@ class Outcome:
     last_step: int
     onset: int | None
     accuracy: dict[str, dict[str, float]]
-    """By metric: base, best (in hindsight, cross-scored), kept, last."""
+    """By metric: base, best (in hindsight, cross-scored), kept, last, and by each of `CHOICES`."""
 
     @property
     def caught(self) -> bool | None:
@@ -58,12 +64,59 @@ class Outcome:
             return None
         return self.stopped is not None and self.stopped <= self.onset + 2
 
-    def lost(self, metric: str) -> float:
+    def lost(self, metric: str, choice: str = "kept") -> float:
         """Points below the best in hindsight."""
-        return self.accuracy[metric]["best"] - self.accuracy[metric]["kept"]
+        return self.accuracy[metric]["best"] - self.accuracy[metric][choice]
 
 
-def outcome(folder: Path, fitted: bool, patience: int) -> Outcome:
+def replay(
+    history: Sequence[Observation], patience: int, interval: int
+) -> tuple[list[Observation], list[Verdict]]:
+    """What a guard with these settings sees of a run, and its verdicts, up to where it stops."""
+    rule = Rule(patience)
+    seen: list[Observation] = []
+    verdicts: list[Verdict] = []
+    for one in history:
+        if one.paired and one is not history[-1] and not due(verdicts, one.step, interval):
+            one = replace(one, questions={})
+        seen.append(one)
+        verdicts.append(rule.verdict(one))
+        if verdicts[-1].verdict == COLLAPSED:
+            break
+    return seen, verdicts
+
+
+def highest(found: Sequence[Observation]) -> int:
+    """The highest score, of equal ones the latest."""
+    return max(found, key=lambda one: (score(one) or 0.0, one.step)).step
+
+
+def undominated(found: Sequence[Observation]) -> int:
+    """The latest, unless another is better by more than a standard error in two signs or more,
+    and worse by as much in none; of several such the latest."""
+    latest = found[-1]
+
+    def gains(one: Observation) -> list[int]:
+        signs = []
+        for name, sign in SIGNS.items():
+            if name in one.questions and name in latest.questions:
+                moved, error = change(latest, one, name)
+                signs.append((abs(moved) > error) * (1 if (moved > 0) != sign.rises else -1))
+        return signs
+
+    better = [one for one in found if gains(one).count(1) >= 2 and -1 not in gains(one)]
+    return (better or [latest])[-1].step
+
+
+CHOICES: dict[str, Callable[[Sequence[Observation]], int]] = {
+    "latest without harm": lambda found: found[-1].step,
+    "highest score": highest,
+    "undominated": undominated,
+}
+"""Of all steps without harm that were asked, however long ago."""
+
+
+def outcome(folder: Path, fitted: bool, settings: argparse.Namespace) -> Outcome:
     history = [
         Observation(
             row["step"],
@@ -73,17 +126,19 @@ def outcome(folder: Path, fitted: bool, patience: int) -> Outcome:
         )
         for row in read_jsonl(folder / "guard.jsonl")
     ]
-    verdicts = judge(history, patience)
-    stopped = next((one.step for one in verdicts if one.verdict == COLLAPSED), None)
-    seen = verdicts if stopped is None else [one for one in verdicts if one.step <= stopped]
+    seen, verdicts = replay(history, settings.patience, settings.interval)
+    stopped = verdicts[-1].step if verdicts[-1].verdict == COLLAPSED else None
     values = {metric: by_step(folder, name) for metric, name in METRICS.items()}
-    kept = nearest(kept_step(seen), values["greedy"])
+    sound = candidates(seen, verdicts, len(seen))
+    steps = {"kept": choose(sound[-settings.snapshots :])}
+    steps |= {name: by(sound) for name, by in CHOICES.items()}
+    steps = {name: nearest(step, values["greedy"]) for name, step in steps.items()}
     accuracy = {
         metric: {
             "base": 100 * fmean(found[0]),
             "best": 100 * cross_scored_best(found),
-            "kept": 100 * fmean(found[kept]),
             "last": 100 * fmean(found[max(found)]),
+            **{name: 100 * fmean(found[step]) for name, step in steps.items()},
         }
         for metric, found in values.items()
     }
@@ -92,7 +147,7 @@ def outcome(folder: Path, fitted: bool, patience: int) -> Outcome:
         f"{folder.parent.parent.name}/{folder.parent.name}/{folder.name}",
         fitted,
         len(greedy[0]),
-        kept,
+        steps["kept"],
         stopped,
         max(greedy),
         onset(greedy),
@@ -145,7 +200,7 @@ def nearest(step: int, values: Values) -> int:
 
 
 def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """The figures over some runs."""
+    """The figures over some runs, in points; `collapsing` and the like are counts of runs."""
     collapsing = [one for one in outcomes if one.onset is not None]
     healthy = [one for one in outcomes if one.onset is None]
     early = [
@@ -157,6 +212,9 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "runs": len(outcomes),
         "lost to the best in hindsight, mean": {
             m: fmean(o.lost(m) for o in outcomes) for m in METRICS
+        },
+        "lost by other choices, mean": {
+            name: {m: fmean(o.lost(m, name) for o in outcomes) for m in METRICS} for name in CHOICES
         },
         "below the base, most": {
             m: max(o.accuracy[m]["base"] - o.accuracy[m]["kept"] for o in outcomes) for m in METRICS
@@ -194,7 +252,9 @@ def show(outcomes: Sequence[Outcome]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("folders", nargs="+", type=Path, help="output_dir of rlsc compare")
-    parser.add_argument("--patience", type=int, default=2)
+    parser.add_argument("--patience", type=int, default=RLSCConfig.guard_patience)
+    parser.add_argument("--interval", type=int, default=RLSCConfig.guard_interval)
+    parser.add_argument("--snapshots", type=int, default=RLSCConfig.guard_snapshots)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     runs = [
@@ -205,11 +265,26 @@ def main() -> None:
     ]
     if not runs:
         parser.error("no finished run with a guard.jsonl in these folders")
-    outcomes = [outcome(run, index % 2 == 0, arguments.patience) for index, run in enumerate(runs)]
+    problems = [f"{run}: {problem}" for run in runs if (problem := unfit(run))]
+    if problems:
+        parser.error("\n".join(problems))
+    outcomes = [outcome(run, index % 2 == 0, arguments) for index, run in enumerate(runs)]
     show(outcomes)
     if arguments.json:
         rows = [asdict(one) | {"caught": one.caught} for one in outcomes]
         arguments.json.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
+
+
+def unfit(folder: Path) -> str | None:
+    """Why a run cannot be judged; None where it can."""
+    results = json.loads((folder / "results.json").read_text("utf-8"))
+    if results["guard"]["mode"] != "observe":
+        return "made with --guard stop: what would have come after the stop is not known"
+    if results["before"]["greedy"]["n"] < 2:
+        return "fewer than two questions with an answer: there are no halves"
+    if results["before"]["sampled"] is None:
+        return "not sampled: --eval_samples is to be 1 or more"
+    return None
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ class StepProgress(TrainerCallback):
         if state.is_world_process_zero and logs and "mean_p" in logs:
             console.print(step_line(state.global_step - 1, logs), highlight=False, soft_wrap=True)
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """Close the bar; also after an error, or the terminal would keep it."""
         if self._progress is not None:
             self._progress.stop()

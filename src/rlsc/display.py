@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging as standard_logging
 import os
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import (
@@ -33,6 +36,26 @@ def make_progress(unit: str) -> Progress:
         console=console,
         speed_estimate_period=600,
     )
+
+
+@contextmanager
+def stops_untold(stopping: Callable[[], bool]) -> Iterator[None]:
+    """Without transformers' guess that data are missing, where a run is `stopping` on purpose.
+
+    It warns whenever an epoch had no step, also where that is since the run was to stop.
+    """
+
+    def told(record: standard_logging.LogRecord) -> bool:
+        return not (
+            str(record.msg).startswith("There seems not to be a single sample") and stopping()
+        )
+
+    logger = standard_logging.getLogger("transformers.trainer")
+    logger.addFilter(told)
+    try:
+        yield
+    finally:
+        logger.removeFilter(told)
 
 
 def quiet_libraries() -> None:

@@ -1,6 +1,7 @@
 """The collapse guard: what it sees at each step, its verdict, and the policy that it keeps.
 
-Its rule is in `verdicts.py`, its signals in `signals.py` and `probe.py`. It sees prompts and
+Its rule is in `verdicts.py`, its choice in `selection.py`, its signals in `signals.py` and
+`probe.py`. It sees prompts and
 completions only, so it cannot use a label.
 """
 
@@ -20,12 +21,22 @@ from rlsc.display import console
 from rlsc.engines import Engine, SamplingParams
 from rlsc.errors import ConfigError, OutputError
 from rlsc.probe import Probe
-from rlsc.runlog import read_jsonl, write_jsonl
+from rlsc.runlog import append_jsonl, read_jsonl, write_jsonl
 from rlsc.scoring import Batch, Scorer, Scores
+from rlsc.selection import candidates, choose, score
 from rlsc.signals import answer_keys, group_signals, question_values
 from rlsc.snapshots import Snapshots
 from rlsc.types import CompletionGroup, Prompt
-from rlsc.verdicts import COLLAPSED, HEALTHY, VERDICTS, Observation, Verdict, judge, kept_step
+from rlsc.verdicts import (
+    COLLAPSED,
+    HEALTHY,
+    VERDICTS,
+    Observation,
+    Rule,
+    Verdict,
+    due,
+    last_without_harm,
+)
 
 FILE, PROBE = "guard.jsonl", "probe.json"
 
@@ -41,8 +52,10 @@ class Guard(TrainerCallback):
         self._args, self._probe = args, probe
         self._file = Path(args.output_dir) / FILE
         self._stops = args.guard == "stop"
-        self._snapshots = Snapshots()
+        self._snapshots = Snapshots(args.guard_snapshots)
         self._rows: list[dict[str, Any]] = []
+        self._answered: list[str | None] = []  # the probe, when it was last asked
+        self._rule = Rule(args.guard_patience)
         self.verdicts: list[Verdict] = []
         self.signals: dict[str, float] = {}
         """Of the last observation."""
@@ -54,28 +67,35 @@ class Guard(TrainerCallback):
         groups: Sequence[CompletionGroup] | None,
         engine: Engine,
         model: Any,
+        last: bool = False,
     ) -> bool:
         """See the policy after `step` updates, which the engine has; whether to stop the run.
 
         `groups` are completions of it; None where the rollout is not its own, and the probe's
-        greedy answers stand for them.
+        greedy answers stand for them. The `last` step's policy is asked, whatever the interval.
         """
         clock = time.perf_counter()
-        self._rows = [row for row in self._rows if row["step"] < step]
-        row = {"step": step} | self._look(groups, engine)
-        self._rows.append(row)
-        self.verdicts = judge([_observation(one) for one in self._rows], self._args.guard_patience)
+        row: dict[str, Any] = {"step": step}
+        asks = last or self._probe is None or due(self.verdicts, step, self._args.guard_interval)
+        row |= self._look(groups, engine) if asks else _glance(groups)
+        self._take_up(row)
         verdict, self.signals = self.verdicts[-1], row["signals"]
-        if self._stops and not verdict.harm:
+        if self._stops and verdict.asked and not verdict.harm:
             self._snapshots.take(step, model)
-        row |= {"verdict": verdict.verdict, "harm": verdict.harm, "reasons": list(verdict.reasons)}
+        row |= _record(verdict) | {"score": score(_observation(row))}
         row["seconds"] = time.perf_counter() - clock
         if self._args.should_save:
-            write_jsonl(self._file, self._rows)
+            append_jsonl(self._file, row)
         if self._stops and verdict.verdict == COLLAPSED:
             self.stopped_at = step
         self._tell(step)
         return self.stopped_at is not None
+
+    def _take_up(self, row: dict[str, Any]) -> None:
+        """As the newest of the records, by which it is judged."""
+        self._rows.append(row)
+        self._answered = row.get("probe_answers", self._answered)
+        self.verdicts.append(self._rule.verdict(_observation(row)))
 
     def _tell(self, step: int) -> None:
         """A line where the verdict is another than at the step before."""
@@ -86,13 +106,22 @@ class Guard(TrainerCallback):
         line = f"guard: {now.verdict} at step {step}"
         line += f": {'; '.join(now.reasons)}" if now.reasons else ""
         if self.stopped_at is not None:
-            line += f"; stopped, and step {kept_step(self.verdicts)} is kept"
+            line += f"; stopped, and step {self.chosen} is kept"
         console.print(line, highlight=False, soft_wrap=True)
 
     def finish(self, model: Any) -> None:
-        """With `guard="stop"`, put the kept policy back where it is not the last."""
-        if self._stops and self.verdicts and self.verdicts[-1].harm:
-            self._snapshots.restore(model)
+        """With `guard="stop"`, put the chosen policy back where it is not the last."""
+        if self._stops and self.verdicts and self.chosen != self.verdicts[-1].step:
+            self._snapshots.restore(self.chosen, model)
+
+    @property
+    def chosen(self) -> int:
+        """The step that is the best of the last ones without harm."""
+        return choose(self._candidates())
+
+    def _candidates(self) -> list[Observation]:
+        history = [_observation(row) for row in self._rows]
+        return candidates(history, self.verdicts, self._args.guard_snapshots)
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -105,17 +134,13 @@ class Guard(TrainerCallback):
         """What results.json says: verdicts by step, what was kept and why; `steps` were made."""
         if not self.verdicts:
             return {"mode": self._args.guard, "verdicts": {}, "kept_step": steps}
-        advised = kept_step(self.verdicts)
+        advised = self.chosen
         return {
             "mode": self._args.guard,
             "probe_questions": len(self._probe) if self._probe else 0,
-            "verdicts": {
-                str(one.step): {
-                    "verdict": one.verdict,
-                    "harm": one.harm,
-                    "reasons": list(one.reasons),
-                }
-                for one in self.verdicts
+            "verdicts": {str(one.step): _record(one) for one in self.verdicts},
+            "scores": {
+                str(row["step"]): row["score"] for row in self._rows if row["score"] is not None
             },
             "kept_step": advised if self._stops else steps,
             "advised_step": advised,
@@ -125,12 +150,18 @@ class Guard(TrainerCallback):
         }
 
     def _reason(self, advised: int) -> str:
-        last = self.verdicts[-1]
-        if not last.harm:
-            return f"no sign of harm at the last step seen, {last.step}"
-        return f"signs of harm after step {advised}: {'; '.join(last.reasons)}"
+        """Why this step; harm is told first, since only steps without it are chosen from."""
+        last, without = self.verdicts[-1], last_without_harm(self.verdicts)
+        told = f"no sign of harm at the last step seen, {last.step}"
+        if last.harm:
+            told = f"signs of harm after step {without}: {'; '.join(last.reasons)}"
+        if advised == without:
+            return told
+        scores = {one.step: score(one) for one in self._candidates()}
+        return f"{told}; the score fell from {scores[advised]:.3f} to {scores[without]:.3f} since"
 
     def _look(self, groups: Sequence[CompletionGroup] | None, engine: Engine) -> dict[str, Any]:
+        """At the probe's answers, and at the rollouts."""
         if self._probe is None:
             assert groups is not None
             return {"signals": group_signals(groups), "questions": question_values(groups)}
@@ -138,7 +169,7 @@ class Guard(TrainerCallback):
             self._probe.begin(engine)
         answers = self._probe.ask(engine)
         keys = answer_keys(answers.groups)
-        before = self._rows[-1]["probe_answers"] if self._rows else keys
+        before = self._answered if self._rows else keys
         signals = group_signals(answers.groups if groups is None else groups)
         signals |= {
             "support": math.fsum(answers.support) / len(keys),
@@ -149,22 +180,28 @@ class Guard(TrainerCallback):
         return {"signals": signals, "questions": questions, "probe_answers": keys}
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Take up what a run that is gone on with has seen."""
-        step, self.stopped_at, self.verdicts = state.global_step, None, []
-        self._rows = [row for row in read_jsonl(self._file) if row["step"] <= step] if step else []
+        """Take up what a run that is gone on with has seen before the step that comes next."""
+        step, self.stopped_at = state.global_step, None
+        self._rows, self.verdicts, self._rule = [], [], Rule(self._args.guard_patience)
+        self._snapshots.clear()
         if not step:
             self._file.unlink(missing_ok=True)
             return
-        if not self._rows or self._rows[0]["step"] != 0:
+        rows = [row for row in read_jsonl(self._file) if row["step"] < step]
+        if [row["step"] for row in rows[:1]] != [0]:
             raise OutputError(
                 f"{self._file} does not have the untrained model's signals: start again with "
                 "--overwrite"
             )
-        self.verdicts = judge([_observation(one) for one in self._rows], self._args.guard_patience)
+        for row in rows:
+            self._take_up(row)
+        if self._args.should_save:
+            write_jsonl(self._file, rows)
         if self._probe:
             self._probe.resume()
         if self._stops:
-            self._snapshots.load(Path(args.output_dir) / f"checkpoint-{step}")
+            folder = Path(args.output_dir) / f"checkpoint-{step}"
+            self._snapshots.load(folder, [one.step for one in self._candidates()])
 
     def save(self, checkpoint: Path) -> None:
         """What a run that goes on from this checkpoint needs."""
@@ -172,9 +209,23 @@ class Guard(TrainerCallback):
             self._snapshots.save(checkpoint)
 
 
+def _glance(groups: Sequence[CompletionGroup] | None) -> dict[str, Any]:
+    """Without the probe: what the rollouts show, if they are the policy's."""
+    return {"signals": {} if groups is None else group_signals(groups), "questions": {}}
+
+
 def _observation(row: Mapping[str, Any]) -> Observation:
-    distinct = row["signals"]["distinct_completions"]
+    distinct = row["signals"].get("distinct_completions", math.nan)
     return Observation(row["step"], distinct, row["questions"], "probe_answers" in row)
+
+
+def _record(one: Verdict) -> dict[str, Any]:
+    return {
+        "verdict": one.verdict,
+        "harm": one.harm,
+        "asked": one.asked,
+        "reasons": list(one.reasons),
+    }
 
 
 class Watched(Protocol):

@@ -20,11 +20,25 @@ class GuardArguments:
         default="observe",
         metadata={
             "help": "observe: signals and a verdict each step, without labels; stop: also stop a "
-            "run that collapses, and keep its last healthy policy; off."
+            "run that collapses, and keep its best healthy policy; off."
         },
     )
     guard_patience: int = field(
         default=2, metadata={"help": "Steps in a row with signs of harm that are a collapse."}
+    )
+    guard_interval: int = field(
+        default=2,
+        metadata={
+            "help": "Ask the probe every so many steps while there is no sign of harm; at every "
+            "step where there is one."
+        },
+    )
+    guard_snapshots: int = field(
+        default=3,
+        metadata={
+            "help": "Of how many of the last steps without harm the best is chosen; with guard "
+            "stop, policies held in the CPU's memory."
+        },
     )
     rollout_policy: str = field(
         default="current",
@@ -46,7 +60,8 @@ def check_guard(config: GuardArguments, num_generations: int) -> None:
     """Raise `ConfigError` on the first setting that cannot work by itself."""
     one_of("guard", config.guard, GUARDS)
     one_of("rollout_policy", config.rollout_policy, POLICIES)
-    at_least("guard_patience", config.guard_patience, 1)
+    for count in ("guard_patience", "guard_interval", "guard_snapshots"):
+        at_least(count, getattr(config, count), 1)
     for name, least in (("weight_clip", 0.0), ("entropy_floor", 0.0)):
         value = getattr(config, name)
         if value is not None and not (math.isfinite(value) and value > least):

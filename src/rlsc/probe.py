@@ -1,4 +1,4 @@
-"""A few dozen questions, without labels, that the guard asks the policy at every step.
+"""A few dozen questions, without labels, that the guard asks the policy while it is trained.
 
 The untrained model answers each several times before training; what it votes for is what later
 answers are held against. Everything is written down, so that a resumed run has it again.
@@ -25,7 +25,7 @@ from rlsc.types import Completion, CompletionGroup, Prompt
 
 VOTES = 8
 """Answers of the untrained model to each question."""
-SCORED = 8
+SCORED = 4
 """Questions whose completions tell the divergence from it."""
 
 Score = Callable[[Batch], Scores]
@@ -60,6 +60,7 @@ class Probe:
         self._score, self._cut, self._file = score, cut, file
         self._votes: list[CompletionGroup] = []
         self._logps: list[list[float]] = []
+        self._supports: dict[int, tuple[str, float]] = {}
 
     def __len__(self) -> int:
         return len(self._prompts)
@@ -68,6 +69,7 @@ class Probe:
         """The untrained model's votes, by the engine that has it."""
         seeds = [seed_for(self._seed, "probe", prompt.id) for prompt in self._prompts]
         self._votes = engine.generate(self._prompts, VOTES, self._sampling, seeds)
+        self._supports.clear()
         self._logps = self._token_logps()
         self._store()
 
@@ -82,17 +84,23 @@ class Probe:
                 "with --overwrite"
             ) from error
         self._votes = stored
+        self._supports.clear()
         self._logps = [row["logps"] for row in rows[:SCORED]]
 
     def ask(self, engine: Engine) -> Answers:
         """The greedy answers of the policy that the engine has."""
         greedy = replace(self._sampling, temperature=0.0, top_p=1.0, top_k=0)
         groups = engine.generate(self._prompts, 1, greedy, [0] * len(self._prompts))
-        support = [
-            _support(group.completions[0].text, votes.completions)
-            for group, votes in zip(groups, self._votes, strict=True)
-        ]
+        support = [self._support(at, one.completions[0].text) for at, one in enumerate(groups)]
         return Answers(groups, tuple(support), self._divergence())
+
+    def _support(self, index: int, text: str) -> float:
+        """Compared anew only where the question is answered in other words than the last time."""
+        last, found = self._supports.get(index, (None, 0.0))
+        if text != last:
+            found = _support(text, self._votes[index].completions)
+            self._supports[index] = text, found
+        return found
 
     def _divergence(self) -> float:
         """r − log r − 1 with r = p_θ / p_base, over tokens that the untrained model has sampled."""

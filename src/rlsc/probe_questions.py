@@ -1,4 +1,4 @@
-"""Which questions the guard asks at every step; their answers are not looked at."""
+"""Which questions the guard asks; their answers are not looked at."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ class Rollouts:
             if self.of_policy:
                 engine.sync(policy)
                 groups = self._generate(step, prompts, engine)
-            self._observe(step, groups, engine, policy)
+            self._observe(step, groups, engine, policy, last=True)
         self.guard.finish(policy)
 
     def _observe(
@@ -108,6 +108,7 @@ class Rollouts:
         groups: Sequence[CompletionGroup] | None,
         engine: Engine,
         policy: Any,
+        last: bool = False,
     ) -> bool:
         """Whether the guard stops the run."""
         if self.guard is None:
@@ -116,7 +117,7 @@ class Rollouts:
             engine.sync(policy)
         else:
             groups = [group for part in gathered(groups) for group in part]
-        stops = self.guard.observe(step, groups, engine, policy)
+        stops = self.guard.observe(step, groups, engine, policy, last)
         release_freed_memory()
         return gathered(stops)[0]  # one decision for all processes
 

@@ -67,7 +67,7 @@ class RunConfig:
     guard_questions: str | None = field(
         default=None,
         metadata={
-            "help": "Questions that the guard asks at every step, as --questions; by default "
+            "help": "Questions that the guard asks the policy, as --questions; by default "
             "held-out ones that are not evaluated on, else training questions."
         },
     )

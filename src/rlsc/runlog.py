@@ -54,8 +54,7 @@ class RunLog(TrainerCallback):
             name: value if math.isfinite(value) else None
             for name, value in {"step": step, **metrics}.items()
         }
-        with self.metrics_file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        append_jsonl(self.metrics_file, row)
 
     def write_completions(
         self, step: int, groups: Sequence[CompletionGroup], record: StepRecord
@@ -94,6 +93,13 @@ def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
         for row in rows:
             file.write(json.dumps(row) + "\n")
     temporary.replace(path)
+
+
+def append_jsonl(path: Path, row: Mapping[str, Any]) -> None:
+    """One row more, in one write; what a crash cuts off, `read_jsonl` drops."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The last healthy policy, kept beside the run and put back where the run collapses."""
+"""The last healthy policies, kept beside the run, one of which is put back where it is chosen."""
 
 from __future__ import annotations
 
@@ -11,52 +11,65 @@ from torch import Tensor
 
 from rlsc.errors import OutputError
 
-FILE = "guard-snapshot.safetensors"
+_NAME = "guard-snapshot-{}.safetensors"
 
 
 class Snapshots:
-    """Of what is trained, one: the newest that was taken. On the CPU, in the weights' own dtype."""
+    """What is trained (of an adapter: it alone) after the last `room` steps that were taken.
 
-    def __init__(self) -> None:
-        self.step: int | None = None
-        self._kept: dict[str, Tensor] = {}
+    On the CPU, in the weights' own dtype: `room` times their bytes at most.
+    """
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._kept: dict[int, dict[str, Tensor]] = {}
+
+    @property
+    def steps(self) -> list[int]:
+        """Those that are held, in their order."""
+        return sorted(self._kept)
 
     @torch.no_grad()
     def take(self, step: int, model: torch.nn.Module) -> None:
-        """Copy the trained weights, into the memory of the last snapshot where there is one."""
+        """Copy the trained weights, where there is no room left into the oldest one's memory."""
         trained = _trained(model)
-        if self._kept.keys() != trained.keys():
-            self._kept = {name: torch.empty_like(p, device="cpu") for name, p in trained.items()}
+        kept: dict[str, Tensor] = {}
+        if len(self._kept) >= self._room:
+            kept = self._kept.pop(self.steps[0])
+        if kept.keys() != trained.keys():
+            kept = {name: torch.empty_like(p, device="cpu") for name, p in trained.items()}
         for name, parameter in trained.items():
-            self._kept[name].copy_(parameter)
-        self.step = step
+            kept[name].copy_(parameter)
+        self._kept[step] = kept
 
     @torch.no_grad()
-    def restore(self, model: torch.nn.Module) -> None:
-        """Put the snapshot back, to the bit."""
+    def restore(self, step: int, model: torch.nn.Module) -> None:
+        """Put one back, to the bit. Raises `KeyError` for a step that is not held."""
         for name, parameter in _trained(model).items():
-            parameter.copy_(self._kept[name])
+            parameter.copy_(self._kept[step][name])
+
+    def clear(self) -> None:
+        self._kept.clear()
 
     def save(self, folder: Path) -> None:
-        """Beside a checkpoint, under a temporary name first."""
-        if self.step is None:
-            return
-        temporary = folder / (FILE + ".tmp")
-        save_file(self._kept, temporary, metadata={"step": str(self.step)})
-        temporary.replace(folder / FILE)
+        """Beside a checkpoint, each under a temporary name first."""
+        for step, kept in self._kept.items():
+            file = folder / _NAME.format(step)
+            temporary = file.with_name(file.name + ".tmp")
+            save_file(kept, temporary)
+            temporary.replace(file)
 
-    def load(self, folder: Path) -> None:
-        """What `save` has written. Raises `OutputError` where it is missing or damaged."""
-        from safetensors import safe_open
-
-        try:
-            with safe_open(folder / FILE, "pt") as file:
-                self.step = int(file.metadata()["step"])
-            self._kept = load_file(folder / FILE)
-        except Exception as error:
-            raise OutputError(
-                f"{folder / FILE} is missing or damaged ({error}): start again with --overwrite"
-            ) from error
+    def load(self, folder: Path, steps: list[int]) -> None:
+        """What `save` has written of these. Raises `OutputError` for one missing or damaged."""
+        self._kept.clear()
+        for step in steps[-self._room :]:
+            file = folder / _NAME.format(step)
+            try:
+                self._kept[step] = load_file(file)
+            except Exception as error:
+                raise OutputError(
+                    f"{file} is missing or damaged ({error}): start again with --overwrite"
+                ) from error
 
 
 def _trained(model: Any) -> dict[str, Tensor]:

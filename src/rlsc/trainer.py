@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from rlsc.adapters import with_adapter
 from rlsc.callbacks import KeepValueHead, StepProgress, StopOnNonFinite, non_finite_message
 from rlsc.checkpoints import WholeCheckpoints
 from rlsc.config import RLSCConfig
+from rlsc.display import stops_untold
 from rlsc.engines import Engine, create_engine
 from rlsc.errors import ConfigError, NonFiniteError
 from rlsc.guard import create_guard
@@ -157,13 +158,11 @@ class RLSCTrainer(WholeCheckpoints):
         self.runlog.rewind(0)
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
-        try:
+        with closing(self.progress), stops_untold(lambda: self.control.should_training_stop):
             output = super().train(*args, **kwargs)
             prompts = self.train_dataset[: self.args.per_device_train_batch_size]
             self._rollouts.finish(self.state.global_step, prompts, self.engine, self.model)
             return output
-        finally:
-            self.progress.stop()
 
     # Sampling: called by the parent once per optimizer step, before its micro-batches.
 

@@ -9,13 +9,14 @@ Each is a number a question, and harm is a change of its mean by more than a mar
 than `Z` standard errors: over the same questions in pairs where there is a probe, else over the
 questions of two rollouts. Harm in `patience` observations in a row is a collapse. What the rule
 cannot see is an error that the untrained model makes too, and most often: no label-free signal can.
+Where the probe was not asked at a step, the harm of the step before holds, and the verdict says so.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 VERDICTS = HEALTHY, NARROWING, COLLAPSED = "healthy", "narrowing", "collapsed"
 
@@ -52,9 +53,10 @@ class Observation:
 
     step: int
     distinct: float
-    """Distinct completions of a question over K, in the rollouts."""
+    """Distinct completions of a question over K, in the rollouts; NaN where there are none."""
     questions: Mapping[str, Sequence[float]]
-    """By the names of `SIGNS`, a value a question; `support` only where there is a probe."""
+    """By the names of `SIGNS`, a value a question; `support` only where there is a probe. Empty
+    where the probe was not asked."""
     paired: bool = False
     """Whether the questions are the same in every observation: the probe's."""
 
@@ -68,30 +70,62 @@ class Verdict:
     reasons: tuple[str, ...] = ()
     harm: bool = False
     """Whether it is more than narrowing."""
+    asked: bool = True
+    """Whether harm was looked for; else it is that of the step before."""
+
+
+class Rule:
+    """Judges one observation after another, each by those until then.
+
+    `patience` observations in a row with harm are a collapse. The first observation is the
+    untrained model's.
+    """
+
+    def __init__(self, patience: int) -> None:
+        self._patience, self._harmed = patience, 0
+        self._base: Observation | None = None
+        self._best: dict[str, Observation] = {}
+        self._last = Verdict(0, HEALTHY)
+
+    def verdict(self, now: Observation) -> Verdict:
+        """Of the next observation."""
+        if self._base is None:
+            self._base, self._best = now, dict.fromkeys(SIGNS, now)
+        if not now.questions and self._last.harm:
+            self._last = replace(self._last, step=now.step, asked=False)
+            return self._last
+        reasons = tuple(_harm(self._base, self._best, now))
+        self._harmed = self._harmed + 1 if reasons else 0
+        if reasons:
+            name = COLLAPSED if self._harmed >= self._patience else NARROWING
+        else:
+            reasons = _narrow(self._base, now)
+            name = NARROWING if reasons else HEALTHY
+        self._last = Verdict(now.step, name, reasons, self._harmed > 0, bool(now.questions))
+        for sign in SIGNS if now.paired else ():  # over other questions the best is mostly luck
+            if sign in now.questions and mean(now, sign) > mean(self._best[sign], sign):
+                self._best[sign] = now
+        return self._last
 
 
 def judge(history: Sequence[Observation], patience: int) -> list[Verdict]:
     """A verdict for each observation, by those until then; the first is the untrained model's."""
-    verdicts: list[Verdict] = []
-    harmed, best = 0, dict.fromkeys(SIGNS, history[0]) if history else {}
-    for now in history:
-        reasons = tuple(_harm(history[0], best, now))
-        harmed = harmed + 1 if reasons else 0
-        if reasons:
-            name = COLLAPSED if harmed >= patience else NARROWING
-            verdicts.append(Verdict(now.step, name, reasons, harm=True))
-        else:
-            narrow = _narrow(history[0], now)
-            verdicts.append(Verdict(now.step, NARROWING if narrow else HEALTHY, narrow))
-        for name in SIGNS if now.paired else ():  # over other questions the best is mostly luck
-            if name in now.questions and _mean(now, name) > _mean(best[name], name):
-                best[name] = now
-    return verdicts
+    rule = Rule(patience)
+    return [rule.verdict(one) for one in history]
 
 
-def kept_step(verdicts: Sequence[Verdict]) -> int:
-    """The last step without a sign of harm; the untrained model never has one."""
-    return max(one.step for one in verdicts if not one.harm)
+def due(verdicts: Sequence[Verdict], step: int, interval: int) -> bool:
+    """Whether to ask the probe at this step, by the verdicts of those before.
+
+    Every `interval` steps, and at every step as long as there is harm.
+    """
+    asked = next((one for one in reversed(verdicts) if one.asked), None)
+    return asked is None or asked.harm or step - asked.step >= interval
+
+
+def last_without_harm(verdicts: Sequence[Verdict]) -> int:
+    """The last step that was looked at and shows no sign of harm; the untrained model has none."""
+    return max(one.step for one in verdicts if one.asked and not one.harm)
 
 
 def _harm(base: Observation, best: Mapping[str, Observation], now: Observation) -> Iterator[str]:
@@ -100,24 +134,25 @@ def _harm(base: Observation, best: Mapping[str, Observation], now: Observation) 
             continue
         before = base if sign.rises else best[name]
         direction = 1 if sign.rises else -1
-        change, error = _change(before, now, name)
+        moved, error = change(before, now, name)
         enough = min(len(before.questions[name]), len(now.questions[name])) >= FEWEST
-        if enough and direction * change > max(sign.margin, Z * error):
-            shown = _shown(_mean(before, name), _mean(now, name))
+        if enough and direction * moved > max(sign.margin, Z * error):
+            shown = _shown(mean(before, name), mean(now, name))
             yield f"{sign.meaning} {shown} since step {before.step}"
 
 
-def _change(before: Observation, now: Observation, name: str) -> tuple[float, float]:
-    """The change of the mean, and its standard error."""
+def change(before: Observation, now: Observation, name: str) -> tuple[float, float]:
+    """Of the mean of the values named `name`, and its standard error."""
     a, b = before.questions[name], now.questions[name]
     if now.paired:
         differences = [new - old for old, new in zip(a, b, strict=True)]
         return math.fsum(differences) / len(a), math.sqrt(_variance(differences) / len(a))
     error = math.sqrt(_variance(a) / len(a) + _variance(b) / len(b))
-    return _mean(now, name) - _mean(before, name), error
+    return mean(now, name) - mean(before, name), error
 
 
-def _mean(one: Observation, name: str) -> float:
+def mean(one: Observation, name: str) -> float:
+    """Of the values named `name`, over the questions."""
     values = one.questions[name]
     return math.fsum(values) / len(values)
 
@@ -129,9 +164,9 @@ def _variance(values: Sequence[float]) -> float:
 
 
 def _narrow(base: Observation, now: Observation) -> tuple[str, ...]:
-    if now.distinct >= NARROW * base.distinct:
-        return ()
-    return (f"distinct completions {_shown(base.distinct, now.distinct)}",)
+    if now.distinct < NARROW * base.distinct:
+        return (f"distinct completions {_shown(base.distinct, now.distinct)}",)
+    return ()
 
 
 def _shown(before: float, after: float) -> str:

@@ -16,7 +16,7 @@ from rlsc.cli import _main
 from rlsc.errors import NonFiniteError, OutputError
 from rlsc.run import run
 from rlsc.runlog import read_jsonl
-from rlsc.verdicts import COLLAPSED, HEALTHY, Verdict
+from rlsc.verdicts import COLLAPSED, HEALTHY, NARROWING, Observation, Rule, Verdict
 from tests.conftest import tiny_model, tiny_tokenizer
 from tests.smoke.test_run import arguments, results
 from tests.smoke.test_trainer import CHATS, completions, config, weights
@@ -27,30 +27,28 @@ ROWS = [{"id": str(index), "prompt": chat} for index, chat in enumerate(CHATS)]
 def trainer(folder: Path, probe: int = 4, **changes) -> RLSCTrainer:
     return RLSCTrainer(
         model=tiny_model(),
-        args=config(folder, **changes),
+        args=config(folder, **{"guard_interval": 1} | changes),
         train_dataset=ROWS,
         processing_class=tiny_tokenizer(),
         probe_dataset=[{"prompt": row["prompt"]} for row in ROWS[:probe]],
     )
 
 
-def harmed_from(step: int):
-    """A rule that sees harm from a step on."""
+def harmed_from(step: int) -> type[Rule]:
+    """A rule that sees harm from a step on, where it is shown answers."""
 
-    def judge(history, patience):
-        return [
-            Verdict(
-                one.step,
-                COLLAPSED if one.step >= step + patience - 1 else "narrowing",
-                ("harm",),
-                True,
-            )
-            if one.step >= step
-            else Verdict(one.step, HEALTHY)
-            for one in history
-        ]
+    class Harmed(Rule):
+        harms = 0
 
-    return judge
+        def verdict(self, now: Observation) -> Verdict:
+            asked = bool(now.questions)
+            if now.step < step or not (asked or self.harms):
+                return Verdict(now.step, HEALTHY, asked=asked)
+            self.harms += asked
+            name = COLLAPSED if self.harms >= self._patience else NARROWING
+            return Verdict(now.step, name, ("harm",), True, asked)
+
+    return Harmed
 
 
 def test_observing_leaves_the_run_as_it_is_without(tmp_path: Path) -> None:
@@ -76,7 +74,7 @@ def test_a_collapse_stops_the_run_and_the_last_healthy_policy_is_the_result(
 ) -> None:
     until_one = trainer(tmp_path / "one", max_steps=1, save_steps=1)
     until_one.train()
-    monkeypatch.setattr(guard_module, "judge", harmed_from(2))
+    monkeypatch.setattr(guard_module, "Rule", harmed_from(2))
     run_ = trainer(tmp_path / "stopped", guard="stop")
     run_.train()
     assert run_.state.global_step == 3
@@ -92,7 +90,7 @@ def test_harm_at_the_very_end_is_undone_too(
 ) -> None:
     until_three = trainer(tmp_path / "three", max_steps=3, save_steps=3)
     until_three.train()
-    monkeypatch.setattr(guard_module, "judge", harmed_from(4))
+    monkeypatch.setattr(guard_module, "Rule", harmed_from(4))
     run_ = trainer(tmp_path / "late", guard="stop")
     run_.train()
     assert torch.equal(weights(run_), weights(until_three))
@@ -105,7 +103,7 @@ def test_harm_at_the_very_end_is_undone_too(
 
 
 def test_a_resumed_run_has_the_same_guard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard_module, "judge", harmed_from(2))
+    monkeypatch.setattr(guard_module, "Rule", harmed_from(2))
     whole = trainer(tmp_path / "whole", guard="stop")
     whole.train()
     trainer(tmp_path / "cut", guard="stop", max_steps=2).train()
@@ -120,7 +118,7 @@ def test_a_checkpoint_without_its_snapshot_is_not_whole(tmp_path: Path) -> None:
     whole = trainer(tmp_path / "whole", guard="stop")
     whole.train()
     trainer(tmp_path / "cut", guard="stop", max_steps=2).train()
-    (tmp_path / "cut" / "checkpoint-2" / "guard-snapshot.safetensors").unlink()
+    (tmp_path / "cut" / "checkpoint-2" / "guard-snapshot-1.safetensors").unlink()
     resumed = trainer(tmp_path / "cut", guard="stop")
     resumed.train(resume_from_checkpoint=True)  # afresh
     assert torch.equal(weights(resumed), weights(whole))
@@ -166,7 +164,7 @@ def test_a_trainer_that_was_stopped_may_train_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(guard_module, "judge", harmed_from(2))
+        patch.setattr(guard_module, "Rule", harmed_from(2))
         run_ = trainer(tmp_path, guard="stop")
         run_.train()
     assert run_.guard.stopped_at == 3
@@ -221,9 +219,9 @@ def test_a_whole_run_says_what_was_kept(tiny_folder: Path, tmp_path: Path) -> No
 def test_a_stopped_run_is_finished_and_its_curve_ends_at_the_kept_step(
     tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guard_module, "judge", harmed_from(2))
+    monkeypatch.setattr(guard_module, "Rule", harmed_from(2))
     folder = tmp_path / "run"
-    flags = ("--guard", "stop", "--max_steps", "6", "--eval_steps", "1")
+    flags = ("--guard", "stop", "--guard_interval", "1", "--max_steps", "6", "--eval_steps", "1")
     run(*parse(arguments(tiny_folder, folder, *flags)))
     found = results(folder)
     assert (found["steps"], found["guard"]["kept_step"]) == (3, 1)
@@ -251,7 +249,7 @@ def test_a_run_that_died_goes_on_with_its_guard(
     with monkeypatch.context() as patch:
         patch.setattr(RLSCTrainer, "_record_step", die)
         assert _main(["train", *arguments(tiny_folder, cut, *flags)]) == 1
-    (cut / "checkpoint-2" / "guard-snapshot.safetensors").unlink()  # it died while saving
+    (cut / "checkpoint-2" / "guard-snapshot-0.safetensors").unlink()  # it died while saving
     run(*parse(arguments(tiny_folder, cut, *flags, "--resume")))
     without = {"seconds": 0.0}
     assert results(cut)["guard"] | without == results(whole)["guard"] | without
@@ -267,6 +265,8 @@ def test_a_run_that_died_goes_on_with_its_guard(
         ("--rollout_policy base --guard stop --guard_probe_size 0", "guard stop sees nothing"),
         ("--guard sometimes", "guard must be one of"),
         ("--guard_patience 0", "guard_patience"),
+        ("--guard_interval 0", "guard_interval"),
+        ("--guard_snapshots 0", "guard_snapshots"),
         ("--weight_clip 0", "weight_clip must be above 0"),
         ("--entropy_floor nan", "entropy_floor must be above 0"),
         ("--rollout_policy other", "rollout_policy must be one of"),

@@ -28,7 +28,7 @@ LAYERS = (
         *("questions", "benchmark_table", "benchmarks", "fewshot", "templates", "prompts"),
         *("models", "grading", "statistics", "calibration", "display", "memory"),
         *("logprobs", "batching", "token_tree", "attention", "path_attention", "chunked_head"),
-        *("adapters", "processes", "signals", "token_spans", "verdicts"),
+        *("adapters", "processes", "signals", "token_spans", "verdicts", "selection"),
     ),
     ("engines", "scoring", "objectives", "value_head", "reward_model", "reference"),
     (

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 
 import pytest
 
-from rlsc.verdicts import COLLAPSED, HEALTHY, NARROWING, SIGNS, Observation, judge, kept_step
+from rlsc.verdicts import (
+    COLLAPSED,
+    HEALTHY,
+    NARROWING,
+    SIGNS,
+    Observation,
+    Rule,
+    judge,
+    last_without_harm,
+)
 
 N = 32
 GOOD = {"truncated": 0.0, "repetition": 0.0, "same_answer": 0.0, "answered": 1.0, "support": 0.75}
@@ -43,7 +53,7 @@ def test_narrowing_to_one_answer_each_is_no_harm() -> None:
     verdicts = judge(seen({}, {}, {}, {}, distinct=(0.9, 0.8, 0.1, 0.1, 0.1)), 2)
     assert [one.verdict for one in verdicts] == [HEALTHY, HEALTHY] + [NARROWING] * 3
     assert not any(one.harm for one in verdicts)
-    assert kept_step(verdicts) == 4
+    assert last_without_harm(verdicts) == 4
     assert verdicts[-1].reasons == ("distinct completions 90 % → 10 %",)
 
 
@@ -59,7 +69,7 @@ def test_each_harm_is_a_collapse_when_it_stays(name: str, share: float, paired: 
     change = f"{100 * GOOD[name]:.0f} % → 50 % since step 0"
     assert verdicts[3].reasons == (f"{SIGNS[name].meaning} {change}",)
     assert [one.harm for one in verdicts] == [False, False, True, True, False]
-    assert kept_step(verdicts[:4]) == 1
+    assert last_without_harm(verdicts[:4]) == 1
     assert names(history, 1)[2] == COLLAPSED
     assert COLLAPSED not in names(history, 3)
 
@@ -119,7 +129,7 @@ def test_a_vote_lost_by_a_few_is_no_harm() -> None:
 
 def test_the_untrained_model_is_kept_where_all_after_it_is_harm() -> None:
     bad = {"truncated": 0.9}
-    assert kept_step(judge(seen(bad, bad), 2)) == 0
+    assert last_without_harm(judge(seen(bad, bad), 2)) == 0
 
 
 def test_a_policy_that_does_not_change_is_hardly_ever_stopped() -> None:
@@ -141,3 +151,35 @@ def test_a_policy_that_does_not_change_is_hardly_ever_stopped() -> None:
         ]
         stopped += COLLAPSED in names(history)
     assert stopped / 400 < 0.03
+
+
+def unasked(one: Observation, distinct: float = 0.9) -> Observation:
+    return Observation(one.step, distinct, {}, one.paired)
+
+
+def test_where_nothing_is_asked_the_harm_of_the_step_before_holds_and_is_not_counted() -> None:
+    bad = {"truncated": 0.9}
+    history = seen({}, bad, bad, bad)
+    history[1], history[3] = unasked(history[1]), unasked(history[3])
+    verdicts = judge(history, 2)
+    assert [one.verdict for one in verdicts] == [HEALTHY, HEALTHY, NARROWING, NARROWING, COLLAPSED]
+    assert [one.asked for one in verdicts] == [True, False, True, False, True]
+    assert [one.harm for one in verdicts] == [False, False, True, True, True]
+    assert verdicts[3].reasons == verdicts[2].reasons
+    assert last_without_harm(verdicts) == 0  # step 1 was not looked at
+
+
+def test_rollouts_show_narrowing_where_nothing_is_asked_and_none_show_none() -> None:
+    history = seen({}, {})
+    assert names([history[0], unasked(history[1], 0.1)]) == [HEALTHY, NARROWING]
+    assert names([history[0], unasked(history[1], math.nan)]) == [HEALTHY, HEALTHY]
+
+
+def test_one_rule_judges_step_by_step_as_all_at_once() -> None:
+    good, bad = {"support": 1.0}, {"support": 0.3}
+    history = seen(good, bad, {}, bad, bad, bad, good, distinct=(0.9, 0.9, 0.2, 0.2, 0.9, 0.9))
+    rule = Rule(2)
+    stepwise = [rule.verdict(one) for one in history]
+    assert stepwise == judge(history, 2)
+    assert [judge(history[:end], 2)[-1] for end in range(1, len(history) + 1)] == stepwise
+    assert {one.verdict for one in stepwise} == {HEALTHY, NARROWING, COLLAPSED}

@@ -7,6 +7,8 @@ from typing import Any
 
 from rlsc.report.text import markdown_table
 
+HEADER = ("step", "verdict", "score", "why")
+
 
 def guard_section(results: Mapping[str, Any]) -> Iterator[str]:
     """Its conclusion, and the verdicts of the steps that are not healthy."""
@@ -15,13 +17,19 @@ def guard_section(results: Mapping[str, Any]) -> Iterator[str]:
         return
     yield "## The guard"
     yield guard_text(results)
-    rows = [
-        (step, one["verdict"], "; ".join(one["reasons"]))
-        for step, one in guard["verdicts"].items()
-        if one["verdict"] != "healthy"
-    ]
+    rows = [row for row in verdict_rows(guard) if not row[1].startswith("healthy")]
     if rows:
-        yield markdown_table(("step", "verdict", "why"), rows)
+        yield markdown_table(HEADER, rows)
+
+
+def verdict_rows(guard: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    """By `HEADER`, a row a step: where the probe was not asked, it says so."""
+    scores, rows = guard.get("scores", {}), []
+    for step, one in guard["verdicts"].items():
+        told = one["verdict"] + ("" if one.get("asked", True) else ", probe not asked")
+        score = f"{scores[step]:.3f}" if step in scores else ""
+        rows.append((step, told, score, "; ".join(one["reasons"])))
+    return rows
 
 
 def guard_text(results: Mapping[str, Any]) -> str:

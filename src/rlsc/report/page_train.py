@@ -14,7 +14,8 @@ from rlsc.report.calibration import HEADER as CALIBRATION
 from rlsc.report.cases import Case, paired, run_cases
 from rlsc.report.curves import step_charts
 from rlsc.report.distrust import distrust_lines
-from rlsc.report.guard import guard_text
+from rlsc.report.guard import HEADER as GUARD
+from rlsc.report.guard import guard_text, verdict_rows
 from rlsc.report.lengths import length_charts, length_lines
 from rlsc.report.page import Page, Section, charts, folded, items, paragraph, table
 from rlsc.report.sides import HEADER as SIDES
@@ -121,13 +122,8 @@ def _guard(results: Mapping[str, Any]) -> Iterator[Section]:
     guard = results.get("guard")
     if not guard or not guard["verdicts"]:
         return
-    rows = [
-        (step, one["verdict"], "; ".join(one["reasons"])) for step, one in guard["verdicts"].items()
-    ]
-    yield Section(
-        "The guard",
-        [paragraph(guard_text(results)), table(("step", "verdict", "why"), rows, words=True)],
-    )
+    rows = table(GUARD, verdict_rows(guard), words=True)
+    yield Section("The guard", [paragraph(guard_text(results)), rows])
 
 
 def _guard_rows(folder: Path, results: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
