@@ -26,6 +26,7 @@ from rlsc.logprobs import (
     token_self_certainty,
 )
 from rlsc.path_attention import NAME, Paths
+from rlsc.sharding import whole
 from rlsc.token_tree import TreeBatch, make_tree, make_tree_batches
 
 Batch = MicroBatch | TreeBatch
@@ -70,13 +71,18 @@ class Scorer:
         """Forward and backward passes of token trees belong within."""
         return lent_attention(self._model, NAME) if self.layout.padding_free else nullcontext()
 
+    def alone(self) -> AbstractContextManager[None]:
+        """Within, forward passes without gradient wait for no other process."""
+        return whole(self._model)
+
     @contextmanager
     def evaluating(self) -> Iterator[None]:
-        """Within, the model is in eval mode."""
+        """Within, the model is in eval mode, and waits for no other process."""
         training = self._model.training
         self._model.eval()
         try:
-            yield
+            with self.alone():
+                yield
         finally:
             self._model.train(training)
 

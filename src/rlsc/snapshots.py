@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from rlsc.errors import OutputError
+from rlsc.sharding import fill, full
 
 FILE = "guard-snapshot.safetensors"
 
@@ -26,16 +27,16 @@ class Snapshots:
         """Copy the trained weights, into the memory of the last snapshot where there is one."""
         trained = _trained(model)
         if self._kept.keys() != trained.keys():
-            self._kept = {name: torch.empty_like(p, device="cpu") for name, p in trained.items()}
+            self._kept = {name: torch.empty(p.shape, dtype=p.dtype) for name, p in trained.items()}
         for name, parameter in trained.items():
-            self._kept[name].copy_(parameter)
+            self._kept[name].copy_(full(parameter))
         self.step = step
 
     @torch.no_grad()
     def restore(self, model: torch.nn.Module) -> None:
         """Put the snapshot back, to the bit."""
         for name, parameter in _trained(model).items():
-            parameter.copy_(self._kept[name])
+            fill(parameter, self._kept[name])
 
     def save(self, folder: Path) -> None:
         """Beside a checkpoint, under a temporary name first."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sized
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch.utils.data import Sampler
+from torch.utils.data import DataLoader, Sampler
 
 from rlsc.config import RLSCConfig
 from rlsc.display import console
@@ -25,8 +25,6 @@ def check_processes(args: RLSCConfig) -> None:
             f"{args.n_gpu} GPUs and one process: accelerate launch --num_processes {args.n_gpu}, "
             "or CUDA_VISIBLE_DEVICES=0"
         )
-    if args.world_size > 1 and not args.dataloader_drop_last:
-        raise ConfigError("several processes need --dataloader_drop_last true: steps of one size")
 
 
 def check_rollout_policy(args: RLSCConfig, model: Any) -> None:
@@ -66,7 +64,7 @@ def render_all(
     fitting, skipped = fit_context(
         prompts, args.max_completion_length, context_length(model), args.skip_long_prompts
     )
-    needed = args.per_device_train_batch_size
+    needed = args.per_device_train_batch_size * args.world_size
     if len(fitting) < needed:
         raise ConfigError(
             f"{len(fitting)} questions are too few for {needed} distinct ones a step: "
@@ -137,23 +135,61 @@ def _last_turn(value: Any, where: str) -> str:
     return value
 
 
-class RepeatedBatches(Sampler[int]):
-    """Every batch of distinct questions several times in a row: once for each update on it."""
+class StepBatches(Sampler[list[int]]):
+    """The questions of each step, cut into the processes' shares: this one's indices, in order.
 
-    def __init__(self, data: Sized, batch_size: int, repeats: int, seed: int) -> None:
-        self._data, self._batch_size, self._repeats, self._seed = data, batch_size, repeats, seed
+    An epoch's order is that of transformers' own sampler in one process. Every batch comes
+    `repeats` times in a row, once for each update on it. A last batch that is not full is left
+    out with `drop_last`; else the first processes have its questions, and the last may have none.
+    """
+
+    def __init__(
+        self,
+        questions: int,
+        per_process: int,
+        repeats: int = 1,
+        drop_last: bool = True,
+        seed: int = 0,
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
+        self._questions, self._size = questions, per_process * processes
+        self._repeats, self._drop_last, self._seed = repeats, drop_last, seed
+        self._share = slice(rank * per_process, (rank + 1) * per_process)
         self._epoch = 0
 
+    @property
+    def batch_sampler(self) -> StepBatches:
+        """Where the parent's loop looks for `set_epoch`, past a wrapper of accelerate's."""
+        return self
+
     def set_epoch(self, epoch: int) -> None:
-        """Called by the data loader: each epoch has an order of its own."""
+        """Called by the parent's loop: each epoch has an order of its own."""
         self._epoch = epoch
 
     def __len__(self) -> int:
-        return len(self._data) // self._batch_size * self._batch_size * self._repeats
+        whole, rest = divmod(self._questions, self._size)
+        return (whole + (rest > 0 and not self._drop_last)) * self._repeats
 
-    def __iter__(self) -> Iterator[int]:
+    def __iter__(self) -> Iterator[list[int]]:
         generator = torch.Generator().manual_seed(self._seed + self._epoch)
-        order = torch.randperm(len(self._data), generator=generator).tolist()
-        for start in range(0, len(order) - self._batch_size + 1, self._batch_size):
+        order = torch.randperm(self._questions, generator=generator).tolist()
+        for start in range(0, len(self) // self._repeats * self._size, self._size):
             for _ in range(self._repeats):
-                yield from order[start : start + self._batch_size]
+                yield order[start : start + self._size][self._share]
+
+
+def step_loader(prompts: Sequence[Prompt], per_process: int, args: RLSCConfig) -> Any:
+    """A loader of each step's prompts of this process, as lists."""
+    seed = args.seed if args.data_seed is None else args.data_seed
+    batches = StepBatches(
+        len(prompts),
+        per_process,
+        args.num_iterations,
+        args.dataloader_drop_last,
+        seed,
+        args.process_index,
+        args.world_size,
+    )
+    workers = args.dataloader_num_workers
+    return DataLoader(prompts, batch_sampler=batches, collate_fn=list, num_workers=workers)  # type: ignore[arg-type]

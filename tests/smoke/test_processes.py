@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from rlsc.arguments import parse
-from rlsc.errors import ConfigError
 from rlsc.runlog import read_jsonl
 from tests.smoke.test_run import arguments, results
 
@@ -35,18 +33,27 @@ def start(command: list[str]) -> subprocess.CompletedProcess:
     return subprocess.run(command, env=env, capture_output=True, text=True, cwd=ROOT, timeout=300)
 
 
-def launched(processes: int, *script: str) -> subprocess.CompletedProcess:
-    more = ["--multi_gpu", "--num_processes", str(processes), "--main_process_port", "0"]
+def launched(
+    processes: int, *script: str, how: tuple[str, ...] = ("--multi_gpu",)
+) -> subprocess.CompletedProcess:
+    more = [*how, "--num_processes", str(processes), "--main_process_port", "0"]
     return start([*LAUNCH, *more, *script])
 
 
-def train(folder: Path, processes: int, objective: str, **settings: object) -> dict:
-    script = ["-m", "tests.smoke.two_processes"] if processes == 1 else []
-    arguments_ = [str(folder), str(4 // processes), objective, json.dumps(settings)]
+def train(
+    folder: Path,
+    processes: int,
+    objective: str,
+    how: tuple[str, ...] = ("--multi_gpu",),
+    size: int = 4,
+    **settings: object,
+) -> dict:
+    """`size`: questions a step, of all processes."""
+    arguments_ = [str(folder), str(size // processes), objective, json.dumps(settings)]
     if processes == 1:
-        done = start([sys.executable, *script, *arguments_])
+        done = start([sys.executable, "-m", "tests.smoke.two_processes", *arguments_])
     else:
-        done = launched(processes, "--module", "tests.smoke.two_processes", *arguments_)
+        done = launched(processes, "--module", "tests.smoke.two_processes", *arguments_, how=how)
     assert done.returncode == 0, done.stderr[-3000:]
     return torch.load(folder / "state.pt", weights_only=True)
 
@@ -64,20 +71,50 @@ def train(folder: Path, processes: int, objective: str, **settings: object) -> d
 def test_two_processes_are_one(
     objective: str, settings: dict, bound: float, tmp_path: Path
 ) -> None:
+    same_training(tmp_path, objective, bound, (16, 16), **settings)
+
+
+@pytest.mark.parametrize(
+    ("objective", "settings", "sizes"),
+    [
+        ("rlsc", {"dataloader_drop_last": False, "tokens_per_microbatch": 64}, (24, 8)),
+        ("rlsc", {"dataloader_drop_last": True, "skip_weight_below": 1e-30}, (24, 24)),
+        ("ppo", {"dataloader_drop_last": False}, (24, 8)),
+    ],
+    ids=["last-step-of-one-process", "left-out", "value-head"],
+)
+def test_questions_that_do_not_divide(
+    objective: str, settings: dict, sizes: tuple[int, int], tmp_path: Path
+) -> None:
+    """Eight questions, six a step: in the second step the second process has none, or all are."""
+    settings = settings | {"dtype": "float64", "size": 6}
+    same_training(tmp_path, objective, 1e-10, sizes, **settings)
+
+
+def same_training(
+    tmp_path: Path,
+    objective: str,
+    bound: float,
+    sizes: tuple[int, int],
+    how: tuple[str, ...] = ("--multi_gpu",),
+    **settings: object,
+) -> None:
+    """Of one process and of two: completions, gradients, weights, metrics and verdicts."""
     one = train(tmp_path / "one", 1, objective, **settings)
-    two = train(tmp_path / "two", 2, objective, **settings)
-    for ours, theirs in zip(two["gradients"], one["gradients"], strict=True):
+    two = train(tmp_path / "two", 2, objective, how, **settings)
+    pairs = zip(two["gradients"], one["gradients"], strict=True)
+    for ours, theirs in [*pairs, (two["weights"], one["weights"])]:
         assert ours.keys() == theirs.keys()
         whole = torch.cat([value.flatten() for value in theirs.values()])
         difference = torch.cat([(ours[name] - theirs[name]).flatten() for name in theirs])
         assert difference.norm() <= bound * whole.norm()
         assert whole.norm() > 0
-    for step in range(2):
+    for step, size in enumerate(sizes):
         name = f"completions/{step}.jsonl"
         rows = [read_jsonl(tmp_path / folder / name) for folder in ("one", "two")]
         texts = [[(row["id"], row["text"]) for row in part] for part in rows]
         assert texts[0] == texts[1]
-        assert len(texts[0]) == 16
+        assert len(texts[0]) == size
     metrics = [read_jsonl(tmp_path / folder / "metrics.jsonl") for folder in ("one", "two")]
     for a, b in zip(*metrics, strict=True):
         assert a.keys() == b.keys()
@@ -119,10 +156,17 @@ def test_a_whole_run_under_accelerate(tiny_folder: Path, tmp_path: Path) -> None
     assert "nothing to do" in again.stdout
 
 
-def test_steps_of_uneven_size_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from rlsc.trainer_inputs import check_processes
+FSDP2 = ("--config_file", str(ROOT / "recipes" / "accelerate" / "fsdp2.yaml"))
 
-    _, args = parse(["--output_dir", str(tmp_path), "--dataloader_drop_last", "false"])
-    monkeypatch.setattr(type(args), "world_size", property(lambda self: 2))
-    with pytest.raises(ConfigError, match="dataloader_drop_last"):
-        check_processes(args)
+
+@pytest.mark.parametrize(
+    ("objective", "settings", "size"),
+    [
+        ("rlsc", {"tokens_per_microbatch": 64, "guard": "stop"}, 4),
+        ("self_certainty", {"dataloader_drop_last": False, "skip_weight_below": 0}, 6),
+    ],
+    ids=["rlsc", "last-step-of-one-process"],
+)
+def test_fsdp2_is_one_process(objective: str, settings: dict, size: int, tmp_path: Path) -> None:
+    sizes = (16, 16) if size == 4 else (24, 8)
+    same_training(tmp_path, objective, 1e-5, sizes, FSDP2, size=size, **settings)

@@ -17,6 +17,7 @@ from rlsc.engines import NativeEngine, SamplingParams
 from rlsc.grading import extract_answer
 from rlsc.processes import is_main
 from rlsc.prompts import render
+from rlsc.sharding import full
 from rlsc.types import AnswerKey
 from tests.conftest import tiny_model, tiny_tokenizer
 from tests.smoke.test_trainer import CHATS, config
@@ -62,14 +63,15 @@ def main() -> None:
     gradients: list[dict[str, torch.Tensor]] = []
 
     def remember(*_: object, **__: object) -> None:
-        gradients.append({n: p.grad.clone() for n, p in run.model.named_parameters()})
+        gradients.append({n: full(p.grad).clone() for n, p in run.model.named_parameters()})
         if fail is not None and int(os.environ.get("RANK", "0")) == fail:
             raise RuntimeError("this rank fails")
 
     run.callback_handler.callbacks[0].on_pre_optimizer_step = remember
     run.train()
+    weights = {name: full(one.detach()) for name, one in run.model.named_parameters()}
     if is_main():
-        state = {"gradients": gradients, "weights": run.model.state_dict()}
+        state = {"gradients": gradients, "weights": weights}
         torch.save(state, Path(folder) / "state.pt")
 
 

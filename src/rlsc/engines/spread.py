@@ -35,10 +35,6 @@ class SpreadEngine:
             def progress(done: int) -> None:
                 shown(done * count())
 
-        own = (
-            self._engine.generate(prompts[mine], n, params, seeds[mine], progress)
-            if prompts[mine]
-            else []
-        )
-        parts = gathered(own)
+        # Also without prompts: sharded weights are gathered by all.
+        parts = gathered(self._engine.generate(prompts[mine], n, params, seeds[mine], progress))
         return [parts[index % count()][index // count()] for index in range(len(prompts))]

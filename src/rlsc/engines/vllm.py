@@ -98,6 +98,8 @@ class VLLMEngine:
 
         _check_length(prompts, params, self._length)
         self._wake()
+        if not prompts:
+            return []
         settings = _settings(params)
         stops = settings.pop("stop")
         requests = [
@@ -163,6 +165,8 @@ class VLLMServerEngine:
         seeds: Sequence[int],
         on_progress: Progress | None = None,
     ) -> list[CompletionGroup]:
+        if not prompts:
+            return []
         _check_length(prompts, params, self._length)
         answer = self._call(
             "/v1/completions",
