@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -76,7 +76,8 @@ class Rollouts:
         if not self.of_policy and self._observe(step, None, engine, policy):
             return None
         sampler = self._given or engine
-        sampler.sync(self._sampling_model(policy))
+        with self._sampling_model(policy) as model:
+            sampler.sync(model)
         with progress.sampling(len(prompts) * self._args.num_generations) as on_progress:
             groups = self._generate(step, prompts, sampler, on_progress)
         release_freed_memory()
@@ -120,11 +121,11 @@ class Rollouts:
         release_freed_memory()
         return gathered(stops)[0]  # one decision for all processes
 
-    def _sampling_model(self, policy: Any) -> Any:
+    def _sampling_model(self, policy: Any) -> AbstractContextManager[Any]:
         if not self._weigher.sampled_by_reference:
-            return policy
+            return nullcontext(policy)
         assert self._weigher.reference is not None
-        return self._weigher.reference.model
+        return self._weigher.reference.untrained()
 
     def _generate(
         self,

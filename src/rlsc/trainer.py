@@ -34,7 +34,7 @@ from rlsc.runlog import RunLog
 from rlsc.scoring import Batch, Scorer, Scores
 from rlsc.trainer_inputs import (
     check_processes,
-    check_rollout_policy,
+    check_sharding,
     given_pairs,
     layout_of,
     probe_prompts,
@@ -109,15 +109,28 @@ class RLSCTrainer(WholeCheckpoints):
             callbacks=[StopOnNonFinite(), self.runlog, *(callbacks or [])],
             **kwargs,
         )
+        check_sharding(self.accelerator, args)
         if self.is_fsdp_enabled:  # the parent leaves it where it is until training begins
             self.model.to(args.device)
         # The loss is divided by the step's own denominator, and accumulation is always 1.
         self.loss_is_scaled_for_ga = True
+        self._prepare_step(train_dataset, engine, objective, answer_key, probe_dataset)
+
+    def _prepare_step(
+        self,
+        dataset: Any,
+        engine: Engine | None,
+        objective: Objective | None,
+        answer_key: AnswerKey | None,
+        probe_dataset: Any,
+    ) -> None:
+        """What samples, what watches, what updates, in this order."""
+        args, processing_class = self.args, self.processing_class
         self.objective: Objective = objective or create_objective(args)
         dtype = torch.bfloat16 if args.bf16 else next(self.model.parameters()).dtype
         self.engine: Engine = engine or create_engine(args, self.model, processing_class, dtype)
         self._scorer = Scorer(self.model, layout_of(self.model, args))
-        self._prepare_rollouts(train_dataset, answer_key)
+        self._prepare_rollouts(dataset, answer_key)
         probe = probe_prompts(probe_dataset, self.model, processing_class, args)
         self.guard = create_guard(args, probe, self._rollouts, self._scorer, self._score)
         if self.guard:
@@ -144,7 +157,6 @@ class RLSCTrainer(WholeCheckpoints):
         args, prompts = self.args, raw_prompts(dataset)
         self._weigher = create_weigher(args, self.objective, self.model, prompts, answer_key)
         self._weigher.sampled_by_reference = args.rollout_policy == "base"
-        check_rollout_policy(args, self.model)
         if "reference" in self.objective.needs or self._weigher.sampled_by_reference:
             precision = self.compute_loss_context_manager
             self._weigher.reference = Reference(self.model, self._scorer.layout, precision)

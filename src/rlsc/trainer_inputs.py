@@ -10,7 +10,8 @@ from torch.utils.data import DataLoader, Sampler
 
 from rlsc.config import RLSCConfig
 from rlsc.display import console
-from rlsc.engines import SamplingParams, ScriptedEngine
+from rlsc.engines import SamplingParams, ScriptedEngine, resolve_engine
+from rlsc.engines.base import ZERO3_NEEDS
 from rlsc.errors import ConfigError, QuestionError
 from rlsc.models import context_length
 from rlsc.prompts import end_of_turn, fit_context, render, stop_token_ids
@@ -27,10 +28,24 @@ def check_processes(args: RLSCConfig) -> None:
         )
 
 
-def check_rollout_policy(args: RLSCConfig, model: Any) -> None:
-    """Raises `ConfigError` for an adapter: the engine has no copy of the weights without it."""
-    if args.rollout_policy == "base" and hasattr(model, "disable_adapter"):
-        raise ConfigError("rollout_policy base is not for adapters yet: train whole weights")
+def check_sharding(accelerator: Any, args: RLSCConfig) -> None:
+    """Raises `ConfigError` for a way of spreading weights over processes that would not work."""
+    fsdp = getattr(accelerator.state, "fsdp_plugin", None)
+    if fsdp is not None:
+        wrong = [
+            *(["fsdp_version: 2"] if fsdp.fsdp_version != 2 else []),
+            *(["fsdp_cpu_ram_efficient_loading: false"] if fsdp.cpu_ram_efficient_loading else []),
+            *(
+                ["fsdp_state_dict_type: FULL_STATE_DICT"]
+                if "FULL" not in str(fsdp.state_dict_type)
+                else []
+            ),
+        ]
+        if wrong:
+            raise ConfigError(f"FSDP needs {', '.join(wrong)}: see recipes/accelerate/fsdp2.yaml")
+    zero = getattr(accelerator.state, "deepspeed_plugin", None)
+    if zero is not None and zero.zero_stage == 3 and resolve_engine(args.engine) != "vllm":
+        raise ConfigError(f"--engine {args.engine} and ZeRO-3: {ZERO3_NEEDS}")
 
 
 def layout_of(model: Any, args: RLSCConfig) -> Layout:

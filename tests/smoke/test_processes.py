@@ -6,12 +6,14 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
 
 from rlsc.runlog import read_jsonl
+from tests.smoke.conftest import timeless
 from tests.smoke.test_run import arguments, results
 
 ROOT = Path(__file__).parents[2]
@@ -27,17 +29,20 @@ LAUNCH += [
 ]
 
 
-def start(command: list[str]) -> subprocess.CompletedProcess:
+def start(command: list[str], cwd: Path = ROOT) -> subprocess.CompletedProcess:
     path = os.pathsep.join([str(ROOT), str(ROOT / "src")])
     env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path, "ACCELERATE_USE_CPU": "true"}
-    return subprocess.run(command, env=env, capture_output=True, text=True, cwd=ROOT, timeout=300)
+    return subprocess.run(command, env=env, capture_output=True, text=True, cwd=cwd, timeout=300)
 
 
 def launched(
-    processes: int, *script: str, how: tuple[str, ...] = ("--multi_gpu",)
+    processes: int,
+    *script: str,
+    how: tuple[str, ...] = ("--multi_gpu",),
+    cwd: Path = ROOT,
 ) -> subprocess.CompletedProcess:
     more = [*how, "--num_processes", str(processes), "--main_process_port", "0"]
-    return start([*LAUNCH, *more, *script])
+    return start([*LAUNCH, *more, *script], cwd)
 
 
 def train(
@@ -125,13 +130,27 @@ def same_training(
     assert [row["verdict"] for row in guards[0]] == [row["verdict"] for row in guards[1]]
 
 
-def test_a_rank_that_fails_ends_the_run(tmp_path: Path) -> None:
-    settings = json.dumps({"fail": 1})
-    done = launched(
-        2, "--module", "tests.smoke.two_processes", str(tmp_path / "run"), "2", "rlsc", settings
-    )
+REWARD = """
+import os
+
+def reward(siblings):
+    if os.environ["RANK"] == "1":
+        raise ValueError("no such text")
+    return [0.0] * len(siblings.texts)
+"""
+
+
+def test_a_rank_that_fails_ends_the_run(tiny_folder: Path, tmp_path: Path) -> None:
+    """In a reward of the user's, with the other process in the middle of the step."""
+    (tmp_path / "mine.py").write_text(REWARD)
+    flags = arguments(tiny_folder, tmp_path / "run", "--objective", "mine:reward")
+    began = time.monotonic()
+    done = launched(2, "--module", "rlsc", "train", *flags, cwd=tmp_path)
+    assert time.monotonic() - began < 120
     assert done.returncode != 0
-    assert "this rank fails" in done.stderr
+    (line,) = [one for one in done.stderr.splitlines() if "ends the run on all" in one]
+    assert line.startswith("rlsc: error: process 1 of 2: ValueError: no such text;")
+    assert not (tmp_path / "run" / "results.json").exists()
 
 
 def test_a_whole_run_under_accelerate(tiny_folder: Path, tmp_path: Path) -> None:
@@ -170,3 +189,35 @@ FSDP2 = ("--config_file", str(ROOT / "recipes" / "accelerate" / "fsdp2.yaml"))
 def test_fsdp2_is_one_process(objective: str, settings: dict, size: int, tmp_path: Path) -> None:
     sizes = (16, 16) if size == 4 else (24, 8)
     same_training(tmp_path, objective, 1e-5, sizes, FSDP2, size=size, **settings)
+
+
+def test_benchmarks_of_two_processes_are_those_of_one(
+    model_folder: Path, data: Path, tmp_path: Path
+) -> None:
+    """Three questions a benchmark, which two processes share unevenly; then resumed."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    flags = ("--model", model_folder, "--data_dir", data, "--questions", "arithmetic", *BENCHMARKS)
+    argv = [str(flag) for flag in flags]
+    done = start([sys.executable, "-m", "rlsc", "train", *argv, *OUT, str(one), *SIZE, "4"])
+    assert done.returncode == 0, done.stderr[-3000:]
+    command = ["--module", "rlsc", "train", *argv, *OUT, str(two), *SIZE, "2"]
+    done = launched(2, *command)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert timeless(results(two)["benchmarks"]) == timeless(results(one)["benchmarks"])
+    names = [str(file.relative_to(one)) for file in sorted((one / "eval").rglob("*.jsonl"))]
+    assert len(names) == 4
+    for name in names:
+        assert timeless(read_jsonl(two / name)) == timeless(read_jsonl(one / name))
+        assert len(read_jsonl(two / name)) == 3
+    (two / "results.json").unlink()
+    last = two / names[-1]
+    last.write_text(last.read_text()[:-20])
+    done = launched(2, *command, "--resume")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert timeless(results(two)["benchmarks"]) == timeless(results(one)["benchmarks"])
+
+
+BENCHMARKS = """--eval none --max_steps 1 --num_generations 3 --max_completion_length 24
+    --save_steps 1 --learning_rate 0.01 --bf16 false --disable_tqdm true
+    --benchmarks math500,gsm8k --benchmark_limit 3 --guard off""".split()
+OUT, SIZE = ("--output_dir",), ("--per_device_train_batch_size",)

@@ -6,7 +6,6 @@ Arguments: folder, questions a step and process, objective, further settings as 
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -36,7 +35,6 @@ def main() -> None:
     folder, size, objective, more = sys.argv[1:]
     settings = json.loads(more)
     dtype = getattr(torch, settings.pop("dtype", "float32"))
-    fail = settings.pop("fail", None)
     args = config(
         Path(folder),
         per_device_train_batch_size=int(size),
@@ -64,8 +62,6 @@ def main() -> None:
 
     def remember(*_: object, **__: object) -> None:
         gradients.append({n: full(p.grad).clone() for n, p in run.model.named_parameters()})
-        if fail is not None and int(os.environ.get("RANK", "0")) == fail:
-            raise RuntimeError("this rank fails")
 
     run.callback_handler.callbacks[0].on_pre_optimizer_step = remember
     run.train()

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import torch
 
+from rlsc.adapters import adapter_is_off
 from rlsc.engines.packed import PackedLinears
 from rlsc.errors import ShardedModelError
 from rlsc.sharding import whole
@@ -75,6 +76,7 @@ class SamplingWeights:
         self._dtype = dtype
         self._is_copy = next(model.parameters()).dtype != dtype
         self._model = _frozen_copy(model, dtype) if self._is_copy else model
+        self._adapter_is_off = False
         self._packed = PackedLinears.of(self._model) if packed else None
         # An adapter's layers may read the weights that they wrap.
         if self._packed and self._is_copy and not hasattr(model, "peft_config"):
@@ -87,7 +89,11 @@ class SamplingWeights:
 
     @torch.no_grad()
     def sync(self, model: Any) -> None:
-        """Copy the weights where a copy is kept, else take the model itself."""
+        """Copy the weights where a copy is kept, else take the model itself.
+
+        An adapter that is switched off at this moment is off in the sampling too.
+        """
+        self._adapter_is_off = adapter_is_off(model)
         with whole(model):
             self._take(model)
 
@@ -109,7 +115,8 @@ class SamplingWeights:
         self._model.eval()
         try:
             lent = self._packed.lent() if self._packed else nullcontext()
-            with whole(self._model), lent:
+            off = self._model.disable_adapter() if self._adapter_is_off else nullcontext()
+            with whole(self._model), lent, off:
                 yield self._model
         finally:
             self._model.train(was_training)

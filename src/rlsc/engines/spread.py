@@ -10,6 +10,11 @@ from rlsc.processes import count, gathered, rank
 from rlsc.types import CompletionGroup, Prompt
 
 
+def spread(engine: Engine) -> Engine:
+    """The engine, its work spread where there are several processes."""
+    return SpreadEngine(engine) if count() > 1 else engine
+
+
 class SpreadEngine:
     """`generate` gives every process all groups. For evaluation: training samples its own."""
 
