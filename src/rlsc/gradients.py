@@ -21,7 +21,7 @@ from rlsc.metrics import StepRecord
 from rlsc.objectives import Objective
 from rlsc.processes import gathered
 from rlsc.scoring import Batch, Scores
-from rlsc.sharding import is_sharded, whole
+from rlsc.sharding import in_step, whole
 from rlsc.update import StepBatch, micro_batch_loss, rows_that_weigh
 from rlsc.weighing import Weigher, learn_values
 
@@ -79,12 +79,14 @@ class Gradients:
         they meet in the last alone, which all must have.
         """
         mine = len(micro_batches)
-        number = max(gathered(mine)) if is_sharded(model) else max(1, mine)
+        number = max(gathered(mine)) if in_step(model) else max(1, mine)
         return [*repeat(None, number - mine), *micro_batches]
 
     def _together(self, model: torch.nn.Module, last: bool) -> AbstractContextManager[Any]:
         """Gradients are exchanged with the last pass; sharded ones with each, or all were held."""
-        if last or is_sharded(model):
+        # DeepSpeed exchanges where this says so, and then takes the optimizer's step.
+        self._accelerator.gradient_state._set_sync_gradients(last)
+        if last or in_step(model):
             return nullcontext()
         context: AbstractContextManager[Any] = self._accelerator.no_sync(model)
         return context

@@ -38,6 +38,7 @@ from rlsc.report import print_table, write_report
 from rlsc.report.benchmarks import difference_text
 from rlsc.report.guard import guard_text
 from rlsc.run_config import RunConfig
+from rlsc.sharding import is_sharded
 from rlsc.train_benchmarks import TrainingBenchmarks
 from rlsc.trainer import RLSCTrainer
 from rlsc.types import Question
@@ -87,6 +88,8 @@ def run(config: RunConfig, training: RLSCConfig) -> None:
     )
     if not is_main():
         return
+    if config.use_peft and config.save_model:
+        save_merged(_adapted(config, trainer, folder), trainer.processing_class, folder / "model")
     skipped = trainer.skipped_prompts
     results |= {
         "model_saved": config.save_model,
@@ -101,6 +104,15 @@ def run(config: RunConfig, training: RLSCConfig) -> None:
         "seconds": results["seconds"] | {"total": time.monotonic() - started},
     }
     _conclude(config, training, folder, results, pushes)
+
+
+def _adapted(config: RunConfig, trainer: RLSCTrainer, folder: Path) -> Any:
+    """The tuned model with its adapter; where its weights are spread, read anew."""
+    if not is_sharded(trainer.model):
+        return trainer.model
+    dtype = getattr(torch, config.model_dtype)
+    base, _, _ = load_model(config.model, dtype, config.trust_remote_code)
+    return PeftModel.from_pretrained(base, folder / "adapter")
 
 
 def _conclude(
@@ -265,6 +277,4 @@ def _train_and_evaluate(
         tuned = benchmarks.evaluate()
         results["benchmarks"] = benchmarks.results(base, tuned) if is_main() else {}
     seconds["evaluate_after"] = time.monotonic() - clock
-    if adapter and save_model and is_main():
-        save_merged(trainer.model, trainer.processing_class, folder / "model")
     return results

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.parallel import DistributedDataParallel
 
 from rlsc.attention import check_architecture, lent_attention, window_untold
 from rlsc.batching import MicroBatch, Row, make_micro_batches, pad
@@ -186,8 +185,7 @@ def _scoring_head(
 
     It does so inside the model's own forward, where wrappers expect its weights to be used.
     """
-    if isinstance(model, DistributedDataParallel):
-        model = model.module
+    model = getattr(model, "module", model)  # of a wrapper
     head, config = model.get_output_embeddings(), model.config.get_text_config()
     own, replaced = head.forward, vars(head).get("forward")
     softcap = getattr(config, "final_logit_softcapping", None)

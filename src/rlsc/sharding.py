@@ -1,4 +1,7 @@
-"""Weights that FSDP2 has spread over the processes: whole where something needs them so.
+"""Weights that are spread over the processes: whole where something needs them so.
+
+FSDP2's can be had whole for a while; ZeRO-3's only one by one, so that what needs forward passes
+of a process's own is refused with it.
 
 With a plain model everything here does nothing. All processes must come to each call.
 """
@@ -21,8 +24,18 @@ def is_sharded(model: Any) -> bool:
     return any(isinstance(one, DTensor) for one in model.parameters())
 
 
+def in_step(model: Any) -> bool:
+    """Whether a forward or backward pass waits for one of every other process."""
+    return is_sharded(model) or any(hasattr(one, "ds_id") for one in model.parameters())
+
+
 def full(tensor: Tensor) -> Tensor:
     """The whole of a tensor, on every process."""
+    if hasattr(tensor, "ds_id"):
+        from deepspeed.zero import GatheredParameters
+
+        with GatheredParameters([tensor]):
+            return tensor.detach().clone()
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 

@@ -35,6 +35,7 @@ from rlsc.scoring import Batch, Scorer, Scores
 from rlsc.trainer_inputs import (
     check_processes,
     check_sharding,
+    check_zero3,
     given_pairs,
     layout_of,
     probe_prompts,
@@ -127,6 +128,7 @@ class RLSCTrainer(WholeCheckpoints):
         """What samples, what watches, what updates, in this order."""
         args, processing_class = self.args, self.processing_class
         self.objective: Objective = objective or create_objective(args)
+        check_zero3(self.accelerator, args, self.objective)
         dtype = torch.bfloat16 if args.bf16 else next(self.model.parameters()).dtype
         self.engine: Engine = engine or create_engine(args, self.model, processing_class, dtype)
         self._scorer = Scorer(self.model, layout_of(self.model, args))

@@ -14,6 +14,7 @@ from rlsc.engines import SamplingParams, ScriptedEngine, resolve_engine
 from rlsc.engines.base import ZERO3_NEEDS
 from rlsc.errors import ConfigError, QuestionError
 from rlsc.models import context_length
+from rlsc.objectives import Objective
 from rlsc.prompts import end_of_turn, fit_context, render, stop_token_ids
 from rlsc.scoring import Layout, supported_layout
 from rlsc.types import Completion, Prompt
@@ -46,6 +47,27 @@ def check_sharding(accelerator: Any, args: RLSCConfig) -> None:
     zero = getattr(accelerator.state, "deepspeed_plugin", None)
     if zero is not None and zero.zero_stage == 3 and resolve_engine(args.engine) != "vllm":
         raise ConfigError(f"--engine {args.engine} and ZeRO-3: {ZERO3_NEEDS}")
+
+
+def check_zero3(accelerator: Any, args: RLSCConfig, objective: Objective) -> None:
+    """Raises `ConfigError` where a process makes forward passes that others do not make."""
+    zero = getattr(accelerator.state, "deepspeed_plugin", None)
+    if zero is None or zero.zero_stage != 3:
+        return
+    scores = {"scores", "values"} & set(objective.needs) or objective.weights_refer
+    alone = {
+        f"--objective {args.objective}": scores or objective.spares_idle,
+        "--rollout_policy base": args.rollout_policy == "base",
+        "--skip_weight_below": args.skip_weight_below,
+        "--dataloader_drop_last false": not args.dataloader_drop_last,
+        "--guard stop": args.guard == "stop",
+    }
+    wrong = [name for name, there in alone.items() if there]
+    if wrong:
+        raise ConfigError(
+            f"ZeRO-3 does not give whole weights, which {' and '.join(wrong)} needs: take FSDP2 "
+            "(recipes/accelerate/fsdp2.yaml)"
+        )
 
 
 def layout_of(model: Any, args: RLSCConfig) -> Layout:

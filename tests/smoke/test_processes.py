@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from rlsc.runlog import read_jsonl
 from tests.smoke.conftest import timeless
@@ -189,6 +190,40 @@ FSDP2 = ("--config_file", str(ROOT / "recipes" / "accelerate" / "fsdp2.yaml"))
 def test_fsdp2_is_one_process(objective: str, settings: dict, size: int, tmp_path: Path) -> None:
     sizes = (16, 16) if size == 4 else (24, 8)
     same_training(tmp_path, objective, 1e-5, sizes, FSDP2, size=size, **settings)
+
+
+@pytest.mark.parametrize(
+    "more", [(), ("--use_peft", "true", "--lora_r", "2")], ids=["weights", "lora"]
+)
+def test_fsdp2_saves_the_model_whole_and_resumes(
+    more: tuple[str, ...], tiny_folder: Path, tmp_path: Path
+) -> None:
+    """An evaluated run of one process, one of two, and one of two that is cut and goes on."""
+    one, two, cut = tmp_path / "one", tmp_path / "two", tmp_path / "cut"
+    flags = ("--learning_rate", "0.001", "--lr_scheduler_type", "constant", *more)
+    done = start([sys.executable, "-m", "rlsc", "train", *arguments(tiny_folder, one, *flags)])
+    assert done.returncode == 0, done.stderr[-3000:]
+    flags += (*SIZE, "2")
+    for folder, last in ((two, ()), (cut, ("--max_steps", "1")), (cut, ("--resume",))):
+        argv = arguments(tiny_folder, folder, *flags, *last)
+        done = launched(2, "--module", "rlsc", "train", *argv, how=FSDP2)
+        assert done.returncode == 0, done.stderr[-3000:]
+        if last == ("--max_steps", "1"):
+            (cut / "results.json").unlink()
+    for folder in (two, cut):
+        assert results(folder)["steps"] == 2
+        for key in ("before", "after", "difference"):
+            assert results(folder)[key] == results(one)[key]
+    weights = [load_file(folder / "model" / "model.safetensors") for folder in (one, two, cut)]
+    base = load_file(tiny_folder / "model.safetensors")
+    assert all(torch.equal(weights[2][name], weights[1][name]) for name in base)
+    update, difference = (
+        torch.cat([(weights[1][name] - other[name]).flatten() for name in base]).norm()
+        for other in (base, weights[0])
+    )
+    # AdamW makes a step of a gradient that is 0 but for rounding.
+    assert difference <= 0.02 * update
+    assert update > 0
 
 
 def test_benchmarks_of_two_processes_are_those_of_one(

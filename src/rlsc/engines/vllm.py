@@ -241,12 +241,10 @@ def _settings(params: SamplingParams) -> dict[str, Any]:
 def _weights(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
     """Every parameter once, whole: a tied head goes with its embedding."""
     for name, parameter in model.named_parameters():
-        yield name, full(parameter.detach())
+        yield name, full(parameter).detach()
 
 
 def _check_plain(model: Any) -> None:
-    if any(hasattr(one, "ds_id") for one in model.parameters()):
-        raise ModelError("engine vllm does not gather ZeRO-3 weights yet: use FSDP2")
     if hasattr(model, "peft_config"):
         raise ModelError("engine vllm takes no adapters yet: use --engine native")
 
