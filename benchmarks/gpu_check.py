@@ -31,9 +31,9 @@ from rlsc.prompts import format_question, render, stop_token_ids
 from rlsc.scoring import Batch, Layout, Scorer
 from rlsc.types import CompletionGroup, Question
 
-# In bf16 a logit has 8 bits: single tokens differ visibly, and their mean little.
+# In bf16 a logit has 8 bits. A wrong mask or position is off by 1 nat a token, and by 1 and more.
 BOUNDS = {"float32": {"log-probs": 1e-3, "gradient": 1e-3}}
-BOUNDS["bfloat16"] = {"log-probs": 0.1, "gradient": 0.1}
+BOUNDS["bfloat16"] = {"log-probs": 0.1, "gradient": 0.25}
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ def main() -> None:
     folder = Path(args.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     device = torch.device(args.device)
+    rounds = str(args.rounds)
     checks = [
         check
         for dtype in (torch.float32, torch.bfloat16)
@@ -74,10 +75,13 @@ def main() -> None:
         "model": args.model or "SmolLM2-135M-Instruct",
         "equality": [asdict(one) | {"passed": one.passed} for one in checks],
         "rollout": [
-            _bench("rollout.py", args, "--case", case, "--dtype", "bf16", "--engines", "native,hf")
+            _bench("rollout.py", args, "--case", case, *_ROLLOUT, "--rounds", rounds)
             for case in args.rollout_cases
         ],
-        "step": [_bench("step.py", args, "--case", case, *_STEP) for case in args.step_cases],
+        "step": [
+            _bench("step.py", args, "--case", case, *_STEP, "--steps", rounds)
+            for case in args.step_cases
+        ],
     }
     (folder / "gpu-check.json").write_text(json.dumps(report, indent=2) + "\n")
     (folder / "gpu-check.md").write_text(markdown(report))
@@ -85,6 +89,7 @@ def main() -> None:
     sys.exit(0 if all(one.passed for one in checks) else 1)
 
 
+_ROLLOUT = ("--dtype", "bf16", "--engines", "native,hf")
 _STEP = ("--peers", "plain,no_sharing,no_packing")
 
 
@@ -94,6 +99,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--model", help="Hub id or folder; by default the embedded SmolLM2-135M")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--questions", type=int, default=8, help="of the equality tests")
+    parser.add_argument("--rounds", type=int, default=3, help="of which the median counts")
     parser.add_argument("--rollout_cases", default="demo,words,long", help=f"of {', '.join(CASES)}")
     parser.add_argument("--step_cases", default="demo,words,vocab", help=f"of {', '.join(STEPS)}")
     args = parser.parse_args()

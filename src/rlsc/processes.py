@@ -53,7 +53,7 @@ def from_main(make: Callable[[], T]) -> T:
     distributed.broadcast_object_list(found)
     if found[1] is not None:
         raise found[1]
-    return found[0]  # type: ignore[no-any-return]
+    return found[0]
 
 
 def summed(tensor: torch.Tensor) -> torch.Tensor:

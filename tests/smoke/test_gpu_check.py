@@ -32,7 +32,7 @@ def test_on_a_cpu_all_is_equal_and_both_benchmarks_are_in_the_table(
     model_folder: Path, tmp_path: Path
 ) -> None:
     flags = ("--device", "cpu", "--model", model_folder, "--questions", 2, "--output_dir", tmp_path)
-    done = check(*flags, "--rollout_cases", "demo", "--step_cases", "demo")
+    done = check(*flags, "--rollout_cases", "demo", "--step_cases", "demo", "--rounds", 1)
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads((tmp_path / "gpu-check.json").read_text())
     assert len(report["equality"]) == 10
@@ -54,7 +54,7 @@ def test_what_is_not_equal_is_told(
     monkeypatch.syspath_prepend(str(SCRIPT.parent))
     import gpu_check
 
-    monkeypatch.setitem(gpu_check.BOUNDS, "bfloat16", {"log-probs": -1.0, "gradient": 0.1})
+    monkeypatch.setitem(gpu_check.BOUNDS, "bfloat16", {"log-probs": -1.0, "gradient": 1.0})
     flags = ["--device", "cpu", "--model", model_folder, "--output_dir", tmp_path, "--questions"]
     argv = ["gpu_check.py", *flags, 2, "--rollout_cases", "", "--step_cases", ""]
     monkeypatch.setattr(sys, "argv", [str(one) for one in argv])
