@@ -130,7 +130,8 @@ class RLSCConfig(EngineArguments, ObjectiveArguments, GuardArguments, TrainingAr
         zero = os.environ.get("ACCELERATE_USE_DEEPSPEED", "").lower() in ("1", "true")
         if (zero or self.deepspeed) and importlib.util.find_spec("deepspeed") is None:
             raise ConfigError("ZeRO needs DeepSpeed: pip install 'rlsc[deepspeed]'")
-        if not torch.cuda.is_available() and not torch.backends.mps.is_available():
+        # accelerate leaves DeepSpeed out, without a word, where use_cpu is set.
+        if not zero and not torch.cuda.is_available() and not torch.backends.mps.is_available():
             self.use_cpu = True
         if self.bf16 is None:
             self.bf16 = not self.fp16 and (cpu_has_bf16() if self.use_cpu else device_has_bf16())

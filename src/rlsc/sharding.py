@@ -32,9 +32,9 @@ def in_step(model: Any) -> bool:
 def full(tensor: Tensor) -> Tensor:
     """The whole of a tensor, on every process."""
     if hasattr(tensor, "ds_id"):
-        from deepspeed.zero import GatheredParameters
+        import deepspeed
 
-        with GatheredParameters([tensor]):
+        with deepspeed.zero.GatheredParameters([tensor]):
             return tensor.detach().clone()
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 

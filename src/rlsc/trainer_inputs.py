@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -32,6 +33,11 @@ def check_processes(args: RLSCConfig) -> None:
 def check_sharding(accelerator: Any, args: RLSCConfig) -> None:
     """Raises `ConfigError` for a way of spreading weights over processes that would not work."""
     fsdp = getattr(accelerator.state, "fsdp_plugin", None)
+    zero = getattr(accelerator.state, "deepspeed_plugin", None)
+    for name, plugin in (("FSDP", fsdp), ("DEEPSPEED", zero)):
+        asked = os.environ.get(f"ACCELERATE_USE_{name}", "").lower() == "true"
+        if asked and plugin is None and args.world_size > 1:
+            raise ConfigError(f"accelerate has {name} on GPUs only, and would copy the weights")
     if fsdp is not None:
         wrong = [
             *(["fsdp_version: 2"] if fsdp.fsdp_version != 2 else []),
@@ -44,7 +50,6 @@ def check_sharding(accelerator: Any, args: RLSCConfig) -> None:
         ]
         if wrong:
             raise ConfigError(f"FSDP needs {', '.join(wrong)}: see recipes/accelerate/fsdp2.yaml")
-    zero = getattr(accelerator.state, "deepspeed_plugin", None)
     if zero is not None and zero.zero_stage == 3 and resolve_engine(args.engine) != "vllm":
         raise ConfigError(f"--engine {args.engine} and ZeRO-3: {ZERO3_NEEDS}")
 

@@ -107,6 +107,7 @@ def same_training(
     """Of one process and of two: completions, gradients, weights, metrics and verdicts."""
     one = train(tmp_path / "one", 1, objective, **settings)
     two = train(tmp_path / "two", 2, objective, how, **settings)
+    assert two["sharded"] == (how == FSDP2)  # or the comparison would be one of DDP
     pairs = zip(two["gradients"], one["gradients"], strict=True)
     for ours, theirs in [*pairs, (two["weights"], one["weights"])]:
         assert ours.keys() == theirs.keys()
@@ -205,8 +206,9 @@ def test_fsdp2_saves_the_model_whole_and_resumes(
     flags += (*SIZE, "2")
     for folder, last in ((two, ()), (cut, ("--max_steps", "1")), (cut, ("--resume",))):
         argv = arguments(tiny_folder, folder, *flags, *last)
-        done = launched(2, "--module", "rlsc", "train", *argv, how=FSDP2)
+        done = launched(2, "--module", "tests.smoke.sharded", "train", *argv, how=FSDP2)
         assert done.returncode == 0, done.stderr[-3000:]
+        assert "5 units sharded" in done.stdout  # two layers, embedding, head and norm, the rest
         if last == ("--max_steps", "1"):
             (cut / "results.json").unlink()
     for folder in (two, cut):

@@ -135,9 +135,11 @@ def test_native_under_zero3_is_a_line(
     tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DS_ACCELERATOR", "cpu")
-    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
-    monkeypatch.setenv("ACCELERATE_DEEPSPEED_ZERO_STAGE", "3")
-    done = start([sys.executable, "-m", "rlsc", "train", *arguments(tiny_folder, tmp_path / "run")])
-    assert done.returncode == 2, done.stderr[-3000:]
-    assert "--engine native and ZeRO-3" in done.stderr.splitlines()[-1]
+    argv = arguments(tiny_folder, tmp_path / "run")
+    done = launched(2, "--module", "tests.smoke.zero3_process", "train", *argv, how=HOW)
+    assert done.returncode != 0
+    lines = [line for line in done.stderr.splitlines() if line.startswith("rlsc: error:")]
+    assert lines
+    assert all("--engine native and ZeRO-3: this engine samples" in line for line in lines)
+    assert "exitcode  : 2" in done.stderr
     assert not (tmp_path / "run" / "config.yaml").exists()

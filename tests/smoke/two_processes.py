@@ -16,9 +16,10 @@ from rlsc.engines import NativeEngine, SamplingParams
 from rlsc.grading import extract_answer
 from rlsc.processes import is_main
 from rlsc.prompts import render
-from rlsc.sharding import full
+from rlsc.sharding import full, is_sharded
 from rlsc.types import AnswerKey
 from tests.conftest import tiny_model, tiny_tokenizer
+from tests.smoke.sharded import on_cpus
 from tests.smoke.test_trainer import CHATS, config
 
 
@@ -33,6 +34,7 @@ def said(model: torch.nn.Module, tokenizer: object, rows: list[dict]) -> dict[st
 
 def main() -> None:
     folder, size, objective, more = sys.argv[1:]
+    on_cpus()
     settings = json.loads(more)
     dtype = getattr(torch, settings.pop("dtype", "float32"))
     args = config(
@@ -65,9 +67,10 @@ def main() -> None:
 
     run.callback_handler.callbacks[0].on_pre_optimizer_step = remember
     run.train()
+    sharded = is_sharded(run.model)
     weights = {name: full(one.detach()) for name, one in run.model.named_parameters()}
     if is_main():
-        state = {"gradients": gradients, "weights": weights}
+        state = {"gradients": gradients, "weights": weights, "sharded": sharded}
         torch.save(state, Path(folder) / "state.pt")
 
 

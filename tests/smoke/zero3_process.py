@@ -1,6 +1,6 @@
 """What `test_zero3.py` starts under ZeRO-3: steps on given completions, of several lengths.
 
-Arguments: folder, questions a step and process.
+Arguments: folder, questions a step and process; or those of `rlsc train`.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ import sys
 from pathlib import Path
 
 import torch
+from accelerate.state import PartialState
 
 from rlsc import RLSCTrainer
+from rlsc.cli import main as rlsc
 from rlsc.engines import ScriptedEngine
 from rlsc.processes import is_main
-from rlsc.sharding import full
+from rlsc.sharding import full, in_step
 from rlsc.types import Completion
 from tests.conftest import tiny_model, tiny_tokenizer
 from tests.smoke.test_trainer import CHATS, config
@@ -29,18 +31,33 @@ class Given(ScriptedEngine):
         self.seen = sum(full(one).numel() for one in model.parameters())
 
 
-def main() -> None:
-    folder, size = sys.argv[1:]
-    if os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true":
-        import deepspeed
+def on_cpus() -> None:
+    """accelerate starts DeepSpeed on CPUs, and then counts one process."""
+    import deepspeed
 
-        deepspeed.ops.__compatible_ops__.clear()  # none that a compiler would have to build
+    deepspeed.ops.__compatible_ops__.clear()  # none that a compiler would have to build
+    init = PartialState.__init__
+
+    def counted(self: PartialState, *args: object, **more: object) -> None:
+        init(self, *args, **more)
+        self.num_processes = int(os.environ["WORLD_SIZE"])
+        self.process_index = self.local_process_index = int(os.environ["RANK"])
+
+    PartialState.__init__ = counted
+
+
+def main() -> None:
+    if os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true":
+        on_cpus()
+    if sys.argv[1] == "train":
+        rlsc(sys.argv[1:])
+    folder, size = sys.argv[1:]
     args = config(
         Path(folder),
         per_device_train_batch_size=int(size),
         max_steps=2,
         save_steps=2,
-        use_cpu=True,
+        use_cpu="deepspeed" not in sys.modules,
         optim="sgd",
         tokens_per_microbatch=64,
         engine="vllm",
@@ -67,6 +84,7 @@ def main() -> None:
         engine=engine,
     )
     run.train()
+    assert in_step(run.model) == ("deepspeed" in sys.modules)  # or it would be plain DDP
     weights = {name: full(one).detach() for name, one in run.model.named_parameters()}
     assert engine.seen == sum(one.numel() for one in weights.values())
     if is_main():
