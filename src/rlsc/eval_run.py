@@ -63,7 +63,7 @@ def run_eval(config: EvalConfig) -> None:
     """
     if config.benchmarks is None:
         raise ConfigError("--benchmarks is missing: a comma list, such as math500,gsm8k, or all")
-    folder, started = Path(config.output_dir), time.time()
+    folder, started = Path(config.output_dir), time.monotonic()
     settings = resolved_eval(config)
     _check_folder(folder, settings, config)
     sets = load_benchmarks(config.benchmarks, config.data_dir, config.limit)
@@ -92,7 +92,7 @@ def run_eval(config: EvalConfig) -> None:
     with Grader() as grader:
         evaluator.run(folder / SAMPLES, grader)
         _finish(folder, config, sets, protocol.settings, trained_on, baseline, grader, origin)
-    console.print(f"{time.time() - started:.0f} s")
+    console.print(f"{time.monotonic() - started:.0f} s")
 
 
 def run_regrade(folder: Path) -> None:

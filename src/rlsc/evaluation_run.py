@@ -14,11 +14,11 @@ from transformers import TrainerCallback
 
 from rlsc.config import RLSCConfig
 from rlsc.display import make_progress
-from rlsc.engines import SamplingParams, SpreadEngine
+from rlsc.engines import SamplingParams, spread
 from rlsc.evaluate import Evaluation, Pass, evaluate, standard_passes, summarise
 from rlsc.grading import VERSION
 from rlsc.models import context_length, weights_fingerprint
-from rlsc.processes import count, is_main, wait
+from rlsc.processes import is_main, wait
 from rlsc.prompts import fit_context, format_question, render, stop_token_ids
 from rlsc.questions import QuestionSet, load_questions
 from rlsc.run_config import RunConfig
@@ -202,7 +202,7 @@ class Evaluator:
         write_json(key_file, key)
         trainer = self._trainer
         trainer.engine.sync(trainer.accelerator.unwrap_model(trainer.model))
-        engine = SpreadEngine(trainer.engine) if count() > 1 else trainer.engine
+        engine = spread(trainer.engine)
         stop_ids = stop_token_ids(trainer.processing_class, trainer.model)
         with make_progress("completions") as progress:
             task = progress.add_task(f"evaluate {name}", total=total)

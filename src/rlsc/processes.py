@@ -5,7 +5,8 @@ With one process everything here does nothing.
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 from torch import distributed
@@ -37,6 +38,22 @@ def gathered(value: T) -> list[T]:
     found: list[T | None] = [None] * count()
     distributed.all_gather_object(found, value)
     return found  # type: ignore[return-value]
+
+
+def from_main(make: Callable[[], T]) -> T:
+    """What the main process makes, on all of them; what it raises, too."""
+    if count() == 1:
+        return make()
+    found: list[Any] = [None, None]
+    if is_main():
+        try:
+            found[0] = make()
+        except Exception as error:
+            found[1] = error
+    distributed.broadcast_object_list(found)
+    if found[1] is not None:
+        raise found[1]
+    return found[0]
 
 
 def summed(tensor: torch.Tensor) -> torch.Tensor:

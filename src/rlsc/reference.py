@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -26,11 +26,15 @@ class Reference:
         precision: Callable[[], AbstractContextManager[Any]] = nullcontext,
     ) -> None:
         self._adapted = hasattr(model, "disable_adapter")
-        self.model = self._model = (
-            model if self._adapted else copy.deepcopy(model).requires_grad_(False).eval()
-        )
+        self._model = model if self._adapted else copy.deepcopy(model).requires_grad_(False).eval()
         self._scorer = Scorer(self._model, layout)
         self._precision = precision
+
+    @contextmanager
+    def untrained(self) -> Iterator[Any]:
+        """Within, the model as it was before training."""
+        with self._model.disable_adapter() if self._adapted else nullcontext():
+            yield self._model
 
     @torch.no_grad()
     def __call__(self, batch: Batch, temperature: float) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from rlsc.engines import Engine, SamplingParams, seed_for
 from rlsc.errors import ModelError
 from rlsc.guard import Guard
 from rlsc.memory import keep_freed_memory, release_freed_memory
-from rlsc.objectives import Objective
+from rlsc.objectives import Objective, parts_of
 from rlsc.processes import count, gathered
 from rlsc.reward_model import RewardModel
 from rlsc.scoring import Batch, Scorer, Scores
@@ -30,7 +30,7 @@ from rlsc.update import (
     without_idle,
 )
 from rlsc.value_head import ValueHead
-from rlsc.weighing import Weigher
+from rlsc.weighing import Weigher, Weights
 
 _CHECKED, _CHECKED_TOKENS = 8, 64  # questions, and tokens of each
 _MISMATCH_BOUND = 0.1  # nats a token: five times what bfloat16 does at temperature 0.5
@@ -76,7 +76,8 @@ class Rollouts:
         if not self.of_policy and self._observe(step, None, engine, policy):
             return None
         sampler = self._given or engine
-        sampler.sync(self._sampling_model(policy))
+        with self._sampling_model(policy) as model:
+            sampler.sync(model)
         with progress.sampling(len(prompts) * self._args.num_generations) as on_progress:
             groups = self._generate(step, prompts, sampler, on_progress)
         release_freed_memory()
@@ -121,11 +122,11 @@ class Rollouts:
         release_freed_memory()
         return gathered(stops)[0]  # one decision for all processes
 
-    def _sampling_model(self, policy: Any) -> Any:
+    def _sampling_model(self, policy: Any) -> AbstractContextManager[Any]:
         if not self._weigher.sampled_by_reference:
-            return policy
+            return nullcontext(policy)
         assert self._weigher.reference is not None
-        return self._weigher.reference.model
+        return self._weigher.reference.untrained()
 
     def _generate(
         self,
@@ -152,6 +153,9 @@ class Rollouts:
         args, states = self._args, "values" in self._weigher.objective.needs
         rows = make_rows(groups, args.merge_duplicates)
         with self._scoring():
+            if not groups:  # of a last step: other processes have its questions
+                none = Weights.none(len(parts_of(self._weigher.objective)))
+                return StepBatch([], [], none)
             weights = self._weigher.weigh(
                 groups,
                 [seed_for(args.seed, "objective", step, group.prompt.id) for group in groups],
@@ -187,7 +191,7 @@ class Rollouts:
         if not (scored or {"scores", "values"} & set(objective.needs)):
             yield
             return
-        with keep_freed_memory(), self._scorer.attached():
+        with keep_freed_memory(), self._scorer.alone(), self._scorer.attached():
             yield
         release_freed_memory()
 
@@ -200,7 +204,12 @@ class Rollouts:
         cap = min(self.sampling.max_new_tokens, _CHECKED_TOKENS)
         plain = replace(self.sampling, top_p=1.0, top_k=0, max_new_tokens=cap)
         groups = engine.generate(prompts, 1, plain, range(len(prompts)))
-        mismatch = engine_mismatch(groups, lambda one: self._sampler_score(one, plain.temperature))
+        with self._scorer.alone():
+            if not groups:
+                return
+            mismatch = engine_mismatch(
+                groups, lambda one: self._sampler_score(one, plain.temperature)
+            )
         if not mismatch <= _MISMATCH_BOUND:
             raise ModelError(
                 f"{type(engine).__name__}'s log-probs are {mismatch:.2g} nats a token off "

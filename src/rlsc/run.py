@@ -31,7 +31,7 @@ from rlsc.hub import check_push, push, write_card
 from rlsc.models import load_model
 from rlsc.objectives import RLSC, Objective
 from rlsc.probe_questions import probe_questions
-from rlsc.processes import count, is_main
+from rlsc.processes import is_main
 from rlsc.prompts import format_question
 from rlsc.provenance import check_same_questions, write_environment
 from rlsc.questions import QuestionSet
@@ -39,6 +39,7 @@ from rlsc.report import print_table, write_report
 from rlsc.report.benchmarks import difference_text
 from rlsc.report.guard import guard_text
 from rlsc.run_config import RunConfig
+from rlsc.sharding import is_sharded
 from rlsc.train_benchmarks import TrainingBenchmarks
 from rlsc.trainer import RLSCTrainer
 from rlsc.types import Question
@@ -53,7 +54,7 @@ def run(config: RunConfig, training: RLSCConfig) -> None:
         raise ConfigError("--questions is missing: FILE.jsonl, a Hub data set, or arithmetic")
     _check_together(config, training)
     folder = Path(training.output_dir)
-    started = time.time()
+    started = time.monotonic()
     settings = resolved(config, training)
     finished = runfolder.check(folder, settings, config.resume, config.overwrite)
     questions = questions_of(config, config.questions)
@@ -88,6 +89,8 @@ def run(config: RunConfig, training: RLSCConfig) -> None:
     )
     if not is_main():
         return
+    if config.use_peft and config.save_model:
+        save_merged(_adapted(config, trainer, folder), trainer.processing_class, folder / "model")
     skipped = trainer.skipped_prompts
     results |= {
         "model_saved": config.save_model,
@@ -99,9 +102,18 @@ def run(config: RunConfig, training: RLSCConfig) -> None:
         "evaluated_on": evaluated.relation if evaluated else None,
         "evaluated_of": evaluated.total if evaluated else None,
         "skipped_evaluation_questions": evaluator.skipped if evaluator else [],
-        "seconds": results["seconds"] | {"total": time.time() - started},
+        "seconds": results["seconds"] | {"total": time.monotonic() - started},
     }
     _conclude(config, training, folder, results, pushes)
+
+
+def _adapted(config: RunConfig, trainer: RLSCTrainer, folder: Path) -> Any:
+    """The tuned model with its adapter; where its weights are spread, read anew."""
+    if not is_sharded(trainer.model):
+        return trainer.model
+    dtype = getattr(torch, config.model_dtype)
+    base, _, _ = load_model(config.model, dtype, config.trust_remote_code)
+    return PeftModel.from_pretrained(base, folder / "adapter")
 
 
 def _conclude(
@@ -120,13 +132,9 @@ def _conclude(
 
 def _check_together(config: RunConfig, training: RLSCConfig) -> None:
     """Settings of both kinds that exclude each other, and a push that could not be."""
-    if training.rollout_policy == "base" and config.use_peft:
-        raise ConfigError("rollout_policy base is not for adapters yet: leave --use_peft out")
     unseen = training.rollout_policy == "base" and not config.guard_probe_size
     if training.guard == "stop" and unseen:
         raise ConfigError("guard stop sees nothing of the policy: leave --guard_probe_size out")
-    if config.benchmarks and count() > 1:
-        raise ConfigError("--benchmarks is for one process: rlsc eval the model afterwards")
     if training.push_to_hub and not config.save_model:
         raise ConfigError("--push_to_hub needs the model: leave --save_model false out")
     if training.push_to_hub:
@@ -239,13 +247,13 @@ def _train_and_evaluate(
     every = int(trainer.args.eval_steps or 0) if evaluator else 0
     between = EvaluateBetween(evaluator, every)
     trainer.add_callback(between)
-    clock = time.time()
+    clock = time.monotonic()
     before = evaluator.standard("before") if evaluator else None
     results["baselines"] = evaluator.baselines() if evaluator else []
     base = benchmarks.evaluate() if benchmarks else None
-    seconds["evaluate_before"] = time.time() - clock
+    seconds["evaluate_before"] = time.monotonic() - clock
 
-    clock = time.time()
+    clock = time.monotonic()
     checkpoint = last_checkpoint(folder) if resume else None
     if resume and checkpoint is None:
         trainer.begin_afresh()
@@ -259,17 +267,16 @@ def _train_and_evaluate(
     trainer.optimizer = trainer.lr_scheduler = None  # twice the weights, of no use from here on
     trainer.accelerator.free_memory()
     seconds["evaluate_between"] = between.seconds
-    seconds["train"] = time.time() - clock - between.seconds
+    seconds["train"] = time.monotonic() - clock - between.seconds
 
-    clock = time.time()
+    clock = time.monotonic()
     if evaluator and before:
         after = evaluator.standard("after")
         results["before"], results["after"] = before.summary, after.summary
         results["difference"] = differences(before, after)
         results["curve"] = between.curve(before.summary, after.summary, steps, kept)
     if benchmarks and base:
-        results["benchmarks"] = benchmarks.results(base, benchmarks.evaluate())
-    seconds["evaluate_after"] = time.time() - clock
-    if adapter and save_model and is_main():
-        save_merged(trainer.model, trainer.processing_class, folder / "model")
+        tuned = benchmarks.evaluate()
+        results["benchmarks"] = benchmarks.results(base, tuned) if is_main() else {}
+    seconds["evaluate_after"] = time.monotonic() - clock
     return results

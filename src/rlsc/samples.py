@@ -7,6 +7,7 @@ neighbours in the batch, it gets the very rows that an uninterrupted one gets.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import time
@@ -19,8 +20,9 @@ from rlsc.engines.base import Progress
 from rlsc.errors import OutputError
 from rlsc.grading import Grader, Item, Judgement
 from rlsc.memory import release_freed_memory
+from rlsc.processes import from_main
 from rlsc.token_spans import token_ends
-from rlsc.types import AnswerKey, Completion, Prompt
+from rlsc.types import AnswerKey, Completion, CompletionGroup, Prompt
 
 Row = dict[str, Any]
 
@@ -41,36 +43,47 @@ def collect_samples(
     """Rows of all prompts, `samples` each, in order; those that `file` already holds are kept.
 
     With a tokenizer, the first sample of each question has its tokens' log-probs too. Raises
-    `OutputError` where the file holds the answers to other prompts.
+    `OutputError` where the file holds the answers to other prompts. Of several processes the main
+    one reads, grades and writes, and all have the rows.
     """
     block = max(1, block_rows // samples)
-    rows = _kept_rows(file, prompts, samples, block)
+    rows = from_main(lambda: _kept_rows(file, prompts, samples, block))
     if on_progress and rows:
         on_progress(len(rows))
+    for start in range(len(rows) // samples, len(prompts), block):
+        part = prompts[start : start + block]
+        clock = time.monotonic()
+        seeds = [seed_for(seed, "benchmark", params.temperature, one.id) for one in part]
+        groups = engine.generate(part, samples, params, seeds, on_progress)
+        release_freed_memory()
+        seconds = (time.monotonic() - clock) / (len(part) * samples)
+        graded = (groups, references, grader, params, tokenizer, seconds)
+        rows += from_main(functools.partial(_write_block, file, *graded))
+    return rows
+
+
+def _write_block(
+    file: Path,
+    groups: Sequence[CompletionGroup],
+    references: References,
+    grader: Grader,
+    params: SamplingParams,
+    tokenizer: Any,
+    seconds: float,
+) -> list[Row]:
+    pairs = [(g.prompt, number, c) for g in groups for number, c in enumerate(g.completions)]
+    items = [references.item(prompt.id, c.text) for prompt, _, c in pairs]
+    judged = list(grader.grade_all(items))
+    rows = [
+        _row(*pair, params.max_new_tokens, seconds, one)
+        | by_token(tokenizer if not pair[1] else None, pair[2])
+        for pair, one in zip(pairs, judged, strict=True)
+    ]
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a", encoding="utf-8") as out:
-        for start in range(len(rows) // samples, len(prompts), block):
-            part = prompts[start : start + block]
-            clock = time.monotonic()
-            seeds = [seed_for(seed, "benchmark", params.temperature, one.id) for one in part]
-            groups = engine.generate(part, samples, params, seeds, on_progress)
-            release_freed_memory()
-            seconds = (time.monotonic() - clock) / (len(part) * samples)
-            pairs = [
-                (g.prompt, number, c) for g in groups for number, c in enumerate(g.completions)
-            ]
-            items = [references.item(prompt.id, c.text) for prompt, _, c in pairs]
-            judged = list(grader.grade_all(items))
-            cap = params.max_new_tokens
-            new = [
-                _row(*pair, cap, seconds, one)
-                | by_token(tokenizer if not pair[1] else None, pair[2])
-                for pair, one in zip(pairs, judged, strict=True)
-            ]
-            out.write("".join(json.dumps(row) + "\n" for row in new))
-            out.flush()
-            os.fsync(out.fileno())
-            rows += new
+        out.write("".join(json.dumps(row) + "\n" for row in rows))
+        out.flush()
+        os.fsync(out.fileno())
     return rows
 
 

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.parallel import DistributedDataParallel
 
 from rlsc.attention import check_architecture, lent_attention, window_untold
 from rlsc.batching import MicroBatch, Row, make_micro_batches, pad
@@ -26,6 +25,7 @@ from rlsc.logprobs import (
     token_self_certainty,
 )
 from rlsc.path_attention import NAME, Paths
+from rlsc.sharding import whole
 from rlsc.token_tree import TreeBatch, make_tree, make_tree_batches
 
 Batch = MicroBatch | TreeBatch
@@ -70,13 +70,18 @@ class Scorer:
         """Forward and backward passes of token trees belong within."""
         return lent_attention(self._model, NAME) if self.layout.padding_free else nullcontext()
 
+    def alone(self) -> AbstractContextManager[None]:
+        """Within, forward passes without gradient wait for no other process."""
+        return whole(self._model)
+
     @contextmanager
     def evaluating(self) -> Iterator[None]:
-        """Within, the model is in eval mode."""
+        """Within, the model is in eval mode, and waits for no other process."""
         training = self._model.training
         self._model.eval()
         try:
-            yield
+            with self.alone():
+                yield
         finally:
             self._model.train(training)
 
@@ -180,8 +185,7 @@ def _scoring_head(
 
     It does so inside the model's own forward, where wrappers expect its weights to be used.
     """
-    if isinstance(model, DistributedDataParallel):
-        model = model.module
+    model = getattr(model, "module", model)  # of a wrapper
     head, config = model.get_output_embeddings(), model.config.get_text_config()
     own, replaced = head.forward, vars(head).get("forward")
     softcap = getattr(config, "final_logit_softcapping", None)

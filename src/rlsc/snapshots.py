@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from rlsc.errors import OutputError
+from rlsc.sharding import fill, full
 
 _NAME = "guard-snapshot-{}.safetensors"
 
@@ -37,16 +38,16 @@ class Snapshots:
         if len(self._kept) >= self._room:
             kept = self._kept.pop(self.steps[0])
         if kept.keys() != trained.keys():
-            kept = {name: torch.empty_like(p, device="cpu") for name, p in trained.items()}
+            kept = {name: torch.empty(p.shape, dtype=p.dtype) for name, p in trained.items()}
         for name, parameter in trained.items():
-            kept[name].copy_(parameter)
+            kept[name].copy_(full(parameter))
         self._kept[step] = kept
 
     @torch.no_grad()
     def restore(self, step: int, model: torch.nn.Module) -> None:
         """Put one back, to the bit. Raises `KeyError` for a step that is not held."""
         for name, parameter in _trained(model).items():
-            parameter.copy_(self._kept[step][name])
+            fill(parameter, self._kept[step][name])
 
     def clear(self) -> None:
         self._kept.clear()

@@ -18,6 +18,7 @@ from rlsc.benchmark_run import (
 from rlsc.benchmarks import BenchmarkSet
 from rlsc.changes import compare_scores
 from rlsc.config import RLSCConfig
+from rlsc.engines import spread
 from rlsc.grading import Grader
 from rlsc.run_config import RunConfig
 from rlsc.samples import read_rows
@@ -58,7 +59,7 @@ class TrainingBenchmarks:
         )
         self._settings = settings
         self._evaluator = BenchmarkEvaluator(
-            self._sets, protocol, trainer.model, tokenizer, trainer.engine
+            self._sets, protocol, trainer.model, tokenizer, spread(trainer.engine)
         )
 
     def evaluate(self) -> Path:

@@ -8,8 +8,8 @@ and `training_step` weighs them and backpropagates, micro-batch by micro-batch.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, nullcontext
+from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import torch
@@ -17,35 +17,37 @@ from torch import Tensor
 from transformers import PrinterCallback, ProgressCallback
 
 from rlsc.adapters import with_adapter
-from rlsc.callbacks import KeepValueHead, StepProgress, StopOnNonFinite, non_finite_message
+from rlsc.callbacks import KeepValueHead, StepProgress, StopOnNonFinite
 from rlsc.checkpoints import WholeCheckpoints
 from rlsc.config import RLSCConfig
 from rlsc.display import stops_untold
 from rlsc.engines import Engine, create_engine
-from rlsc.errors import ConfigError, NonFiniteError
+from rlsc.errors import ConfigError
+from rlsc.gradients import Gradients
 from rlsc.guard import create_guard
 from rlsc.memory import keep_freed_memory
 from rlsc.metrics import StepRecord, step_metrics
 from rlsc.models import disable_dropout, load_model
 from rlsc.objectives import Objective, create_objective
+from rlsc.processes import rank
 from rlsc.reference import Reference
 from rlsc.rollouts import Rollouts, create_weigher
 from rlsc.runlog import RunLog
 from rlsc.scoring import Batch, Scorer, Scores
 from rlsc.trainer_inputs import (
-    RepeatedBatches,
     check_processes,
-    check_rollout_policy,
+    check_sharding,
+    check_zero3,
     given_pairs,
     layout_of,
     probe_prompts,
     raw_prompts,
     render_all,
     sampling_of,
+    step_loader,
 )
 from rlsc.types import AnswerKey, Prompt
-from rlsc.update import StepBatch, micro_batch_loss, of_all_processes, rows_that_weigh
-from rlsc.weighing import learn_values
+from rlsc.update import StepBatch, of_all_processes
 
 
 class RLSCTrainer(WholeCheckpoints):
@@ -110,13 +112,29 @@ class RLSCTrainer(WholeCheckpoints):
             callbacks=[StopOnNonFinite(), self.runlog, *(callbacks or [])],
             **kwargs,
         )
+        check_sharding(self.accelerator, args)
+        if self.is_fsdp_enabled:  # the parent leaves it where it is until training begins
+            self.model.to(args.device)
         # The loss is divided by the step's own denominator, and accumulation is always 1.
         self.loss_is_scaled_for_ga = True
+        self._prepare_step(train_dataset, engine, objective, answer_key, probe_dataset)
+
+    def _prepare_step(
+        self,
+        dataset: Any,
+        engine: Engine | None,
+        objective: Objective | None,
+        answer_key: AnswerKey | None,
+        probe_dataset: Any,
+    ) -> None:
+        """What samples, what watches, what updates, in this order."""
+        args, processing_class = self.args, self.processing_class
         self.objective: Objective = objective or create_objective(args)
+        check_zero3(self.accelerator, args, self.objective)
         dtype = torch.bfloat16 if args.bf16 else next(self.model.parameters()).dtype
         self.engine: Engine = engine or create_engine(args, self.model, processing_class, dtype)
         self._scorer = Scorer(self.model, layout_of(self.model, args))
-        self._prepare_rollouts(train_dataset, answer_key)
+        self._prepare_rollouts(dataset, answer_key)
         probe = probe_prompts(probe_dataset, self.model, processing_class, args)
         self.guard = create_guard(args, probe, self._rollouts, self._scorer, self._score)
         if self.guard:
@@ -128,13 +146,21 @@ class RLSCTrainer(WholeCheckpoints):
         self.remove_callback(ProgressCallback)
         self.progress = StepProgress(enabled=not args.disable_tqdm)
         self.add_callback(self.progress)
+        self._gradients = Gradients(
+            args,
+            self.objective,
+            self._weigher,
+            self._score,
+            self._rollouts.cut,
+            self.accelerator,
+            self.progress,
+        )
 
     def _prepare_rollouts(self, dataset: Any, answer_key: AnswerKey | None) -> None:
         """What samples and weighs, and what the objective needs beside the policy."""
         args, prompts = self.args, raw_prompts(dataset)
         self._weigher = create_weigher(args, self.objective, self.model, prompts, answer_key)
         self._weigher.sampled_by_reference = args.rollout_policy == "base"
-        check_rollout_policy(args, self.model)
         if "reference" in self.objective.needs or self._weigher.sampled_by_reference:
             precision = self.compute_loss_context_manager
             self._weigher.reference = Reference(self.model, self._scorer.layout, precision)
@@ -146,13 +172,8 @@ class RLSCTrainer(WholeCheckpoints):
             given = given_pairs(dataset, self.processing_class, args.max_completion_length)
         self._rollouts = Rollouts(args, sampling, self._weigher, self._scorer, self._score, given)
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        data = self.train_dataset if train_dataset is None else train_dataset
-        if self.args.num_iterations == 1:
-            return super()._get_train_sampler(data)
-        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
-        size = self._train_batch_size * self.args.world_size  # of all processes
-        return RepeatedBatches(data, size, self.args.num_iterations, seed)
+    def get_train_dataloader(self) -> Any:
+        return step_loader(self.train_dataset, self._train_batch_size, self.args)
 
     def begin_afresh(self) -> None:
         self.runlog.rewind(0)
@@ -160,7 +181,8 @@ class RLSCTrainer(WholeCheckpoints):
     def train(self, *args: Any, **kwargs: Any) -> Any:
         with closing(self.progress), stops_untold(lambda: self.control.should_training_stop):
             output = super().train(*args, **kwargs)
-            prompts = self.train_dataset[: self.args.per_device_train_batch_size]
+            size = self.args.per_device_train_batch_size
+            prompts = self.train_dataset[rank() * size : (rank() + 1) * size]
             self._rollouts.finish(self.state.global_step, prompts, self.engine, self.model)
             return output
 
@@ -195,66 +217,12 @@ class RLSCTrainer(WholeCheckpoints):
         num_items_in_batch: Any = None,
     ) -> Tensor:
         model.train()
+        step, record = self.state.global_step, StepRecord.empty(inputs.size)
         with keep_freed_memory(), self._scorer.attached():
-            return self._update(model, inputs)
-
-    def _update(self, model: torch.nn.Module, inputs: StepBatch) -> Tensor:
-        step, args = self.state.global_step, self.args
-        record = StepRecord.empty(inputs.size)
-        states = inputs.weights.returns_NT is not None
-
-        def loss_of(batch: Batch) -> Tensor:
-            # Without gradient by the plain model: a wrapped one may wait for other processes.
-            wrapped = model if torch.is_grad_enabled() else self.model
-            scores = self._score(batch, args.loss_temperature, wrapped, states)
-            reference_BT = self._reference_logps(batch)
-            # The mean over the step's completions; masked ones count as 0.
-            cap, clip, weights = args.importance_sampling_cap, args.weight_clip, inputs.weights
-            loss = micro_batch_loss(
-                batch, scores, self.objective, weights, record, cap, reference_BT, clip
-            )
-            loss = loss / inputs.divisor
-            if not torch.isfinite(loss):
-                raise NonFiniteError(non_finite_message("loss", step, args.output_dir))
-            if args.num_iterations > 1 and not inputs.updates:
-                inputs.note_logps(batch, scores)
-            if self._weigher.value_head is not None:
-                learn_values(self._weigher.value_head, batch, scores, weights)
-            return loss
-
-        micro_batches, total = inputs.micro_batches, torch.zeros((), device=args.device)
-        if args.skip_weight_below:
-            with torch.no_grad():
-                total = torch.stack([loss_of(batch) for batch in micro_batches]).sum()
-            micro_batches = self._without_light_rows(inputs, record)
-        with self.progress.updating(len(micro_batches)) as on_progress:
-            for batch in micro_batches:
-                last = batch is micro_batches[-1]
-                with nullcontext() if last else self.accelerator.no_sync(model):
-                    loss = loss_of(batch)
-                    self.accelerator.backward(loss)
-                if not args.skip_weight_below:
-                    total += loss.detach()
-                on_progress(1)
-        with torch.no_grad():
-            for batch in inputs.idle:
-                total += loss_of(batch)
+            loss = self._gradients(model, inputs, record, step)
         self._record_step(step, inputs, record)
         inputs.updated()
-        return total
-
-    def _reference_logps(self, batch: Batch) -> Tensor | None:
-        """Where the loss itself refers to the model before training."""
-        reference = self._weigher.reference
-        if reference is None or not self.objective.loss_refers:
-            return None
-        return reference(batch, self.args.loss_temperature)
-
-    def _without_light_rows(self, inputs: StepBatch, record: StepRecord) -> Sequence[Batch]:
-        rows = [row for batch in inputs.micro_batches for row in batch.rows]
-        kept = rows_that_weigh(inputs.groups, record, rows, self.args.skip_weight_below)
-        # Where nothing weighs, e.g. all are masked, the gradient is 0 and not missing.
-        return self._rollouts.cut(kept) if kept else inputs.micro_batches
+        return loss
 
     def _score(
         self,

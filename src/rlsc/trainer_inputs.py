@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sized
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch.utils.data import Sampler
+from torch.utils.data import DataLoader, Sampler
 
 from rlsc.config import RLSCConfig
 from rlsc.display import console
-from rlsc.engines import SamplingParams, ScriptedEngine
+from rlsc.engines import SamplingParams, ScriptedEngine, resolve_engine
+from rlsc.engines.base import ZERO3_NEEDS
 from rlsc.errors import ConfigError, QuestionError
 from rlsc.models import context_length
+from rlsc.objectives import Objective
 from rlsc.prompts import end_of_turn, fit_context, render, stop_token_ids
 from rlsc.scoring import Layout, supported_layout
 from rlsc.types import Completion, Prompt
@@ -25,14 +28,51 @@ def check_processes(args: RLSCConfig) -> None:
             f"{args.n_gpu} GPUs and one process: accelerate launch --num_processes {args.n_gpu}, "
             "or CUDA_VISIBLE_DEVICES=0"
         )
-    if args.world_size > 1 and not args.dataloader_drop_last:
-        raise ConfigError("several processes need --dataloader_drop_last true: steps of one size")
 
 
-def check_rollout_policy(args: RLSCConfig, model: Any) -> None:
-    """Raises `ConfigError` for an adapter: the engine has no copy of the weights without it."""
-    if args.rollout_policy == "base" and hasattr(model, "disable_adapter"):
-        raise ConfigError("rollout_policy base is not for adapters yet: train whole weights")
+def check_sharding(accelerator: Any, args: RLSCConfig) -> None:
+    """Raises `ConfigError` for a way of spreading weights over processes that would not work."""
+    fsdp = getattr(accelerator.state, "fsdp_plugin", None)
+    zero = getattr(accelerator.state, "deepspeed_plugin", None)
+    for name, plugin in (("FSDP", fsdp), ("DEEPSPEED", zero)):
+        asked = os.environ.get(f"ACCELERATE_USE_{name}", "").lower() == "true"
+        if asked and plugin is None and args.world_size > 1:
+            raise ConfigError(f"accelerate has {name} on GPUs only, and would copy the weights")
+    if fsdp is not None:
+        wrong = [
+            *(["fsdp_version: 2"] if fsdp.fsdp_version != 2 else []),
+            *(["fsdp_cpu_ram_efficient_loading: false"] if fsdp.cpu_ram_efficient_loading else []),
+            *(
+                ["fsdp_state_dict_type: FULL_STATE_DICT"]
+                if "FULL" not in str(fsdp.state_dict_type)
+                else []
+            ),
+        ]
+        if wrong:
+            raise ConfigError(f"FSDP needs {', '.join(wrong)}: see recipes/accelerate/fsdp2.yaml")
+    if zero is not None and zero.zero_stage == 3 and resolve_engine(args.engine) != "vllm":
+        raise ConfigError(f"--engine {args.engine} and ZeRO-3: {ZERO3_NEEDS}")
+
+
+def check_zero3(accelerator: Any, args: RLSCConfig, objective: Objective) -> None:
+    """Raises `ConfigError` where a process makes forward passes that others do not make."""
+    zero = getattr(accelerator.state, "deepspeed_plugin", None)
+    if zero is None or zero.zero_stage != 3:
+        return
+    scores = {"scores", "values"} & set(objective.needs) or objective.weights_refer
+    alone = {
+        f"--objective {args.objective}": scores or objective.spares_idle,
+        "--rollout_policy base": args.rollout_policy == "base",
+        "--skip_weight_below": args.skip_weight_below,
+        "--dataloader_drop_last false": not args.dataloader_drop_last,
+        "--guard stop": args.guard == "stop",
+    }
+    wrong = [name for name, there in alone.items() if there]
+    if wrong:
+        raise ConfigError(
+            f"ZeRO-3 does not give whole weights, which {' and '.join(wrong)} needs: take FSDP2 "
+            "(recipes/accelerate/fsdp2.yaml)"
+        )
 
 
 def layout_of(model: Any, args: RLSCConfig) -> Layout:
@@ -66,7 +106,7 @@ def render_all(
     fitting, skipped = fit_context(
         prompts, args.max_completion_length, context_length(model), args.skip_long_prompts
     )
-    needed = args.per_device_train_batch_size
+    needed = args.per_device_train_batch_size * args.world_size
     if len(fitting) < needed:
         raise ConfigError(
             f"{len(fitting)} questions are too few for {needed} distinct ones a step: "
@@ -137,23 +177,61 @@ def _last_turn(value: Any, where: str) -> str:
     return value
 
 
-class RepeatedBatches(Sampler[int]):
-    """Every batch of distinct questions several times in a row: once for each update on it."""
+class StepBatches(Sampler[list[int]]):
+    """The questions of each step, cut into the processes' shares: this one's indices, in order.
 
-    def __init__(self, data: Sized, batch_size: int, repeats: int, seed: int) -> None:
-        self._data, self._batch_size, self._repeats, self._seed = data, batch_size, repeats, seed
+    An epoch's order is that of transformers' own sampler in one process. Every batch comes
+    `repeats` times in a row, once for each update on it. A last batch that is not full is left
+    out with `drop_last`; else the first processes have its questions, and the last may have none.
+    """
+
+    def __init__(
+        self,
+        questions: int,
+        per_process: int,
+        repeats: int = 1,
+        drop_last: bool = True,
+        seed: int = 0,
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
+        self._questions, self._size = questions, per_process * processes
+        self._repeats, self._drop_last, self._seed = repeats, drop_last, seed
+        self._share = slice(rank * per_process, (rank + 1) * per_process)
         self._epoch = 0
 
+    @property
+    def batch_sampler(self) -> StepBatches:
+        """Where the parent's loop looks for `set_epoch`, past a wrapper of accelerate's."""
+        return self
+
     def set_epoch(self, epoch: int) -> None:
-        """Called by the data loader: each epoch has an order of its own."""
+        """Called by the parent's loop: each epoch has an order of its own."""
         self._epoch = epoch
 
     def __len__(self) -> int:
-        return len(self._data) // self._batch_size * self._batch_size * self._repeats
+        whole, rest = divmod(self._questions, self._size)
+        return (whole + (rest > 0 and not self._drop_last)) * self._repeats
 
-    def __iter__(self) -> Iterator[int]:
+    def __iter__(self) -> Iterator[list[int]]:
         generator = torch.Generator().manual_seed(self._seed + self._epoch)
-        order = torch.randperm(len(self._data), generator=generator).tolist()
-        for start in range(0, len(order) - self._batch_size + 1, self._batch_size):
+        order = torch.randperm(self._questions, generator=generator).tolist()
+        for start in range(0, len(self) // self._repeats * self._size, self._size):
             for _ in range(self._repeats):
-                yield from order[start : start + self._batch_size]
+                yield order[start : start + self._size][self._share]
+
+
+def step_loader(prompts: Sequence[Prompt], per_process: int, args: RLSCConfig) -> Any:
+    """A loader of each step's prompts of this process, as lists."""
+    seed = args.seed if args.data_seed is None else args.data_seed
+    batches = StepBatches(
+        len(prompts),
+        per_process,
+        args.num_iterations,
+        args.dataloader_drop_last,
+        seed,
+        args.process_index,
+        args.world_size,
+    )
+    workers = args.dataloader_num_workers
+    return DataLoader(prompts, batch_sampler=batches, collate_fn=list, num_workers=workers)  # type: ignore[arg-type]

@@ -77,7 +77,7 @@ def of_all_processes(
     """The step's groups, record, kept completions and metrics, over all processes.
 
     In order of rank, which is the order that one process would have them in. Metrics are means
-    over the processes, each of as many questions.
+    over questions, so each process counts by how many it has.
     """
     weights = inputs.weights
     parts = gathered((list(inputs.groups), record, weights.kept_N, weights.metrics))
@@ -86,9 +86,11 @@ def of_all_processes(
     groups = [group for part in parts for group in part[0]]
     names = [one.name for one in fields(StepRecord)]
     whole = StepRecord(*(torch.cat([getattr(part[1], name) for part in parts]) for name in names))
+    # `zero_weight` is left out where it is 0; a process without questions has no metrics.
     metrics = {
-        name: math.fsum(part[3].get(name, math.nan) for part in parts) / len(parts)
-        for name in parts[0][3]
+        name: math.fsum(len(part[0]) * part[3].get(name, 0.0) for part in parts if part[0])
+        / len(groups)
+        for name in dict.fromkeys(name for part in parts for name in part[3])
     }
     return groups, whole, torch.cat([part[2] for part in parts]), metrics
 
@@ -228,6 +230,8 @@ def rows_that_weigh(
     The others' part of the gradient is Σ w ∇log p over them; so what leaving them out changes is
     at most `share` · Σ (the group's largest w) · |∇log p|, over the same rows.
     """
+    if not groups:
+        return []
     sizes = [len(group.completions) for group in groups]
     parts = record.log_weight_N.split(sizes)
     largest_N = torch.cat([part.max().expand(len(part)) for part in parts])

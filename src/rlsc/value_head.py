@@ -47,11 +47,14 @@ class ValueHead:
 
     def step(self) -> float:
         """The mean squared error's half, before the step."""
-        both = summed(torch.tensor([self._tokens, self._loss], dtype=torch.float64))
+        device = self._linear.weight.device
+        both = torch.tensor([self._tokens, self._loss], dtype=torch.float64, device=device)
+        both = summed(both)
         tokens, loss = max(both[0].item(), 1.0), both[1].item()
         for parameter in self._linear.parameters():
-            if parameter.grad is not None:
-                parameter.grad = summed(parameter.grad) / tokens
+            if parameter.grad is None:  # no completions here, but perhaps on other processes
+                parameter.grad = torch.zeros_like(parameter)
+            parameter.grad = summed(parameter.grad) / tokens
         self._optimizer.step()
         self._optimizer.zero_grad()
         self._tokens, self._loss = 0.0, 0.0

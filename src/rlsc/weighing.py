@@ -46,6 +46,12 @@ class Weights:
     """With a value head: what it learns."""
     metrics: dict[str, float] = field(default_factory=dict)
 
+    @classmethod
+    def none(cls, parts: int) -> Weights:
+        """Those of no completion, under an objective of so many parts."""
+        empty = tuple(torch.zeros(0, 1, dtype=torch.float64) for _ in range(parts))
+        return cls(torch.zeros(0, dtype=torch.bool), empty)
+
     def of(self, places: Tensor) -> Weights:
         """Those of some of the completions."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import signal
@@ -195,3 +196,49 @@ def test_true_goes_on_from_the_newest_whole_checkpoint_in_python_too(tmp_path: P
     run.train(resume_from_checkpoint=True)
     assert run.state.global_step == 4
     assert damage(tmp_path / "checkpoint-4") is None
+
+
+def test_a_folder_that_becomes_read_only_is_said_in_a_line_and_loses_nothing(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    folder, expected = tmp_path / "run", tmp_path / "whole"
+    assert _main(["train", *arguments(tiny_folder, expected)]) == 0
+    place, calls = checkpoints._put_in_place, []
+
+    def read_only(*rest):
+        calls.append(1)
+        if len(calls) == 2:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        place(*rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "_put_in_place", read_only)
+        code = _main(["train", *arguments(tiny_folder, folder)])
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert code == 2
+    assert "checkpoint-2 could not be written (Read-only file system)" in line
+    assert _main(["train", *arguments(tiny_folder, folder, "--resume")]) == 0
+    assert results(folder)["after"] == results(expected)["after"]
+
+
+def test_a_clock_that_goes_back_changes_nothing(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither which checkpoint is the newest, nor which is dropped, nor how long a run took."""
+    flags = ("--max_steps", "4", "--save_total_limit", "2")
+    folder, expected = tmp_path / "run", tmp_path / "whole"
+    assert _main(["train", *arguments(tiny_folder, expected, *flags)]) == 0
+    cut = ("--max_steps", "2", "--save_total_limit", "2")
+    assert _main(["train", *arguments(tiny_folder, folder, *cut)]) == 0
+    (folder / "results.json").unlink()
+    future = time.time() + 86_400
+    os.utime(folder / "checkpoint-1", (future, future))
+    clock = iter(range(2_000_000_000, 0, -3600))
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: float(next(clock)))
+        assert _main(["train", *arguments(tiny_folder, folder, *flags, "--resume")]) == 0
+    for key in ("before", "after", "steps"):
+        assert results(folder)[key] == results(expected)[key]
+    assert min(results(folder)["seconds"].values()) >= 0
+    names = {path.name for path in checkpoints.checkpoints(folder)}
+    assert names == {"checkpoint-3", "checkpoint-4"}

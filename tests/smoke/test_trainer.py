@@ -151,14 +151,14 @@ def test_skipped_completions_are_still_recorded(tmp_path: Path) -> None:
     plain = trainer(tmp_path / "a", alpha=0.0, max_steps=1)
     skipping = trainer(tmp_path / "b", alpha=0.0, max_steps=1, skip_weight_below=0.5)
     rows_of_update: list[int] = []
-    score = skipping._score
+    score = skipping._gradients._score
 
     def count(batch, *args):
         if torch.is_grad_enabled():
             rows_of_update.append(len(batch.rows))
         return score(batch, *args)
 
-    skipping._score = count
+    skipping._gradients._score = count
     plain.train()
     skipping.train()
     rows = [read_jsonl(tmp_path / name / "completions" / "0.jsonl") for name in "ab"]

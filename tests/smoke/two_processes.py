@@ -6,7 +6,6 @@ Arguments: folder, questions a step and process, objective, further settings as 
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -17,8 +16,10 @@ from rlsc.engines import NativeEngine, SamplingParams
 from rlsc.grading import extract_answer
 from rlsc.processes import is_main
 from rlsc.prompts import render
+from rlsc.sharding import full, is_sharded
 from rlsc.types import AnswerKey
 from tests.conftest import tiny_model, tiny_tokenizer
+from tests.smoke.sharded import on_cpus
 from tests.smoke.test_trainer import CHATS, config
 
 
@@ -33,9 +34,9 @@ def said(model: torch.nn.Module, tokenizer: object, rows: list[dict]) -> dict[st
 
 def main() -> None:
     folder, size, objective, more = sys.argv[1:]
+    on_cpus()
     settings = json.loads(more)
     dtype = getattr(torch, settings.pop("dtype", "float32"))
-    fail = settings.pop("fail", None)
     args = config(
         Path(folder),
         per_device_train_batch_size=int(size),
@@ -62,14 +63,14 @@ def main() -> None:
     gradients: list[dict[str, torch.Tensor]] = []
 
     def remember(*_: object, **__: object) -> None:
-        gradients.append({n: p.grad.clone() for n, p in run.model.named_parameters()})
-        if fail is not None and int(os.environ.get("RANK", "0")) == fail:
-            raise RuntimeError("this rank fails")
+        gradients.append({n: full(p.grad).clone() for n, p in run.model.named_parameters()})
 
     run.callback_handler.callbacks[0].on_pre_optimizer_step = remember
     run.train()
+    sharded = is_sharded(run.model)
+    weights = {name: full(one.detach()) for name, one in run.model.named_parameters()}
     if is_main():
-        state = {"gradients": gradients, "weights": run.model.state_dict()}
+        state = {"gradients": gradients, "weights": weights, "sharded": sharded}
         torch.save(state, Path(folder) / "state.pt")
 
 

@@ -13,7 +13,7 @@ from rlsc.engines.base import Engine, SamplingParams, seed_for
 from rlsc.engines.hf import HFEngine
 from rlsc.engines.native import NativeEngine
 from rlsc.engines.scripted import ScriptedEngine
-from rlsc.engines.spread import SpreadEngine
+from rlsc.engines.spread import SpreadEngine, spread
 from rlsc.errors import ModelError, ShardedModelError
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "create_engine",
     "resolve_engine",
     "seed_for",
+    "spread",
 ]
 
 

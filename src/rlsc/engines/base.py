@@ -11,10 +11,16 @@ from typing import Any, Protocol
 
 import torch
 
+from rlsc.adapters import adapter_is_off
 from rlsc.engines.packed import PackedLinears
 from rlsc.errors import ShardedModelError
+from rlsc.sharding import whole
 from rlsc.types import Completion, CompletionGroup, FinishReason, Prompt
 
+ZERO3_NEEDS = (
+    "this engine samples from whole weights, which ZeRO-3 does not give it: take FSDP2 "
+    "(recipes/accelerate/fsdp2.yaml), or --engine vllm"
+)
 Progress = Callable[[int], None]
 """Called with the number of completions that have just finished."""
 
@@ -70,6 +76,7 @@ class SamplingWeights:
         self._dtype = dtype
         self._is_copy = next(model.parameters()).dtype != dtype
         self._model = _frozen_copy(model, dtype) if self._is_copy else model
+        self._adapter_is_off = False
         self._packed = PackedLinears.of(self._model) if packed else None
         # An adapter's layers may read the weights that they wrap.
         if self._packed and self._is_copy and not hasattr(model, "peft_config"):
@@ -82,7 +89,15 @@ class SamplingWeights:
 
     @torch.no_grad()
     def sync(self, model: Any) -> None:
-        """Copy the weights where a copy is kept, else take the model itself."""
+        """Copy the weights where a copy is kept, else take the model itself.
+
+        An adapter that is switched off at this moment is off in the sampling too.
+        """
+        self._adapter_is_off = adapter_is_off(model)
+        with whole(model):
+            self._take(model)
+
+    def _take(self, model: Any) -> None:
         if self._is_copy:
             for mine, theirs in zip(self._model.parameters(), model.parameters(), strict=True):
                 if mine.numel():  # else it is kept packed alone
@@ -99,7 +114,9 @@ class SamplingWeights:
         was_training = self._model.training
         self._model.eval()
         try:
-            with self._packed.lent() if self._packed else nullcontext():
+            lent = self._packed.lent() if self._packed else nullcontext()
+            off = self._model.disable_adapter() if self._adapter_is_off else nullcontext()
+            with whole(self._model), lent, off:
                 yield self._model
         finally:
             self._model.train(was_training)
@@ -115,12 +132,9 @@ def _frozen_copy(model: Any, dtype: torch.dtype) -> Any:
 
 
 def check_not_sharded(model: Any) -> None:
-    """Ranks that decode different numbers of tokens would wait for each other's shards for ever."""
-    if any(type(one).__name__ == "DTensor" or hasattr(one, "ds_id") for one in model.parameters()):
-        raise ShardedModelError(
-            "the model's weights are sharded, and this engine samples from whole ones: use "
-            "--engine vllm (with FSDP; it does not gather ZeRO-3 yet)"
-        )
+    """Processes that decode different numbers of tokens would wait for each other for ever."""
+    if any(hasattr(one, "ds_id") for one in model.parameters()):
+        raise ShardedModelError(ZERO3_NEEDS)
 
 
 def completes_stop_string(tokenizer: Any, token_ids: Sequence[int], stops: Sequence[str]) -> bool:

@@ -71,6 +71,8 @@ class NativeEngine:
         ]
         longest = max((question.width for question in questions), default=0)
         with self._weights.sampling() as model, lent_attention(model, NAME) as replaced:
+            if not rows:  # a process without questions helps the others gather their weights
+                return []
             max_rows = self._affordable_rows(model, longest + aligned(params.max_new_tokens))
             rollout = Rollout(model, self._tokenizer, rows, params, max_rows, replaced, on_progress)
             rollout.run()

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
 from transformers.pytorch_utils import Conv1D
 
 from rlsc.memory import free_memory
@@ -88,7 +89,12 @@ def _linear(weight: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:
 
 
 def _linears(model: Any) -> list[nn.Linear | Conv1D]:
-    return [module for module in model.modules() if type(module) in (nn.Linear, Conv1D)]
+    return [module for module in model.modules() if _kind(module) in (nn.Linear, Conv1D)]
+
+
+def _kind(module: nn.Module) -> type:
+    """Its class; below the one that FSDP2 puts in front of it."""
+    return type(module).__mro__[2] if isinstance(module, FSDPModule) else type(module)
 
 
 def _supported(weight: Tensor) -> bool:

@@ -10,6 +10,11 @@ from rlsc.processes import count, gathered, rank
 from rlsc.types import CompletionGroup, Prompt
 
 
+def spread(engine: Engine) -> Engine:
+    """The engine, its work spread where there are several processes."""
+    return SpreadEngine(engine) if count() > 1 else engine
+
+
 class SpreadEngine:
     """`generate` gives every process all groups. For evaluation: training samples its own."""
 
@@ -35,10 +40,6 @@ class SpreadEngine:
             def progress(done: int) -> None:
                 shown(done * count())
 
-        own = (
-            self._engine.generate(prompts[mine], n, params, seeds[mine], progress)
-            if prompts[mine]
-            else []
-        )
-        parts = gathered(own)
+        # Also without prompts: sharded weights are gathered by all.
+        parts = gathered(self._engine.generate(prompts[mine], n, params, seeds[mine], progress))
         return [parts[index % count()][index // count()] for index in range(len(prompts))]

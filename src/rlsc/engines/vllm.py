@@ -23,6 +23,8 @@ from rlsc.engine_config import EngineArguments
 from rlsc.engines.base import Progress, SamplingParams, make_completion
 from rlsc.errors import ConfigError, ModelError
 from rlsc.models import context_length
+from rlsc.processes import from_main, is_main, wait
+from rlsc.sharding import full
 from rlsc.types import CompletionGroup, Prompt
 
 _WORKER = "rlsc.engines.vllm_worker.PolicyWorker"
@@ -98,6 +100,8 @@ class VLLMEngine:
 
         _check_length(prompts, params, self._length)
         self._wake()
+        if not prompts:
+            return []
         settings = _settings(params)
         stops = settings.pop("stop")
         requests = [
@@ -149,9 +153,18 @@ class VLLMServerEngine:
         self.sync(model)
 
     def sync(self, model: Any) -> None:
+        """By the main process alone: the server is one for all of them."""
+        weights = {}
+        for name, tensor in _weights(model):  # all gather what is sharded, one keeps it
+            if is_main():
+                weights[name] = tensor.contiguous()
+        wait()  # until nobody samples from the old ones
+        from_main(lambda: self._send(weights))
+
+    def _send(self, weights: dict[str, torch.Tensor]) -> None:
         with tempfile.TemporaryDirectory(prefix="rlsc-sync-", dir=self._folder) as folder:
             file = Path(folder) / "policy.safetensors"
-            save_file({name: tensor.contiguous() for name, tensor in _weights(model)}, file)
+            save_file(weights, file)
             self._call("/collective_rpc", {"method": "load_policy_from", "args": [str(file)]})
         self._call("/reset_prefix_cache", {})
 
@@ -163,6 +176,8 @@ class VLLMServerEngine:
         seeds: Sequence[int],
         on_progress: Progress | None = None,
     ) -> list[CompletionGroup]:
+        if not prompts:
+            return []
         _check_length(prompts, params, self._length)
         answer = self._call(
             "/v1/completions",
@@ -226,13 +241,10 @@ def _settings(params: SamplingParams) -> dict[str, Any]:
 def _weights(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
     """Every parameter once, whole: a tied head goes with its embedding."""
     for name, parameter in model.named_parameters():
-        tensor = parameter.detach()
-        yield name, tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+        yield name, full(parameter).detach()
 
 
 def _check_plain(model: Any) -> None:
-    if any(hasattr(one, "ds_id") for one in model.parameters()):
-        raise ModelError("engine vllm does not gather ZeRO-3 weights yet: use FSDP2")
     if hasattr(model, "peft_config"):
         raise ModelError("engine vllm takes no adapters yet: use --engine native")
 
