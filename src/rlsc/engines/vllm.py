@@ -37,12 +37,8 @@ class VLLMEngine:
     def __init__(
         self, model: Any, tokenizer: Any, dtype: torch.dtype, config: EngineArguments
     ) -> None:
-        if importlib.util.find_spec("vllm") is None:
-            raise ConfigError(
-                "engine vllm needs vLLM: pip install 'rlsc[vllm]' (on a CPU: make install-vllm), "
-                "or choose --engine native"
-            )
-        _check_plain(model)
+        check_installed()
+        check_plain(model)
         self._tokenizer = tokenizer
         self._on_cpu = next(model.parameters()).device.type == "cpu"
         self._sleeps = config.vllm_enable_sleep_mode and not self._on_cpu
@@ -139,7 +135,7 @@ class VLLMServerEngine:
     foreign = True  # kernels of its own: its log-probs are checked on the first step
 
     def __init__(self, model: Any, tokenizer: Any, config: EngineArguments) -> None:
-        _check_plain(model)
+        check_plain(model)
         self._tokenizer = tokenizer
         self._url = config.vllm_server_base_url.rstrip("/")
         shared = Path("/dev/shm")
@@ -230,7 +226,17 @@ def _weights(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
         yield name, tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
 
 
-def _check_plain(model: Any) -> None:
+def check_installed() -> None:
+    """Raise `ConfigError` where vLLM is missing; a server needs none here."""
+    if importlib.util.find_spec("vllm") is None:
+        raise ConfigError(
+            "engine vllm needs vLLM: pip install 'rlsc[vllm]' (on a CPU: make install-vllm), "
+            "or choose --engine native"
+        )
+
+
+def check_plain(model: Any) -> None:
+    """Raise `ModelError` for weights that cannot be handed over."""
     if any(hasattr(one, "ds_id") for one in model.parameters()):
         raise ModelError("engine vllm does not gather ZeRO-3 weights yet: use FSDP2")
     if hasattr(model, "peft_config"):
