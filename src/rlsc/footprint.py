@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoModelForCausalLM
 from transformers.pytorch_utils import Conv1D
 
 from rlsc import chunked_head, path_attention
@@ -22,14 +21,14 @@ from rlsc.batching import Row
 from rlsc.config import RLSCConfig
 from rlsc.engines import resolve_engine
 from rlsc.engines.kv_cache import aligned, bytes_per_token
-from rlsc.live_memory import LiveMemory, nbytes
-from rlsc.models import disable_dropout
+from rlsc.live_memory import LiveMemory, give_shapes, nbytes
+from rlsc.models import disable_dropout, empty_model
 from rlsc.objectives import create_objective
 from rlsc.run_config import RunConfig
 from rlsc.scoring import Layout, Scorer
 
 _PREFILL = 8192  # tokens that the native engine computes at once
-_HEAP = 0.25  # of an update's tensors on a CPU, measured: holes between blocks (docs/scaling.md)
+_HOLES = (1.0, 0.15)  # of gradients and of activations on a CPU, fitted: see docs/scaling.md
 _MOMENTS = {"adamw": 2, "adam": 2, "nadam": 2, "lion": 1, "rmsprop": 1, "sgd": 0}  # of AdamW: two
 
 
@@ -80,39 +79,42 @@ def footprint(
 
     Raises `ConfigError` for adapters that cannot be made and objectives that there are not.
     """
-    memory = LiveMemory()
-    with memory:
-        dtype = getattr(torch, config.model_dtype)
-        model = AutoModelForCausalLM.from_config(model_config, dtype=dtype)
-        if config.use_peft:
-            names = (config.lora_r, config.lora_alpha, config.lora_target_modules)
-            model = with_adapter(model, lora_config(model, *names), training.seed)
+    model = empty_model(model_config, getattr(torch, config.model_dtype))
+    if config.use_peft:
+        names = (config.lora_r, config.lora_alpha, config.lora_target_modules)
+        model = with_adapter(model, lora_config(model, *names), training.seed)
     trained = [one for one in model.parameters() if one.requires_grad]
     weights, gradients = nbytes(model), sum(one.nbytes for one in trained)
     share = device.processes if device.sharded else 1
     moments, notes = _optimizer(training, model)
-    update = _update(memory, model, training, device, prompt_length)
-    gathered = _gathered(model) if device.sharded else 0
     parts = [
         Part("weights", *[weights // share] * 3),
         Part("optimizer state", 0, moments // share, moments // share),
         Part("gradients", 0, 0, gradients // share),
-        Part("activations of the update", 0, 0, update),
     ]
-    if device.kind == "cpu":
-        parts.append(Part("holes in the C library's heap", 0, 0, int(_HEAP * update)))
-    if gathered:
+    if device.sharded:
+        gathered = _gathered(model) // (2 if _halved(training, model) else 1)
         parts.append(Part("layers put together from their shards", 0, gathered, gathered))
-    if device.processes > 1 and not device.sharded:
+    elif device.processes > 1:
         parts.append(Part("buckets of the gradients' exchange", 0, gradients, gradients))
     if _refers(training) and not config.use_peft:
         parts.append(Part("the model before training", *[weights // share] * 3))
     if training.guard == "stop" and device.kind == "cpu":
         parts.append(Part("the guard's snapshot", 0, gradients, gradients))
-    if create_objective(training).needs and training.reward_model:
+    if training.reward_model:
         notes.append("the reward model is not counted")
     engine, rows = _engine(training, model, device, prompt_length, parts)
+    update = _update(model, training, device, prompt_length)
+    parts.append(Part("activations of the update", 0, 0, update))
+    if device.kind == "cpu":
+        holes = int(_HOLES[0] * gradients // share + _HOLES[1] * update)
+        parts.append(Part("holes in the C library's heap", 0, 0, holes))
     return Footprint((*parts, *engine), rows, tuple(notes))
+
+
+def _halved(training: RLSCConfig, model: Any) -> bool:
+    """Whether shards are put together in bfloat16, as accelerate has FSDP2 do under bf16."""
+    return bool(training.bf16) and next(model.parameters()).dtype == torch.float32
 
 
 def _refers(training: RLSCConfig) -> bool:
@@ -150,10 +152,12 @@ def _gathered(model: Any) -> int:
 # The update.
 
 
-def _update(
-    memory: LiveMemory, model: Any, training: RLSCConfig, device: Device, prompt_length: int
-) -> int:
-    """The most bytes beside weights and gradients: activations, casts, logits of a chunk."""
+def _update(model: Any, training: RLSCConfig, device: Device, prompt_length: int) -> int:
+    """The most bytes beside weights and gradients: activations, casts, logits of a chunk.
+
+    Gives the model tensors without data.
+    """
+    halved = device.sharded and _halved(training, model)
     if training.disable_dropout:
         disable_dropout(model)
     if training.gradient_checkpointing:
@@ -163,41 +167,32 @@ def _update(
     objective = create_objective(training)
     layout = Layout(training.padding_free, training.share_prefixes, training.logits_chunk_size)
     batches = layout.cut(_rows(training, prompt_length), training.tokens_per_microbatch)
-    batches = sorted(batches, key=lambda one: -one.tokens)[:2]  # the second adds to gradients
     scorer = Scorer(model, layout)
     model.train()
+    memory = LiveMemory()
+    with memory:
+        give_shapes(model, torch.bfloat16 if halved else None)
+        trained = [one for one in model.parameters() if one.requires_grad]
+        for one in trained:
+            if device.sharded:  # each leaves for its shard as it comes
+                one.register_post_accumulate_grad_hook(_leave)
+            elif len(batches) > 1:  # a later micro-batch adds to what is there
+                one.grad = torch.zeros_like(one)
     before = memory.peak = memory.live
-    kept = 0
-    with memory, scorer.attached(), _as_on(device.kind), _gradients(model, not device.sharded):
-        for batch in batches:
-            with torch.autocast("cpu", torch.bfloat16, enabled=bool(training.bf16)):
-                scores = scorer(
-                    batch,
-                    training.loss_temperature,
-                    entropy_gradient=objective.entropy_gradient,
-                    states="values" in objective.needs,
-                )
-                loss = scores.logps_BT.sum()
-                if objective.entropy_gradient:
-                    loss = loss + scores.entropies_BT.sum()
-            loss.backward()
-            del scores, loss
-            kept = memory.live - before
-    return max(0, memory.peak - before - kept)
-
-
-@contextmanager
-def _gradients(model: Any, kept: bool) -> Iterator[None]:
-    """Those of a sharded model leave as they come; whole ones pile up."""
-    trained = [one for one in model.parameters() if one.requires_grad]
-    hooks = []
-    if not kept:
-        hooks = [one.register_post_accumulate_grad_hook(_leave) for one in trained]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with memory, scorer.attached(), _as_on(device.kind):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bool(training.bf16)):
+            scores = scorer(
+                max(batches, key=lambda one: one.tokens),
+                training.loss_temperature,
+                entropy_gradient=objective.entropy_gradient,
+                states="values" in objective.needs,
+            )
+        loss = scores.logps_BT.sum()
+        if objective.entropy_gradient:
+            loss = loss + scores.entropies_BT.sum()
+        loss.backward()
+        del scores, loss
+        return max(0, memory.peak - max(before, memory.live))
 
 
 def _leave(parameter: Any) -> None:

@@ -62,6 +62,22 @@ def _of_whole_numbers(func: Any, args: Any, kwargs: Any) -> bool:
     return not (dtype.is_floating_point and not tensors)
 
 
+def give_shapes(model: torch.nn.Module, dtype: torch.dtype | None = None) -> None:
+    """Within `LiveMemory`: put tensors without data in place of a meta model's, tied ones once."""
+    made: dict[Tensor, torch.nn.Parameter] = {}
+    for module in model.modules():
+        for name, one in module._parameters.items():
+            if one is None:
+                continue
+            if one not in made:
+                new = torch.zeros(one.shape, dtype=dtype or one.dtype)
+                made[one] = torch.nn.Parameter(new, requires_grad=one.requires_grad)
+            module._parameters[name] = made[one]
+        for name, buffer in module._buffers.items():
+            if buffer is not None:
+                module._buffers[name] = torch.zeros(buffer.shape, dtype=buffer.dtype)
+
+
 def nbytes(module: torch.nn.Module) -> int:
     """Of its parameters and buffers, tied ones once."""
     return sum(one.nbytes for one in {*module.parameters(), *module.buffers()})

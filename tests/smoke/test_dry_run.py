@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import pytest
 
 from rlsc import models
 from rlsc.cli import _main, recipes_folder
-from rlsc.engines import vllm
 from tests.conftest import tiny_model, tiny_tokenizer
 
 RECIPES = {
@@ -58,7 +58,6 @@ def test_recipes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """With a tiny model of the family and questions that are there; the rest is the recipe's."""
-    monkeypatch.setattr(vllm, "check_installed", lambda: None)
     monkeypatch.setattr("rlsc.dry_run.check_installed", lambda: None)
     before = files(tmp_path)
     flags = ["--config", str(recipes_folder() / f"{recipe}.yaml"), "--model", str(model)]
@@ -80,7 +79,6 @@ BAD = {
     "--per_device_train_batch_size 100": "too few for 100 distinct ones",
     "--use_peft true --lora_target_modules nosuch": "nosuch",
     "--objective rlhf": "reward model",
-    "--engine vllm": "engine vllm needs vLLM",
     "--template nothing.jinja": "nothing.jinja",
     "--optim adamw_apex_fused": "apex",
     "--max_step 3": "did you mean max_steps?",
@@ -99,6 +97,18 @@ def test_bad_input_is_one_line(
     assert line.startswith("rlsc: error: ")
     assert message in line
     assert files(tmp_path) == before
+
+
+def test_vllm_must_be_there(
+    model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    missing = lambda name: None if name == "vllm" else find(name)  # noqa: E731
+    monkeypatch.setattr(importlib.util, "find_spec", missing)
+    given = ["--model", str(model), "--questions", "arithmetic", "--max_completion_length", "8"]
+    given += ["--output_dir", str(tmp_path / "run"), "--engine", "vllm", "--dry_run"]
+    assert _main(["train", *given]) == 2
+    assert "engine vllm needs vLLM" in capfd.readouterr().err
 
 
 def test_a_folder_without_weights_and_one_that_holds_a_run(
