@@ -47,9 +47,10 @@ def lora_config(model: Any, r: int, alpha: int, target_modules: str) -> LoraConf
 def save_merged(model: Any, tokenizer: Any, folder: Path) -> None:
     """Write base and adapter as one plain model, merging them in place.
 
-    In float32: in bfloat16 most of an adapter's changes would be rounded away.
+    In float32: in bfloat16 most of an adapter's changes would be rounded away. On the CPU: a
+    device that trained an adapter need not hold the whole model in float32.
     """
-    merged = model.float().merge_and_unload()
+    merged = model.cpu().float().merge_and_unload()
     merged.config.dtype = torch.float32
     merged.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

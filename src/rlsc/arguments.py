@@ -15,7 +15,7 @@ from transformers import HfArgumentParser
 from rlsc.compare_config import NOT_SHARED, OWN, CompareConfig
 from rlsc.config import RLSCConfig
 from rlsc.errors import ConfigError
-from rlsc.run_config import EvalConfig, RunConfig
+from rlsc.run_config import EvalConfig, PlanConfig, RunConfig
 
 
 class _Parser(HfArgumentParser):
@@ -30,6 +30,12 @@ def parse(argv: Sequence[str], recipe: Path | None = None) -> tuple[RunConfig, R
     """
     run, training = _parse(_parser("train", RunConfig, RLSCConfig), argv, recipe)
     return run, training
+
+
+def parse_plan(argv: Sequence[str]) -> tuple[PlanConfig, RunConfig, RLSCConfig]:
+    """Settings of `rlsc plan`: its own, and those of `rlsc train`, read as `parse` does."""
+    plan, run, training = _parse(_parser("plan", PlanConfig, RunConfig, RLSCConfig), argv, None)
+    return plan, run, training
 
 
 def parse_compare(argv: Sequence[str]) -> tuple[CompareConfig, list[str], bool]:
@@ -106,7 +112,7 @@ def resolved(run: RunConfig, training: RLSCConfig) -> dict[str, Any]:
     fields = {f.name for f in dataclasses.fields(training) if f.init}
     fields |= {f.name for f in dataclasses.fields(run)}
     # Secrets are not settings; to_dict() masks them, and the mask must not be read back.
-    fields = {name for name in fields if not name.endswith("_token")}
+    fields = {name for name in fields if not name.endswith("_token")} - {"dry_run"}
     return {key: values[key] for key in sorted(fields) if values.get(key) not in (None, {}, [])}
 
 
@@ -118,6 +124,7 @@ def resolved_eval(config: EvalConfig) -> dict[str, Any]:
 
 _DESCRIPTIONS = {
     "train": "Fine-tune a language model by RLSC, or by another --objective.",
+    "plan": "The memory that a run would take: own settings first, then those of rlsc train.",
     "eval": "Evaluate a model on benchmarks. --regrade DIR judges stored samples anew.",
 }
 

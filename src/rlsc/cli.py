@@ -1,4 +1,4 @@
-"""The command line: `rlsc demo`, `train`, `eval`, `compare`, `report`.
+"""The command line: `rlsc demo`, `train`, `plan`, `eval`, `compare`, `report`.
 
 Bad input ends in one line and exit code 2.
 """
@@ -25,7 +25,10 @@ rlsc: label-free RL fine-tuning of language models by self-confidence
   rlsc train --config recipes/FILE.yaml [--FIELD VALUE …]
   rlsc train --model NAME_OR_FOLDER --questions FILE.jsonl|HUB_DATASET|arithmetic \\
              --max_steps 10 --num_generations 16 --max_completion_length 3072 \\
-             --temperature 0.5 --alpha 0.1 --output_dir DIR [--resume | --overwrite]
+             --temperature 0.5 --alpha 0.1 --output_dir DIR [--resume | --overwrite | --dry_run]
+  rlsc plan --config recipes/FILE.yaml [--FIELD VALUE of train …] \\
+            [--device_type cuda --device_memory_gb 80 --num_processes 8]
+      the memory that a run would take, without its weights, and what to change if it does not fit
   rlsc eval --model NAME_OR_FOLDER --benchmarks math500,gsm8k [--data_dir FOLDER] \\
             [--template chat] [--samples 16 --temperature 0.5] [--limit N] [--controls] \\
             --output_dir DIR [--resume | --overwrite]
@@ -36,7 +39,7 @@ rlsc: label-free RL fine-tuning of language models by self-confidence
       where it stopped
   rlsc report DIR [DIR …] [--output_file FILE.html] [--watch]
       make a run's report.html again, put several runs on one page, or follow one that goes on
-  rlsc train --help, rlsc eval --help       every field
+  rlsc train --help, rlsc plan --help, rlsc eval --help       every field
   rlsc --version
 """
 
@@ -111,6 +114,16 @@ def _demo(argv: list[str]) -> None:
     _run(argv, recipes_folder() / "demo-smollm2.yaml")
 
 
+def _plan(argv: list[str]) -> None:
+    from rlsc.display import quiet_libraries
+
+    quiet_libraries()
+    from rlsc.arguments import parse_plan
+    from rlsc.plan import run_plan
+
+    run_plan(*parse_plan(argv))
+
+
 def _eval(argv: list[str]) -> None:
     from rlsc.display import quiet_libraries
 
@@ -157,6 +170,7 @@ def _report(argv: list[str]) -> None:
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "demo": _demo,
     "train": _train,
+    "plan": _plan,
     "eval": _eval,
     "compare": _compare,
     "report": _report,
@@ -169,9 +183,11 @@ def _run(argv: list[str], recipe: Path | None) -> None:
 
     quiet_libraries()
     from rlsc.arguments import parse
+    from rlsc.dry_run import dry_run
     from rlsc.run import run
 
-    run(*parse(argv, recipe))
+    config, training = parse(argv, recipe)
+    (dry_run if config.dry_run else run)(config, training)
 
 
 def recipes_folder() -> Path:

@@ -11,7 +11,7 @@ from typing import Any
 from rlsc.errors import ConfigError
 
 OWN = ("objectives", "seeds", "temperatures")
-NOT_SHARED = ("resume", "overwrite", "seed", "objective", "base_evaluation")
+NOT_SHARED = ("resume", "overwrite", "seed", "objective", "base_evaluation", "dry_run")
 """Of `rlsc train`, which the comparison sets itself."""
 _OF_ALL = (  # a row with another one of these would not compare
     *("output_dir", "model", "model_dtype", "questions", "questions_split", "questions_config"),

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import importlib.metadata
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,32 @@ def load_model(
     return *_load(name, dtype, trust_remote_code), name
 
 
+def load_config(name: str | None = None, trust_remote_code: bool = False) -> tuple[Any, str]:
+    """The model's config and where it comes from, as `load_model`, without its weights."""
+    path = _embedded_file() if name is None else None
+    if path is not None:
+        return _plain(AutoConfig.from_pretrained(path.parent, gguf_file=path.name)), EMBEDDED_NOTE
+    name = _found(name or EMBEDDED_HUB_ID, weights=False)
+    with _said(name):
+        return AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code), name
+
+
+def load_tokenizer(name: str | None = None, trust_remote_code: bool = False) -> Any:
+    """The model's tokenizer. Raises `ModelError`, also for a folder without weights."""
+    path = _embedded_file() if name is None else None
+    if path is not None:
+        return AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+    name = _found(name or EMBEDDED_HUB_ID)
+    with _said(name):
+        return AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
+
+
+def empty_model(config: Any, dtype: torch.dtype) -> Any:
+    """The model without weights, on torch's meta device."""
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(config, dtype=dtype)
+
+
 def disable_dropout(model: torch.nn.Module) -> None:
     """Set every dropout to 0, so that training's log-probs are those of the sampling policy."""
     for module in model.modules():
@@ -76,22 +103,12 @@ def weights_fingerprint(name: str | None) -> str | None:
 
 
 def _load(name: str, dtype: torch.dtype, trust_remote_code: bool) -> tuple[Any, Any]:
-    path = Path(name).expanduser()
-    if path.is_dir():
-        name = str(path)
-        _check_folder(path)
-    elif path.exists() or name.startswith((".", "/", "~")):
-        raise ModelError(f"no model folder at {name}")
-    try:
+    name = _found(name)
+    with _said(name):
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
         model, loading = AutoModelForCausalLM.from_pretrained(
             name, dtype=dtype, trust_remote_code=trust_remote_code, output_loading_info=True
         )
-    except Exception as error:  # hub, JSON, safetensors and remote-code errors share no base
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(
-            f"cannot load the model {name!r}: {type(error).__name__}: {reason}"
-        ) from error
     if loading["missing_keys"]:
         missing = sorted(loading["missing_keys"])
         raise ModelError(
@@ -101,9 +118,34 @@ def _load(name: str, dtype: torch.dtype, trust_remote_code: bool) -> tuple[Any, 
     return model, tokenizer
 
 
-def _check_folder(path: Path) -> None:
+def _found(name: str, weights: bool = True) -> str:
+    """A Hub id as it is; of a folder its path, after a look into it."""
+    path = Path(name).expanduser()
+    if path.is_dir():
+        _check_folder(path, weights)
+        return str(path)
+    if path.exists() or name.startswith((".", "/", "~")):
+        raise ModelError(f"no model folder at {name}")
+    return name
+
+
+@contextlib.contextmanager
+def _said(name: str) -> Iterator[None]:
+    """What goes wrong within, in a line."""
+    try:
+        yield
+    except Exception as error:  # hub, JSON, safetensors and remote-code errors share no base
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(
+            f"cannot load the model {name!r}: {type(error).__name__}: {reason}"
+        ) from error
+
+
+def _check_folder(path: Path, weights: bool) -> None:
     if not (path / "config.json").is_file():
         raise ModelError(f"model folder {path} has no config.json")
+    if not weights:
+        return
     if not any(path.glob("*.safetensors")) and not any(path.glob("pytorch_model*.bin")):
         raise ModelError(f"model folder {path} has no weights (*.safetensors)")
 
@@ -120,15 +162,20 @@ def _embedded_file() -> Path | None:
     return None
 
 
+def _plain(config: Any) -> Any:
+    """A GGUF file's config as that of the model it is dequantised to."""
+    content = config.to_dict()
+    content.pop("quantization_config", None)
+    return AutoConfig.for_model(**content)
+
+
 def _load_gguf(path: Path, dtype: torch.dtype) -> tuple[Any, Any]:
     """Read a GGUF file into a plain model, which, unlike the one transformers returns, saves."""
     with contextlib.redirect_stderr(io.StringIO()):  # two seconds' bars that have no switch
         quantised = AutoModelForCausalLM.from_pretrained(
             path.parent, gguf_file=path.name, dtype=dtype
         )
-    config = AutoConfig.for_model(
-        **{k: v for k, v in quantised.config.to_dict().items() if k != "quantization_config"}
-    )
+    config = _plain(quantised.config)
     config._name_or_path = path.stem
     model = AutoModelForCausalLM.from_config(config, dtype=dtype)
     model.load_state_dict(quantised.state_dict())

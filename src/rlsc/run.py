@@ -50,14 +50,12 @@ def run(config: RunConfig, training: RLSCConfig) -> None:
 
     All input is read and checked before the folder is touched: a mistake costs no earlier run.
     """
-    if config.questions is None:
-        raise ConfigError("--questions is missing: FILE.jsonl, a Hub data set, or arithmetic")
-    _check_together(config, training)
+    source = check_together(config, training)
     folder = Path(training.output_dir)
     started = time.monotonic()
     settings = resolved(config, training)
     finished = runfolder.check(folder, settings, config.resume, config.overwrite)
-    questions = questions_of(config, config.questions)
+    questions = questions_of(config, source)
     evaluated = evaluation_set(config, questions)
     probe, probed = probe_questions(config, questions, evaluated)
     used = {
@@ -130,8 +128,10 @@ def _conclude(
         console.print(f"pushed  {push(folder, training)}", soft_wrap=True)
 
 
-def _check_together(config: RunConfig, training: RLSCConfig) -> None:
-    """Settings of both kinds that exclude each other, and a push that could not be."""
+def check_together(config: RunConfig, training: RLSCConfig) -> str:
+    """The source of questions; raises for settings that exclude each other, or a push in vain."""
+    if config.questions is None:
+        raise ConfigError("--questions is missing: FILE.jsonl, a Hub data set, or arithmetic")
     unseen = training.rollout_policy == "base" and not config.guard_probe_size
     if training.guard == "stop" and unseen:
         raise ConfigError("guard stop sees nothing of the policy: leave --guard_probe_size out")
@@ -139,6 +139,7 @@ def _check_together(config: RunConfig, training: RLSCConfig) -> None:
         raise ConfigError("--push_to_hub needs the model: leave --save_model false out")
     if training.push_to_hub:
         check_push(training)
+    return config.questions
 
 
 def _tell(folder: Path, results: Mapping[str, Any]) -> None:
@@ -194,22 +195,7 @@ def _load(
     console.print(f"loading {config.model or 'the embedded SmolLM2-135M-Instruct'} …")
     dtype = getattr(torch, config.model_dtype)
     model, tokenizer, origin = load_model(config.model, dtype, config.trust_remote_code)
-
-    def as_prompt(question: Question) -> Any:
-        return format_question(question, tokenizer, config.template, config.system_prompt)
-
-    rows = [
-        {
-            "id": question.id,
-            "prompt": as_prompt(question),
-            **dict(
-                zip(
-                    ("chosen", "rejected"), questions.preferences.get(question.id, ()), strict=False
-                )
-            ),
-        }
-        for question in questions.train
-    ]
+    rows = prompt_rows(config, questions, tokenizer)
     adapter = (
         lora_config(model, config.lora_r, config.lora_alpha, config.lora_target_modules)
         if config.use_peft
@@ -224,7 +210,7 @@ def _load(
             objective=objective,
             peft_config=adapter,
             answer_key=questions.answers,  # for objectives that need labels, which say so
-            probe_dataset=[{"id": one.id, "prompt": as_prompt(one)} for one in probe],
+            probe_dataset=[prompt_row(config, one, tokenizer) for one in probe],
         )
         trainer.get_optimizer_cls_and_kwargs(training, trainer.model)  # one that is not installed
         return trainer, origin
@@ -232,6 +218,21 @@ def _load(
         raise
     except (ImportError, RuntimeError, ValueError) as error:  # such as a tracker not installed
         raise ConfigError(" ".join(str(error).split())) from error
+
+
+def prompt_rows(config: RunConfig, questions: QuestionSet, tokenizer: Any) -> list[dict[str, Any]]:
+    """The training questions as the trainer takes them."""
+    rows = []
+    for question in questions.train:
+        pair = questions.preferences.get(question.id, ())
+        both = dict(zip(("chosen", "rejected"), pair, strict=False))
+        rows.append(prompt_row(config, question, tokenizer) | both)
+    return rows
+
+
+def prompt_row(config: RunConfig, question: Question, tokenizer: Any) -> dict[str, Any]:
+    prompt = format_question(question, tokenizer, config.template, config.system_prompt)
+    return {"id": question.id, "prompt": prompt}
 
 
 def _train_and_evaluate(

@@ -1,11 +1,12 @@
-"""What can be set of whole runs: `RunConfig` for `rlsc train`, `EvalConfig` for `rlsc eval`."""
+"""What can be set of `rlsc train` (`RunConfig`), `rlsc plan` and `rlsc eval`."""
 
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass, field
 
-from rlsc.checks import at_least, at_most, one_of
+from rlsc.checks import at_least, at_most, one_of, positive
 from rlsc.engine_config import EngineArguments, check_engine
 from rlsc.errors import ConfigError
 
@@ -124,6 +125,10 @@ class RunConfig:
     )
     resume: bool = field(default=False, metadata={"help": "Go on from the last checkpoint."})
     overwrite: bool = field(default=False, metadata={"help": "Replace the run in output_dir."})
+    dry_run: bool = field(
+        default=False,
+        metadata={"help": "Check all input and show the plan; load no weights, write nothing."},
+    )
 
     def __post_init__(self) -> None:
         if self.model is not None and not self.model.strip():
@@ -156,6 +161,39 @@ class RunConfig:
         at_least("benchmark_limit", self.benchmark_limit, 0)
         _check_sampling(self.benchmark_samples, self.benchmark_temperature, "benchmark_")
         _check_folder_flags(self.resume, self.overwrite)
+
+
+@dataclass
+class PlanConfig:
+    """What `rlsc plan` is told beside the settings of `rlsc train`."""
+
+    device_type: str | None = field(
+        default=None, metadata={"help": "cpu or cuda; by default what this machine has."}
+    )
+    device_memory_gb: float | None = field(
+        default=None, metadata={"help": "Of one device, 10⁹ bytes; by default this machine's."}
+    )
+    num_processes: int = field(
+        default_factory=lambda: int(os.environ.get("WORLD_SIZE", "1")),
+        metadata={"help": "Processes, a device each; by default WORLD_SIZE, else 1."},
+    )
+    sharded: bool = field(
+        default=False,
+        metadata={"help": "Weights, gradients and moments are divided over them (FSDP2)."},
+    )
+    prompt_length: int = field(
+        default=256, metadata={"help": "Tokens of the longest prompt; --dry_run counts them."}
+    )
+
+    def __post_init__(self) -> None:
+        if self.device_type is not None:
+            one_of("device_type", self.device_type, ("cpu", "cuda"))
+        if self.device_memory_gb is not None:
+            positive("device_memory_gb", self.device_memory_gb)
+        at_least("num_processes", self.num_processes, 1)
+        at_least("prompt_length", self.prompt_length, 1)
+        if self.sharded and self.num_processes == 1:
+            raise ConfigError("sharded needs --num_processes 2 or more")
 
 
 @dataclass

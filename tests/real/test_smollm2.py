@@ -16,6 +16,7 @@ from rlsc.models import EMBEDDED_NOTE, load_model
 from rlsc.prompts import format_question, render, stop_token_ids
 from rlsc.questions import arithmetic, load_questions
 from rlsc.scoring import score_completions
+from tests.smoke.test_memory_plan import ratio
 
 pytestmark = pytest.mark.real
 
@@ -101,3 +102,9 @@ def test_training_on_real_questions(name: str, shared_data: Path, tmp_path: Path
     assert results["before"]["greedy"]["n"] == 2
     assert "transductive" in results["evaluated_on"]
     assert (tmp_path / "run" / "report.md").exists()
+
+
+@pytest.mark.parametrize("flags", ["", "--gradient_checkpointing true", "--use_peft true"])
+def test_memory_is_as_planned(flags: str) -> None:
+    """Predicted to measured, in a fresh process: within 15 %."""
+    assert 0.85 < ratio(*flags.split()) < 1.15

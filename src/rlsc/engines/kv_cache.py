@@ -283,5 +283,12 @@ def aligned(width: int) -> int:
     return -(-width // ALIGN) * ALIGN
 
 
+def bytes_per_token(config: Any, itemsize: int) -> int:
+    """Of a token's keys and values in all layers; `config`: the language model's."""
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return int(2 * config.num_hidden_layers * heads * size * itemsize)
+
+
 def _next_block(width: int) -> int:
     return max(BLOCK, width // 2 // BLOCK * BLOCK)

@@ -19,7 +19,7 @@ from rlsc.engines.base import (
     check_not_sharded,
     make_completion,
 )
-from rlsc.engines.kv_cache import aligned
+from rlsc.engines.kv_cache import aligned, bytes_per_token
 from rlsc.engines.prefill import Question
 from rlsc.engines.rollout import Rollout, Row
 from rlsc.engines.shared_prefix import NAME
@@ -87,10 +87,7 @@ class NativeEngine:
         ]
 
     def _affordable_rows(self, model: Any, tokens: int) -> int:
-        config = model.config.get_text_config()
-        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-        size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        row = 2 * config.num_hidden_layers * heads * size * tokens * model.dtype.itemsize
+        row = tokens * bytes_per_token(model.config.get_text_config(), model.dtype.itemsize)
         free = free_memory(next(model.parameters()).device) / 2
         budget = free if self._memory_gb is None else self._memory_gb * 1e9
         return max(1, min(self._max_rows, int(budget // row)))

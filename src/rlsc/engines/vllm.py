@@ -39,12 +39,8 @@ class VLLMEngine:
     def __init__(
         self, model: Any, tokenizer: Any, dtype: torch.dtype, config: EngineArguments
     ) -> None:
-        if importlib.util.find_spec("vllm") is None:
-            raise ConfigError(
-                "engine vllm needs vLLM: pip install 'rlsc[vllm]' (on a CPU: make install-vllm), "
-                "or choose --engine native"
-            )
-        _check_plain(model)
+        check_installed()
+        check_plain(model)
         self._tokenizer = tokenizer
         self._on_cpu = next(model.parameters()).device.type == "cpu"
         self._sleeps = config.vllm_enable_sleep_mode and not self._on_cpu
@@ -143,7 +139,7 @@ class VLLMServerEngine:
     foreign = True  # kernels of its own: its log-probs are checked on the first step
 
     def __init__(self, model: Any, tokenizer: Any, config: EngineArguments) -> None:
-        _check_plain(model)
+        check_plain(model)
         self._tokenizer = tokenizer
         self._url = config.vllm_server_base_url.rstrip("/")
         shared = Path("/dev/shm")
@@ -244,7 +240,17 @@ def _weights(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
         yield name, full(parameter).detach()
 
 
-def _check_plain(model: Any) -> None:
+def check_installed() -> None:
+    """Raise `ConfigError` where vLLM is missing; a server needs none here."""
+    if importlib.util.find_spec("vllm") is None:
+        raise ConfigError(
+            "engine vllm needs vLLM: pip install 'rlsc[vllm]' (on a CPU: make install-vllm), "
+            "or choose --engine native"
+        )
+
+
+def check_plain(model: Any) -> None:
+    """Raise `ModelError` for weights that cannot be handed over."""
     if hasattr(model, "peft_config"):
         raise ModelError("engine vllm takes no adapters yet: use --engine native")
 
