@@ -29,9 +29,9 @@ LAUNCH += [
 ]
 
 
-def start(command: list[str], cwd: Path = ROOT) -> subprocess.CompletedProcess:
+def start(command: list[str], cwd: Path = ROOT, cpu: str = "true") -> subprocess.CompletedProcess:
     path = os.pathsep.join([str(ROOT), str(ROOT / "src")])
-    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path, "ACCELERATE_USE_CPU": "true"}
+    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path, "ACCELERATE_USE_CPU": cpu}
     return subprocess.run(command, env=env, capture_output=True, text=True, cwd=cwd, timeout=300)
 
 
@@ -40,9 +40,10 @@ def launched(
     *script: str,
     how: tuple[str, ...] = ("--multi_gpu",),
     cwd: Path = ROOT,
+    cpu: str = "true",
 ) -> subprocess.CompletedProcess:
     more = [*how, "--num_processes", str(processes), "--main_process_port", "0"]
-    return start([*LAUNCH, *more, *script], cwd)
+    return start([*LAUNCH, *more, *script], cwd, cpu)
 
 
 def train(

@@ -94,6 +94,19 @@ def test_fsdp_as_it_would_not_work_is_refused(changes: dict, said: str, tmp_path
         check_sharding(accelerator(**(good | changes)), config(tmp_path))
 
 
+@pytest.mark.parametrize("name", ["FSDP", "DEEPSPEED"])
+def test_weights_that_accelerate_would_copy_instead_are_told(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On CPUs it takes DDP without a word."""
+    args, plain = config(tmp_path), SimpleNamespace(state=SimpleNamespace())
+    monkeypatch.setattr(type(args), "world_size", property(lambda self: 2))
+    check_sharding(plain, args)
+    monkeypatch.setenv(f"ACCELERATE_USE_{name}", "true")
+    with pytest.raises(ConfigError, match="would copy the weights"):
+        check_sharding(plain, args)
+
+
 def test_engines_that_need_whole_weights_are_refused_under_zero3(tmp_path: Path) -> None:
     for engine in ("native", "hf"):
         with pytest.raises(ConfigError, match=f"--engine {engine} and ZeRO-3: .*fsdp2.yaml"):
@@ -122,7 +135,7 @@ def test_two_processes_under_zero3_are_one(tmp_path: Path, monkeypatch: pytest.M
     one, two = tmp_path / "one", tmp_path / "two"
     done = start([sys.executable, "-m", "tests.smoke.zero3_process", str(one), "4"])
     assert done.returncode == 0, done.stderr[-3000:]
-    done = launched(2, "--module", "tests.smoke.zero3_process", str(two), "2", how=HOW)
+    done = launched(2, "--module", "tests.smoke.zero3_process", str(two), "2", how=HOW, cpu="false")
     assert done.returncode == 0, done.stderr[-3000:]
     ours, theirs = (torch.load(folder / "state.pt", weights_only=True) for folder in (two, one))
     assert ours.keys() == theirs.keys()
@@ -136,7 +149,9 @@ def test_native_under_zero3_is_a_line(
 ) -> None:
     monkeypatch.setenv("DS_ACCELERATOR", "cpu")
     argv = arguments(tiny_folder, tmp_path / "run")
-    done = launched(2, "--module", "tests.smoke.zero3_process", "train", *argv, how=HOW)
+    done = launched(
+        2, "--module", "tests.smoke.zero3_process", "train", *argv, how=HOW, cpu="false"
+    )
     assert done.returncode != 0
     lines = [line for line in done.stderr.splitlines() if line.startswith("rlsc: error:")]
     assert lines

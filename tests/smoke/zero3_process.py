@@ -21,6 +21,8 @@ from rlsc.types import Completion
 from tests.conftest import tiny_model, tiny_tokenizer
 from tests.smoke.test_trainer import CHATS, config
 
+ZERO3 = os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true"
+
 
 class Given(ScriptedEngine):
     """Stands for an engine that samples elsewhere; it sees every weight whole, as those do."""
@@ -47,7 +49,7 @@ def on_cpus() -> None:
 
 
 def main() -> None:
-    if os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true":
+    if ZERO3:
         on_cpus()
     if sys.argv[1] == "train":
         rlsc(sys.argv[1:])
@@ -57,7 +59,7 @@ def main() -> None:
         per_device_train_batch_size=int(size),
         max_steps=2,
         save_steps=2,
-        use_cpu="deepspeed" not in sys.modules,
+        use_cpu=not ZERO3,
         optim="sgd",
         tokens_per_microbatch=64,
         engine="vllm",
@@ -84,7 +86,7 @@ def main() -> None:
         engine=engine,
     )
     run.train()
-    assert in_step(run.model) == ("deepspeed" in sys.modules)  # or it would be plain DDP
+    assert in_step(run.model) == ZERO3  # or it would be plain DDP
     weights = {name: full(one).detach() for name, one in run.model.named_parameters()}
     assert engine.seen == sum(one.numel() for one in weights.values())
     if is_main():
