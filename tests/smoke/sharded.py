@@ -28,6 +28,8 @@ def on_cpus() -> None:
         if fsdp_plugin is not None:
             self.distributed_type, self.fsdp_plugin = DistributedType.FSDP, fsdp_plugin
             PartialState._shared_state["distributed_type"] = DistributedType.FSDP
+            if self._mixed_precision != "no":
+                fsdp_plugin.set_mixed_precision(self._mixed_precision)
 
     def noted(module: Any, *args: Any, **more: Any) -> Any:
         sharded.append(type(module))
