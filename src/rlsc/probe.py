@@ -25,7 +25,7 @@ from rlsc.types import Completion, CompletionGroup, Prompt
 
 VOTES = 8
 """Answers of the untrained model to each question."""
-SCORED = 4
+SCORED = 2
 """Questions whose completions tell the divergence from it."""
 
 Score = Callable[[Batch], Scores]

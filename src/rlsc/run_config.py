@@ -73,7 +73,7 @@ class RunConfig:
         },
     )
     guard_probe_size: int = field(
-        default=32, metadata={"help": "How many of them, the first ones; 0: none."}
+        default=24, metadata={"help": "How many of them, the first ones; 0: none."}
     )
     eval: str = field(
         default="auto",

@@ -206,7 +206,7 @@ def test_a_whole_run_says_what_was_kept(tiny_folder: Path, tmp_path: Path) -> No
     run(*parse(arguments(tiny_folder, folder, "--guard", "stop")))
     found = results(folder)["guard"]
     assert set(found["verdicts"]) == {"0", "1", "2"}
-    assert found["probe_questions"] == 32
+    assert found["probe_questions"] == 24
     assert found["reason"]
     report = (folder / "report.md").read_text()
     assert "## The guard" in report
