@@ -8,7 +8,7 @@ With a plain model everything here does nothing. All processes must come to each
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -63,6 +63,7 @@ def whole(model: Any) -> Iterator[None]:
         yield
         return
     units = [module for module in model.modules() if isinstance(module, FSDPModule)]
+    _prefetch_alike(units)
     model.set_reshard_after_forward(False)
     # Never as inference tensors, though sampling may ask: the update uses the same storage.
     with torch.inference_mode(False):
@@ -76,3 +77,16 @@ def whole(model: Any) -> Iterator[None]:
             # The root's are needed first thing in the backward pass: torch keeps them too.
             unit.set_reshard_after_forward(reshards and unit is not model, recurse=False)
             unit.reshard()
+
+
+def _prefetch_alike(units: Sequence[FSDPModule]) -> None:
+    """Each unit of a backward pass gathers the one before it, on every process.
+
+    Left alone, FSDP2 goes by the forward passes since the last backward one. Those within `whole`
+    count too, and a process that had no questions made none: it would wait for another gathering.
+    """
+    root, *layers = units
+    before = dict(zip(layers[1:], layers, strict=False))
+    for layer in layers:  # the first has none before it: itself, which is there already
+        layer.set_modules_to_backward_prefetch([before.get(layer, layer)])
+    root.set_modules_to_backward_prefetch(layers[-1:] or [root])
