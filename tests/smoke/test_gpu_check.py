@@ -28,6 +28,7 @@ def test_without_a_gpu_it_says_so_in_a_line(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_on_a_cpu_all_is_equal_and_both_benchmarks_are_in_the_table(
     model_folder: Path, tmp_path: Path
 ) -> None:

@@ -32,7 +32,10 @@ def ratio(*flags: str) -> float:
     return float(found["ratio"])
 
 
-@pytest.mark.parametrize("family", SHAPES)
+@pytest.mark.parametrize(
+    "family",
+    [one if one == "gpt2" else pytest.param(one, marks=pytest.mark.slow) for one in SHAPES],
+)
 def test_random_models(family: str, tmp_path: Path) -> None:
     model = tiny_model(family, vocab_size=8192, initializer_range=0.02, **SHAPES[family])
     model.save_pretrained(tmp_path)

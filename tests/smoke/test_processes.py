@@ -193,6 +193,7 @@ def test_fsdp2_is_one_process(objective: str, settings: dict, size: int, tmp_pat
     same_training(tmp_path, objective, 1e-5, sizes, FSDP2, size=size, **settings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "more", [(), ("--use_peft", "true", "--lora_r", "2")], ids=["weights", "lora"]
 )
