@@ -28,6 +28,7 @@ from rlsc.batching import make_rows, pad
 from rlsc.engines import HFEngine, NativeEngine, SamplingParams, seed_for
 from rlsc.models import load_model
 from rlsc.prompts import format_question, render, stop_token_ids
+from rlsc.report.text import markdown_table
 from rlsc.scoring import Batch, Layout, Scorer
 from rlsc.types import CompletionGroup, Question
 
@@ -214,36 +215,35 @@ def _bench(script: str, args: argparse.Namespace, *flags: str) -> dict[str, Any]
 
 def markdown(report: dict[str, Any]) -> str:
     """The report as tables."""
-    lines = [f"# GPU check: {report['device']}", "", f"{report['model']}, torch {report['torch']}"]
-    lines += ["", "| equal? | dtype | difference | bound | |", "|---|---|---|---|---|"]
-    for one in report["equality"]:
-        verdict = "yes" if one["passed"] else "**no**"
-        numbers = f"{one['difference']:.2g} | {one['bound']:.2g}"
-        lines.append(f"| {one['what']} | {one['dtype']} | {numbers} | {verdict} |")
-    lines += [
-        "",
-        "| rollout | engine | tokens/s | of the bound | peak GB |",
-        "|---|---|---|---|---|",
+    equal = [
+        (
+            *(one["what"], one["dtype"], f"{one['difference']:.2g}", f"{one['bound']:.2g}"),
+            "yes" if one["passed"] else "**no**",
+        )
+        for one in report["equality"]
     ]
-    for case in report["rollout"]:
-        for one in case["results"]:
-            lines.append(
-                f"| {case['case']} | {one['engine']} | {one['tokens_per_second']:,.0f} | "
-                f"{one['share_of_bound']:.0%} | {one['peak_memory_gb']:.2f} |"
-            )
-    lines += [
-        "",
-        "| step | system | s | sampling | update | peak GB |",
-        "|---|---|---|---|---|---|",
+    rollouts = [
+        (
+            *(case["case"], one["engine"], f"{one['tokens_per_second']:,.0f}"),
+            *(f"{one['share_of_bound']:.0%}", f"{one['peak_memory_gb']:.2f}"),
+        )
+        for case in report["rollout"]
+        for one in case["results"]
     ]
-    for case in report["step"]:
-        for one in case["results"]:
-            lines.append(
-                f"| {case['case']} | {one['system']} | {one['seconds_per_step']:.2f} | "
-                f"{one['sample_seconds']:.2f} | {one['update_seconds']:.2f} | "
-                f"{one['peak_memory_gb']:.2f} |"
-            )
-    return "\n".join(lines) + "\n"
+    times = ("seconds_per_step", "sample_seconds", "update_seconds", "peak_memory_gb")
+    steps = [
+        (case["case"], one["system"], *(f"{one[name]:.2f}" for name in times))
+        for case in report["step"]
+        for one in case["results"]
+    ]
+    parts = [
+        f"# GPU check: {report['device']}",
+        f"{report['model']}, torch {report['torch']}",
+        markdown_table(("what", "dtype", "difference", "bound", "equal?"), equal),
+        markdown_table(("rollout", "engine", "tokens/s", "of the bound", "peak GB"), rollouts),
+        markdown_table(("step", "system", "s", "sampling", "update", "peak GB"), steps),
+    ]
+    return "\n\n".join(parts) + "\n"
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 from typing import Any
@@ -125,20 +126,14 @@ def write_text(path: Path, text: str) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Write a file into the folder and leave no trace of it, nor of the folder if it was new."""
+    """Make the folder by another name, and leave no trace: others may look at the same moment."""
     if not is_main():
         return
     try:
-        new = [path for path in (folder, *folder.absolute().parents) if not path.exists()]
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            probe = folder / ".write-test"
-            probe.write_text("")
-            probe.unlink()
-        finally:
-            for path in new:
-                if path.is_dir():
-                    path.rmdir()
+        whole = folder.absolute()
+        there = next(path for path in (whole, *whole.parents) if path.exists())
+        with tempfile.TemporaryDirectory(dir=there, prefix=".write-test-") as probe:
+            (Path(probe) / whole.relative_to(there)).mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
         raise OutputError(_not_writable(folder, error)) from error
 

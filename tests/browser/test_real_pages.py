@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 from playwright.sync_api import Page as Tab
 
-from tests.browser.test_report import CHROMIUM
 from tests.smoke.conftest import arguments, command, data, model_folder, one_grader
 from tests.smoke.test_compare import recipe
 from tests.smoke.test_train_benchmarks import FLAGS
@@ -40,15 +38,6 @@ def pages(
     assert command("compare", "--config", file) == 0
     found = {"train": root / "train", "eval": root / "eval", "compare": root / "out"}
     return {name: folder / "report.html" for name, folder in found.items()}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    assert CHROMIUM, "no chromium: make install-browser"
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield launched
-        launched.close()
 
 
 def opened(browser: Browser, file: Path, problems: list[str], width: int = 1100) -> Tab:

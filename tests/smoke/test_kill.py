@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors.torch import load_file
@@ -161,13 +162,28 @@ def test_a_damaged_checkpoint_is_found_and_the_one_before_it_used(
     assert last_checkpoint(folder) is None
 
 
+def stopped(
+    model: Path, tmp_path: Path, patches: pytest.MonkeyPatch, owner: Any, name: str, broken: Any
+) -> Any:
+    """A run that `broken` ends with code 2; what an undisturbed one of the same scores."""
+    assert _main(["train", *arguments(model, tmp_path / "whole")]) == 0
+    with patches.context() as patch:
+        patch.setattr(owner, name, broken)
+        assert _main(["train", *arguments(model, tmp_path / "run")]) == 2
+    return results(tmp_path / "whole")["after"]
+
+
+def resumed(model: Path, tmp_path: Path) -> Any:
+    """What the stopped run scores after it went on."""
+    assert _main(["train", *arguments(model, tmp_path / "run", "--resume")]) == 0
+    return results(tmp_path / "run")["after"]
+
+
 def test_a_full_disk_is_said_in_a_line_and_loses_nothing(
     tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
     import torch
 
-    folder, expected = tmp_path / "run", tmp_path / "whole"
-    assert _main(["train", *arguments(tiny_folder, expected)]) == 0
     save, calls = torch.save, []
 
     def full(*rest, **more):
@@ -176,15 +192,11 @@ def test_a_full_disk_is_said_in_a_line_and_loses_nothing(
             raise RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed")
         return save(*rest, **more)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(torch, "save", full)
-        code = _main(["train", *arguments(tiny_folder, folder)])
+    expected = stopped(tiny_folder, tmp_path, monkeypatch, torch, "save", full)
     line = capsys.readouterr().err.strip().splitlines()[-1]
-    assert code == 2
     assert "checkpoint-2 could not be written" in line
     assert "--resume" in line
-    assert _main(["train", *arguments(tiny_folder, folder, "--resume")]) == 0
-    assert results(folder)["after"] == results(expected)["after"]
+    assert resumed(tiny_folder, tmp_path) == expected
 
 
 def test_true_goes_on_from_the_newest_whole_checkpoint_in_python_too(tmp_path: Path) -> None:
@@ -201,8 +213,6 @@ def test_true_goes_on_from_the_newest_whole_checkpoint_in_python_too(tmp_path: P
 def test_a_folder_that_becomes_read_only_is_said_in_a_line_and_loses_nothing(
     tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
-    folder, expected = tmp_path / "run", tmp_path / "whole"
-    assert _main(["train", *arguments(tiny_folder, expected)]) == 0
     place, calls = checkpoints._put_in_place, []
 
     def read_only(*rest):
@@ -211,14 +221,11 @@ def test_a_folder_that_becomes_read_only_is_said_in_a_line_and_loses_nothing(
             raise OSError(errno.EROFS, os.strerror(errno.EROFS))
         place(*rest)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(checkpoints, "_put_in_place", read_only)
-        code = _main(["train", *arguments(tiny_folder, folder)])
+    owner, name = checkpoints, "_put_in_place"
+    expected = stopped(tiny_folder, tmp_path, monkeypatch, owner, name, read_only)
     line = capsys.readouterr().err.strip().splitlines()[-1]
-    assert code == 2
     assert "checkpoint-2 could not be written (Read-only file system)" in line
-    assert _main(["train", *arguments(tiny_folder, folder, "--resume")]) == 0
-    assert results(folder)["after"] == results(expected)["after"]
+    assert resumed(tiny_folder, tmp_path) == expected
 
 
 def test_a_clock_that_goes_back_changes_nothing(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from rlsc.cli import _main
 from rlsc.errors import ConfigError, OutputError, QuestionError
 from rlsc.provenance import without_secrets
 from rlsc.run import run
+from rlsc.runfolder import check_writable
 from rlsc.runlog import read_jsonl
 from tests.smoke.test_run import arguments, results
 
@@ -59,6 +61,14 @@ def test_files_that_no_run_left_are_never_deleted(
         with pytest.raises(OutputError, match="but no run"):
             run(*parse(arguments(tiny_folder, folder, *more)))
     assert path.read_text() == "mine"
+
+
+def test_runs_that_look_at_a_folder_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
+    """Parts of one comparison are started side by side: the folder may be new, too."""
+    for folder in (tmp_path, tmp_path / "new" / "er"):
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(check_writable, [folder] * 400))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_overwrite_spares_its_own_input(tiny_folder: Path, folder: Path) -> None:

@@ -10,6 +10,7 @@ import rich.box
 from rich.table import Table
 
 from rlsc.display import console
+from rlsc.report import text
 from rlsc.report.distrust import listed
 
 Result = Mapping[str, Any]
@@ -154,12 +155,9 @@ NOTES = (
 )
 
 
-AT_K = ("benchmark", "k", "pass@k, %", "majority@k, %")
-
-
-def at_k_cells(benchmarks: Mapping[str, Result]) -> list[tuple[str, ...]]:
+def at_k_table(benchmarks: Mapping[str, Result]) -> text.Table:
     """By number of samples, where there are several."""
-    return [
+    return ("benchmark", "k", "pass@k, %", "majority@k, %"), [
         (marked(name, one), k, _estimate(one["pass@k"][k]), _estimate(one["majority@k"][k]))
         for name, one in benchmarks.items()
         for k in one["pass@k"]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rlsc.report.charts import Chart, Series
+from rlsc.report.text import Table
 from rlsc.statistics import wilson_interval
 
 CONFIDENCE = (
@@ -14,15 +15,14 @@ CONFIDENCE = (
     "error: the mean distance of confidence and share right, over ten bins. Lines are 95 % "
     "intervals."
 )
-HEADER = ("", "answers", "AUROC", "calibration error")
 
 Found = Mapping[str, Any]
 """What `scores.calibration` gives."""
 
 
-def calibration_cells(sides: Mapping[str, Found]) -> list[tuple[str, ...]]:
+def calibration_table(sides: Mapping[str, Found]) -> Table:
     """A row for each name."""
-    return [
+    return ("", "answers", "AUROC", "calibration error"), [
         (
             name,
             str(one["n"]),

@@ -10,13 +10,11 @@ from typing import Any
 import yaml
 
 from rlsc.report.benchmarks import difference_text, flipped_lines
-from rlsc.report.calibration import CONFIDENCE, calibration_cells
-from rlsc.report.calibration import HEADER as CALIBRATION
+from rlsc.report.calibration import CONFIDENCE, calibration_table
 from rlsc.report.guard import guard_section
 from rlsc.report.lengths import length_lines
 from rlsc.report.plot import plot_run
-from rlsc.report.sides import HEADER as SIDES
-from rlsc.report.sides import NOTE, run_lines
+from rlsc.report.sides import NOTE, run_table
 from rlsc.report.table import HEADER, baseline_rows, caption, table_rows
 from rlsc.report.text import bullets, markdown_code_rows, markdown_table
 from rlsc.report.training import training_benchmarks
@@ -125,10 +123,10 @@ def _evaluation(results: Mapping[str, Any]) -> str:
 
 
 def _sides(results: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str]:
-    lines = list(run_lines(results, config))
-    if lines:
+    header, rows = run_table(results, config)
+    if rows:
         yield "## Base, base at its best, tuned"
-        yield markdown_table(SIDES, lines)
+        yield markdown_table(header, rows)
         yield NOTE
     flips = (results.get("changes") or {}).get("greedy", {}).get("flips")
     if flips:
@@ -148,8 +146,8 @@ def _answers(results: Mapping[str, Any]) -> Iterator[str]:
     if found:
         yield "## Does confidence predict correctness?"
         yield f"Samples at T = 1. {CONFIDENCE}"
-        cells = calibration_cells({"base": found["before"], "tuned": found["after"]})
-        yield markdown_table(CALIBRATION, cells)
+        sides = {"base": found["before"], "tuned": found["after"]}
+        yield markdown_table(*calibration_table(sides))
 
 
 def _steps(metrics: Sequence[Mapping[str, Any]]) -> str:

@@ -10,10 +10,9 @@ from typing import Any
 import yaml
 
 from rlsc.report.benchmarks import (
-    AT_K,
     HEADER,
     NOTES,
-    at_k_cells,
+    at_k_table,
     difference_text,
     flipped_lines,
     marked,
@@ -21,13 +20,11 @@ from rlsc.report.benchmarks import (
     score_rows,
     setting_name,
 )
-from rlsc.report.calibration import CONFIDENCE, calibration_cells
-from rlsc.report.calibration import HEADER as CALIBRATION
+from rlsc.report.calibration import CONFIDENCE, calibration_table
 from rlsc.report.distrust import distrust_lines
 from rlsc.report.eval_plot import plot_benchmarks
 from rlsc.report.lengths import length_lines
-from rlsc.report.sides import HEADER as SIDES
-from rlsc.report.sides import NOTE, comparison_lines
+from rlsc.report.sides import NOTE, comparison_table
 from rlsc.report.text import bullets, markdown_code_rows, markdown_table
 from rlsc.runfolder import CONFIG, ENVIRONMENT, RESULTS, write_text
 
@@ -40,7 +37,7 @@ def write_eval_report(folder: Path) -> None:
     config = yaml.safe_load((folder / CONFIG).read_text("utf-8"))
     environment = json.loads((folder / ENVIRONMENT).read_text("utf-8"))
     benchmarks = results["benchmarks"]
-    sides = list(comparison_lines(results))
+    header, sides = comparison_table(results)
     plot_benchmarks(benchmarks, folder / "plot.png")
     settings = " ".join(", ".join(f"{key} {value}" for key, value in config.items()).split())
     parts = [
@@ -48,7 +45,7 @@ def write_eval_report(folder: Path) -> None:
         f"Model: {results['model']}",
         markdown_table(HEADER, score_rows(benchmarks)),
         NOTES,
-        *([markdown_table(SIDES, sides), NOTE] if sides else []),
+        *([markdown_table(header, sides), NOTE] if sides else []),
         *distrust(benchmarks),
         "![accuracy and calibration](plot.png)",
         *_at_k(benchmarks),
@@ -71,17 +68,17 @@ def distrust(benchmarks: Mapping[str, Result], heading: str = "##") -> Iterator[
 
 
 def _at_k(benchmarks: Mapping[str, Result]) -> Iterator[str]:
-    rows = at_k_cells(benchmarks)
+    header, rows = at_k_table(benchmarks)
     if rows:
         yield "## By number of samples"
-        yield markdown_table(AT_K, rows)
+        yield markdown_table(header, rows)
 
 
 def _calibration(benchmarks: Mapping[str, Result]) -> Iterator[str]:
     found = {marked(name, one): one["calibration"] for name, one in benchmarks.items()}
     yield "## Does confidence predict correctness?"
     yield CONFIDENCE
-    yield markdown_table(CALIBRATION, calibration_cells(found))
+    yield markdown_table(*calibration_table(found))
     rows = [(marked(n, one), f"{100 * one['repetition']:.0f} %") for n, one in benchmarks.items()]
     yield markdown_table(("benchmark", "repeated 4-grams"), rows)
 

@@ -9,23 +9,20 @@ from typing import Any
 from markupsafe import Markup
 
 from rlsc.report.benchmarks import (
-    AT_K,
     HEADER,
     NOTES,
-    at_k_cells,
+    at_k_table,
     difference_text,
     flipped_lines,
     marked,
     score_cells,
 )
-from rlsc.report.calibration import CONFIDENCE, calibration_cells, calibration_chart
-from rlsc.report.calibration import HEADER as CALIBRATION
+from rlsc.report.calibration import CONFIDENCE, calibration_chart, calibration_table
 from rlsc.report.cases import Case, paired
 from rlsc.report.distrust import distrust_lines
 from rlsc.report.lengths import length_charts, length_lines
 from rlsc.report.page import Page, Section, charts, items, paragraph, table
-from rlsc.report.sides import HEADER as SIDES
-from rlsc.report.sides import NOTE, comparison_lines
+from rlsc.report.sides import NOTE, comparison_table
 from rlsc.report.text import code_rows
 from rlsc.runfolder import read_json, read_yaml
 from rlsc.samples import read_rows
@@ -92,9 +89,9 @@ def _comparison(results: Result) -> Iterator[Section]:
     blocks = [paragraph(f"Base: {base['model']}, evaluated in {base['folder']}.")]
     if other:
         blocks.append(paragraph(f"It was asked under other settings: {', '.join(other)}."))
-    lines = list(comparison_lines(results))
-    if lines:
-        blocks += [table(SIDES, lines), paragraph(NOTE)]
+    header, rows = comparison_table(results)
+    if rows:
+        blocks += [table(header, rows), paragraph(NOTE)]
     for name, one in results["comparison"].items():
         blocks.append(paragraph(f"{name}: {difference_text(one)}."))
         if "best" in one:
@@ -114,21 +111,22 @@ def _controls(benchmarks: Mapping[str, Result]) -> Iterator[Section]:
 
 
 def _at_k(benchmarks: Mapping[str, Result]) -> Iterator[Section]:
-    rows = at_k_cells(benchmarks)
+    header, rows = at_k_table(benchmarks)
     if rows:
-        yield Section("By number of samples", [table(AT_K, rows)])
+        yield Section("By number of samples", [table(header, rows)])
 
 
 def _calibration(results: Result) -> Iterator[Markup]:
-    cells, drawn = [], []
+    rows: dict[str, Any] = {}
+    drawn = []
     for name, one in results["benchmarks"].items():
         base = results.get("comparison", {}).get(name, {}).get("base")
         sides = {"base": base["calibration"]} if base else {}
         sides["tuned" if base else "model"] = one["calibration"]
-        cells += [(f"{marked(name, one)}, {row[0]}", *row[1:]) for row in calibration_cells(sides)]
+        rows |= {f"{marked(name, one)}, {side}": found for side, found in sides.items()}
         drawn.append(calibration_chart(marked(name, one), sides))
     yield paragraph(CONFIDENCE)
-    yield table(CALIBRATION, cells)
+    yield table(*calibration_table(rows))
     yield charts(drawn)
 
 

@@ -9,8 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from rlsc.report.benchmarks import difference_text, flipped_lines
-from rlsc.report.calibration import CONFIDENCE, calibration_cells, calibration_chart
-from rlsc.report.calibration import HEADER as CALIBRATION
+from rlsc.report.calibration import CONFIDENCE, calibration_chart, calibration_table
 from rlsc.report.cases import Case, paired, run_cases
 from rlsc.report.curves import step_charts
 from rlsc.report.distrust import distrust_lines
@@ -18,8 +17,7 @@ from rlsc.report.guard import HEADER as GUARD
 from rlsc.report.guard import guard_text, verdict_rows
 from rlsc.report.lengths import length_charts, length_lines
 from rlsc.report.page import Page, Section, charts, folded, items, paragraph, table
-from rlsc.report.sides import HEADER as SIDES
-from rlsc.report.sides import NOTE, run_lines
+from rlsc.report.sides import NOTE, run_table
 from rlsc.report.table import HEADER, caption, table_rows
 from rlsc.report.text import code_rows
 from rlsc.runfolder import read_json, read_yaml
@@ -104,10 +102,10 @@ def _evaluation(results: Mapping[str, Any]) -> Iterator[Markup]:
 
 
 def _scores(results: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[Section]:
-    lines = list(run_lines(results, config))
-    if not lines:
+    header, rows = run_table(results, config)
+    if not rows:
         return
-    blocks = [table(SIDES, lines, words=False), paragraph(NOTE)]
+    blocks = [table(header, rows), paragraph(NOTE)]
     found = results.get("benchmarks", {})
     for name, one in found.items():
         blocks.append(paragraph(f"{name}: {difference_text(one['difference'])}."))
@@ -151,9 +149,9 @@ def _answers(folder: Path, results: Mapping[str, Any]) -> Iterator[Section]:
     if found:
         sides = {"base": found["before"], "tuned": found["after"]}
         text = f"Samples at T = 1. {CONFIDENCE}"
-        rows = calibration_cells(sides)
         drawn = charts([calibration_chart("Reliability", sides)])
-        yield Section("Calibration", [paragraph(text), table(CALIBRATION, rows), drawn])
+        cells = table(*calibration_table(sides))
+        yield Section("Calibration", [paragraph(text), cells, drawn])
 
 
 def _made(

@@ -8,6 +8,7 @@ from typing import Any
 
 from rlsc.changes import PASSES, best_control
 from rlsc.report.benchmarks import marked, percent
+from rlsc.report.text import Table
 
 Result = Mapping[str, Any]
 Cells = tuple[str, ...]
@@ -27,21 +28,25 @@ NOTE = (
 )
 
 
-def comparison_lines(results: Result) -> Iterator[Cells]:
+def comparison_table(results: Result) -> Table:
     """Of an evaluation that was held against another."""
+    rows: list[Cells] = []
     for name, found in results.get("comparison", {}).items():
         tuned = results["benchmarks"][name]
         if "base" in found:
-            yield from _benchmark(name, found["base"], found.get("base_best"), tuned, found)
+            rows += _benchmark(name, found["base"], found.get("base_best"), tuned, found)
+    return HEADER, rows
 
 
-def run_lines(results: Result, config: Result) -> Iterator[Cells]:
+def run_table(results: Result, config: Result) -> Table:
     """Of a training run: its own evaluation, then its benchmarks."""
+    rows: list[Cells] = []
     if "before" in results:
-        yield from _evaluation(results, str(config.get("template") or "chat"))
+        rows += _evaluation(results, str(config.get("template") or "chat"))
     for name, one in results.get("benchmarks", {}).items():
         base = one["before"]
-        yield from _benchmark(name, base, best_control(base), one["after"], one["difference"])
+        rows += _benchmark(name, base, best_control(base), one["after"], one["difference"])
+    return HEADER, rows
 
 
 def _benchmark(

@@ -6,6 +6,9 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
+"""A header, and rows of as many cells."""
+
 
 def code_rows(environment: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Command, commit, versions and device, for a table."""
