@@ -150,8 +150,9 @@ def test_a_rank_that_fails_ends_the_run(tiny_folder: Path, tmp_path: Path) -> No
     done = launched(2, "--module", "rlsc", "train", *flags, cwd=tmp_path)
     assert time.monotonic() - began < 120
     assert done.returncode != 0
-    (line,) = [one for one in done.stderr.splitlines() if "ends the run on all" in one]
-    assert line.startswith("rlsc: error: process 1 of 2: ValueError: no such text;")
+    lines = [one for one in done.stderr.splitlines() if "ends the run on all" in one]
+    assert len(lines) == 1, done.stderr[-3000:]
+    assert lines[0].startswith("rlsc: error: process 1 of 2: ValueError: no such text;")
     assert not (tmp_path / "run" / "results.json").exists()
 
 
