@@ -126,7 +126,10 @@ def write_text(path: Path, text: str) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Make the folder by another name, and leave no trace: others may look at the same moment."""
+    """Raise `OutputError` for a folder that cannot be made or written into; leave no trace.
+
+    By a name of its own, since other runs may look at the same moment.
+    """
     if not is_main():
         return
     try:
