@@ -261,7 +261,7 @@ def _engine(
     else:
         cache = token * rows * (prompt_length + training.max_completion_length)
     return [
-        Part("weights to sample with", start, kept, kept),
+        Part("weights to sample with", start, kept, 0),
         Part("key/value cache", 0, cache, 0),
         Part("tensors of sampling", 0, _sampling(model, dtype, rows, prompts, width, cap), 0),
     ], rows

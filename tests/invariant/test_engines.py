@@ -275,3 +275,22 @@ def test_a_models_own_generation_defaults_do_not_change_what_is_sampled(model) -
     model.generation_config.top_k = 2
     assert [ids(e.generate(PROMPTS, 2, params(), SEEDS)) for e in engines(model)] == plain
     assert model.generation_config.top_k == 2
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_released_weights_come_back_with_sync(model, dtype: torch.dtype) -> None:
+    """What only sampling needs is freed for an update; the policy's own weights stay."""
+    own = sum(one.nbytes for one in model.parameters())
+    for engine in engines(model, dtype):
+        expected = engine.generate(PROMPTS, 2, params(), SEEDS)
+        for _ in range(2):
+            engine.release()
+            engine.release()  # twice is once
+            assert sum(one.nbytes for one in model.parameters()) == own
+            if dtype == torch.bfloat16:
+                assert sum(one.nbytes for one in engine._weights._model.parameters()) == 0
+            assert not (engine._weights._packed and engine._weights._packed._packed)
+            with pytest.raises(RuntimeError, match="sync"):
+                engine.generate(PROMPTS, 2, params(), SEEDS)
+            engine.sync(model)
+            assert engine.generate(PROMPTS, 2, params(), SEEDS) == expected

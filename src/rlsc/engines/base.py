@@ -42,7 +42,11 @@ class SamplingParams:
 
 
 class Engine(Protocol):
-    """Samples completions from the policy as it was at the last `sync`."""
+    """Samples completions from the policy as it was at the last `sync`.
+
+    An engine may have `release()`, which frees what only sampling needs until the next `sync`;
+    training calls it before an update.
+    """
 
     def sync(self, model: Any) -> None:
         """Take over the weights of `model`."""
@@ -68,19 +72,21 @@ class SamplingWeights:
     """The weights that an engine samples with: the model itself, or a copy in another dtype.
 
     Training keeps float32 weights; sampling in bfloat16 from an explicit copy is several times
-    faster than casting them at every token. The copy costs its size in memory. `packed` lays the
-    linear layers out for the CPU's products.
+    faster than casting them at every token. The copy costs its size in memory, but for the time
+    between `release` and `sync`. `packed` lays the linear layers out for the CPU's products.
     """
 
     def __init__(self, model: Any, dtype: torch.dtype, packed: bool = False) -> None:
         self._dtype = dtype
         self._is_copy = next(model.parameters()).dtype != dtype
         self._model = _frozen_copy(model, dtype) if self._is_copy else model
-        self._adapter_is_off = False
+        self._adapter_is_off = self._is_released = False
         self._packed = PackedLinears.of(self._model) if packed else None
+        self._unused: set[int] = set()
         # An adapter's layers may read the weights that they wrap.
         if self._packed and self._is_copy and not hasattr(model, "peft_config"):
-            self._packed.keep_only_packed(self._model)
+            self._unused = self._packed.replaced(self._model)
+            self._free(self._unused)
 
     @property
     def config(self) -> Any:
@@ -96,21 +102,40 @@ class SamplingWeights:
         self._adapter_is_off = adapter_is_off(model)
         with whole(model):
             self._take(model)
+        self._is_released = False
 
     def _take(self, model: Any) -> None:
         if self._is_copy:
             for mine, theirs in zip(self._model.parameters(), model.parameters(), strict=True):
-                if mine.numel():  # else it is kept packed alone
-                    mine.copy_(theirs)
+                if id(mine) in self._unused:
+                    continue
+                if self._is_released:
+                    mine.data = torch.empty_like(theirs, dtype=self._dtype)
+                mine.copy_(theirs)
         else:
             self._model = model
         if self._packed:
             self._packed.attach(self._model)
             self._packed.pack(model)
 
+    def release(self) -> None:
+        """Free what only sampling needs, until the next `sync`: an update has the memory."""
+        if self._packed:
+            self._packed.clear()
+        if self._is_copy:
+            self._free({id(one) for one in self._model.parameters()})
+        self._is_released = True
+
+    def _free(self, ids: set[int]) -> None:
+        for parameter in self._model.parameters():
+            if id(parameter) in ids:
+                parameter.data = parameter.data.new_empty(0)
+
     @contextmanager
     def sampling(self) -> Iterator[Any]:
         """The model in eval mode, its training mode restored afterwards."""
+        if self._is_released:
+            raise RuntimeError("the engine's weights are released: call its sync(model) first")
         was_training = self._model.training
         self._model.eval()
         try:

@@ -94,6 +94,9 @@ class HFEngine:
     def sync(self, model: Any) -> None:
         self._weights.sync(model)
 
+    def release(self) -> None:
+        self._weights.release()
+
     @torch.no_grad()
     def generate(
         self,

@@ -54,6 +54,9 @@ class NativeEngine:
     def sync(self, model: Any) -> None:
         self._weights.sync(model)
 
+    def release(self) -> None:
+        self._weights.release()
+
     @torch.inference_mode()
     def generate(
         self,

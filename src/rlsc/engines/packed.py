@@ -47,19 +47,22 @@ class PackedLinears:
     @torch.no_grad()
     def pack(self, source: Any) -> None:
         """Take over the weights of `source`, a model of the same layers in any dtype."""
-        self._packed.clear()
+        self.clear()
         for layer, dtype in zip(_linears(source), self._dtypes, strict=True):
             weight = layer.weight.detach().to(dtype)
             # GPT-2's Conv1D is a linear layer that keeps its weight the other way round.
             weight = weight.t().contiguous() if isinstance(layer, Conv1D) else weight
             self._packed.append(torch.ops.mkldnn._reorder_linear_weight(weight, _ROWS))
 
-    def keep_only_packed(self, model: Any) -> None:
-        """Free the plain weights of `model`, which must be a copy that nobody else reads."""
+    def clear(self) -> None:
+        """Free them, until they are packed again."""
+        self._packed.clear()
+
+    def replaced(self, model: Any) -> set[int]:
+        """The ids of the plain weights that `model` does not read while these are lent to it."""
+        # A tied head's weight is read by its embedding.
         embedded = {id(one.weight) for one in model.modules() if isinstance(one, nn.Embedding)}
-        for layer in self._layers:
-            if id(layer.weight) not in embedded:  # a tied head's weight is read by its embedding
-                layer.weight.data = layer.weight.data.new_empty(0)
+        return {id(layer.weight) for layer in self._layers} - embedded
 
     def attach(self, model: Any) -> None:
         """Lend to `model` from now on, in place of the one before."""
