@@ -48,7 +48,9 @@ def parse_compare(argv: Sequence[str]) -> tuple[CompareConfig, list[str], bool]:
     print_commands = False
     for name, value in _pairs(rest):
         if name == "print_commands":
-            print_commands = value is None or value.lower() == "true"
+            if (value or "true").lower() not in ("true", "false"):
+                raise ConfigError(f"print_commands is true or false, not {value!r}")
+            print_commands = (value or "true").lower() == "true"
         elif name in (*OWN, *NOT_SHARED, "output_dir"):
             content[name] = value
         else:

@@ -75,7 +75,8 @@ def _main(argv: list[str]) -> int:
         _fail(str(error))
         return 1
     except KeyboardInterrupt:
-        _fail("interrupted; go on from the last checkpoint with --resume")
+        again = "the same command goes on" if argv[0] == "compare" else "go on with --resume"
+        _fail(f"interrupted; from the last checkpoint {again}")
         return 130
     except Exception as error:
         if not _process():

@@ -25,9 +25,10 @@ from rlsc.arguments import parse, recipe_flags, resolved
 from rlsc.compare_config import CompareConfig
 from rlsc.display import console
 from rlsc.errors import ConfigError, RLSCError
-from rlsc.objectives import create_objective
+from rlsc.objectives import check_siblings, create_objective
 from rlsc.report.comparison import write_comparison
 from rlsc.report.html import write_html
+from rlsc.weighing import check_judges
 
 BASE, FAILURE = "base", "failure.txt"
 # May differ from what a run was made with; all else would make rows that do not compare.
@@ -93,6 +94,11 @@ def compare(config: CompareConfig, flags: Sequence[str], print_commands: bool = 
 
 def _runs(config: CompareConfig, flags: Sequence[str]) -> list[Run]:
     """Seed by seed, so that a comparison cut short has all methods."""
+    for flag in flags:
+        name = flag.removeprefix("--").partition("=")[0].replace("-", "_")
+        rows = [label for label, settings in config.methods.items() if name in settings]
+        if rows:
+            raise ConfigError(f"--{name} is what {rows[0]!r} sets itself: leave it out")
     base = Path(config.output_dir) / BASE
     found = []
     for seed in config.seeds:
@@ -117,7 +123,9 @@ def _check(folder: Path, runs: Sequence[Run]) -> None:
     for run in runs:
         try:
             config, training = parse([*run.flags])
-            create_objective(training)  # a name that is none
+            objective = create_objective(training)  # a name that is none
+            check_siblings(objective, training.num_generations)
+            check_judges(objective, (), (), training.reward_model)
             settings = resolved(config, training)
             if (run.folder / runfolder.CONFIG).is_file() and not run.failed:
                 runfolder.check_same_settings(run.folder, settings, _FREE)

@@ -19,6 +19,8 @@ _OF_ALL = (  # a row with another one of these would not compare
     *("eval_questions", "eval_limit", "eval_samples", "eval_max_new_tokens", "eval_seed"),
 )
 
+_OWN_FILES = re.compile(r"(base|comparison\..*|report\.html)$")
+
 
 @dataclass(frozen=True)
 class CompareConfig:
@@ -40,12 +42,15 @@ class CompareConfig:
         for name in ("objectives", "output_dir"):
             if not content.get(name):
                 raise ConfigError(f"rlsc compare needs {name} in its recipe, see recipes/compare-*")
+        if not isinstance(content["output_dir"], str):
+            raise ConfigError(f"output_dir must be a folder, not {content['output_dir']!r}")
         methods: dict[str, Mapping[str, Any]] = {}
         for label, settings in _entries(content["objectives"]):
             if label in methods:
                 raise ConfigError(f"objectives: {label!r} is there twice")
-            if not re.fullmatch(r"\w[\w.:,= +-]*", label) or label == "base":
-                raise ConfigError(f"objectives: {label!r} is no name for a folder")
+            right = re.fullmatch(r"\w[\w.:,= +-]{,99}", label) and not _OWN_FILES.match(label)
+            if not right:
+                raise ConfigError(f"objectives: {label!r} is no name for a folder of its own")
             methods[label] = {"objective": label, **settings}
         for name in NOT_SHARED:
             if name in content:
@@ -79,7 +84,7 @@ def _entries(value: Any) -> list[tuple[str, Mapping[str, Any]]]:
 
 def _numbers(name: str, value: Any, kind: type) -> list[Any]:
     numbers = _listed(name, value)
-    if not all(_is_number(one) and kind(one) == one and one >= 0 for one in numbers):
+    if not all(_is_number(one) and kind(one) == one and 0 <= one < 2**63 for one in numbers):
         raise ConfigError(f"{name} must be a list of numbers, 0 or more, not {value!r}")
     if len(set(numbers)) < len(numbers):
         raise ConfigError(f"{name}: a number is there twice")
@@ -87,7 +92,9 @@ def _numbers(name: str, value: Any, kind: type) -> list[Any]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    if isinstance(value, bool):
+        return False
+    return isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _listed(name: str, value: Any) -> list[Any]:

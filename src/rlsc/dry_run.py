@@ -24,7 +24,7 @@ from rlsc.plan import show, this_device
 from rlsc.probe_questions import probe_questions
 from rlsc.prompts import fit_context, render
 from rlsc.questions import QuestionSet
-from rlsc.run import check_together, prompt_row, prompt_rows
+from rlsc.run import check_objective_of, check_together, prompt_row, prompt_rows
 from rlsc.run_config import RunConfig
 from rlsc.trainer import RLSCTrainer
 from rlsc.trainer_inputs import (
@@ -49,6 +49,7 @@ def dry_run(config: RunConfig, training: RLSCConfig) -> None:
     settings = resolved(config, training)
     finished = runfolder.check(Path(training.output_dir), settings, config.resume, config.overwrite)
     questions = questions_of(config, source)
+    check_objective_of(training, questions)
     evaluated = evaluation_set(config, questions)
     probe, probed = probe_questions(config, questions, evaluated)
     if config.benchmarks:

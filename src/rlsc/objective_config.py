@@ -104,7 +104,8 @@ def check_objective(config: ObjectiveArguments, num_generations: int) -> None:
     """Raise `ConfigError` on the first setting that cannot work."""
     for name, (low, high) in _RANGES.items():
         value = getattr(config, name)
-        if value is not None and not low <= value <= high:
+        endless = name != "entropy_high" and value == math.inf
+        if value is not None and (endless or not low <= value <= high):
             raise ConfigError(f"{name} must be from {low:g} to {high:g}, not {value}")
     for name, allowed in _CHOICES.items():
         if getattr(config, name) is not None:

@@ -29,7 +29,7 @@ from rlsc.evaluation_run import (
 )
 from rlsc.hub import check_push, push, write_card
 from rlsc.models import load_model
-from rlsc.objectives import RLSC, Objective
+from rlsc.objectives import RLSC, Objective, check_siblings, create_objective
 from rlsc.probe_questions import probe_questions
 from rlsc.processes import is_main
 from rlsc.prompts import format_question
@@ -43,6 +43,7 @@ from rlsc.sharding import is_sharded
 from rlsc.train_benchmarks import TrainingBenchmarks
 from rlsc.trainer import RLSCTrainer
 from rlsc.types import Question
+from rlsc.weighing import check_judges
 
 
 def run(config: RunConfig, training: RLSCConfig) -> None:
@@ -56,6 +57,7 @@ def run(config: RunConfig, training: RLSCConfig) -> None:
     settings = resolved(config, training)
     finished = runfolder.check(folder, settings, config.resume, config.overwrite)
     questions = questions_of(config, source)
+    check_objective_of(training, questions)
     evaluated = evaluation_set(config, questions)
     probe, probed = probe_questions(config, questions, evaluated)
     used = {
@@ -140,6 +142,14 @@ def check_together(config: RunConfig, training: RLSCConfig) -> str:
     if training.push_to_hub:
         check_push(training)
     return config.questions
+
+
+def check_objective_of(training: RLSCConfig, questions: QuestionSet) -> None:
+    """That there is such an objective, with what it needs: before a model is loaded."""
+    objective = create_objective(training)
+    check_siblings(objective, training.num_generations)
+    ids = [question.id for question in questions.train]
+    check_judges(objective, ids, questions.answers, training.reward_model)
 
 
 def _tell(folder: Path, results: Mapping[str, Any]) -> None:

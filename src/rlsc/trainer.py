@@ -28,7 +28,7 @@ from rlsc.guard import create_guard
 from rlsc.memory import keep_freed_memory
 from rlsc.metrics import StepRecord, step_metrics
 from rlsc.models import disable_dropout, load_model
-from rlsc.objectives import Objective, create_objective
+from rlsc.objectives import Objective, check_siblings, create_objective
 from rlsc.processes import rank
 from rlsc.reference import Reference
 from rlsc.rollouts import Rollouts, create_weigher
@@ -130,6 +130,7 @@ class RLSCTrainer(WholeCheckpoints):
         """What samples, what watches, what updates, in this order."""
         args, processing_class = self.args, self.processing_class
         self.objective: Objective = objective or create_objective(args)
+        check_siblings(self.objective, args.num_generations)
         check_zero3(self.accelerator, args, self.objective)
         dtype = torch.bfloat16 if args.bf16 else next(self.model.parameters()).dtype
         self.engine: Engine = engine or create_engine(args, self.model, processing_class, dtype)

@@ -77,6 +77,21 @@ class Weights:
         )
 
 
+def check_judges(
+    objective: Objective, ids: Collection[str], labelled: Collection[str], reward_model: Any
+) -> None:
+    """Raise `ConfigError` where an objective needs labels or a reward model that are not there."""
+    missing = [name for name in ids if name not in labelled]
+    if "labels" in objective.needs and missing:
+        raise ConfigError(
+            f"this objective needs labels, and {len(missing)} of {len(ids)} "
+            f"training questions have no reference answer (such as {missing[0]!r}): name "
+            "the column with --answer_column, or take an objective without labels"
+        )
+    if "reward_model" in objective.needs and reward_model is None:
+        raise ConfigError("this objective needs a reward model: name one with --reward_model")
+
+
 @dataclass
 class Weigher:
     """Weighs a step's completions by an objective."""
@@ -93,16 +108,7 @@ class Weigher:
     """Whether the completions are the reference's own: then their weights are by its scores."""
 
     def __post_init__(self) -> None:
-        if "labels" in self.objective.needs:
-            missing = [name for name in self.prompts if name not in (self.answers or ())]
-            if missing:
-                raise ConfigError(
-                    f"this objective needs labels, and {len(missing)} of {len(self.prompts)} "
-                    f"training questions have no reference answer (such as {missing[0]!r}): name "
-                    "the column with --answer_column, or take an objective without labels"
-                )
-        if "reward_model" in self.objective.needs and self.reward_model is None:
-            raise ConfigError("this objective needs a reward model: name one with --reward_model")
+        check_judges(self.objective, self.prompts, self.answers or (), self.reward_model)
 
     def weigh(
         self,

@@ -197,8 +197,17 @@ def test_questions_outside_the_entropy_band_are_left_out(policy: TabularPolicy) 
         answers = {answer_of(y) for y in outcomes} - {None}
         return empo(policy, outcomes) if len(answers) == 2 else [0.0, 0.0]
 
-    found = expected_gradient(policy, EMPO(shaping="raw", entropy_low=0.1), 2)
-    assert close(found, by_hand(policy, filtered, 2, True))
+    def certain(outcomes: Outcomes) -> list[float]:
+        answers = {answer_of(y) for y in outcomes} - {None}
+        return empo(policy, outcomes) if len(answers) < 2 else [0.0, 0.0]
+
+    for objective, rewards in (
+        (EMPO(shaping="raw", entropy_low=0.1), filtered),
+        (EMPO(shaping="raw", entropy_high=0.1), certain),
+    ):
+        found = expected_gradient(policy, objective, 2)
+        assert close(found, by_hand(policy, rewards, 2, True))
+        assert not close(found, expected_gradient(policy, EMPO(shaping="raw"), 2))
 
 
 # What the methods ascend, and how they are related.
@@ -219,6 +228,17 @@ def test_leave_one_out_is_unbiased_and_centring_shrinks(policy: TabularPolicy) -
     alpha = GRPO(shaping="plus_alpha", alpha=0.7, loss_type="dr_grpo")
     assert close(expected_gradient(policy, raw, 2, answers=KEY), -ascent)
     assert close(expected_gradient(policy, alpha, 2, answers=KEY), -ascent)
+
+
+@pytest.mark.parametrize("voted", [TTRL, EMPO])
+def test_votes_make_the_others_rewards_depend_on_a_completion(policy: TabularPolicy, voted) -> None:
+    """So leaving it out of its baseline does not make the baseline independent of it."""
+    raw, out, centred = (
+        expected_gradient(policy, voted(shaping=one, loss_type="dr_grpo"), 2)
+        for one in ("raw", "leave_one_out", "centred")
+    )
+    assert not close(raw, out)
+    assert close(centred, out / 2)
 
 
 def test_answer_level_rlsc_ascends_the_agreement_of_answers(policy: TabularPolicy) -> None:
@@ -316,6 +336,9 @@ def test_a_sum_of_objectives_is_their_sum(policy: TabularPolicy) -> None:
     parts = ((RLSC(alpha=0.0), 1.0), (FormatOnly(), 0.5), (EntropyLoss(), -0.25))
     found = expected_gradient(policy, Combined(parts), 2)
     assert close(found, sum(c * expected_gradient(policy, one, 2) for one, c in parts))
+    nested = Combined(((Combined(parts), 0.5), (RLSC(alpha=0.0), 0.5)))
+    by_itself = expected_gradient(policy, RLSC(alpha=0.0), 2)
+    assert close(expected_gradient(policy, nested, 2), 0.5 * found + 0.5 * by_itself)
 
 
 # Several updates, divergences, pairs, values.
@@ -439,4 +462,17 @@ def test_ppo_without_a_value_ascends_the_expected_reward(policy: TabularPolicy) 
         return torch.zeros(states.shape[:2], dtype=torch.float64)
 
     found = expected_gradient(policy, objective, 1, answers=KEY, value_head=nothing)
+    assert close(found, -gradient(policy, share_right(policy)))
+
+
+def test_a_value_of_the_tokens_before_takes_nothing_from_the_expectation(
+    policy: TabularPolicy,
+) -> None:
+    """V(y_<t) as the baseline at t, λ = 1: noise less or more, the expectation is −∇E[R]."""
+
+    def prefix(states_BTH: torch.Tensor) -> torch.Tensor:
+        logps_BT = states_BTH[..., 0]  # of the tokens: their sum before t is known at t
+        return 0.7 + logps_BT.cumsum(-1) - logps_BT
+
+    found = expected_gradient(policy, PPO(gae_lambda=1.0), 1, answers=KEY, value_head=prefix)
     assert close(found, -gradient(policy, share_right(policy)))

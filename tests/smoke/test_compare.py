@@ -114,6 +114,12 @@ def test_commands_for_a_launcher(model: Path, tmp_path: Path, capfd) -> None:
         ({"objectives": [{"a": {"model": "x"}}]}, "model must be the same for all"),
         ({"objectives": [{"..": {"alpha": 0.1}}]}, "no name for a folder"),
         ({"objectives": ["rlsc"], "seeds": [float("inf")]}, "seeds must be"),
+        ({"objectives": ["rlsc"], "seeds": [10**400]}, "seeds must be"),
+        ({"objectives": ["rlsc"], "seeds": [True]}, "seeds must be"),
+        ({"objectives": [{"comparison.json": {"alpha": 0.1}}]}, "no name for a folder"),
+        ({"objectives": ["rlsc"], "output_dir": ["a"]}, "output_dir must be a folder"),
+        ({"objectives": ["rlhf"]}, "rlhf: this objective needs a reward model"),
+        ({"objectives": ["ttrl"], "num_generations": 1}, "num_generations must be 2 or more"),
     ],
     ids=str,
 )
@@ -126,6 +132,22 @@ def test_mistakes_are_one_line(
     assert message in error
     assert error.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--print_commands", "yes"], "print_commands is true or false"),
+        (["--num_generations", "2"], "--num_generations is what 'K = 4' sets itself"),
+    ],
+)
+def test_flags_do_not_belie_the_rows(
+    flags: list[str], message: str, model: Path, tmp_path: Path, capfd
+) -> None:
+    rows = {"objectives": [{"K = 4": {"objective": "rlsc", "num_generations": 4}}]}
+    file = recipe(tmp_path / "compare.yaml", model, **rows)
+    assert command("compare", "--config", file, *flags) == 2
+    assert message in capfd.readouterr().err
 
 
 def test_a_recipe_is_needed(capfd) -> None:

@@ -117,6 +117,17 @@ def test_every_objective_trains(
         assert min(row["weight"] for row in rows) < 0 < max(row["weight"] for row in rows)
 
 
+def test_ppo_takes_a_reward_model_in_place_of_labels(tmp_path: Path, reward_model: Path) -> None:
+    shared = SAMPLING | {"weight_decay": 0.0}
+    run = trainer(
+        tmp_path, Forbidden({}), objective="ppo", reward_model=str(reward_model), **shared
+    )
+    start = weights(run).clone()
+    run.train()
+    assert not torch.equal(weights(run), start)
+    assert not bool((run._weigher.value_head._linear.weight == 0).all())
+
+
 @pytest.mark.parametrize("name", ["self_certainty", "dpo", "ppo", "random", "entropy_loss", "rlhf"])
 def test_layouts_agree(name: str, tmp_path: Path, reward_model: Path, labels: AnswerKey) -> None:
     """Token trees against padded rows, merged or not, each completion a micro-batch or all."""

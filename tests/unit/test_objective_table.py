@@ -9,9 +9,18 @@ import pytest
 import torch
 
 from rlsc import RLSCConfig
+from rlsc.errors import ConfigError
 from rlsc.objective_config import LOSS_TYPES, OWN_SETTINGS, PAIRS, SHAPINGS
-from rlsc.objectives import OBJECTIVES, RLSC, Combined, create_objective
+from rlsc.objectives import (
+    OBJECTIVES,
+    RLSC,
+    Combined,
+    PolicyGradient,
+    check_siblings,
+    create_objective,
+)
 from rlsc.objectives import shaping as shapings
+from rlsc.objectives.base import weighted_likelihood
 from rlsc.objectives.dpo import DPO
 from rlsc.objectives.empo import EMPO
 from rlsc.objectives.grpo import GRPO
@@ -36,6 +45,50 @@ def test_settings_reach_the_fields_of_their_name() -> None:
     assert dr_grpo == GRPO(shaping="centred", loss_type="dr_grpo", beta=0.1)
     assert dr_grpo.needs == {"labels", "reference"}
     assert made(objective="dpo", dpo_pairs="majority") == DPO(dpo_pairs="majority")
+
+
+class Mine(PolicyGradient):
+    def reward(self, siblings):
+        return siblings.zeros()
+
+
+class Silent(PolicyGradient):
+    pass
+
+
+class OwnLoss(Mine):
+    def loss(self, rows):
+        return weighted_likelihood(rows)
+
+
+def test_settings_reach_a_class_of_the_users_own() -> None:
+    here = f"{__name__}:Mine"
+    assert made(objective=here).alpha == 0.1
+    assert made(objective=here, shaping="plus_alpha", alpha=0.7).alpha == 0.7
+    assert made(objective=here).spares_idle
+    assert not made(objective=f"{__name__}:OwnLoss").spares_idle
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"objective": f"{__name__}:Silent"}, "has neither a reward"),
+        ({"objective": "ppo,ppo"}, "ppo is there twice"),
+        ({"objective": "rlsc,ttrl", "objective_weights": "0,0"}, "trains nothing"),
+        ({"objective": "ttrl", "beta": math.inf}, "beta must be"),
+    ],
+)
+def test_what_cannot_train_is_said(settings: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        made(**settings)
+
+
+@pytest.mark.parametrize("name", ["ttrl", "sequence_entropy", "dpo", "rlsc,grpo"])
+def test_comparing_siblings_takes_two(name: str) -> None:
+    with pytest.raises(ConfigError, match="num_generations must be 2 or more"):
+        check_siblings(made(objective=name), 1)
+    check_siblings(made(objective=name), 2)
+    check_siblings(made(), 1)
 
 
 def test_several_objectives_are_a_sum() -> None:

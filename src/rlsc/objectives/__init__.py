@@ -5,7 +5,7 @@ from rlsc.objectives.combined import Combined, parts_of
 from rlsc.objectives.general import General
 from rlsc.objectives.policy_gradient import PolicyGradient
 from rlsc.objectives.rlsc import RLSC
-from rlsc.objectives.table import OBJECTIVES, create_objective
+from rlsc.objectives.table import OBJECTIVES, check_siblings, create_objective
 
 __all__ = [
     "OBJECTIVES",
@@ -17,6 +17,7 @@ __all__ = [
     "RowLoss",
     "Rows",
     "Siblings",
+    "check_siblings",
     "create_objective",
     "parts_of",
 ]

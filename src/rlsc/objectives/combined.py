@@ -40,5 +40,11 @@ class Combined(Objective):
 
 
 def parts_of(objective: Objective) -> tuple[tuple[Objective, float], ...]:
-    """The objectives of a sum with their coefficients; of any other, itself."""
-    return objective.parts if isinstance(objective, Combined) else ((objective, 1.0),)
+    """The objectives of a sum, and of sums in it, with their coefficients; of any other, itself."""
+    if not isinstance(objective, Combined):
+        return ((objective, 1.0),)
+    return tuple(
+        (inner, coefficient * own)
+        for one, coefficient in objective.parts
+        for inner, own in parts_of(one)
+    )

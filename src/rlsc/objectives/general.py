@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from rlsc.errors import ConfigError
 from rlsc.objectives.base import Objective, RowLoss, Rows
 
 
@@ -19,7 +20,7 @@ class General(Objective):
     underflows. RLSC's L1 is ``lambda old, new: -old.exp() * new``; the paper's weight
     1 + log p_old, whose functional is E[log p], is ``lambda old, new: -(1 + old) * new``.
 
-    What is recorded as the weight is −∂L/∂ log p_θ.
+    The weight is −∂L/∂ log p_θ: it is recorded, and `--weight_clip` scales L where it is above.
     """
 
     function: Callable[[Tensor, Tensor], Tensor]
@@ -28,7 +29,15 @@ class General(Objective):
         old_B, new_B = rows.old_logps_BT.sum(-1), rows.logps_BT.sum(-1)
         with torch.enable_grad():
             here_B = new_B.detach().requires_grad_()
-            (slope_B,) = torch.autograd.grad(self.function(old_B, here_B).sum(), here_B)
-        log_weight_B = slope_B.abs().log()
-        loss_B = self.function(old_B, new_B)
+            value = self.function(old_B, here_B).sum()
+            if not value.requires_grad:
+                raise ConfigError(
+                    "the general loss must depend on its second argument, the policy's log-probs"
+                )
+            (slope_B,) = torch.autograd.grad(value, here_B)
+        size_B, loss_B = slope_B.abs(), self.function(old_B, new_B)
+        if rows.weight_clip is not None:
+            scale_B = (rows.weight_clip / size_B).clamp(max=1.0)
+            size_B, loss_B = scale_B * size_B, scale_B * loss_B
+        log_weight_B = size_B.log()
         return RowLoss(loss_B, log_weight_B, -slope_B.sign(), log_weight_B)

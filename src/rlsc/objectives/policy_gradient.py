@@ -52,6 +52,11 @@ class PolicyGradient(Clipped):
     cannot dilute (arXiv 2503.20783; its constant divisor is left to the learning rate)."""
 
     @property
+    def spares_idle(self) -> bool:
+        # A subclass's own loss may have a gradient where the weight is 0.
+        return super().spares_idle and type(self).loss is PolicyGradient.loss
+
+    @property
     def added(self) -> float:
         return self.alpha if self.shaping == "plus_alpha" else math.nan
 

@@ -1,7 +1,8 @@
 """From the rewards of a question's siblings to their weights. Pure functions, [K] → [K].
 
-What a function subtracts does not depend on a completion's own reward only in `leave_one_out`:
-so it alone, and `raw`, leave the expected policy gradient that of E[R].
+Where a completion's reward depends on it alone, `raw`, `plus_alpha` and `leave_one_out`, whose
+baseline is of the others, leave the expected policy gradient that of E[R]. Where siblings vote on
+rewards (TTRL, EMPO), the others' rewards depend on the completion too, and no shaping does.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ def raw(rewards_K: Tensor) -> Tensor:
 
 
 def centred(rewards_K: Tensor) -> Tensor:
-    """r − mean r, Dr. GRPO's (arXiv 2503.20783). Expected gradient (K − 1) / K · ∇E[R]."""
+    """r − mean r, Dr. GRPO's (arXiv 2503.20783): (K − 1) / K times `leave_one_out`."""
     return rewards_K - rewards_K.mean()
 
 
@@ -35,7 +36,7 @@ def standardised(rewards_K: Tensor) -> Tensor:
 
 
 def leave_one_out(rewards_K: Tensor) -> Tensor:
-    """r − the mean of the others' (RLOO, arXiv 2402.14740): unbiased. 0 for K = 1."""
+    """r − the mean of the others' (RLOO, arXiv 2402.14740). 0 for K = 1."""
     if len(rewards_K) < 2:
         return torch.zeros_like(rewards_K)
     return (rewards_K - rewards_K.mean()) * len(rewards_K) / (len(rewards_K) - 1)
@@ -49,6 +50,9 @@ def plus_alpha(rewards_K: Tensor, alpha: float) -> Tensor:
 SHAPINGS: dict[str, Callable[[Tensor], Tensor]] = {
     function.__name__: function for function in (raw, centred, standardised, leave_one_out)
 }
+
+RELATIVE = ("centred", "standardised", "leave_one_out")
+"""Those that leave nothing of the reward of a single completion."""
 
 
 def shape(name: str, rewards_K: Tensor, alpha: float) -> Tensor:

@@ -16,7 +16,7 @@ from rlsc.checks import one_of
 from rlsc.errors import ConfigError
 from rlsc.objective_config import OWN_SETTINGS, ObjectiveArguments
 from rlsc.objectives.base import NEEDS, Objective, Siblings
-from rlsc.objectives.combined import Combined
+from rlsc.objectives.combined import Combined, parts_of
 from rlsc.objectives.controls import Constant, FormatOnly, InverseMajority, Random
 from rlsc.objectives.dpo import DPO
 from rlsc.objectives.empo import EMPO
@@ -29,6 +29,7 @@ from rlsc.objectives.rlhf import RLHF
 from rlsc.objectives.rlsc import RLSC
 from rlsc.objectives.self_certainty import SelfCertainty
 from rlsc.objectives.sequence_entropy import SequenceEntropy
+from rlsc.objectives.shaping import RELATIVE
 from rlsc.objectives.token_entropy import TokenEntropy
 from rlsc.objectives.ttrl import TTRL
 
@@ -56,15 +57,17 @@ OBJECTIVES: dict[str, type[Objective]] = {
 class UserReward(PolicyGradient):
     """r = a function of your own, from `Siblings` to K numbers.
 
-    An attribute `needs` of the function says what it sees; by default scores and answers.
+    An attribute `needs` of the function, a name or several, says what it sees; by default scores
+    and answers.
     """
 
     function: Callable[[Siblings], Sequence[float] | Tensor]
 
     @property
     def needs(self) -> Collection[str]:
-        needs = set(getattr(self.function, "needs", ("scores", "answers")))
-        return needs.union(super().needs)
+        needs = getattr(self.function, "needs", ("scores", "answers"))
+        names = {needs} if isinstance(needs, str) else {*needs}
+        return names.union(super().needs)
 
     def reward(self, siblings: Siblings) -> Tensor:
         rewards: Any = self.function(siblings)  # what it is, is checked where it is used
@@ -94,10 +97,24 @@ def create_objective(settings: ObjectiveArguments) -> Objective:
     if given - taken - {"beta"}:
         name = min(given - taken - {"beta"})
         raise ConfigError(f"{name} is no setting of objective {settings.objective}")
+    if sum(isinstance(one, PPO) for one in made) > 1:
+        raise ConfigError("ppo is there twice: there is one value head")
     weights = _weights(settings.objective_weights, len(made))
     if braked and settings.beta:
         made, weights = [*made, KL()], [*weights, settings.beta]
     return made[0] if len(made) == 1 else Combined(tuple(zip(made, weights, strict=True)))
+
+
+def check_siblings(objective: Objective, num_generations: int) -> None:
+    """Raise `ConfigError` where a single completion has nobody to be compared with."""
+    for one, _ in parts_of(objective):
+        shaping = one.shaping if isinstance(one, PolicyGradient) else None
+        if num_generations < 2 and (isinstance(one, DPO) or shaping in RELATIVE):
+            how = f"with shaping {shaping} " if shaping else ""
+            raise ConfigError(
+                f"objective {type(one).__name__} {how}compares siblings: "
+                "num_generations must be 2 or more"
+            )
 
 
 def _made(name: str, found: Any, given: set[str], settings: Any) -> tuple[Objective, set[str]]:
@@ -105,10 +122,15 @@ def _made(name: str, found: Any, given: set[str], settings: Any) -> tuple[Object
     fixed: dict[str, Any] = {}
     if isinstance(found, Objective):
         return found, set()
-    if name in OBJECTIVES:  # these two have a value always, which is no default of a user's class
-        given = given | {"weight", "alpha"}
+    # These two have a value always, which is no default of a user's class unless it was changed.
+    standing = {"weight", "alpha"}
+    given = given | {
+        one for one in standing if name in OBJECTIVES or getattr(settings, one) != _STANDARD[one]
+    }
     if not isinstance(found, type):
         fixed, found = {"function": found}, UserReward
+    if issubclass(found, PolicyGradient) and _says_nothing(found):
+        raise ConfigError(f"objective {name} has neither a reward, nor weigh, nor loss of its own")
     names = {one.name for one in fields(found) if one.init} if is_dataclass(found) else set()
     try:
         return found(**fixed, **{one: getattr(settings, one) for one in given & names}), names
@@ -116,6 +138,14 @@ def _made(name: str, found: Any, given: set[str], settings: Any) -> tuple[Object
         raise ConfigError(
             f"objective {name} cannot be made without arguments ({error}): name an instance"
         ) from error
+
+
+_STANDARD = {one.name: one.default for one in fields(ObjectiveArguments)}
+
+
+def _says_nothing(found: type[PolicyGradient]) -> bool:
+    own = ("reward", "weigh", "loss")
+    return all(getattr(found, one) is getattr(PolicyGradient, one) for one in own)
 
 
 def _imported(name: str) -> Any:
@@ -127,7 +157,7 @@ def _imported(name: str) -> Any:
         sys.path.insert(0, os.getcwd())
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except Exception as error:  # the user's own code may raise anything
+    except (Exception, SystemExit) as error:  # the user's own code may raise anything
         raise ConfigError(f"objective {name}: {type(error).__name__}: {error}") from error
     right = issubclass(found, Objective) if isinstance(found, type) else callable(found)
     if not (right or isinstance(found, Objective)):
@@ -149,4 +179,6 @@ def _weights(text: str | None, count: int) -> list[float]:
         raise ConfigError(f"objective_weights must be numbers, as 1,0.5, not {text!r}") from error
     if len(weights) != count or not all(map(math.isfinite, weights)):
         raise ConfigError(f"objective_weights {text}: give {count} finite numbers, as 1,0.5")
+    if not any(weights):
+        raise ConfigError(f"objective_weights {text}: a sum of nothing trains nothing")
     return weights

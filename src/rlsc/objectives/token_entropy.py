@@ -18,7 +18,8 @@ class TokenEntropy(PolicyGradient):
 
     The entropy is a reward here: its own gradient is left out (`entropy_loss` has it alone).
 
-    Left out: RENT's choice of which tokens count; all do.
+    Left out: RENT's choice of which tokens count; all do. EM-RL-token's sum over tokens instead of
+    the mean, which rewards being short.
     """
 
     @property
