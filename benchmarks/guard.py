@@ -2,6 +2,7 @@
 
     rlsc compare --config recipes/compare-guard-two-digit.yaml     # and the other two
     python benchmarks/guard.py runs/guard-two_digit runs/guard-three_terms --json FILE
+    tar xJf benchmarks/guard-study.tar.xz -C runs                  # the records of LOG.md's study
 
 The guard's rule is replayed on each run's guard.jsonl: what it would have kept, and where it would
 have stopped. The runs are to be made with --guard observe, which lets a collapse go on, and with
