@@ -125,7 +125,7 @@ def _check(folder: Path, runs: Sequence[Run]) -> None:
             config, training = parse([*run.flags])
             objective = create_objective(training)  # a name that is none
             check_siblings(objective, training.num_generations)
-            check_judges(objective, (), (), training.reward_model)
+            check_judges(objective, (), None, training.reward_model)
             settings = resolved(config, training)
             if (run.folder / runfolder.CONFIG).is_file() and not run.failed:
                 runfolder.check_same_settings(run.folder, settings, _FREE)

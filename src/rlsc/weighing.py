@@ -78,16 +78,17 @@ class Weights:
 
 
 def check_judges(
-    objective: Objective, ids: Collection[str], labelled: Collection[str], reward_model: Any
+    objective: Objective, ids: Collection[str], labelled: AnswerKey | None, reward_model: Any
 ) -> None:
     """Raise `ConfigError` where an objective needs labels or a reward model that are not there."""
-    missing = [name for name in ids if name not in labelled]
-    if "labels" in objective.needs and missing:
-        raise ConfigError(
-            f"this objective needs labels, and {len(missing)} of {len(ids)} "
-            f"training questions have no reference answer (such as {missing[0]!r}): name "
-            "the column with --answer_column, or take an objective without labels"
-        )
+    if "labels" in objective.needs:  # others never touch the answers
+        missing = [name for name in ids if name not in (labelled or ())]
+        if missing:
+            raise ConfigError(
+                f"this objective needs labels, and {len(missing)} of {len(ids)} "
+                f"training questions have no reference answer (such as {missing[0]!r}): name "
+                "the column with --answer_column, or take an objective without labels"
+            )
     if "reward_model" in objective.needs and reward_model is None:
         raise ConfigError("this objective needs a reward model: name one with --reward_model")
 
@@ -108,7 +109,7 @@ class Weigher:
     """Whether the completions are the reference's own: then their weights are by its scores."""
 
     def __post_init__(self) -> None:
-        check_judges(self.objective, self.prompts, self.answers or (), self.reward_model)
+        check_judges(self.objective, self.prompts, self.answers, self.reward_model)
 
     def weigh(
         self,
