@@ -7,14 +7,15 @@
 The guard's rule is replayed on each run's guard.jsonl: what it would have kept, and where it would
 have stopped. The runs are to be made with --guard observe, which lets a collapse go on, and with
 --guard_interval 1 if --interval is to tell what asking less often costs. Other ways of choosing
-the step stand beside that of `rlsc.selection`: `CHOICES`.
+the step stand beside that of `rlsc.selection`: `CHOICES`. Of a probe that is larger than
+--probe_size those questions are taken that the guard would have asked.
 
 Accuracy is greedy and pass@1 at temperature 1. The step that is best in hindsight is chosen on one
 half of the questions and scored on the other, both ways, so that it does not flatter itself. A run
 collapses if its last greedy accuracy is more than DROP points, and more than two standard errors of
 the paired difference, below its best; the onset is the first step from which on it is more than
-half of that drop below. Runs are numbered in the order of their folders: the rule may be fitted on
-the even ones alone, and the odd ones say what it is worth.
+half of that drop below. The rule may be fitted on the runs of one seed alone, --fitted; the others
+say what it is worth.
 """
 
 from __future__ import annotations
@@ -29,13 +30,12 @@ from statistics import fmean, stdev
 from typing import Any
 
 import rich.box
+from guard_records import by_step, observations
 from rich.console import Console
 from rich.table import Table
 
 from rlsc.config import RLSCConfig
-from rlsc.runlog import read_jsonl
 from rlsc.selection import candidates, choose, score
-from rlsc.types import Verdict as Graded
 from rlsc.verdicts import COLLAPSED, SIGNS, Observation, Rule, Verdict, change, due
 
 DROP = 0.05
@@ -118,15 +118,7 @@ CHOICES: dict[str, Callable[[Sequence[Observation]], int]] = {
 
 
 def outcome(folder: Path, fitted: bool, settings: argparse.Namespace) -> Outcome:
-    history = [
-        Observation(
-            row["step"],
-            row["signals"]["distinct_completions"],
-            row["questions"],
-            "probe_answers" in row,
-        )
-        for row in read_jsonl(folder / "guard.jsonl")
-    ]
+    history = observations(folder, settings.probe_size)
     seen, verdicts = replay(history, settings.patience, settings.interval)
     stopped = verdicts[-1].step if verdicts[-1].verdict == COLLAPSED else None
     values = {metric: by_step(folder, name) for metric, name in METRICS.items()}
@@ -154,23 +146,6 @@ def outcome(folder: Path, fitted: bool, settings: argparse.Namespace) -> Outcome
         onset(greedy),
         accuracy,
     )
-
-
-def by_step(folder: Path, name: str) -> dict[int, list[float]]:
-    """The share of right answers of each question, at each step that was evaluated."""
-    last = json.loads((folder / "results.json").read_text("utf-8"))["steps"]
-    files = {0: "before", last: "after"}
-    for file in (folder / "eval").glob("step-*.jsonl"):
-        files[int(file.stem.removeprefix("step-"))] = file.stem
-    found = {}
-    for step in sorted(files):
-        questions: dict[str, list[bool]] = {}
-        for row in read_jsonl(folder / "eval" / f"{files[step]}.jsonl"):
-            if row["pass"] == name and row["verdict"] is not None:
-                right = row["verdict"] == Graded.CORRECT.value
-                questions.setdefault(row["id"], []).append(right)
-        found[step] = [fmean(questions[one]) for one in sorted(questions)]
-    return found
 
 
 def cross_scored_best(values: Values) -> float:
@@ -255,6 +230,8 @@ def main() -> None:
     parser.add_argument("folders", nargs="+", type=Path, help="output_dir of rlsc compare")
     parser.add_argument("--patience", type=int, default=RLSCConfig.guard_patience)
     parser.add_argument("--interval", type=int, default=RLSCConfig.guard_interval)
+    parser.add_argument("--probe_size", type=int, default=RLSCConfig.guard_probe_size)
+    parser.add_argument("--fitted", type=int, default=0, help="the seed that was fitted on")
     parser.add_argument("--snapshots", type=int, default=RLSCConfig.guard_snapshots)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
@@ -269,7 +246,7 @@ def main() -> None:
     problems = [f"{run}: {problem}" for run in runs if (problem := unfit(run))]
     if problems:
         parser.error("\n".join(problems))
-    outcomes = [outcome(run, index % 2 == 0, arguments) for index, run in enumerate(runs)]
+    outcomes = [outcome(run, run.name == f"seed-{arguments.fitted}", arguments) for run in runs]
     show(outcomes)
     if arguments.json:
         rows = [asdict(one) | {"caught": one.caught} for one in outcomes]

@@ -51,7 +51,7 @@ def dry_run(config: RunConfig, training: RLSCConfig) -> None:
     questions = questions_of(config, source)
     check_objective_of(training, questions)
     evaluated = evaluation_set(config, questions)
-    probe, probed = probe_questions(config, questions, evaluated)
+    probe, probed = probe_questions(config, training.guard_probe_size, questions, evaluated)
     if config.benchmarks:
         load_benchmarks(config.benchmarks, config.data_dir, config.benchmark_limit)
     model_config, origin = load_config(config.model, config.trust_remote_code)

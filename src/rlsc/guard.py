@@ -253,14 +253,14 @@ def create_guard(
     """
     if args.guard == "off":
         return None
-    if not (rollouts.of_policy or prompts):
+    if not (rollouts.of_policy or (prompts and args.guard_probe_size)):
         if args.guard == "stop":
             raise ConfigError(
                 "guard stop sees nothing of the policy: neither its own rollouts nor a probe; "
                 "name --guard_questions, or take guard observe"
             )
         return None
-    if not prompts:
+    if not (prompts and args.guard_probe_size):
         rollouts.guard = Guard(args)
         return rollouts.guard
 
@@ -270,6 +270,7 @@ def create_guard(
             return score(batch, args.temperature)
 
     file = Path(args.output_dir) / PROBE
-    probe = Probe(prompts, rollouts.sampling, args.seed, scores, rollouts.cut, file)
+    size = args.guard_probe_size
+    probe = Probe(prompts, size, rollouts.sampling, args.seed, scores, rollouts.cut, file)
     rollouts.guard = Guard(args, probe)
     return rollouts.guard

@@ -26,11 +26,18 @@ class GuardArguments:
     guard_patience: int = field(
         default=2, metadata={"help": "Steps in a row with signs of harm that are a collapse."}
     )
+    guard_probe_size: int = field(
+        default=24,
+        metadata={
+            "help": "How many questions the probe asks: of --guard_pool_size, those on which the "
+            "untrained model's answers agree most. 0: no probe."
+        },
+    )
     guard_interval: int = field(
         default=2,
         metadata={
-            "help": "Ask the probe every so many steps while there is no sign of harm; at every "
-            "step where there is one."
+            "help": "From the first step on ask the probe every so many steps while there is no "
+            "sign of harm; at every step where there is one."
         },
     )
     guard_snapshots: int = field(
@@ -62,6 +69,7 @@ def check_guard(config: GuardArguments, num_generations: int) -> None:
     one_of("rollout_policy", config.rollout_policy, POLICIES)
     for count in ("guard_patience", "guard_interval", "guard_snapshots"):
         at_least(count, getattr(config, count), 1)
+    at_least("guard_probe_size", config.guard_probe_size, 0)
     for name, least in (("weight_clip", 0.0), ("entropy_floor", 0.0)):
         value = getattr(config, name)
         if value is not None and not (math.isfinite(value) and value > least):

@@ -1,12 +1,15 @@
 """A few dozen questions, without labels, that the guard asks the policy while it is trained.
 
 The untrained model answers each several times before training; what it votes for is what later
-answers are held against. Everything is written down, so that a resumed run has it again.
+answers are held against. Where its votes scatter there is little to lose and nothing to see, so it
+answers a pool of questions, and those are asked on which its votes agree most. Everything is
+written down, so that a resumed run has it again.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -45,30 +48,36 @@ class Answers:
 
 
 class Probe:
-    """Asks and compares. `begin` before training, `ask` at any step, its own included."""
+    """Asks and compares. `begin` before training, `ask` at any step, its own included.
+
+    `pool` are the questions of which `size` are asked.
+    """
 
     def __init__(
         self,
-        prompts: Sequence[Prompt],
+        pool: Sequence[Prompt],
+        size: int,
         sampling: SamplingParams,
         seed: int,
         score: Score,
         cut: Cut,
         file: Path,
     ) -> None:
-        self._prompts, self._sampling, self._seed = prompts, sampling, seed
+        self._pool, self._size, self._sampling, self._seed = pool, size, sampling, seed
         self._score, self._cut, self._file = score, cut, file
         self._votes: list[CompletionGroup] = []
         self._logps: list[list[float]] = []
         self._supports: dict[int, tuple[str, float]] = {}
 
     def __len__(self) -> int:
-        return len(self._prompts)
+        return min(self._size, len(self._pool))
 
     def begin(self, engine: Engine) -> None:
         """The untrained model's votes, by the engine that has it."""
-        seeds = [seed_for(self._seed, "probe", prompt.id) for prompt in self._prompts]
-        self._votes = engine.generate(self._prompts, VOTES, self._sampling, seeds)
+        seeds = [seed_for(self._seed, "probe", prompt.id) for prompt in self._pool]
+        found = engine.generate(self._pool, VOTES, self._sampling, seeds)
+        texts = [[one.text for one in group.completions] for group in found]
+        self._votes = [found[at] for at in most_agreed(texts, len(self))]
         self._supports.clear()
         self._logps = self._token_logps()
         self._store()
@@ -77,7 +86,10 @@ class Probe:
         """The votes of the run that is gone on with. Raises `OutputError` where there are none."""
         try:
             rows = json.loads(self._file.read_text("utf-8"))
-            stored = [_group(prompt, row) for prompt, row in zip(self._prompts, rows, strict=True)]
+            if len(rows) != len(self):
+                raise ValueError(f"{len(rows)} instead of {len(self)}")
+            pool = {prompt.id: prompt for prompt in self._pool}
+            stored = [_group(pool.get(row["id"]), row) for row in rows]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise OutputError(
                 f"{self._file} is missing, damaged or of other questions ({error}): start again "
@@ -90,7 +102,8 @@ class Probe:
     def ask(self, engine: Engine) -> Answers:
         """The greedy answers of the policy that the engine has."""
         greedy = replace(self._sampling, temperature=0.0, top_p=1.0, top_k=0)
-        groups = engine.generate(self._prompts, 1, greedy, [0] * len(self._prompts))
+        prompts = [group.prompt for group in self._votes]
+        groups = engine.generate(prompts, 1, greedy, [0] * len(prompts))
         support = [self._support(at, one.completions[0].text) for at, one in enumerate(groups)]
         return Answers(groups, tuple(support), self._divergence())
 
@@ -142,9 +155,25 @@ class Probe:
         temporary.replace(self._file)
 
 
-def _group(prompt: Prompt, row: dict[str, Any]) -> CompletionGroup:
-    if row["id"] != prompt.id or tuple(row["prompt_token_ids"]) != prompt.token_ids:
-        raise ValueError(f"question {row['id']} where {prompt.id} belongs, or another text")
+def most_agreed(texts: Sequence[Sequence[str]], size: int) -> list[int]:
+    """Which `size` questions have the most votes for their commonest answer, in order.
+
+    `texts` are the answers to each question; of equals the first are taken.
+    """
+    if len(texts) <= size:
+        return list(range(len(texts)))
+    votes = [_commonest(one) for one in texts]
+    return sorted(sorted(range(len(texts)), key=lambda at: -votes[at])[:size])
+
+
+def _commonest(texts: Sequence[str]) -> int:
+    _, clusters = cluster_answers(texts, shared_grader())
+    return max(Counter(one for one in clusters if one is not None).values(), default=0)
+
+
+def _group(prompt: Prompt | None, row: dict[str, Any]) -> CompletionGroup:
+    if prompt is None or tuple(row["prompt_token_ids"]) != prompt.token_ids:
+        raise ValueError(f"question {row['id']} is not asked, or has another text")
     ids = tuple(row["token_ids"])
     votes = [
         Completion(text, ids if not at else (), (), "stop") for at, text in enumerate(row["texts"])

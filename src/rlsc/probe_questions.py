@@ -14,21 +14,21 @@ FEWEST = 16
 
 
 def probe_questions(
-    config: RunConfig, questions: QuestionSet, evaluated: EvaluationSet | None
+    config: RunConfig, size: int, questions: QuestionSet, evaluated: EvaluationSet | None
 ) -> tuple[Sequence[Question], str]:
-    """The questions, and in words what they are.
+    """The pool that `size` questions are taken from, and in words what they are.
 
     Those of `--guard_questions`; else held-out ones that the run is not evaluated on; else, where
     those are too few, training questions, the first in their order.
     """
-    size = config.guard_probe_size
     if not size:
         return (), "none"
+    pool = max(size, config.guard_pool_size)
     if config.guard_questions is not None:
         found = questions_of(config, config.guard_questions)
-        return (found.held_out or found.train)[:size], found.name
+        return (found.held_out or found.train)[:pool], found.name
     taken = {question.id for question in evaluated.questions} if evaluated else set()
     left = [question for question in questions.held_out if question.id not in taken]
     if len(left) >= min(FEWEST, size):
-        return left[:size], "held-out questions that are not evaluated on"
-    return questions.train[:size], "training questions"
+        return left[:pool], "held-out questions that are not evaluated on"
+    return questions.train[:pool], "training questions"

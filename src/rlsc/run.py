@@ -59,7 +59,7 @@ def run(config: RunConfig, training: RLSCConfig) -> None:
     questions = questions_of(config, source)
     check_objective_of(training, questions)
     evaluated = evaluation_set(config, questions)
-    probe, probed = probe_questions(config, questions, evaluated)
+    probe, probed = probe_questions(config, training.guard_probe_size, questions, evaluated)
     used = {
         "train": questions.train,
         "evaluation": evaluated.questions if evaluated else (),
@@ -134,7 +134,7 @@ def check_together(config: RunConfig, training: RLSCConfig) -> str:
     """The source of questions; raises for settings that exclude each other, or a push in vain."""
     if config.questions is None:
         raise ConfigError("--questions is missing: FILE.jsonl, a Hub data set, or arithmetic")
-    unseen = training.rollout_policy == "base" and not config.guard_probe_size
+    unseen = training.rollout_policy == "base" and not training.guard_probe_size
     if training.guard == "stop" and unseen:
         raise ConfigError("guard stop sees nothing of the policy: leave --guard_probe_size out")
     if training.push_to_hub and not config.save_model:

@@ -72,8 +72,12 @@ class RunConfig:
             "held-out ones that are not evaluated on, else training questions."
         },
     )
-    guard_probe_size: int = field(
-        default=24, metadata={"help": "How many of them, the first ones; 0: none."}
+    guard_pool_size: int = field(
+        default=64,
+        metadata={
+            "help": "How many of them, the first ones, the untrained model answers; "
+            "--guard_probe_size of these are asked later."
+        },
     )
     eval: str = field(
         default="auto",
@@ -150,7 +154,7 @@ class RunConfig:
         if self.benchmark_template is not None:
             check_template(self.benchmark_template, "benchmark_template")
         one_of("eval", self.eval, ("auto", "none"))
-        at_least("guard_probe_size", self.guard_probe_size, 0)
+        at_least("guard_pool_size", self.guard_pool_size, 1)
         at_least("eval_samples", self.eval_samples, 1)
         at_least("eval_limit", self.eval_limit, 0)
         if self.eval_seed is not None:

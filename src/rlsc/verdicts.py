@@ -6,9 +6,11 @@ themselves, different questions with one and the same answer, and answers that l
 untrained model itself found likeliest.
 
 Each is a number a question, and harm is a change of its mean by more than a margin and by more
-than `Z` standard errors: over the same questions in pairs where there is a probe, else over the
-questions of two rollouts. Harm in `patience` observations in a row is a collapse. What the rule
-cannot see is an error that the untrained model makes too, and most often: no label-free signal can.
+than some standard errors: over the same questions in pairs where there is a probe, else over the
+questions of two rollouts. The margin is in points, but of the untrained model's vote it is a share
+of the best: how much vote there is to lose differs tenfold between tasks. Harm in `patience`
+observations in a row is a collapse. What the rule cannot see is an error that the untrained model
+makes too, and most often: no label-free signal can.
 Where the probe was not asked at a step, the harm of the step before holds, and the verdict says so.
 """
 
@@ -22,6 +24,8 @@ VERDICTS = HEALTHY, NARROWING, COLLAPSED = "healthy", "narrowing", "collapsed"
 
 Z = 2.5
 """Standard errors: one in 160 by chance, one-sided."""
+Z_SUPPORT = 1.645
+"""One in 20; fewer will do, since greedy answers of a policy that does not change stay the same."""
 FEWEST = 8
 """Of fewer questions nothing is judged."""
 NARROW = 0.5
@@ -36,6 +40,10 @@ class Sign:
     margin: float
     rises: bool
     """Whether harm is a rise above the untrained model; else a fall below the best step."""
+    relative: bool = False
+    """Whether the margin is a share of what it was before; else it is in points."""
+    errors: float = Z
+    """So many standard errors are chance."""
 
 
 SIGNS = {
@@ -43,7 +51,7 @@ SIGNS = {
     "repetition": Sign("repeated 4-grams", 0.2, True),
     "same_answer": Sign("pairs of questions with one and the same answer", 0.2, True),
     "answered": Sign("completions with an answer", 0.2, False),
-    "support": Sign("the untrained model's vote for its answers", 0.05, False),
+    "support": Sign("the untrained model's vote for its answers", 1 / 3, False, True, Z_SUPPORT),
 }
 
 
@@ -117,10 +125,11 @@ def judge(history: Sequence[Observation], patience: int) -> list[Verdict]:
 def due(verdicts: Sequence[Verdict], step: int, interval: int) -> bool:
     """Whether to ask the probe at this step, by the verdicts of those before.
 
-    Every `interval` steps, and at every step as long as there is harm.
+    Every `interval` steps, after the first update, which may change the most, and at every step as
+    long as there is harm.
     """
     asked = next((one for one in reversed(verdicts) if one.asked), None)
-    return asked is None or asked.harm or step - asked.step >= interval
+    return not asked or not asked.step or asked.harm or step - asked.step >= interval
 
 
 def last_without_harm(verdicts: Sequence[Verdict]) -> int:
@@ -136,7 +145,8 @@ def _harm(base: Observation, best: Mapping[str, Observation], now: Observation) 
         direction = 1 if sign.rises else -1
         moved, error = change(before, now, name)
         enough = min(len(before.questions[name]), len(now.questions[name])) >= FEWEST
-        if enough and direction * moved > max(sign.margin, Z * error):
+        margin = sign.margin * (mean(before, name) if sign.relative else 1)
+        if enough and direction * moved > max(margin, sign.errors * error):
             shown = _shown(mean(before, name), mean(now, name))
             yield f"{sign.meaning} {shown} since step {before.step}"
 

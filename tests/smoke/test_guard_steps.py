@@ -33,7 +33,7 @@ def test_the_probe_is_asked_every_so_many_steps_and_after_the_last(tmp_path: Pat
     assert completions(tmp_path / "1") == completions(tmp_path / "3")
     rows, sparse = records(tmp_path / "1"), records(tmp_path / "3")
     assert [row["asked"] for row in rows] == [True] * 6
-    assert [row["asked"] for row in sparse] == [True, False, False, True, False, True]
+    assert [row["asked"] for row in sparse] == [True, True, False, False, True, True]
     for row, one in zip(rows, sparse, strict=True):
         if one["asked"]:  # what is asked is answered as if it were every step
             before = {"flips": 0.0}  # these are since the time before
@@ -43,8 +43,8 @@ def test_the_probe_is_asked_every_so_many_steps_and_after_the_last(tmp_path: Pat
             assert "support" not in one["signals"]
             assert one["signals"].items() <= row["signals"].items()
             assert (one["questions"], one["score"]) == ({}, None)
-    assert third.guard.results(5)["verdicts"]["1"]["asked"] is False
-    assert list(third.guard.results(5)["scores"]) == ["0", "3", "5"]
+    assert third.guard.results(5)["verdicts"]["2"]["asked"] is False
+    assert list(third.guard.results(5)["scores"]) == ["0", "1", "4", "5"]
 
 
 def test_once_there_is_harm_it_asks_at_every_step(
@@ -53,9 +53,10 @@ def test_once_there_is_harm_it_asks_at_every_step(
     monkeypatch.setattr(guard_module, "Rule", harmed_from(3))
     run = trainer(tmp_path, guard="stop", guard_interval=3, guard_patience=3, max_steps=9)
     run.train()
-    assert [row["asked"] for row in records(tmp_path)] == [True, False, False, True, True, True]
-    found = run.guard.results(5)
-    assert (found["stopped_at"], found["kept_step"]) == (5, 0)
+    asked = [row["asked"] for row in records(tmp_path)]
+    assert asked == [True, True, False, False, True, True, True]
+    found = run.guard.results(6)
+    assert (found["stopped_at"], found["kept_step"]) == (6, 1)
 
 
 @pytest.mark.parametrize("cut", [1, 2, 3])

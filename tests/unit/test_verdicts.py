@@ -183,3 +183,14 @@ def test_one_rule_judges_step_by_step_as_all_at_once() -> None:
     assert stepwise == judge(history, 2)
     assert [judge(history[:end], 2)[-1] for end in range(1, len(history) + 1)] == stepwise
     assert {one.verdict for one in stepwise} == {HEALTHY, NARROWING, COLLAPSED}
+
+
+def test_a_third_of_a_small_vote_is_harm_too() -> None:
+    """Where the untrained model agrees little with itself: 25 % → 12.5 %."""
+    history = seen({}, {}, {})
+    for index, one in enumerate(history):
+        support = values(0.125 if index > 1 else 0.25)
+        history[index] = Observation(one.step, 0.9, {**one.questions, "support": support}, True)
+    assert names(history) == [HEALTHY, HEALTHY, NARROWING, COLLAPSED]
+    sixth = {"support": 0.75 - 0.125}
+    assert names(seen(sixth, sixth)) == [HEALTHY] * 3
