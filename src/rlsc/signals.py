@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Hashable, Sequence
 
@@ -13,6 +14,7 @@ from rlsc.types import Completion, CompletionGroup
 
 NGRAM = 4
 """Tokens of the runs that repetition counts."""
+NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
 def group_signals(groups: Sequence[CompletionGroup]) -> dict[str, float]:
@@ -24,6 +26,7 @@ def group_signals(groups: Sequence[CompletionGroup]) -> dict[str, float]:
     - `majority_share`: siblings that give their question's commonest answer; `unanimous`: share
       of the questions where all do.
     - `same_answer`: share of the pairs of questions whose commonest answer is one and the same.
+    - `copied`: share of completions whose answer is a number of the question's text.
     - `information`: mutual information of question and answer, in units of the logarithm of the
       number of questions: 1 where each question has one answer of its own, 0 where the answers
       do not tell the questions apart. A lack of an answer counts as an answer.
@@ -46,6 +49,7 @@ def group_signals(groups: Sequence[CompletionGroup]) -> dict[str, float]:
         "majority_share": _mean(shares),
         "unanimous": _mean([share == 1 for share in shares]),
         "same_answer": _mean(_shared(keys)),
+        "copied": _mean(_copied(groups, keys)),
         "information": information(keys),
     }
 
@@ -61,6 +65,7 @@ def question_values(groups: Sequence[CompletionGroup]) -> dict[str, list[float]]
         "repetition": [_mean([repetition(c) for c in g.completions]) for g in groups],
         "answered": [_mean([key is not None for key in one]) for one in keys],
         "same_answer": _shared(keys),
+        "copied": _copied(groups, keys),
     }
 
 
@@ -78,6 +83,16 @@ def _shared(keys: Sequence[Sequence[str | None]]) -> list[float]:
     counts = Counter(answers)
     others = max(len(answers) - 1, 1)
     return [0.0 if answer is None else (counts[answer] - 1) / others for answer in answers]
+
+
+def copied(answer: str | None, prompt: str) -> bool:
+    """Whether the answer, as its key, is a number that stands in the prompt."""
+    return answer is not None and answer in map(answer_key, NUMBER.findall(prompt))
+
+
+def _copied(groups: Sequence[CompletionGroup], keys: Sequence[Sequence[str | None]]) -> list[float]:
+    pairs = zip(groups, keys, strict=True)
+    return [_mean([copied(key, group.prompt.text) for key in one]) for group, one in pairs]
 
 
 def repetition(completion: Completion) -> float:

@@ -2,7 +2,8 @@
 
 Narrowing alone is no harm: a task may well have one right answer a question, told in one way. So
 what counts as harm is what no task gains by: answers that are cut off, missing, or repeat
-themselves, different questions with one and the same answer, and answers that leave what the
+themselves, different questions with one and the same answer, answers that are only a number of the
+question, and answers that leave what the
 untrained model itself found likeliest.
 
 Each is a number a question, and harm is a change of its mean by more than a margin and by more
@@ -50,6 +51,7 @@ SIGNS = {
     "truncated": Sign("completions cut off", 0.2, True),
     "repetition": Sign("repeated 4-grams", 0.2, True),
     "same_answer": Sign("pairs of questions with one and the same answer", 0.2, True),
+    "copied": Sign("answers that are a number of the question", 0.2, True),
     "answered": Sign("completions with an answer", 0.2, False),
     "support": Sign("the untrained model's vote for its answers", 1 / 3, False, True, Z_SUPPORT),
 }
@@ -110,9 +112,10 @@ class Rule:
             reasons = _narrow(self._base, now)
             name = NARROWING if reasons else HEALTHY
         self._last = Verdict(now.step, name, reasons, self._harmed > 0, bool(now.questions))
-        for sign in SIGNS if now.paired else ():  # over other questions the best is mostly luck
-            if sign in now.questions and mean(now, sign) > mean(self._best[sign], sign):
-                self._best[sign] = now
+        for name, sign in SIGNS.items() if now.paired else ():  # of others the best is mostly luck
+            falls = name in now.questions and not sign.rises
+            if falls and mean(now, name) > mean(self._best[name], name):
+                self._best[name] = now
         return self._last
 
 

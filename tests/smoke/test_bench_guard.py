@@ -38,7 +38,7 @@ SETTINGS = {
     "bf16": False,
     "disable_tqdm": True,
 }
-NAMES = ("truncated", "repetition", "same_answer", "answered", "support")
+NAMES = ("truncated", "repetition", "same_answer", "copied", "answered", "support")
 
 
 @pytest.fixture(scope="module")

@@ -56,6 +56,15 @@ def test_values_of_questions_have_the_signals_as_their_mean() -> None:
     assert question_values(groups[:1])["same_answer"] == [0.0]  # of one question nothing is shared
 
 
+def test_an_answer_that_is_a_number_of_the_question_is_copied() -> None:
+    prompt = Prompt("q", "What is 1,200 + 3.50?", (1,))
+    texts = ("The answer is 1200.", "It is 3.5", "\\boxed{1203.5}", "120", "I cannot tell")
+    one = CompletionGroup(prompt, [completion(text) for text in texts])
+    none = group("Which is larger, A or B?", *["The answer is A."] * 5)
+    assert question_values([one, none])["copied"] == [pytest.approx(2 / 5), 0.0]
+    assert group_signals([one, none])["copied"] == pytest.approx(1 / 5)
+
+
 def test_lengths_and_cuts() -> None:
     cut = CompletionGroup(
         Prompt("q", "q", (1,)), [completion("1", (5,)), completion("22", (5, 6, 7), "length")]

@@ -20,7 +20,10 @@ from rlsc.verdicts import (
 )
 
 N = 32
-GOOD = {"truncated": 0.0, "repetition": 0.0, "same_answer": 0.0, "answered": 1.0, "support": 0.75}
+GOOD = {
+    **dict.fromkeys(("truncated", "repetition", "same_answer", "copied"), 0.0),
+    **{"answered": 1.0, "support": 0.75},
+}
 
 
 def values(share: float, n: int = N) -> list[float]:
@@ -60,7 +63,7 @@ def test_narrowing_to_one_answer_each_is_no_harm() -> None:
 @pytest.mark.parametrize("paired", [True, False], ids=["probe", "rollouts"])
 @pytest.mark.parametrize(
     ("name", "share"),
-    [("truncated", 0.5), ("repetition", 0.5), ("same_answer", 0.5), ("answered", 0.5)],
+    [(name, 0.5) for name in GOOD if name != "support"],
 )
 def test_each_harm_is_a_collapse_when_it_stays(name: str, share: float, paired: bool) -> None:
     history = seen({}, {name: share}, {name: share}, {}, paired=paired)

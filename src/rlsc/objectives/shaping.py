@@ -2,7 +2,8 @@
 
 Where a completion's reward depends on it alone, `raw`, `plus_alpha` and `leave_one_out`, whose
 baseline is of the others, leave the expected policy gradient that of E[R]. Where siblings vote on
-rewards (TTRL, EMPO), the others' rewards depend on the completion too: none of them does, `raw` gives E[R ∇ log π].
+rewards (TTRL, EMPO), the others' rewards depend on the completion too: none of them does, and `raw`
+gives E[R ∇ log π].
 """
 
 from __future__ import annotations
