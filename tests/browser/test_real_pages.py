@@ -10,9 +10,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 from playwright.sync_api import Page as Tab
 
+from tests.smoke.commands.test_compare import recipe
+from tests.smoke.commands.test_train_benchmarks import FLAGS
 from tests.smoke.conftest import arguments, command, data, model_folder, one_grader
-from tests.smoke.test_compare import recipe
-from tests.smoke.test_train_benchmarks import FLAGS
 
 __all__ = ["data", "model_folder"]  # fixtures
 

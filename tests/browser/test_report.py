@@ -16,7 +16,7 @@ from playwright.sync_api import Page as Tab
 from rlsc.report.cases import paired
 from rlsc.report.charts import Band, Chart, Series
 from rlsc.report.page import Page, Section, charts, paragraph, render, table
-from tests.unit.test_report_page import HOSTILE, row
+from tests.unit.report.test_page import HOSTILE, row
 
 Open = Callable[..., Tab]
 

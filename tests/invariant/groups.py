@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rlsc.batching import make_rows, pad
-from rlsc.metrics import StepRecord
+from rlsc.logprobs.padded_rows import make_rows, pad
+from rlsc.logprobs.scorer import score_completions
 from rlsc.objectives import Objective
-from rlsc.scoring import score_completions
+from rlsc.training.metrics import StepRecord
+from rlsc.training.update import first_of_each, micro_batch_loss, split_unalike
 from rlsc.types import Completion, CompletionGroup, Prompt
-from rlsc.update import first_of_each, micro_batch_loss, split_unalike
 from tests.invariant.tabular import PROMPT, STOP, Sequence_, TabularPolicy, completions
 from tests.invariant.weighed import weigh
 

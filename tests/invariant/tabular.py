@@ -12,12 +12,12 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
-from rlsc.batching import MicroBatch, Row, pad
-from rlsc.metrics import StepRecord
+from rlsc.logprobs.padded_rows import MicroBatch, Row, pad
+from rlsc.logprobs.scorer import score_completions
 from rlsc.objectives import Objective
-from rlsc.scoring import score_completions
-from rlsc.update import micro_batch_loss
-from rlsc.weighing import Weights
+from rlsc.training.metrics import StepRecord
+from rlsc.training.update import micro_batch_loss
+from rlsc.training.weighing import Weights
 
 VOCABULARY = 3
 STOP = 0

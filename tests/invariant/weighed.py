@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from rlsc.logprobs.scorer import Batch, Scores
 from rlsc.objectives import Objective
-from rlsc.scoring import Batch, Scores
+from rlsc.training.weighing import Weigher, Weights
 from rlsc.types import CompletionGroup
-from rlsc.weighing import Weigher, Weights
 
 
 def weigh(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rlsc.benchmark_table import BENCHMARKS
+from rlsc.evaluation.benchmarks.table import BENCHMARKS
 from rlsc.grading import Grader, Item, answer_key
 from rlsc.types import Verdict
 

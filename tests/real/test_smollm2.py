@@ -9,14 +9,14 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from rlsc.batching import make_rows, pad
-from rlsc.cli import _main
+from rlsc.commands.main import _main
+from rlsc.data.prompts import format_question, render, stop_token_ids
+from rlsc.data.questions import arithmetic, load_questions
 from rlsc.engines import HFEngine, NativeEngine, SamplingParams
-from rlsc.models import EMBEDDED_NOTE, load_model
-from rlsc.prompts import format_question, render, stop_token_ids
-from rlsc.questions import arithmetic, load_questions
-from rlsc.scoring import score_completions
-from tests.smoke.test_memory_plan import ratio
+from rlsc.logprobs.padded_rows import make_rows, pad
+from rlsc.logprobs.scorer import score_completions
+from rlsc.models.loading import EMBEDDED_NOTE, load_model
+from tests.smoke.planning.test_memory_plan import ratio
 
 pytestmark = pytest.mark.real
 

@@ -12,11 +12,12 @@ import pytest
 import torch
 from transformers.utils import logging
 
-from rlsc import eval_run, train_benchmarks
-from rlsc.cli import main
+from rlsc.commands import eval as eval_run
+from rlsc.commands import train_benchmarks
+from rlsc.commands.main import main
+from rlsc.data.prompts import format_question, render
 from rlsc.engines import NativeEngine, SamplingParams
 from rlsc.grading import Item, shared_grader
-from rlsc.prompts import format_question, render
 from rlsc.types import Question
 from tests.ascii_model import ascii_model, ascii_tokenizer, save_ascii_model
 

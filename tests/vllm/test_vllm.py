@@ -16,11 +16,11 @@ import pytest
 import torch
 from scipy import stats
 
-from rlsc.batching import make_rows, pad
-from rlsc.engine_config import EngineArguments
+from rlsc.config.engine import EngineArguments
 from rlsc.engines import HFEngine, SamplingParams, create_engine
 from rlsc.errors import ConfigError
-from rlsc.scoring import score_completions
+from rlsc.logprobs.padded_rows import make_rows, pad
+from rlsc.logprobs.scorer import score_completions
 from rlsc.types import Prompt
 from tests.conftest import tiny_model, tiny_tokenizer
 

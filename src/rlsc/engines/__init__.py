@@ -7,14 +7,14 @@ from typing import Any
 
 import torch
 
-from rlsc.display import console
-from rlsc.engine_config import EngineArguments
+from rlsc.config.engine import EngineArguments
 from rlsc.engines.base import Engine, SamplingParams, seed_for
 from rlsc.engines.hf import HFEngine
-from rlsc.engines.native import NativeEngine
+from rlsc.engines.native.engine import NativeEngine
 from rlsc.engines.scripted import ScriptedEngine
 from rlsc.engines.spread import SpreadEngine, spread
 from rlsc.errors import ModelError, ShardedModelError
+from rlsc.runtime.console import console
 
 __all__ = [
     "Engine",

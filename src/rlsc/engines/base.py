@@ -11,10 +11,10 @@ from typing import Any, Protocol
 
 import torch
 
-from rlsc.adapters import adapter_is_off
 from rlsc.engines.packed import PackedLinears
 from rlsc.errors import ShardedModelError
-from rlsc.sharding import whole
+from rlsc.models.adapters import adapter_is_off
+from rlsc.runtime.sharding import whole
 from rlsc.types import Completion, CompletionGroup, FinishReason, Prompt
 
 ZERO3_NEEDS = (

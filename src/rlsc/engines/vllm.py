@@ -19,12 +19,12 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from rlsc.engine_config import EngineArguments
+from rlsc.config.engine import EngineArguments
 from rlsc.engines.base import Progress, SamplingParams, make_completion
 from rlsc.errors import ConfigError, ModelError
-from rlsc.models import context_length
-from rlsc.processes import from_main, is_main, wait
-from rlsc.sharding import full
+from rlsc.models.loading import context_length
+from rlsc.runtime.processes import from_main, is_main, wait
+from rlsc.runtime.sharding import full
 from rlsc.types import CompletionGroup, Prompt
 
 _WORKER = "rlsc.engines.vllm_worker.PolicyWorker"

@@ -3,9 +3,9 @@
 `judge` decides; `Grader` runs it in guarded processes; `grade` is the short form.
 """
 
+from rlsc.grading.api import VERSION, Grader, Item, Judgement, grade, shared_grader
 from rlsc.grading.clusters import cluster_answers
-from rlsc.grading.extract import extract_answer
-from rlsc.grading.grade import VERSION, Grader, Item, Judgement, grade, shared_grader
+from rlsc.grading.extract.answer import extract_answer
 from rlsc.grading.keys import answer_key
 
 __all__ = [

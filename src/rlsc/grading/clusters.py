@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rlsc.grading.boxes import boxed
-from rlsc.grading.extract import extract_answer
+from rlsc.grading.extract.answer import extract_answer
+from rlsc.grading.extract.boxes import boxed
 from rlsc.grading.keys import answer_key, is_number_key
 
 if TYPE_CHECKING:
-    from rlsc.grading.grade import Grader
+    from rlsc.grading.api import Grader
 
 Clusters = tuple[int | None, ...]
 

@@ -6,10 +6,10 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from rlsc.grading.boxes import boxed
-from rlsc.grading.choice import extract_choice
-from rlsc.grading.compare import is_literal, is_readable, is_unevaluated, same
-from rlsc.grading.extract import extract_answer
+from rlsc.grading.equality.compare import is_literal, is_readable, is_unevaluated, same
+from rlsc.grading.extract.answer import extract_answer
+from rlsc.grading.extract.boxes import boxed
+from rlsc.grading.extract.choice import extract_choice
 from rlsc.types import LETTERS, Verdict
 
 _log = logging.getLogger(__name__)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from rlsc.grading.normalise import normalise
-from rlsc.grading.numbers import number
+from rlsc.grading.equality.numbers import number
+from rlsc.grading.extract.normalise import normalise
 
 _LONGEST = 1000
 """Longer answers are compared as they are: bringing them into form costs quadratic time."""

@@ -4,8 +4,8 @@ from rlsc.objectives.base import Objective, RowLoss, Rows, Siblings
 from rlsc.objectives.combined import Combined, parts_of
 from rlsc.objectives.general import General
 from rlsc.objectives.policy_gradient import PolicyGradient
+from rlsc.objectives.registry import OBJECTIVES, check_siblings, create_objective
 from rlsc.objectives.rlsc import RLSC
-from rlsc.objectives.table import OBJECTIVES, check_siblings, create_objective
 
 __all__ = [
     "OBJECTIVES",

@@ -9,9 +9,9 @@ from typing import Any
 import rich.box
 from rich.table import Table
 
-from rlsc.display import console
 from rlsc.report import text
 from rlsc.report.distrust import listed
+from rlsc.runtime.console import console
 
 Result = Mapping[str, Any]
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rlsc.runlog import read_jsonl
-from rlsc.scores import decided, tallies
+from rlsc.evaluation.scores import decided, tallies
+from rlsc.records.jsonl import read_jsonl
 
 LONGEST = 20_000
 """Characters of an answer that the page holds; the samples' file has all of it."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from rlsc.records.jsonl import read_jsonl
 from rlsc.report.benchmarks import difference_text, flipped_lines
 from rlsc.report.calibration import CONFIDENCE, calibration_table
 from rlsc.report.guard import guard_section
@@ -18,7 +19,6 @@ from rlsc.report.sides import NOTE, run_table
 from rlsc.report.table import HEADER, baseline_rows, caption, table_rows
 from rlsc.report.text import bullets, markdown_code_rows, markdown_table
 from rlsc.report.training import training_benchmarks
-from rlsc.runlog import read_jsonl
 
 CASES = 5
 _SETTINGS = (

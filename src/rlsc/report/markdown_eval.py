@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from rlsc.records.folder import CONFIG, ENVIRONMENT, RESULTS, write_text
 from rlsc.report.benchmarks import (
     HEADER,
     NOTES,
@@ -26,7 +27,6 @@ from rlsc.report.eval_plot import plot_benchmarks
 from rlsc.report.lengths import length_lines
 from rlsc.report.sides import NOTE, comparison_table
 from rlsc.report.text import bullets, markdown_code_rows, markdown_table
-from rlsc.runfolder import CONFIG, ENVIRONMENT, RESULTS, write_text
 
 Result = Mapping[str, Any]
 

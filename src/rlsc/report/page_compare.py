@@ -9,6 +9,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from rlsc.records.folder import CONFIG, ENVIRONMENT, read_json, read_yaml
+from rlsc.records.jsonl import read_jsonl
 from rlsc.report.charts import Chart, Series
 from rlsc.report.comparison import HEADER, caption_text, runs_made, table_cells
 from rlsc.report.comparison_plot import untrained_quality
@@ -17,8 +19,6 @@ from rlsc.report.page import Page, Section, charts, folded, items, paragraph, ta
 from rlsc.report.page_eval import eval_page
 from rlsc.report.page_train import REFRESH, train_page
 from rlsc.report.text import code_rows
-from rlsc.runfolder import CONFIG, ENVIRONMENT, read_json, read_yaml
-from rlsc.runlog import read_jsonl
 
 _QUALITY = (
     ("greedy", "Greedy accuracy"),

@@ -8,6 +8,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from rlsc.evaluation.samples import read_rows
+from rlsc.records.folder import read_json, read_yaml
 from rlsc.report.benchmarks import (
     HEADER,
     NOTES,
@@ -24,8 +26,6 @@ from rlsc.report.lengths import length_charts, length_lines
 from rlsc.report.page import Page, Section, charts, items, paragraph, table
 from rlsc.report.sides import NOTE, comparison_table
 from rlsc.report.text import code_rows
-from rlsc.runfolder import read_json, read_yaml
-from rlsc.samples import read_rows
 
 Result = Mapping[str, Any]
 

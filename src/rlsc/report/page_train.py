@@ -8,6 +8,9 @@ from typing import Any
 
 from markupsafe import Markup
 
+from rlsc.evaluation.samples import read_rows
+from rlsc.records.folder import read_json, read_yaml
+from rlsc.records.jsonl import read_jsonl
 from rlsc.report.benchmarks import difference_text, flipped_lines
 from rlsc.report.calibration import CONFIDENCE, calibration_chart, calibration_table
 from rlsc.report.cases import Case, paired, run_cases
@@ -20,9 +23,6 @@ from rlsc.report.page import Page, Section, charts, folded, items, paragraph, ta
 from rlsc.report.sides import NOTE, run_table
 from rlsc.report.table import HEADER, caption, table_rows
 from rlsc.report.text import code_rows
-from rlsc.runfolder import read_json, read_yaml
-from rlsc.runlog import read_jsonl
-from rlsc.samples import read_rows
 
 Row = Mapping[str, Any]
 REFRESH = 10

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rlsc.changes import PASSES, best_control
+from rlsc.evaluation.changes import PASSES, best_control
 from rlsc.report.benchmarks import marked, percent
 from rlsc.report.text import Table
 

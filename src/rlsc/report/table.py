@@ -8,7 +8,7 @@ from typing import Any
 import rich.box
 from rich.table import Table
 
-from rlsc.display import console
+from rlsc.runtime.console import console
 
 Cells = tuple[str, str, str, str]
 HEADER: Cells = ("", "base", "tuned", "difference")

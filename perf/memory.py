@@ -1,0 +1,103 @@
+"""What `rlsc plan` expects of a run, against the peak that the run has.
+
+    python perf/memory.py --questions arithmetic --max_completion_length 48 [train's flags]
+
+Two steps (AdamW's moments are there from the second on) in a fresh process, every completion as
+long as the cap. Measured is the process's peak, looked at every 5 ms, above what it had before it
+loaded the model and after a run of next to no size, which loads what is loaded late; on CUDA the
+most memory that tensors had. What it takes to read the weights from their file is left out.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+from workers import MARK, Memory, reply
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--worker"]:
+        reply(_measure(sys.argv[2:]))
+        return
+    print(json.dumps(measured(sys.argv[1:]), indent=2))
+
+
+def measured(flags: list[str]) -> dict[str, Any]:
+    """Predicted and measured bytes of a run with these flags, and their ratio."""
+    done = subprocess.run(
+        [sys.executable, __file__, "--worker", *flags], capture_output=True, text=True, check=False
+    )
+    lines = [line for line in done.stdout.splitlines() if line.startswith(MARK)]
+    if done.returncode or not lines:
+        sys.exit(f"the run failed:\n{done.stderr[-2000:]}")
+    answer: dict[str, Any] = json.loads(lines[0].removeprefix(MARK))
+    return answer
+
+
+def _measure(flags: list[str]) -> dict[str, Any]:
+    import psutil
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from rlsc.models.loading import load_model, load_tokenizer
+    from rlsc.planning.footprint import footprint
+    from rlsc.planning.plan import this_device
+
+    with tempfile.TemporaryDirectory() as folder:
+        config, training = _settings(flags, f"{folder}/warm", 1)
+        tokenizer = load_tokenizer(config.model)
+        size = {"hidden_size": 32, "intermediate_size": 32, "num_attention_heads": 2}
+        warm = LlamaConfig(vocab_size=len(tokenizer), num_hidden_layers=1, **size)
+        _trainer(LlamaForCausalLM(warm), tokenizer, config, training).train()
+        config, training = _settings(flags, f"{folder}/run", 2)
+        before = 0 if torch.cuda.is_available() else psutil.Process().memory_info().rss
+        model, tokenizer, _ = load_model(config.model, getattr(torch, config.model_dtype))
+        with Memory() as memory:
+            trainer = _trainer(model, tokenizer, config, training)
+            trainer.train()
+    longest = max(len(one.token_ids) for one in trainer.train_dataset)
+    found = footprint(config, training, model.config, this_device(training), longest)
+    peak = memory.peak - before
+    return {
+        "predicted": found.peak,
+        "measured": peak,
+        "ratio": found.peak / peak,
+        "phases": found.phases,
+        "parts": {part.name: (part.start, part.sampling, part.update) for part in found.parts},
+    }
+
+
+def _settings(flags: list[str], folder: str, steps: int) -> Any:
+    from rlsc.commands.arguments import parse
+
+    own = ["--guard=off", "--save_strategy=no", "--disable_tqdm=true", "--report_to=none"]
+    return parse([*flags, *own, f"--output_dir={folder}", f"--max_steps={steps}"])
+
+
+def _trainer(model: Any, tokenizer: Any, config: Any, training: Any) -> Any:
+    from rlsc.commands.train import prompt_rows
+    from rlsc.commands.train_evaluation import questions_of
+    from rlsc.models.adapters import lora_config
+    from rlsc.training.trainer import RLSCTrainer
+
+    names = (config.lora_r, config.lora_alpha, config.lora_target_modules)
+    trainer = RLSCTrainer(
+        model,
+        training,
+        prompt_rows(config, questions_of(config, config.questions), tokenizer),
+        tokenizer,
+        peft_config=lora_config(model, *names) if config.use_peft else None,
+    )
+    trainer._rollouts.sampling = replace(trainer._rollouts.sampling, stop_token_ids=())
+    return trainer
+
+
+if __name__ == "__main__":
+    main()

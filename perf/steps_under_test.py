@@ -1,0 +1,258 @@
+"""The trainers that the step benchmark compares, each made to wait for its turn."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, TrainerCallback
+from workers import Memory, reply
+from workloads import STEPS, StepCase
+
+from rlsc import RLSCConfig, RLSCTrainer
+from rlsc.engines import ScriptedEngine
+from rlsc.logprobs.token_tree import TreeBatch
+from rlsc.models.loading import load_model
+from rlsc.records.jsonl import read_jsonl
+from rlsc.training.update import StepBatch
+from rlsc.types import Completion
+
+# What each peer turns off; `plain` is a padded update with all logits, which most trainers do.
+PARTS: dict[str, dict[str, Any]] = {
+    "rlsc": {},
+    "no_merging": {"merge_duplicates": False},
+    "no_sharing": {"share_prefixes": False},
+    "no_packing": {"padding_free": False},
+    "no_chunks": {"logits_chunk_size": 0},
+    "plain": {"padding_free": False, "merge_duplicates": False},
+}
+
+
+def work(args: argparse.Namespace) -> None:
+    """In the worker: a step for every line read."""
+    case = STEPS[args.case]
+    model, tokenizer = _model(args.model, case)
+    with tempfile.TemporaryDirectory() as folder:
+        if args.worker == "trl":
+            trainer = _trl(model, tokenizer, case, folder, args.steps)
+        else:
+            trainer = _ours(model, tokenizer, case, folder, args)
+        _take_turns(trainer)
+        trainer.train()
+
+
+def _model(name: str | None, case: StepCase) -> tuple[Any, Any]:
+    model, tokenizer, _ = load_model(name, torch.float32)
+    if case.vocabulary:
+        torch.manual_seed(0)
+        config = AutoConfig.for_model(
+            "qwen2",
+            vocab_size=case.vocabulary,
+            hidden_size=256,
+            intermediate_size=768,
+            num_hidden_layers=4,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            tie_word_embeddings=True,
+            eos_token_id=None,
+        )
+        model = AutoModelForCausalLM.from_config(config)
+    return model, tokenizer
+
+
+def _shared(case: StepCase, folder: str, steps: int) -> dict[str, Any]:
+    return {
+        "output_dir": folder,
+        "max_steps": steps,
+        "num_generations": case.samples,
+        "max_completion_length": case.max_new_tokens,
+        "temperature": 0.5,
+        "learning_rate": 0.0,
+        "gradient_checkpointing": False,  # TRL's default is True
+        "bf16": True,
+        "save_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+        "seed": 0,
+    }
+
+
+def _prompts(case: StepCase) -> list[dict[str, Any]]:
+    return [{"prompt": [{"role": "user", "content": text}]} for text in case.questions]
+
+
+def _ours(
+    model: Any, tokenizer: Any, case: StepCase, folder: str, args: argparse.Namespace
+) -> RLSCTrainer:
+    settings = _shared(case, folder, args.steps) | PARTS[args.worker]
+    if args.tokens_per_microbatch is not None:
+        settings["tokens_per_microbatch"] = args.tokens_per_microbatch
+    prompts: list[dict[str, Any]] = _prompts(case)
+    engine = None
+    if args.run:
+        prompts, engine = _replayed(f"{args.run}/completions/{args.at}.jsonl")
+        settings["num_generations"] = len(next(iter(engine._script.values())))
+    trainer = RLSCTrainer(
+        model=model,
+        args=RLSCConfig(
+            per_device_train_batch_size=len(prompts), rollout_batch_size=case.rows, **settings
+        ),
+        train_dataset=prompts,
+        processing_class=tokenizer,
+        engine=engine,
+    )
+    if case.forced_length:
+        trainer._rollouts.sampling = replace(trainer._rollouts.sampling, stop_token_ids=())
+    return trainer
+
+
+def _replayed(file: str) -> tuple[list[dict[str, Any]], ScriptedEngine]:
+    """The questions and completions of a step of a past run."""
+    from pathlib import Path
+
+    script: dict[str, list[Completion]] = {}
+    texts: dict[str, str] = {}
+    for row in read_jsonl(Path(file)):
+        ids = tuple(row["completion_token_ids"])
+        one = Completion(row["text"], ids, (0.0,) * len(ids), row["finish_reason"])
+        script.setdefault(row["id"], []).append(one)
+        texts[row["id"]] = row["prompt"]
+    if not script:
+        sys.exit(f"{file} is missing or empty: --run names a folder of `rlsc train`")
+    return [{"id": id, "prompt": text} for id, text in texts.items()], ScriptedEngine(script)
+
+
+def _trl(model: Any, tokenizer: Any, case: StepCase, folder: str, steps: int) -> Any:
+    from datasets import Dataset
+    from trl import GRPOConfig, GRPOTrainer
+
+    count = len(case.questions) * case.samples
+    generation = {"min_new_tokens": case.max_new_tokens} if case.forced_length else {}
+    config = GRPOConfig(
+        per_device_train_batch_size=case.trl_rows,
+        gradient_accumulation_steps=count // case.trl_rows,
+        beta=0.0,
+        shuffle_dataset=False,
+        logging_steps=1000,
+        use_cpu=not torch.cuda.is_available(),
+        generation_kwargs=generation,
+        **_shared(case, folder, steps),
+    )
+
+    def constant(completions: list[Any], **kwargs: Any) -> list[float]:
+        return [1.0] * len(completions)
+
+    return GRPOTrainer(
+        model=model,
+        reward_funcs=constant,
+        args=config,
+        train_dataset=Dataset.from_list(_prompts(case) * steps),
+        processing_class=tokenizer,
+    )
+
+
+class _Report(TrainerCallback):
+    """Measures from the turn's beginning to the optimizer step's end."""
+
+    def __init__(self) -> None:
+        self.answer: dict[str, Any] = {}
+        self.start = 0.0
+        self.memory = Memory()
+
+    def begin(self) -> None:
+        if not sys.stdin.readline():
+            sys.exit()
+        self.answer = {"sample_seconds": 0.0, "tokens": 0}
+        self.memory = Memory()
+        self.memory.__enter__()
+        self.start = time.perf_counter()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        _synchronize()
+        seconds = time.perf_counter() - self.start
+        self.memory.__exit__()
+        self.answer |= {
+            "seconds_per_step": seconds,
+            "update_seconds": seconds - self.answer["sample_seconds"],
+            "peak_memory_gb": self.memory.peak / 1e9,
+        }
+        batch = self.answer.pop("batch", None)
+        if batch is not None:
+            self.answer["bound_seconds"] = _bound(kwargs["model"], batch)
+        reply(self.answer)
+
+
+def _take_turns(trainer: Any) -> None:
+    report = _Report()
+    trainer.add_callback(report)
+    fetch = trainer.get_batch_samples
+
+    def wait_and_fetch(*args: Any) -> Any:
+        if trainer.state.global_step < trainer.state.max_steps:
+            report.begin()
+        batches, count = fetch(*args)
+        if batches and isinstance(batches[0], StepBatch):
+            report.answer["batch"] = batches[0]
+        return batches, count
+
+    trainer.get_batch_samples = wait_and_fetch
+    if isinstance(trainer, RLSCTrainer):
+        engine: Any = trainer.engine
+        engine.generate = _timed(engine.generate, report, _tokens)
+        engine.sync = _timed(engine.sync, report, lambda _: 0)
+    else:
+        trainer._generate = _timed(trainer._generate, report, _trl_tokens)
+
+
+def _timed(function: Callable[..., Any], report: _Report, count: Callable[[Any], int]) -> Any:
+    def timed(*args: Any, **kwargs: Any) -> Any:
+        start = time.perf_counter()
+        result = function(*args, **kwargs)
+        report.answer["sample_seconds"] += time.perf_counter() - start
+        report.answer["tokens"] += count(result)
+        return result
+
+    return timed
+
+
+def _tokens(groups: Any) -> int:
+    return sum(len(one.token_ids) for group in groups for one in group.completions)
+
+
+def _trl_tokens(result: Any) -> int:
+    _, completion_ids, *_ = result
+    return sum(map(len, completion_ids))
+
+
+def _synchronize() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def _bound(model: Any, batch: StepBatch) -> float:
+    """What the products of linear layers take for the step's tokens, forward and backward."""
+    layers = [one for one in model.modules() if isinstance(one, torch.nn.Linear)]
+    head = model.get_output_embeddings()
+    seconds = 0.0
+    for part in batch.micro_batches:
+        for layer in layers:
+            predicting = part.predictor_U if isinstance(part, TreeBatch) else None
+            rows = len(predicting) if layer is head and predicting is not None else part.tokens
+            if layer is head and predicting is None:
+                rows = part.completion_mask_BT.numel()
+            weight = layer.weight.detach().bfloat16()
+            x = torch.randn(rows, layer.in_features, dtype=torch.bfloat16, device=weight.device)
+            _synchronize()
+            start = time.perf_counter()
+            y = x @ weight.T  # the output, and the gradients of input and weight
+            y @ weight
+            y.T @ x
+            _synchronize()
+            seconds += time.perf_counter() - start
+    return seconds

@@ -1,0 +1,121 @@
+"""`rlsc train --dry_run`: everything but the weights. Nothing is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rlsc.commands.arguments import resolved
+from rlsc.commands.probe_questions import probe_questions
+from rlsc.commands.train import check_objective_of, check_together, prompt_row, prompt_rows
+from rlsc.commands.train_evaluation import evaluation_set, questions_of
+from rlsc.config.run import RunConfig
+from rlsc.data.prompts import fit_context, render
+from rlsc.data.questions import QuestionSet
+from rlsc.engines import resolve_engine
+from rlsc.engines.vllm import check_installed, check_plain
+from rlsc.errors import ConfigError, ModelError, RLSCError
+from rlsc.evaluation.benchmark_run import load_benchmarks
+from rlsc.models.adapters import lora_config, with_adapter
+from rlsc.models.attention import check_architecture
+from rlsc.models.loading import context_length, empty_model, load_config, load_tokenizer
+from rlsc.objectives import create_objective
+from rlsc.planning.plan import show, this_device
+from rlsc.records import folder as runfolder
+from rlsc.runtime.console import console
+from rlsc.training.arguments import RLSCConfig
+from rlsc.training.inputs import (
+    check_processes,
+    given_pairs,
+    probe_prompts,
+    raw_prompts,
+    render_all,
+    sampling_of,
+)
+from rlsc.training.trainer import RLSCTrainer
+from rlsc.training.weighing import Weigher
+from rlsc.types import Prompt
+
+
+def dry_run(config: RunConfig, training: RLSCConfig) -> None:
+    """Check what `run` checks, in its order, and print the plan.
+
+    Raises `RLSCError` for input that cannot work. What only the weights tell (a damaged file, a
+    forward that an engine does not know) is not found out.
+    """
+    source = check_together(config, training)
+    settings = resolved(config, training)
+    finished = runfolder.check(Path(training.output_dir), settings, config.resume, config.overwrite)
+    questions = questions_of(config, source)
+    check_objective_of(training, questions)
+    evaluated = evaluation_set(config, questions)
+    probe, probed = probe_questions(config, training.guard_probe_size, questions, evaluated)
+    if config.benchmarks:
+        load_benchmarks(config.benchmarks, config.data_dir, config.benchmark_limit)
+    model_config, origin = load_config(config.model, config.trust_remote_code)
+    tokenizer = load_tokenizer(config.model, config.trust_remote_code)
+    model = empty_model(model_config, getattr(torch, config.model_dtype))
+    try:
+        model, prompts = _check_training(config, training, questions, model, tokenizer)
+    except RLSCError:
+        raise
+    except (ImportError, RuntimeError, ValueError) as error:  # such as layers that there are not
+        raise ConfigError(" ".join(str(error).split())) from error
+    if evaluated:
+        rows = [prompt_row(config, one, tokenizer) for one in evaluated.questions]
+        cap = config.eval_max_new_tokens or training.max_completion_length
+        asked = [render(row["prompt"], row["id"], tokenizer) for row in rows]
+        fit_context(asked, cap, context_length(model), training.skip_long_prompts)
+    probe_prompts([prompt_row(config, one, tokenizer) for one in probe], model, tokenizer, training)
+    state = "holds a finished run" if finished else "can be written"
+    relation = evaluated.relation if evaluated else "no questions"
+    for name, text in {
+        "model": origin,
+        "data": f"{questions.name}: {len(prompts)} questions; evaluated on {relation}; the guard "
+        f"asks {probed}",
+        "prompt": repr(prompts[0].text),
+        "engine": _engine(training, model),
+        "folder": f"{training.output_dir} {state}; nothing is",
+    }.items():
+        console.print(f"{name:<8}{text}", soft_wrap=True)
+    longest = max(len(prompt.token_ids) for prompt in prompts)
+    show(config, training, model_config, this_device(training), longest)
+    console.print("dry run: all input is in order; no weights were loaded")
+
+
+def _check_training(
+    config: RunConfig, training: RLSCConfig, questions: QuestionSet, model: Any, tokenizer: Any
+) -> tuple[Any, list[Prompt]]:
+    """As the trainer would be made: its model, with an adapter or not, and the prompts that fit."""
+    check_processes(training)
+    if config.use_peft:
+        adapter = lora_config(model, config.lora_r, config.lora_alpha, config.lora_target_modules)
+        model = with_adapter(model, adapter, training.seed)
+    rows = prompt_rows(config, questions, tokenizer)
+    prompts, _ = render_all(rows, model, tokenizer, training)
+    sampling_of(tokenizer, model, training)
+    named: Any = training.reward_model  # its weights stay where they are
+    Weigher(create_objective(training), raw_prompts(rows), questions.answers, named)
+    if training.dpo_pairs == "given":
+        given_pairs(rows, tokenizer, training.max_completion_length)
+    RLSCTrainer.get_optimizer_cls_and_kwargs(training, model)  # one that is not installed
+    return model, prompts
+
+
+def _engine(training: RLSCConfig, model: Any) -> str:
+    """Which one it would be, by all that is known without weights and without a server."""
+    name = resolve_engine(training.engine)
+    if name == "vllm":
+        check_plain(model)
+        if training.vllm_mode == "server":
+            return f"vllm, the server at {training.vllm_server_base_url} (not asked)"
+        check_installed()
+    if name != "native":
+        return name
+    try:
+        check_architecture(model)
+    except ModelError as error:
+        return f"hf, since the native engine can't serve the model: {error}"
+    return name

@@ -1,0 +1,1 @@
+"""Questions, and the prompts that are made of them."""

@@ -1,0 +1,90 @@
+r"""Prompt templates by name, those of the literature on Qwen2.5-Math and its like.
+
+A template is Jinja text over `question` and `kind`; `chat` alone is the model's own and lives in
+its tokenizer. A base model goes on after its answer, so a template brings strings to stop at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from rlsc.config.run import check_template
+from rlsc.data.exemplars import exemplars
+from rlsc.errors import ConfigError
+from rlsc.types import Question
+
+
+@dataclass(frozen=True)
+class Template:
+    """Jinja text that renders a whole prompt, and the strings at which its answer ends."""
+
+    name: str
+    text: str
+    stop_strings: tuple[str, ...] = ()
+
+
+_CHATML_ENDS = ("<|im_end|>", "<|endoftext|>")
+
+TEMPLATES = {
+    template.name: template
+    for template in (
+        # The system message of Qwen2.5-Math's own evaluation.
+        Template(
+            "qwen2.5-math",
+            "<|im_start|>system\nPlease reason step by step, and put your final answer within "
+            "\\boxed{}.<|im_end|>\n<|im_start|>user\n{{ question }}<|im_end|>\n"
+            "<|im_start|>assistant\n",
+            _CHATML_ENDS,
+        ),
+        Template(
+            "evalchemy",
+            "Problem: {{ question }}\nMark your solution with \\boxed\nAnswer:",
+            ("\nProblem:",),
+        ),
+        Template("none", "{{ question }}"),
+        Template(
+            "few-shot",
+            "{% for shot in shots %}Question: {{ shot.question }}\nAnswer: {{ shot.answer }}\n\n"
+            "{% endfor %}Question: {{ question }}\nAnswer:",
+            ("\nQuestion:",),
+        ),
+    )
+}
+
+
+def find_template(name: str) -> Template:
+    """A template by name, or read from a `.jinja` file. Raises `ConfigError`."""
+    if name in TEMPLATES:
+        return TEMPLATES[name]
+    check_template(name)
+    path = Path(name).expanduser()
+    try:
+        return Template(path.stem, path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"template {name} cannot be read: {error}") from error
+
+
+def render_template(
+    template: Template, question: Question, kind: str = "math", shots: int = 4
+) -> str:
+    """The prompt's text. Raises `ConfigError` where a user's own template does not render."""
+    environment = ImmutableSandboxedEnvironment(
+        undefined=jinja2.StrictUndefined, keep_trailing_newline=True
+    )
+    values: dict[str, Any] = {"question": question.text, "kind": kind}
+    values["shots"] = exemplars(kind, shots)
+    try:
+        text = environment.from_string(template.text).render(**values)
+    except Exception as error:  # a user's template can raise whatever Python can
+        reason = " ".join(str(error).split())
+        raise ConfigError(
+            f"template {template.name}: {reason} (it may use question, kind and shots)"
+        ) from error
+    if question.text not in text:
+        raise ConfigError(f"template {template.name} does not contain {{{{ question }}}}")
+    return text

@@ -1,0 +1,1 @@
+"""The native engine: a prompt is computed once for all its completions."""

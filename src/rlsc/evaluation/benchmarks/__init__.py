@@ -1,0 +1,1 @@
+"""Benchmarks: where their questions are, and how a row is read."""

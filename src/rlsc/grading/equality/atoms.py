@@ -1,0 +1,164 @@
+"""Are two single answers equal? Their values, units, percent signs, number bases and words."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from rlsc.grading.equality.numbers import number
+from rlsc.grading.equality.units import Unit, split_unit
+from rlsc.grading.equality.values import equal_values, expression, within
+
+_LETTER = re.compile(r"(?:\\text\s*\{)?\s*\(([A-H])\)\s*\}?|([A-H])")
+_LETTERED = re.compile(r"(?:\\text\s*\{)?\s*\(?([A-H])(?:\)|[.:]|\s*$)")
+_WORD = re.compile(r"[A-Za-z][A-Za-z' -]*[A-Za-z]")
+
+
+def equal_atoms(gold: str, answer: str, tolerance: float = 0.0) -> bool:
+    """Compare two values with their units."""
+    if squeeze(gold) == squeeze(answer):
+        return True
+    if re.fullmatch(r"[A-Z]{2,}", gold) and re.fullmatch(r"[A-Z]{2,}", answer):
+        return False  # triangle ABC is not BAC
+    if _words_equal(gold, answer):
+        return True
+    letter = _LETTER.fullmatch(gold)
+    if letter and (start := _LETTERED.match(answer)):
+        return (letter[1] or letter[2]) == start[1]
+    if _based(gold) is not None or _based(answer) is not None:
+        return _same_base(gold, answer)
+    if gold.endswith("%") or answer.endswith("%"):
+        return _percent(gold, answer, tolerance)
+    if _values(gold, answer, tolerance):
+        return not _unit_conflict(gold, answer)
+    return _with_units(gold, answer, tolerance)
+
+
+def is_value(text: str) -> bool:
+    """Whether `text` is a number, an expression, words or a choice, with or without a unit."""
+    plain = split_unit(text.removesuffix("%"))[0]
+    known = expression(plain) is not None or _plain_words(text) is not None
+    return known or _based(text) is not None or _LETTER.fullmatch(text) is not None
+
+
+def _with_units(gold: str, answer: str, tolerance: float) -> bool:
+    plain_gold, gold_unit = split_unit(gold)
+    plain, unit = split_unit(answer)
+    if gold_unit is not None and not _is_meant(gold, plain_gold, gold_unit, unit):
+        plain_gold, gold_unit = gold, None
+    if gold_unit is None and unit is None:
+        return False
+    if gold_unit is None:
+        # A unit that the reference leaves out; letters of the reference are its variables.
+        value = expression(plain_gold)
+        if value is None or (value.free_symbols and r"\text" not in answer[len(plain) :]):
+            return False
+        return _angle_fits(plain_gold, unit) and _values(plain_gold, plain, tolerance)
+    if unit is None:
+        return _values(plain_gold, plain, tolerance)
+    if gold_unit.words or unit.words:  # km north is not km south
+        return gold_unit.words == unit.words and _values(plain_gold, plain, tolerance)
+    if gold_unit.dimensions and unit.dimensions and gold_unit != unit:
+        if gold_unit.dimensions != unit.dimensions:
+            return False
+        return _values(plain_gold, plain, tolerance, gold_unit.size / unit.size)
+    return _values(plain_gold, plain, tolerance)
+
+
+def _is_meant(gold: str, value: str, gold_unit: Unit, unit: Unit | None) -> bool:
+    """Whether letters after the reference's value are a unit: 37/4 m may hold a variable."""
+    tail = gold[len(value) :]
+    if r"\text" in tail or "°" in tail:
+        return True
+    if number(value) is None:
+        return False
+    # "30 m" is metres only beside another length.
+    one_letter = re.fullmatch(r"\s*[A-Za-z]", tail) is not None
+    same = unit is not None and bool(unit.dimensions) and unit.dimensions == gold_unit.dimensions
+    return same or not one_letter
+
+
+def _percent(gold: str, answer: str, tolerance: float) -> bool:
+    """25 % is 1/4; beside a bare reference of 25 the sign is its unit, beside 0.25 not."""
+    parts = [text.removesuffix("%").strip() for text in (gold, answer)]
+    if gold.endswith("%") and answer.endswith("%"):
+        return _values(parts[0], parts[1], tolerance)
+    if answer.endswith("%"):
+        value = number(gold)
+        as_unit = value is None or abs(value) > 1
+        return _values(gold, parts[1], tolerance, Fraction(100)) or (
+            as_unit and _values(gold, parts[1], tolerance)
+        )
+    value = number(parts[0])
+    as_unit = value is None or abs(value) > 1
+    return _values(parts[0], answer, tolerance, Fraction(1, 100)) or (
+        as_unit and _values(parts[0], answer, tolerance)
+    )
+
+
+def _values(gold: str, answer: str, tolerance: float, factor: Fraction | None = None) -> bool:
+    """gold · factor = answer, within the tolerance where there is one."""
+    if factor is not None and factor != 1:
+        gold = rf"({factor.numerator}) \cdot ({gold}) / ({factor.denominator})"
+    if equal_values(gold, answer):
+        return True
+    return tolerance > 0 and within(gold, answer, tolerance)
+
+
+def _words_equal(gold: str, answer: str) -> bool:
+    plain = [_plain_words(text) for text in (gold, answer)]
+    return plain[0] is not None and plain[0] == plain[1]
+
+
+def _plain_words(text: str) -> str | None:
+    """Words in lower case; None for a product of names such as AB, where case matters."""
+    if re.fullmatch(r"[A-Za-z]{1,3}", text) and text.lower() not in ("yes", "no"):
+        return None
+    text = re.sub(r"\\text\s*\{([^{}]*)\}", r"\1", text)
+    text = re.sub(r"^(?:the|an?)\s+", "", text.strip().strip("\"'()").strip().lower())
+    if len(text) == 1 and text.isalpha():
+        return None
+    return " ".join(text.split()) if _WORD.fullmatch(text) else None
+
+
+_BASED = re.compile(r"\(?([0-9A-Fa-f]+)\)?_\{?(?:\\text\s*\{)?\s*(\d+|[a-z]+)\s*\}?\}?")
+_BASES = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9}
+_BASES |= {"ten": 10, "eleven": 11, "twelve": 12, "sixteen": 16}
+
+
+def _based(text: str) -> tuple[str, int] | None:
+    match = _BASED.fullmatch(text)
+    if match is None or not re.search(r"\d", match[1]):
+        return None
+    base = int(match[2]) if match[2].isdigit() else _BASES.get(match[2])
+    return (match[1].lstrip("0").upper(), base) if base else None
+
+
+def _same_base(gold: str, answer: str) -> bool:
+    """Digits in the base asked for; a reference in base 8 may leave the 8 out."""
+    left, right = _based(gold), _based(answer)
+    if left is not None and right is not None:
+        return left == right
+    if left is not None:
+        return left[0] == answer.lstrip("0").upper()
+    return right is not None and right[0] == gold.lstrip("0").upper()
+
+
+def _unit_conflict(gold: str, answer: str) -> bool:
+    return ("°" in gold) != ("°" in answer) and r"\pi" in gold
+
+
+def _angle_fits(gold: str, unit: Unit | None) -> bool:
+    """A bare reference with π is in radians; a bare number beyond 2π is in degrees."""
+    if unit is None or not unit.is_angle:
+        return True
+    value = number(gold)
+    in_degrees = unit.dimensions[0][0] == "degree"
+    if r"\pi" in gold:
+        return not in_degrees
+    return in_degrees or (value is not None and abs(value) <= Fraction(6283, 1000))
+
+
+def squeeze(text: str) -> str:
+    """Without dollar signs and spaces, but for a space between two digits: 1 2 is not 12."""
+    return re.sub(r"(?<!\d)\s+|\s+(?!\d)", "", text.replace("$", ""))

@@ -1,0 +1,261 @@
+"""Is an extracted answer the reference? By shape first, then value by value.
+
+Stricter than math-verify where a sceptic would be: a rounding is not the number, an open interval
+is not the closed one, 30 rad is not 30°, one solution of two is not both, two answers are not one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from rlsc.grading.equality.atoms import equal_atoms, is_value, squeeze
+from rlsc.grading.equality.forms import Atom, Form, Many, Matrix, Relation, Tuple, parse
+from rlsc.grading.equality.numbers import number
+from rlsc.grading.equality.relations import (
+    distinct_names,
+    equal_equations,
+    is_definition,
+    is_name,
+    named,
+    renamed,
+    same_inequality,
+    says_value,
+    variable,
+)
+from rlsc.grading.equality.sets import as_set
+from rlsc.grading.equality.units import split_unit
+from rlsc.grading.equality.values import expression
+from rlsc.grading.extract.normalise import normalise
+
+MAX_LENGTH = 2000
+"""Longer answers are compared as text: no reference is near it, and work must stay bounded."""
+
+
+def same(answer: str, reference: str, tolerance: float = 0.0) -> bool:
+    """Whether `answer` is `reference`; a relative `tolerance` is for numeric references."""
+    if squeeze(answer) == squeeze(reference):
+        return True
+    if max(len(answer), len(reference)) > MAX_LENGTH:
+        return False
+    answer, reference = normalise(answer), normalise(reference)
+    if not answer or not reference:
+        return False
+    if squeeze(answer) == squeeze(reference):
+        return True
+    comparison = _Comparison(tolerance)
+    return any(
+        comparison.forms(gold, one) for gold in _readings(reference) for one in _readings(answer)
+    )
+
+
+def is_literal(text: str) -> bool:
+    """Whether `text` is a number as digits, with or without a unit or a percent sign."""
+    plain = normalise(text)
+    return number(split_unit(plain.removesuffix("%"))[0]) is not None
+
+
+def is_unevaluated(text: str) -> bool:
+    """Whether `text` is one value but no literal number: 3 + 8, 2^3, \\sqrt{9}."""
+    form = parse(normalise(text))
+    return isinstance(form, Atom) and not is_literal(form.text)
+
+
+def is_readable(reference: str) -> bool:
+    """Whether all of the reference's values are numbers, expressions or words."""
+    return len(reference) <= MAX_LENGTH and _all_readable(parse(normalise(reference)))
+
+
+def _all_readable(form: Form) -> bool:
+    if isinstance(form, Atom):
+        return is_value(form.text)
+    if isinstance(form, Relation):
+        return all(is_name(side) or _all_readable(parse(side)) for side in form.sides)
+    items = form.items if not isinstance(form, Matrix) else [c for row in form.rows for c in row]
+    return all(map(_all_readable, items))
+
+
+def _readings(text: str) -> list[Form]:
+    """58,500 may be one number or two, which only the other side can tell."""
+    joined = _THOUSANDS.sub(lambda match: match.group().replace(",", ""), text)
+    return [parse(text)] if joined == text else [parse(joined), parse(text, lists=True)]
+
+
+_THOUSANDS = re.compile(r"(?<![\d,.])\d{1,3}(?:,\d{3})+(?![\d,])")
+
+
+def _squeeze_name(text: str) -> str:
+    """`B E A_{1}` and `BEA_1` are one name."""
+    return re.sub(r"[\s{}]+", "", text)
+
+
+class _Comparison:
+    def __init__(self, tolerance: float) -> None:
+        self._tolerance = tolerance
+
+    def forms(self, gold: Form, answer: Form) -> bool:
+        """Compare two shapes; the order of the arguments matters for units and names."""
+        if isinstance(gold, Many) or isinstance(answer, Many):
+            return self._many(gold, answer)
+        if isinstance(gold, Relation) and not isinstance(answer, Relation) and is_definition(gold):
+            return self.forms(parse(gold.sides[-1]), answer)
+        if isinstance(answer, Relation) and not isinstance(gold, Relation):
+            return self._last_side(gold, answer) or self._sets(gold, answer)
+        if isinstance(gold, Matrix) or isinstance(answer, Matrix):
+            return self._matrices(gold, answer)
+        if isinstance(gold, Tuple) and isinstance(answer, Tuple):
+            return self._tuples(gold, answer)
+        if isinstance(gold, Atom) and isinstance(answer, Atom):
+            equal = equal_atoms(gold.text, answer.text, self._tolerance)
+            return equal or self._sets(gold, answer)
+        if isinstance(gold, Relation) and isinstance(answer, Relation):
+            related = self._relations(gold, answer)
+            if related or "=" in gold.signs:
+                return related
+        return self._sets(gold, answer)
+
+    def _sets(self, gold: Form, answer: Form) -> bool:
+        left = as_set(gold)
+        right = as_set(answer) if left is not None else None
+        return left is not None and right is not None and bool(left == right)
+
+    def _many(self, gold: Form, answer: Form) -> bool:
+        """All of the reference's values and no other, in any order."""
+        if isinstance(gold, Many) and isinstance(answer, Many):
+            unequal = any(isinstance(item, Relation) for item in (*gold.items, *answer.items))
+            if unequal and gold.joined != answer.joined and self._sets(gold, gold):
+                return self._sets(gold, answer)  # x > 1 and x < 2 is not x > 1 or x < 2
+            return self._matching(gold.items, answer.items) or self._sets(gold, answer)
+        if isinstance(gold, Many):
+            if isinstance(answer, Tuple) and named(gold.items):  # x = 1, y = 2 and (1, 2)
+                return self._sequences(
+                    [parse(i.sides[-1]) for i in named(gold.items)], answer.items
+                )
+            if isinstance(answer, Tuple) and not any(isinstance(i, Tuple) for i in gold.items):
+                return not _is_other_kind(answer, gold) and self._matching(gold.items, answer.items)
+            if len(gold.items) == 1:  # {5}
+                return self.forms(gold.items[0], answer)
+            return self._sets(gold, answer)
+        assert isinstance(answer, Many)
+        if isinstance(gold, Tuple):
+            if _is_other_kind(gold, answer) or not distinct_names(answer.items):
+                return False
+            return self._sequences(gold.items, answer.items)
+        if isinstance(gold, Relation) and len(gold.signs) == 1 and gold.signs[0] == "=":
+            sides = parse(gold.sides[-1])
+            if isinstance(sides, Many):
+                return self._matching(sides.items, answer.items)
+        # The same value written twice, as in "1/2 or 0.5", is one answer; 100 and 101 are two.
+        exact = _Comparison(0)
+        alike = all(exact.forms(answer.items[0], item) for item in answer.items[1:])
+        return (alike and self.forms(gold, answer.items[0])) or self._sets(gold, answer)
+
+    def _matching(self, gold: Sequence[Form], answer: Sequence[Form]) -> bool:
+        if len(gold) != len(answer):
+            return False
+        if named(gold) and not any(isinstance(item, Relation) for item in answer):
+            return self._sequences([parse(item.sides[-1]) for item in named(gold)], answer)
+        if all(isinstance(i, Relation) for i in answer) and not any(
+            isinstance(i, Relation) for i in gold
+        ):
+            answer = [parse(item.sides[-1]) for item in answer if isinstance(item, Relation)]
+        left = list(answer)
+        for item in gold:
+            found = next((i for i, other in enumerate(left) if self.forms(item, other)), None)
+            if found is None:
+                return False
+            del left[found]
+        return True
+
+    def _sequences(self, gold: Sequence[Form], answer: Sequence[Form]) -> bool:
+        return len(gold) == len(answer) and all(map(self.forms, gold, answer))
+
+    def _tuples(self, gold: Tuple, answer: Tuple) -> bool:
+        if gold.opening == answer.opening == ":":
+            return self._ratios(gold.items, answer.items)
+        if not self._sequences(gold.items, answer.items):
+            return False
+        brackets = (gold.opening + gold.ending, answer.opening + answer.ending)
+        # Of two components, the brackets may say whether ends belong to an interval.
+        return len(gold.items) != 2 or brackets[0] == brackets[1]
+
+    def _ratios(self, gold: Sequence[Form], answer: Sequence[Form]) -> bool:
+        """2:3 is 4:6."""
+        a = [item.text for item in gold if isinstance(item, Atom)]
+        b = [item.text for item in answer if isinstance(item, Atom)]
+        if not len(a) == len(gold) == len(b) == len(answer):
+            return self._sequences(gold, answer)
+        scaled = [
+            (rf"({x}) \cdot ({b[0]})", rf"({y}) \cdot ({a[0]})") for x, y in zip(a, b, strict=True)
+        ]
+        return all(equal_atoms(*pair) for pair in scaled)
+
+    def _matrices(self, gold: Form, answer: Form) -> bool:
+        rows, other = _rows(gold), _rows(answer)
+        if rows is None or other is None or len(rows) != len(other):
+            return False
+        return all(map(self._sequences, rows, other))
+
+    def _last_side(self, gold: Form, answer: Relation) -> bool:
+        """`x = 5` for 5; `\\sqrt{50} = 5\\sqrt{2}`; of `2/3 ≈ 0.67` what stands before the ≈."""
+        sides = list(answer.sides)
+        if r"\approx" in answer.signs:
+            cut = answer.signs.index(r"\approx") + 1
+            exact = [side for side in sides[:cut] if expression(side) is not None]
+            if self._tolerance and self.forms(gold, parse(sides[-1])):
+                return True
+            sides = sides[:cut] if len(exact) and (cut > 1 or not is_name(sides[0])) else sides
+        elif any(sign != "=" for sign in answer.signs):
+            return False
+        if says_value(sides[0]) and self.forms(gold, parse(sides[-1])):
+            return True
+        # "5 = x", but not "2 + 3 = 6".
+        return len(sides) == 2 and is_name(sides[1]) and self.forms(gold, parse(sides[0]))
+
+    def _relations(self, gold: Relation, answer: Relation) -> bool:
+        if len(gold.signs) == len(answer.signs) == 1 and gold.signs == answer.signs == ("=",):
+            return self._equations(gold, answer)
+        if len(answer.sides) > len(gold.sides) and set(answer.signs) == {"="}:
+            # f(x) = (x + 1)(x + 2) = x² + 3x + 2
+            return self._relations(gold, Relation((answer.sides[0], answer.sides[-1]), ("=",)))
+        if gold.signs == answer.signs and self._same_sides(gold, answer):
+            return True
+        if len(gold.signs) == len(answer.signs) == 1:
+            return same_inequality(gold, answer)
+        return False
+
+    def _same_sides(self, gold: Relation, answer: Relation) -> bool:
+        return len(gold.sides) == len(answer.sides) and all(
+            _squeeze_name(one) == _squeeze_name(other) or self.forms(parse(one), parse(other))
+            for one, other in zip(gold.sides, answer.sides, strict=True)
+        )
+
+    def _equations(self, gold: Relation, answer: Relation) -> bool:
+        if self._same_sides(gold, answer):
+            return True
+        names = gold.sides[0], answer.sides[0]
+        variables = [variable(name) for name in names]
+        same_name = names[0].partition("(")[0] == names[1].partition("(")[0] or "y" in names
+        if None not in variables and same_name:  # f(x) = x, f(t) = t, y = x: one function
+            right = renamed(answer.sides[1], variables[1] or "", variables[0] or "")
+            return right is not None and self.forms(parse(gold.sides[1]), parse(right))
+        return equal_equations(gold, answer)
+
+
+def _is_other_kind(ordered: Tuple, several: Many) -> bool:
+    """An interval with a closed end is no pair of values, nor is a set in braces a point."""
+    return several.braced or "[" in ordered.opening or "]" in ordered.ending
+
+
+def _rows(form: Form) -> list[tuple[Form, ...]] | None:
+    """A matrix; a tuple is the column that it stands for."""
+    if isinstance(form, Matrix):
+        return list(form.rows)
+    if isinstance(form, Tuple):
+        if form.opening + form.ending not in ("()", "[]"):
+            return None
+        rows = [item for item in form.items if isinstance(item, Tuple)]
+        if len(rows) == len(form.items):  # [[1, 2], [3, 4]]
+            return [row.items for row in rows]
+        return [(item,) for item in form.items]
+    return None

@@ -1,0 +1,199 @@
+r"""The shape of an answer: one value, several, a tuple or interval, a union, a matrix, a relation.
+
+Shapes are read off the brackets and separators; the values inside stay text until they are
+compared (`compare.py`). `parse` expects text from `normalise`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from rlsc.grading.equality.numbers import number
+from rlsc.grading.extract.normalise import closing
+
+
+@dataclass(frozen=True)
+class Atom:
+    r"""One value or text: ``\frac{1}{2}``, ``2k + 2``, ``east``."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Many:
+    """Several answers, in any order: ``1, -2`` or ``\\{1, -2\\}`` or ``x=1 or x=-2``."""
+
+    items: tuple[Form, ...]
+    braced: bool = False
+    joined: bool = False
+    """By "and": of inequalities, all hold."""
+
+
+@dataclass(frozen=True)
+class Tuple:
+    """Bracketed values in order; two of them may be an interval: ``(2, 3]``."""
+
+    opening: str
+    items: tuple[Form, ...]
+    ending: str
+
+
+@dataclass(frozen=True)
+class Union:
+    r"""``A \cup B``, or with `minus` ``A \setminus B``."""
+
+    items: tuple[Form, ...]
+    minus: bool = False
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Rows of entries."""
+
+    rows: tuple[tuple[Form, ...], ...]
+
+
+@dataclass(frozen=True)
+class Relation:
+    r"""A chain: ``x = 5`` is sides (x, 5), signs (=); ``1 < x \le 2`` has two signs."""
+
+    sides: tuple[str, ...]
+    signs: tuple[str, ...]
+
+
+Form = Atom | Many | Tuple | Union | Matrix | Relation
+
+_SEPARATOR = re.compile(
+    r"\s*[,;]\s*(?:\\text\s*\{\s*)?(?:and|or)(?:\s*\}|\b)\s*|\s*[,;]\s*"
+    r"|\s*\\text\s*\{\s*,?\s*(?:and|or)\s*\}\s*|\s+(?:and|or)\s+|\s*\\text\s*\{\s*,\s*\}\s*"
+)
+_AND = re.compile(r"\band\b")
+_OR = re.compile(r"\bor\b")
+_CUP = re.compile(r"\s*\\cup(?![A-Za-z])\s*")
+_MINUS = re.compile(r"\s*\\setminus(?![A-Za-z])\s*")
+_SUCH_THAT = re.compile(r"\s*(?:\\mid(?![A-Za-z])|:|\|)\s*")
+_RATIO = re.compile(r"\s*(?::|\\text\s*\{\s*to\s*\}|\bto\b)\s*")
+_SIGN = re.compile(
+    r"\s*(\\(?:approx|equiv|simeq|le|ge|ne|lt|gt|implies|Rightarrow)(?![A-Za-z])|[=<>])\s*"
+)
+_MATRIX = re.compile(
+    r"^([^&=,]{0,40}?)\\begin\s*\{([pbvBV]?matrix|array)\}(?:\s*\{[lcr|]*\})?(.*)\\end\s*\{\2\}$",
+    re.DOTALL,
+)
+_ROW_END = re.compile(r"\\\\(?:\[[^\]]*\])?|\\cr(?![A-Za-z])")
+_MEMBER = re.compile(r"^[A-Za-z\\_{}0-9(), ]{1,30}?\s*\\in(?![A-Za-z])\s*(?!\\math)")
+_SIGNS = {r"\lt": "<", r"\gt": ">", r"\le": "<=", r"\ge": ">=", r"\ne": "!="}
+
+
+def parse(text: str, lists: bool = False) -> Form:
+    """The shape of `text`. ``1,234`` is one number, unless `lists`: then it is two."""
+    text = unwrap(text)
+    if number(text) is not None and not lists:
+        return Atom(text)  # "one hundred and five" is not two answers
+    if matrix := _MATRIX.match(text):
+        rows = [row for row in _ROW_END.split(matrix.group(3)) if row.strip()]
+        factor = _factor(matrix.group(1))
+        if matrix.group(2) == "vmatrix":
+            return Atom(text)  # a determinant
+        return Matrix(
+            tuple(tuple(parse(factor.format(cell)) for cell in row.split("&")) for row in rows)
+        )
+    text = unwrap(_MEMBER.sub("", text))
+    parts = [part for part in split(text, _SEPARATOR) if part]
+    if len(parts) > 1:
+        many = _many(parts)
+        return Many(many.items, joined=bool(_AND.search(text)) and not _OR.search(text))
+    if text.startswith(r"\{") and text.endswith(r"\}") and closing(text, 1) == len(text) - 1:
+        builder = split(text[2:-2], _SUCH_THAT)
+        if len(builder) == 2:
+            return parse(builder[1])  # {x | x > 2}
+        inner = parse(text[2:-2], lists)
+        return Many(inner.items if isinstance(inner, Many) else (inner,), braced=True)
+    ratio = split(text, _RATIO)
+    if len(ratio) > 1 and all(ratio):
+        return Tuple(":", tuple(map(parse, ratio)), ":")
+    for pattern, minus in ((_CUP, False), (_MINUS, True)):
+        parts = split(text, pattern)
+        if len(parts) > 1:
+            return Union(tuple(parse(part) for part in parts), minus)
+    if r"\pm" in text or r"\mp" in text:
+        signs = ((r"\pm", "+", "-"), (r"\mp", "-", "+"))
+        both = [text, text]
+        for command, *replaced in signs:
+            both = [one.replace(command, sign) for one, sign in zip(both, replaced, strict=True)]
+        return _many([one.strip().removeprefix("+").strip() for one in both])
+    relation = split(text, _SIGN, keep=True)
+    if len(relation) > 1:
+        signs_ = tuple(_SIGNS.get(sign, sign) for sign in relation[1::2])
+        return Relation(tuple(relation[::2]), signs_)
+    if re.match(r"[-+]\s*[(\[]", text) and "," in text:  # −(0, 1, 1)
+        inner = parse(text[1:])
+        if isinstance(inner, Tuple) and text[0] == "-":
+            items = tuple(_negated(item) for item in inner.items)
+            return Tuple(inner.opening, items, inner.ending)
+        return inner if isinstance(inner, Tuple) else Atom(text)
+    if text[:1] in "([" and text[-1:] in ")]" and closing(text, 0) == len(text) - 1:
+        parts = [part for part in split(text[1:-1], _SEPARATOR) if part]
+        if len(parts) > 1:
+            return Tuple(text[0], tuple(parse(part) for part in parts), text[-1])
+        if text[0] == "(" and text[-1] == ")":
+            return parse(text[1:-1])
+    return Atom(text)
+
+
+def _negated(form: Form) -> Form:
+    return Atom(f"-({form.text})") if isinstance(form, Atom) else form
+
+
+def _factor(text: str) -> str:
+    """A template that multiplies an entry by what stands before its matrix."""
+    text = text.strip().removesuffix(r"\cdot").strip()
+    if not text:
+        return "{}"
+    scalar = "-1" if text == "-" else text.replace("{", "{{").replace("}", "}}")
+    return rf"({scalar}) \cdot ({{}})"
+
+
+def _many(parts: list[str]) -> Many:
+    items: list[Form] = []
+    for part in parts:
+        form = parse(part)
+        whole = isinstance(form, Many) and form.braced and len(parts) > 1
+        items += form.items if isinstance(form, Many) and not whole else [form]
+    # "x = 1, 2" says x of both.
+    first = items[0]
+    if isinstance(first, Relation) and all(isinstance(item, Atom) for item in items[1:]):
+        items[0] = Atom(first.sides[-1])
+    return Many(tuple(items))
+
+
+def unwrap(text: str) -> str:
+    r"""Without a `\boxed{}`, a `\text{}` or a pair of braces around the whole."""
+    while True:
+        text = text.strip().rstrip(".,;:").strip()
+        match = re.match(r"(?:\\boxed|\\text|\\fbox)?\s*(?=\{)", text)
+        if match is None or closing(text, match.end()) != len(text) - 1:
+            return text
+        text = text[match.end() + 1 : -1]
+
+
+def split(text: str, pattern: re.Pattern[str], keep: bool = False) -> list[str]:
+    """Cut `text` where `pattern` matches outside all brackets; `keep` keeps group 1."""
+    parts, depth, start, position = [], 0, 0, 0
+    while position < len(text):
+        character = text[position]
+        if character in "([{":
+            depth += 1
+        elif character in ")]}":
+            depth -= 1
+        match = pattern.match(text, position) if depth == 0 else None
+        # A separator that begins with \text{ opens no bracket of ours: it is taken whole.
+        if match and match.end() > position and match.group().strip():
+            parts.append(text[start:position].strip())
+            if keep:
+                parts.append(match.group(1))
+            start = position = match.end()
+            continue
+        position += 1
+    return [*parts, text[start:].strip()]

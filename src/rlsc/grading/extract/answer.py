@@ -1,0 +1,250 @@
+r"""Find the final answer in a completion, without looking at any reference.
+
+In order: the last `\boxed{}` (with its neighbours, where several stand together), GSM8K's `####`
+and `<answer>`, what follows "the answer is", a completion that is nothing but an answer, the
+mathematics that the last sentence ends on, the last formula or bold passage, the last number. A
+`<think>` block, Python code, a check or note after the answer and what follows a made-up next
+question are not read. Of prose only the last `LAST_WORDS` characters are, since some patterns take
+quadratic time.
+"""
+
+from __future__ import annotations
+
+import re
+
+from rlsc.grading.extract.boxes import boxed
+from rlsc.grading.extract.fallback import last_formula, last_number
+from rlsc.grading.extract.normalise import normalise
+from rlsc.grading.extract.passages import (
+    CIRCUMSTANCE,
+    CONNECTIVES,
+    DENIAL,
+    MATH,
+    NUMBER,
+    clean,
+    inside,
+    is_mathematics,
+    last_match,
+    right_side,
+    with_unit,
+)
+
+_NEXT_QUESTION = re.compile(
+    r"\n[ \t]*(?:#+\s*|\*\*)?(?:Question|Problem|Human|User|Q)(?:\s*\d+)?\s*:"
+    r"|<\|(?:im_start|endoftext|im_end)\|>|\nYou are an AI assistant"
+)
+_REMARK = re.compile(
+    r"\s*\((?=[^()\\]*[A-Za-z]{3,}[^()\\]*[A-Za-z]{3,})[^()\\]{12,}\)[*_.]*\s*$"
+    r"|\s*\((?:and|so|with|where|since|note|not)\b[^()]*\)[*_.]*\s*$"
+    r"|\s*(?:\$?\\(?:square|blacksquare)\$?|∎|QED)\s*$"
+)
+_AFTERTHOUGHT = re.compile(
+    r"\n[ \t]*(?:[*_#]*(?:Check|Verification|Verify|Note|Explanation)[*_]*\s*:"
+    r"|#+ *(?:Check|Verification|Notes?|Explanation)[ \t]*\n)"
+)
+_LONG_SPACE = re.compile(r"\s{8,}")
+_ANSWER_LINE = re.compile(r"(?:^|\n)[*_]*(?:A|Ans)[*_]*:\s*(\S[^\n]*?)\s*$")
+_QUOTED_QUESTION = re.compile(r'"[^"\n]{1,200}\?"')
+_CODE = re.compile(r"```(?:python|py)\n.*?```", re.DOTALL)
+_EMPTY_BOX = re.compile(r"\\(?:boxed|fbox)\s?\{\s?\}|\\(?:boxed|fbox)\s?\{?$")
+_NO_VALUE = re.compile(
+    r"\b(does not exist|no (?:real |integer )?solutions?|undefined"
+    r"|infinitely many(?: solutions)?)\W*$"
+)
+_BETWEEN = re.compile(r"[\s,;]*(?:\b(?:and|or)\b)?[\s,;]*")
+_STATED = re.compile(
+    r"(?:answers?|(?:final|correct|right|possible)\s+(?:results?|solutions?|values?|options?))\s*"
+    r"(?:(?:to|of|for)\s+[^.:\n]{1,80}?\s+)?(?:\*\*)?\s*"
+    r"(?:is|are|=|:|would be|should be|will be)\s*(?:\*\*|:|therefore|thus|simply|indeed"
+    r"|given by|about|approximately|roughly|exactly|\s)*",
+    re.IGNORECASE,
+)
+MARKS = re.compile(r"####[ \t]*(\S[^\n]*)|<answer>\s*([^<]{1,500}?)\s*</answer>")
+_SENTENCE_END = re.compile(
+    r"\.(?=\s|$|\*)|[!?;](?=\s|$)|\n|,?\s+(?:because|since|so|which|as|not|but|where)\b"
+)
+_NO_ANSWER = {"know", "sorry", "cannot", "not", "unable", "unknown", "here", "let", "sure", "step"}
+_NO_ANSWER |= {"sum", "total", "result", "following", "found", "given", "same", "located"}
+_MAX_BARE = 600
+# Characters read for an answer in prose; a box may stand anywhere. Loops of text are longer.
+LAST_WORDS = 20_000
+
+
+def extract_answer(text: str) -> str | None:
+    r"""The answer that the text ends on, else None.
+
+    >>> extract_answer("3 + 8 = 11, so the answer is 11.")
+    '11'
+    """
+    text = own_words(text)
+    for find in (boxed, _marked):
+        if (found := find(text)) is not None:
+            return found
+    text = text[-LAST_WORDS:]
+    for find in (_answer_line, _stated, _both):
+        if (found := find(text)) is not None:
+            return found
+    text = _REMARK.sub("", text)
+    for find in (_bare, _conclusion, last_formula, last_number):
+        if (found := find(text)) is not None:
+            return found
+    return None
+
+
+def own_words(text: str) -> str:
+    """The response without its thinking and without questions that the model made up itself."""
+    text = text.replace("−", "-").replace(r"\$", "＄")  # an escaped dollar opens no formula
+    text = _LONG_SPACE.sub(lambda run: "\n\n" if "\n" in run.group() else "  ", text.strip())
+    text = _QUOTED_QUESTION.sub("", _EMPTY_BOX.sub("", text))
+    text = _CODE.sub("", text).strip() or text
+    if "</think>" in text:
+        after = text.rpartition("</think>")[2]
+        text = after if after.strip() else text
+    for match in _AFTERTHOUGHT.finditer(text):
+        if text[: match.start()].strip():
+            text = text[: match.start()]
+            break
+    for match in _NEXT_QUESTION.finditer(text):
+        if text[: match.start()].strip():
+            return text[: match.start()]
+    return text
+
+
+def _marked(text: str) -> str | None:
+    found = last_match(MARKS, text)  # GSM8K's "#### 42", and <answer>42</answer>
+    return right_side(clean(found.group(1) or found.group(2))) if found else None
+
+
+def _answer_line(text: str) -> str | None:
+    """A last line `A: 42`."""
+    found = _ANSWER_LINE.search(text)
+    return right_side(clean(found.group(1))) if found else None
+
+
+def _stated(text: str) -> str | None:
+    """What follows the last "answer is" and holds a value, up to the end of the statement."""
+    for match in reversed(list(_STATED.finditer(text))):
+        rest = text[match.end() : match.end() + 1500].lstrip()
+        if not rest or rest.startswith("not ") or DENIAL.search(text[: match.start()][-30:]):
+            continue
+        if formula := MATH.match(rest):
+            return _formulas(rest, formula)
+        end = _SENTENCE_END.search(rest)
+        statement = clean(rest[: end.start()] if end else rest)
+        told = _WHICH_IS.match(rest[end.start() :]) if end else None  # "2 + 8, which equals 10"
+        if statement and (value := told[1] if told else _value_of(statement)) is not None:
+            return value
+    return None
+
+
+def _value_of(statement: str) -> str | None:
+    """The value in a few words: all of them if they are mathematics, else what they hold."""
+    statement = _HEDGES.sub("", statement)
+    statement = re.sub(r"^[\d\s+*×·/-]+\b(?:equals?|is|makes|gives)\s+", "", statement)
+    if is_mathematics(statement):
+        return right_side(statement)
+    if two := _TWO_COUNTS.search(statement):
+        return f"{two.group(1)}, {two.group(2)}"
+    if _QUALIFIED.search(statement):
+        return statement  # "all even k ≥ 2" is not "k ≥ 2"
+    if inner := MATH.search(statement):
+        return _formulas(statement, inner)
+    if number := NUMBER.search(statement):
+        return with_unit(statement, number)
+    words = statement.split()
+    if len(words) <= 4 and not _NO_ANSWER & {word.lower() for word in words}:
+        return _SUBJECT.sub("", statement)
+    return None
+
+
+_WHICH_IS = re.compile(r",?\s*which\s+(?:equals|is|gives|makes)\s+(-?\d[\d.,/]*\b)")
+_HEDGES = re.compile(r"\b(?:either|maybe|perhaps|possibly|exactly|probably)\s+", re.IGNORECASE)
+_TWO_COUNTS = re.compile(r"^(\d[\d,.]*) [a-z]+ and (\d[\d,.]*) [a-z]+$")
+_SUBJECT = re.compile(
+    r"^(?:there|it|he|she|they|this|that|we|i)\s+(?:is|are|was|were|has|have|gets?|got)\s+"
+    r"|^(?:an?|the)\s+",
+    re.IGNORECASE,
+)
+_QUALIFIED = re.compile(r"\b(?:even|odd|prime|except|multiples?|divisible)\b", re.IGNORECASE)
+
+
+def _formulas(text: str, first: re.Match[str]) -> str:
+    """A formula, joined with those that follow it after a comma or "and"."""
+    parts, end = [inside(first)], first.end()
+    while (gap := _BETWEEN.match(text, end)) and gap.end() > end:
+        following = MATH.match(text, gap.end())
+        if following is None or not gap.group().strip():
+            break
+        parts.append(inside(following))
+        end = following.end()
+    unit = re.match(r"\s*(?:degrees|radians|cm|m|km|%|\\%)(?![A-Za-z])", text[end : end + 12])
+    if len(parts) > 1 and "=" in parts[-1] and "=" not in "".join(parts[:-1]):
+        parts = parts[-1:]  # "the probability is 3/8 and m + n = 11" concludes on the equation
+    if len(parts) == 1:
+        return right_side(parts[0]) + (unit.group() if unit else "")
+    return ", ".join(parts)
+
+
+def _both(text: str) -> str | None:
+    """`The smallest is 3 and the largest is 8.` has two answers."""
+    found = _BOTH.search(clean(text[-300:]))
+    return f"{found.group(1)}, {found.group(2)}" if found else None
+
+
+def _bare(text: str) -> str | None:
+    """A completion that is an answer and nothing else: `(2, 3]`, `x = 5`, `east`."""
+    plain = clean(text)
+    if not plain or len(plain) > _MAX_BARE or "\n" in plain:
+        return None
+    if formula := MATH.fullmatch(plain):
+        return right_side(inside(formula))
+    if is_mathematics(plain):
+        return right_side(plain) if re.search(r"[\dA-Za-z\\]", normalise(plain)) else None
+    if valueless := _NO_VALUE.search(plain):
+        return valueless.group(1)
+    words = plain.split()
+    if len(words) <= 3 and not re.search(r"\d", plain):
+        return None if plain.endswith(":") else _value_of(plain)
+    ending = re.search(r".*\s(?:is|are|was|were|equals|facing)\s+(.+)$", plain)
+    one_word = ending is not None and len(ending[1].split()) == 1 and not re.search(r"\d", plain)
+    denied = ending is not None and DENIAL.search(plain[: ending.start(1)])
+    if ending and not denied and (is_mathematics(ending[1]) or one_word):
+        return _value_of(ending[1])
+    return None
+
+
+def _conclusion(text: str) -> str | None:
+    """The mathematics that the last sentence ends on: `(3, π/2)`, `n = 1 or n = -2`."""
+    sentence = re.split(r"(?<=[.!?])\s+|\n", text.rstrip())[-1][-600:]
+    sentence = _HEDGES.sub("", sentence)
+    words = clean(sentence).split(" ")
+    start = len(words)
+    while start > 0 and is_mathematics(" ".join(words[start - 1 :]), numberless=True):
+        start -= 1
+    while start < len(words) and words[start].lower() in CONNECTIVES | {"="}:
+        start += 1
+    ending = clean(" ".join(words[start:]))
+    before = " ".join(words[:start]) + " "
+    if CIRCUMSTANCE.search(before) or DENIAL.search(before[-40:]):
+        return None
+    if not re.search(r"[\d=]", normalise(ending)) or ending.count("$") % 2:
+        return None
+    if formulas := list(MATH.finditer(ending)):
+        return _formulas(ending, _first_of_last_chain(ending, formulas))
+    return right_side(ending)
+
+
+def _first_of_last_chain(text: str, formulas: list[re.Match[str]]) -> re.Match[str]:
+    """Of the formulas that end the text with only commas or "and" between, the first."""
+    first = formulas[-1]
+    for formula in reversed(formulas[:-1]):
+        gap = text[formula.end() : first.start()]
+        if not gap.strip() or not _BETWEEN.fullmatch(gap):
+            break
+        first = formula
+    return first
+
+
+_BOTH = re.compile(
+    r"\bis\s+\$?(-?[\d.,/]*\d)\$?,?\s+(?:and\s+)?the\s[a-z ]{1,40}\sis\s+\$?(-?[\d.,/]*\d)\$?$"
+)

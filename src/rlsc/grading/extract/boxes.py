@@ -1,0 +1,63 @@
+r"""The answer in `\boxed{}`: the last one, with its neighbours where several stand together."""
+
+from __future__ import annotations
+
+import re
+
+from rlsc.grading.extract.passages import clean, is_mathematics, last_match
+
+_BRACE_OR_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{|\\[{}]|[{}]")
+_CONNECTOR = re.compile(
+    r"[\s$,;&]*(?:\\?\s*(?:and|or)|\\text\s*\{\s*,?\s*(?:and|or)\s*\})?[\s$,;&]*"
+    r"(?:[A-Za-z](?:_\w)?\s*=\s*|(?<=and )(?:the )?[a-z ]{1,40} is\s*\$?)?"
+)
+_NEGATED = re.compile(r"[\s$,;]*(?:and|but)?\s*(?:is\s+)?not[\s$]*")
+
+
+def boxed(text: str) -> str | None:
+    """The last box that is not empty; boxes with only "and" or a comma between them together."""
+    boxes = _boxes(text)
+    if not boxes:
+        return _unclosed(text)
+    group = [boxes[-1]]
+    for box in reversed(boxes[:-1]):
+        between = text[box[1] : group[0][0]]
+        if len(between) <= 30 and _NEGATED.fullmatch(between):
+            group = [box]  # "5, not 6"
+            continue
+        if len(between) > 60 or not _CONNECTOR.fullmatch(between):
+            break
+        group.insert(0, box)
+    found = ", ".join(inside for _, _, inside in group)
+    # The sign of "-\boxed{5}" stands outside.
+    sign = re.search(r"(?:^|[\s$=])-\s*$", text[max(0, group[0][0] - 6) : group[0][0]])
+    return f"-({found})" if sign and len(group) == 1 else found
+
+
+def _boxes(text: str) -> list[tuple[int, int, str]]:
+    """Start, end and content of the outermost closed boxes that hold something, in one pass."""
+    open_braces: list[tuple[int, int, bool]] = []  # start, start of the content, is it a box
+    found: list[tuple[int, int, str]] = []
+    for match in _BRACE_OR_BOX.finditer(text):
+        token = match.group()
+        if token in (r"\{", r"\}"):
+            continue
+        if token != "}":
+            open_braces.append((match.start(), match.end(), token != "{"))
+        elif open_braces:
+            start, inner, is_box = open_braces.pop()
+            if is_box and (inside := text[inner : match.start()].strip()):
+                while found and found[-1][0] > start:
+                    found.pop()  # a box inside this one
+                found.append((start, match.end(), inside))
+    return found
+
+
+def _unclosed(text: str) -> str | None:
+    """`\\boxed 7`, or the box that the cap on tokens left open."""
+    last = last_match(_OPEN_BOX, text)
+    inside = clean(last.group(1) or "") if last else ""
+    return inside if re.search(r"\d", inside) and is_mathematics(inside) else None
+
+
+_OPEN_BOX = re.compile(r"\\boxed\s*(?:\{|\s)([^\n]{1,200})$|\\boxed\s+(?=(-?\w+))")

@@ -1,0 +1,125 @@
+"""Where no answer is stated: the last formula or bold passage, else the last number."""
+
+from __future__ import annotations
+
+import re
+
+from rlsc.grading.equality.numbers import TENS, UNITS
+from rlsc.grading.extract.passages import (
+    CIRCUMSTANCE,
+    DENIAL,
+    MATH,
+    NUMBER,
+    inside,
+    is_mathematics,
+    last_match,
+    right_side,
+    with_unit,
+)
+
+_NEAR_END = 150
+_SENTENCE = 1000
+"""Longer ones are read from here on."""
+_BOLD = re.compile(r"\*\*([^*\n]+)\*\*")
+# "One" and "a" are mostly no numbers.
+_SMALL = "|".join([UNITS[0], *UNITS[2:]])
+_SPELLED = re.compile(
+    rf"\b(?:(?:{'|'.join(TENS)})(?:[ -](?:{'|'.join(UNITS[1:10])}))?|{_SMALL})\b"
+    r"(?! (?:of|hundred|thousand|million))",
+    re.IGNORECASE,
+)
+
+
+def last_formula(text: str) -> str | None:
+    """The last formula or bold passage, if no number comes after it."""
+    last: re.Match[str] | None = None
+    for pattern in (MATH, _BOLD):
+        for match in pattern.finditer(text):
+            if last is None or match.start() > last.start():
+                last = match
+    if last is None or re.search(r"\d", text[last.end() :]):
+        return None
+    if len(text) - last.end() > _NEAR_END:
+        return None  # a formula on the way; the text was cut off before its answer
+    if CIRCUMSTANCE.search(text[max(0, last.start() - 40) : last.start()]):
+        return None
+    value = right_side(inside(last))
+    if is_mathematics(value) and re.search(r"[\d\\]", value):
+        return value
+    is_last = len(text) - last.end() < 80 and "\n" not in text[last.end() :].strip()
+    return value if last.re is _BOLD and is_last and len(value.split()) <= 3 else None
+
+
+def last_number(text: str) -> str | None:
+    """The number that the last sentence is about, else the last one; in words, as in digits."""
+    numbers = [
+        number
+        for number in NUMBER.finditer(text)
+        if not _INDEX.search(text[max(0, number.start() - 6) : number.start()])
+    ]
+    number = _without_circumstances(text, numbers) or (numbers[-1] if numbers else None)
+    if number is not None:
+        before = text[max(0, number.start() - 30) : number.start()]
+        if DENIAL.search(before) or _BOUND.search(before):
+            return None  # "It is not 5", "at least 5": no answer
+    spelled = _last_spelled(text, numbers[-1].end() if numbers else 0)
+    if number is None or spelled:
+        return spelled
+    found = re.sub("[$＄€£]", "", number.group())
+    # "5-3" is a subtraction, not minus three.
+    if found.startswith("-") and number.start() > 0 and text[number.start() - 1].isalnum():
+        found = found[1:]
+    return found + (with_unit(text, number).removeprefix(number.group()))
+
+
+# The 1 of A_1 and the 2 of x^{2} are no answers.
+_INDEX = re.compile(r"[_^]\s*\{?\s*-?$")
+
+
+_BOUND = re.compile(r"\b(?:at least|at most|less than|more than|fewer than|between)\s+\$?$")
+
+
+def _without_circumstances(text: str, numbers: list[re.Match[str]]) -> re.Match[str] | None:
+    """The number that the last sentence is about.
+
+    One right after a verb, as in "she has 7 eggs for 2 days", else the last one that no "in 4
+    weeks", "over 30 days" or "than" holds. What follows "which" or "leaving" is not read.
+    """
+    ends = (text.rstrip(" .!\n").rfind(end) for end in (". ", "\n", "! "))
+    start = max(0, len(text) - _SENTENCE, *ends)
+    end = len(text)
+    for cut in _ASIDE.finditer(text, start):
+        if re.search(r"\d", text[start : cut.start()]):
+            end = cut.start()
+            break
+    numbers = [one for one in numbers if start <= one.start() < end]
+    if "=" not in text[start:]:
+        stated = [number for number in numbers if _VERB.search(text, start, number.start())]
+        if stated:
+            return stated[-1]
+    free = [one for one in numbers if not CIRCUMSTANCE.search(text[start : one.start()][-40:])]
+    return free[-1] if free else None
+
+
+_ASIDE = re.compile(r",?\s+(?:which|leaving|compared|because|since|than)\b|\s\((?=[^()]*\)\W*$)")
+_VERB = re.compile(
+    r"\b(?:is|are|was|were|be|has|have|had|earn(?:s|ed)?|buy|bought|needs?|gets?|got|pays?|paid"
+    r"|costs?|makes?|made|eats?|ate|equals?|takes?|took|spends?|spent|sells?|sold|saves?|saved"
+    r"|reads?|runs?|receives?|received)\s+(?:[a-z]+\s+){0,2}[*$＄€£]*$"
+)
+
+
+def _last_spelled(text: str, start: int) -> str | None:
+    """`thirty-nine` after the last number in digits; "over the three months" answers nothing."""
+    found = last_match(_SPELLED, text[start:])
+    if found is None:
+        return None
+    before, after = text[: start + found.start()], text[start + found.end() :]
+    if re.search(r"[.!?]\s+\S|\n\s*\S", after) or re.match(r"\s*times\b", after):
+        return None  # not the last sentence
+    # "two numbers" is talk; "is nine" and "thirty-nine" are answers.
+    told = _TOLD.search(before) or len(found.group()) > 5 or not re.search(r"\d", before)
+    return found.group() if told and not CIRCUMSTANCE.search(before[-40:]) else None
+
+
+_TOLD = re.compile(r"\b(?:is|are|was|were|has|have|had|get|gets|equals)\s+(?:only |just )?$")

@@ -1,0 +1,117 @@
+"""Passages of a response: are they mathematics, and what is their value?"""
+
+from __future__ import annotations
+
+import re
+
+from rlsc.grading.equality.units import is_unit_word
+from rlsc.grading.extract.normalise import normalise
+
+_COMMAND = re.compile(r"\\text\s*\{[^{}]*\}|\\(?:begin|end)\s*\{[^{}]*\}|\\[A-Za-z]+")
+_WORD = re.compile(r"[A-Za-z]{2,}")
+NUMBER = re.compile(
+    r"-?[$＄€£]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?(?:/\d+)?"
+    r"(?:\s*(?:×|\\times|\\cdot|\*|x)\s*10(?:\s*\^\s*\{?\s*[-−]?\d+\}?|[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+))?(?:\s?\\?%)?"
+)
+MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
+CIRCUMSTANCE = re.compile(
+    r"\b(?:not|n't|cannot be|can't be|never|less than|more than|at least|at most|between|of the"
+    r"|over|(?<!results )(?<!result )(?<!resulting )in|after|within|during|than|out of"
+    r"|compared (?:with|to)|every|per|leaving the|end of)"
+    r"\s+(?:the |a |an |only |about |just )*\$?$"
+)
+DENIAL = re.compile(
+    r"(?:\bnot|n't|\bcannot|\bnever|\bwrong|\bunlikely|\brule out|\beliminate|\bdisagree)\b"
+    r"[^.,;\n]*$",
+    re.IGNORECASE,
+)
+CONNECTIVES = set("and or sqrt infinity infty pi base".split())
+_FUNCTIONS = {"sin", "cos", "tan", "cot", "sec", "csc", "log", "ln", "exp", "arcsin", "arccos"}
+_NAME = re.compile(r"\\?[A-Za-z]+|[A-Za-z](?:_\{?\w+\}?)?|[A-Za-z ]{3,30}")
+_SHORT_WORDS = set(
+    "is it to of in on at by we so if as be do no he me my an up us go ok oh hi".split()
+)
+_RESTATED = re.compile(
+    r"(?<=[\w%}$*])\s+\((?:(?:or|i\.e\.,?|=|≈|that is|about|approximately)\s*[^()]*"
+    r"|[\d.]+ ?[A-Za-z]{2,3})\)$"
+)
+_POINTERS = re.compile(r"^(?:=>|⇒|→|∴|\\(?:implies|therefore|Rightarrow)(?![A-Za-z]))\s*")
+
+
+def is_mathematics(text: str, numberless: bool = False) -> bool:
+    """No words but units, names of functions, "and", "or", and capital letters in a row."""
+    plain = _COMMAND.sub(" ", normalise(text))
+    if any(character.isalpha() and not character.isascii() for character in plain):
+        return False
+    words = _WORD.findall(plain)
+    known = (
+        word.lower() in CONNECTIVES
+        or word.lower() in _FUNCTIONS
+        or is_unit_word(word)
+        or (word.isupper() and len(word) <= 5)
+        or (len(word) == 2 and word.lower() not in _SHORT_WORDS)
+        for word in words
+    )
+    if not text or not all(known):
+        return False
+    return numberless or not words or bool(re.search(r"[\d\\=]", normalise(text)))
+
+
+def clean(text: str) -> str:
+    """Without emphasis, quotes, formula signs and a full stop around it."""
+    text = text.strip()
+    if " " in text and "$" not in text:
+        text = text.rstrip("!")  # joy; a lone 5! is a factorial
+    previous = None
+    while text != previous:
+        previous = text
+        text = text.strip().strip('*`"“”').strip()
+        if text.startswith("'") and text.endswith("'"):
+            text = text[1:-1]
+        text = re.sub(r"^\\[\[(]\s*(.*?)\s*\\[\])]$", r"\1", text, flags=re.DOTALL)
+        if len(text) > 1 and text.startswith("$") and text.endswith("$"):
+            inner = text.strip("$")
+            text = inner if "$" not in inner else text
+            if "$" in inner:
+                break
+        text = _RESTATED.sub("", _POINTERS.sub("", text.rstrip(".,;").strip()))
+    return text
+
+
+def right_side(text: str) -> str:
+    """`11` of `3 + 8 = 11` and `5` of `x = 5`; other equations stay as they are."""
+    text = re.split(r"⇒|→|\\(?:Rightarrow|implies|Longrightarrow)(?![A-Za-z])", text)[-1].strip()
+    segments = [part for part in re.split(r";\s+|\.\s+", text) if part]
+    if len(segments) > 1 and not all(_DEFINES.match(part) for part in segments):
+        text = segments[-1]  # "3 + 4 = 7; 7 · 2 = 14" concludes on 14
+    if "=" not in text or re.search(r"[,;<>]|\\[lg]e(?![a-z])|\bor\b|\band\b|!=", text):
+        return text
+    left, _, right = text.rpartition("=")
+    named = all(
+        not re.search(r"[A-Za-z]", _COMMAND.sub("", side)) or _NAME.fullmatch(side.strip())
+        for side in left.split("=")
+    )
+    if re.fullmatch(r"\s*[A-Za-z]{2,}\s*", left) and not re.search(r"[\d\\]", right):
+        return text  # MR = MC is an equation, not a definition of MR
+    return clean(right) or clean(left) if named else text
+
+
+_DEFINES = re.compile(r"\s*\\?[A-Za-z](?:_\{?\w+\}?)?\s*=")
+
+
+def inside(match: re.Match[str]) -> str:
+    return clean(next(group for group in match.groups() if group is not None))
+
+
+def with_unit(text: str, number: re.Match[str]) -> str:
+    """The number and the word after it: a unit, or nothing that matters."""
+    word = re.match(r"\s*(?:degrees|radians|°)", text[number.end() : number.end() + 12])
+    return number.group() + (word.group() if word else "")
+
+
+def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    """The last match of `pattern`."""
+    found = None
+    for found in pattern.finditer(text):  # noqa: B007
+        pass
+    return found

@@ -1,0 +1,1 @@
+"""The collapse guard: signals, rule, choice of the step."""

@@ -1,0 +1,291 @@
+"""The collapse guard: what it sees at each step, its verdict, and the policy that it keeps.
+
+Its rule is in `verdicts.py`, its choice in `selection.py`, its signals in `signals.py` and
+`probe.py`. It sees prompts and
+completions only, so it cannot use a label.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from transformers import TrainerCallback
+
+from rlsc.engines import Engine, SamplingParams
+from rlsc.errors import ConfigError, OutputError
+from rlsc.guard.probe import Probe
+from rlsc.guard.rule import (
+    COLLAPSED,
+    HEALTHY,
+    VERDICTS,
+    Observation,
+    Rule,
+    Verdict,
+    due,
+    last_without_harm,
+)
+from rlsc.guard.selection import candidates, choose, score
+from rlsc.guard.signals import answer_keys, group_signals, question_values
+from rlsc.guard.snapshots import Snapshots
+from rlsc.logprobs.padded_rows import Row
+from rlsc.logprobs.scorer import Batch, Scorer, Scores
+from rlsc.records.jsonl import append_jsonl, read_jsonl, write_jsonl
+from rlsc.runtime.console import console
+from rlsc.types import CompletionGroup, Prompt
+
+FILE, PROBE = "guard.jsonl", "probe.json"
+
+
+class GuardedRun(Protocol):
+    """What the guard reads of the run's settings."""
+
+    guard: str
+    guard_patience: int
+    guard_probe_size: int
+    guard_interval: int
+    guard_snapshots: int
+    output_dir: str
+    seed: int
+    temperature: float
+
+    @property
+    def should_save(self) -> bool: ...
+
+
+class Guard(TrainerCallback):
+    """Observes the policy whenever it is sampled; with `guard="stop"` it also keeps and restores.
+
+    The trainer calls `observe` after each rollout and `finish` after the last update; the parent's
+    loop calls what is named `on_…`.
+    """
+
+    def __init__(self, args: GuardedRun, probe: Probe | None = None) -> None:
+        self._args, self._probe = args, probe
+        self._file = Path(args.output_dir) / FILE
+        self._stops = args.guard == "stop"
+        self._snapshots = Snapshots(args.guard_snapshots)
+        self._rows: list[dict[str, Any]] = []
+        self._answered: list[str | None] = []  # the probe, when it was last asked
+        self._rule = Rule(args.guard_patience)
+        self.verdicts: list[Verdict] = []
+        self.signals: dict[str, float] = {}
+        """Of the last observation."""
+        self.stopped_at: int | None = None
+
+    def observe(
+        self,
+        step: int,
+        groups: Sequence[CompletionGroup] | None,
+        engine: Engine,
+        model: Any,
+        last: bool = False,
+    ) -> bool:
+        """See the policy after `step` updates, which the engine has; whether to stop the run.
+
+        `groups` are completions of it; None where the rollout is not its own, and the probe's
+        greedy answers stand for them. The `last` step's policy is asked, whatever the interval.
+        """
+        clock = time.perf_counter()
+        row: dict[str, Any] = {"step": step}
+        asks = last or self._probe is None or due(self.verdicts, step, self._args.guard_interval)
+        row |= self._look(groups, engine) if asks else _glance(groups)
+        self._take_up(row)
+        verdict, self.signals = self.verdicts[-1], row["signals"]
+        if self._stops and verdict.asked and not verdict.harm:
+            self._snapshots.take(step, model)
+        row |= _record(verdict) | {"score": score(_observation(row))}
+        row["seconds"] = time.perf_counter() - clock
+        if self._args.should_save:
+            append_jsonl(self._file, row)
+        if self._stops and verdict.verdict == COLLAPSED:
+            self.stopped_at = step
+        self._tell(step)
+        return self.stopped_at is not None
+
+    def _take_up(self, row: dict[str, Any]) -> None:
+        """As the newest of the records, by which it is judged."""
+        self._rows.append(row)
+        self._answered = row.get("probe_answers", self._answered)
+        self.verdicts.append(self._rule.verdict(_observation(row)))
+
+    def _tell(self, step: int) -> None:
+        """A line where the verdict is another than at the step before."""
+        now = self.verdicts[-1]
+        last = self.verdicts[-2] if len(self.verdicts) > 1 else Verdict(0, HEALTHY)
+        if (now.verdict, now.harm) == (last.verdict, last.harm):
+            return
+        line = f"guard: {now.verdict} at step {step}"
+        line += f": {'; '.join(now.reasons)}" if now.reasons else ""
+        if self.stopped_at is not None:
+            line += f"; stopped, and step {self.chosen} is kept"
+        console.print(line, highlight=False, soft_wrap=True)
+
+    def finish(self, model: Any) -> None:
+        """With `guard="stop"`, put the chosen policy back where it is not the last."""
+        if self._stops and self.verdicts and self.chosen != self.verdicts[-1].step:
+            self._snapshots.restore(self.chosen, model)
+
+    @property
+    def chosen(self) -> int:
+        """The step that is the best of the last ones without harm."""
+        return choose(self._candidates())
+
+    def _candidates(self) -> list[Observation]:
+        history = [_observation(row) for row in self._rows]
+        return candidates(history, self.verdicts, self._args.guard_snapshots)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The signals, and the verdict as a number: 0 healthy, 1 narrowing, 2 collapsed."""
+        if not self.verdicts:
+            return {}
+        return self.signals | {"guard_verdict": float(VERDICTS.index(self.verdicts[-1].verdict))}
+
+    def results(self, steps: int) -> dict[str, Any]:
+        """What results.json says: verdicts by step, what was kept and why; `steps` were made."""
+        if not self.verdicts:
+            return {"mode": self._args.guard, "verdicts": {}, "kept_step": steps}
+        advised = self.chosen
+        return {
+            "mode": self._args.guard,
+            "probe_questions": len(self._probe) if self._probe else 0,
+            "verdicts": {str(one.step): _record(one) for one in self.verdicts},
+            "scores": {
+                str(row["step"]): row["score"] for row in self._rows if row["score"] is not None
+            },
+            "kept_step": advised if self._stops else steps,
+            "advised_step": advised,
+            "stopped_at": self.stopped_at,
+            "reason": self._reason(advised),
+            "seconds": math.fsum(row["seconds"] for row in self._rows),
+        }
+
+    def _reason(self, advised: int) -> str:
+        """Why this step; harm is told first, since only steps without it are chosen from."""
+        last, without = self.verdicts[-1], last_without_harm(self.verdicts)
+        told = f"no sign of harm at the last step seen, {last.step}"
+        if last.harm:
+            told = f"signs of harm after step {without}: {'; '.join(last.reasons)}"
+        if advised == without:
+            return told
+        scores = {one.step: score(one) for one in self._candidates()}
+        return f"{told}; the score fell from {scores[advised]:.3f} to {scores[without]:.3f} since"
+
+    def _look(self, groups: Sequence[CompletionGroup] | None, engine: Engine) -> dict[str, Any]:
+        """At the probe's answers, and at the rollouts."""
+        if self._probe is None:
+            assert groups is not None
+            return {"signals": group_signals(groups), "questions": question_values(groups)}
+        if not self._rows:
+            self._probe.begin(engine)
+        answers = self._probe.ask(engine)
+        keys = answer_keys(answers.groups)
+        before = self._answered if self._rows else keys
+        signals = group_signals(answers.groups if groups is None else groups)
+        signals |= {
+            "support": math.fsum(answers.support) / len(keys),
+            "flips": sum(a != b for a, b in zip(before, keys, strict=True)) / len(keys),
+            "divergence": answers.divergence,
+        }
+        questions = question_values(answers.groups) | {"support": list(answers.support)}
+        return {"signals": signals, "questions": questions, "probe_answers": keys}
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Take up what a run that is gone on with has seen before the step that comes next."""
+        step, self.stopped_at = state.global_step, None
+        self._rows, self.verdicts, self._rule = [], [], Rule(self._args.guard_patience)
+        self._snapshots.clear()
+        if not step:
+            self._file.unlink(missing_ok=True)
+            return
+        rows = [row for row in read_jsonl(self._file) if row["step"] < step]
+        if [row["step"] for row in rows[:1]] != [0]:
+            raise OutputError(
+                f"{self._file} does not have the untrained model's signals: start again with "
+                "--overwrite"
+            )
+        for row in rows:
+            self._take_up(row)
+        if self._args.should_save:
+            write_jsonl(self._file, rows)
+        if self._probe:
+            self._probe.resume()
+        if self._stops:
+            folder = Path(args.output_dir) / f"checkpoint-{step}"
+            self._snapshots.load(folder, [one.step for one in self._candidates()])
+
+    def save(self, checkpoint: Path) -> None:
+        """What a run that goes on from this checkpoint needs."""
+        if self._stops:
+            self._snapshots.save(checkpoint)
+
+
+def _glance(groups: Sequence[CompletionGroup] | None) -> dict[str, Any]:
+    """Without the probe: what the rollouts show, if they are the policy's."""
+    return {"signals": {} if groups is None else group_signals(groups), "questions": {}}
+
+
+def _observation(row: Mapping[str, Any]) -> Observation:
+    distinct = row["signals"].get("distinct_completions", math.nan)
+    return Observation(row["step"], distinct, row["questions"], "probe_answers" in row)
+
+
+def _record(one: Verdict) -> dict[str, Any]:
+    return {
+        "verdict": one.verdict,
+        "harm": one.harm,
+        "asked": one.asked,
+        "reasons": list(one.reasons),
+    }
+
+
+class Watched(Protocol):
+    """What the guard needs of `Rollouts`."""
+
+    guard: Guard | None
+    sampling: SamplingParams
+
+    @property
+    def of_policy(self) -> bool: ...
+
+    def cut(self, rows: Sequence[Row]) -> Sequence[Batch]: ...
+
+
+def create_guard(
+    args: GuardedRun,
+    prompts: Sequence[Prompt],
+    rollouts: Watched,
+    scorer: Scorer,
+    score: Callable[..., Scores],
+) -> Guard | None:
+    """The guard that `args.guard` asks for; None where it is off, or has nothing to look at.
+
+    Raises `ConfigError` where a run could not be stopped though that was asked for.
+    """
+    if args.guard == "off":
+        return None
+    if not (rollouts.of_policy or (prompts and args.guard_probe_size)):
+        if args.guard == "stop":
+            raise ConfigError(
+                "guard stop sees nothing of the policy: neither its own rollouts nor a probe; "
+                "name --guard_questions, or take guard observe"
+            )
+        return None
+    if not (prompts and args.guard_probe_size):
+        rollouts.guard = Guard(args)
+        return rollouts.guard
+
+    def scores(batch: Batch) -> Scores:
+        # Without dropout, whose draws would change the run that is only looked at.
+        with scorer.attached(), scorer.evaluating():
+            return score(batch, args.temperature)
+
+    file = Path(args.output_dir) / PROBE
+    size = args.guard_probe_size
+    probe = Probe(prompts, size, rollouts.sampling, args.seed, scores, rollouts.cut, file)
+    rollouts.guard = Guard(args, probe)
+    return rollouts.guard

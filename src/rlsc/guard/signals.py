@@ -1,0 +1,143 @@
+"""Signs of narrowing and of harm in a step's completions, none of which needs a label."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Hashable, Sequence
+
+from rlsc.grading.extract.answer import extract_answer
+from rlsc.grading.extract.boxes import boxed
+from rlsc.grading.keys import answer_key
+from rlsc.types import Completion, CompletionGroup
+
+NGRAM = 4
+"""Tokens of the runs that repetition counts."""
+NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+
+
+def group_signals(groups: Sequence[CompletionGroup]) -> dict[str, float]:
+    """Of the completions of several questions, by name; shares are from 0 to 1.
+
+    - `completion_length`, in tokens; `truncated`, `answered`, `boxed`: shares of completions.
+    - `repetition`: mean share of a completion's 4-grams of tokens that it has had before.
+    - `distinct_completions`, `distinct_answers`: distinct siblings over K.
+    - `majority_share`: siblings that give their question's commonest answer; `unanimous`: share
+      of the questions where all do.
+    - `same_answer`: share of the pairs of questions whose commonest answer is one and the same.
+    - `copied`: share of completions whose answer is a number of the question's text.
+    - `information`: mutual information of question and answer, in units of the logarithm of the
+      number of questions: 1 where each question has one answer of its own, 0 where the answers
+      do not tell the questions apart. A lack of an answer counts as an answer.
+    """
+    completions = [one for group in groups for one in group.completions]
+    keys = _keys(groups)
+    commonest = [_commonest(one) for one in keys]
+    sizes = [len(one) for one in keys]
+    shares = [votes / size for (_, votes), size in zip(commonest, sizes, strict=True)]
+    return {
+        "completion_length": _mean([len(one.token_ids) for one in completions]),
+        "truncated": _mean([one.finish_reason == "length" for one in completions]),
+        "answered": _mean([key is not None for one in keys for key in one]),
+        "boxed": _mean([boxed(one.text) is not None for one in completions]),
+        "repetition": _mean([repetition(one) for one in completions]),
+        "distinct_completions": _mean(
+            [len({c.token_ids for c in g.completions}) / len(g.completions) for g in groups]
+        ),
+        "distinct_answers": _mean([len(set(one) - {None}) / len(one) for one in keys]),
+        "majority_share": _mean(shares),
+        "unanimous": _mean([share == 1 for share in shares]),
+        "same_answer": _mean(_shared(keys)),
+        "copied": _mean(_copied(groups, keys)),
+        "information": information(keys),
+    }
+
+
+def question_values(groups: Sequence[CompletionGroup]) -> dict[str, list[float]]:
+    """What the rule judges, question by question: the means over a question's completions.
+
+    `same_answer` is the share of the other questions that have its commonest answer too.
+    """
+    keys = _keys(groups)
+    return {
+        "truncated": [_mean([c.finish_reason == "length" for c in g.completions]) for g in groups],
+        "repetition": [_mean([repetition(c) for c in g.completions]) for g in groups],
+        "answered": [_mean([key is not None for key in one]) for one in keys],
+        "same_answer": _shared(keys),
+        "copied": _copied(groups, keys),
+    }
+
+
+def answer_keys(groups: Sequence[CompletionGroup]) -> list[str | None]:
+    """Of each question the key of its first completion's answer."""
+    return [_key(group.completions[0].text) for group in groups]
+
+
+def _keys(groups: Sequence[CompletionGroup]) -> list[list[str | None]]:
+    return [[_key(one.text) for one in group.completions] for group in groups]
+
+
+def _shared(keys: Sequence[Sequence[str | None]]) -> list[float]:
+    answers = [_commonest(one)[0] for one in keys]
+    counts = Counter(answers)
+    others = max(len(answers) - 1, 1)
+    return [0.0 if answer is None else (counts[answer] - 1) / others for answer in answers]
+
+
+def copied(answer: str | None, prompt: str) -> bool:
+    """Whether the answer, as its key, is a number that stands in the prompt."""
+    return answer is not None and answer in map(answer_key, NUMBER.findall(prompt))
+
+
+def _copied(groups: Sequence[CompletionGroup], keys: Sequence[Sequence[str | None]]) -> list[float]:
+    pairs = zip(groups, keys, strict=True)
+    return [_mean([copied(key, group.prompt.text) for key in one]) for group, one in pairs]
+
+
+def repetition(completion: Completion) -> float:
+    """1 − distinct 4-grams of tokens over all of them; 0 for less than two."""
+    ids = completion.token_ids
+    count = len(ids) - NGRAM + 1
+    if count < 2:
+        return 0.0
+    return 1 - len({ids[at : at + NGRAM] for at in range(count)}) / count
+
+
+def information(answers: Sequence[Sequence[Hashable]]) -> float:
+    """(H(A) − H(A|Q)) / log(number of questions), by the frequencies; 0 for one question.
+
+    Every question counts alike, whatever its number of answers.
+    """
+    if len(answers) < 2:
+        return 0.0
+    own = [_frequencies(one) for one in answers]
+    pooled: Counter[Hashable] = Counter()
+    for frequencies in own:
+        for answer, share in frequencies.items():
+            pooled[answer] += share / len(answers)  # type: ignore[assignment]
+    within = _mean([_entropy(one.values()) for one in own])
+    return (_entropy(pooled.values()) - within) / math.log(len(answers))
+
+
+def _key(text: str) -> str | None:
+    answer = extract_answer(text)
+    return None if answer is None else answer_key(answer)
+
+
+def _commonest(keys: Sequence[str | None]) -> tuple[str | None, int]:
+    """The commonest answer, the first of several, and its votes."""
+    votes = Counter(key for key in keys if key is not None).most_common(1)
+    return votes[0] if votes else (None, 0)
+
+
+def _frequencies(answers: Sequence[Hashable]) -> dict[Hashable, float]:
+    return {answer: count / len(answers) for answer, count in Counter(answers).items()}
+
+
+def _entropy(shares: object) -> float:
+    return -math.fsum(share * math.log(share) for share in shares)  # type: ignore[attr-defined]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values) if values else math.nan

@@ -1,0 +1,1 @@
+"""What a model says of given tokens: log-probs, entropies, self-certainty."""

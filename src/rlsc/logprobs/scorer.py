@@ -1,0 +1,263 @@
+"""What the policy says of a micro-batch's tokens: log-probs, entropies, self-certainty.
+
+Padded rows are the plain way and the reference. A token tree computes no padding and no shared
+beginning twice; which models it serves is found out by comparing the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from rlsc.errors import ModelError
+from rlsc.logprobs.padded_rows import MicroBatch, Row, make_micro_batches, pad
+from rlsc.logprobs.token_logprobs import (
+    completion_logits,
+    token_entropies,
+    token_logps,
+    token_self_certainty,
+)
+from rlsc.logprobs.token_tree import TreeBatch, make_tree, make_tree_batches
+from rlsc.logprobs.tree_attention import NAME, Paths
+from rlsc.logprobs.vocabulary_head import pair_scores
+from rlsc.models.attention import check_architecture, lent_attention, window_untold
+from rlsc.runtime.sharding import whole
+
+Batch = MicroBatch | TreeBatch
+
+
+class Scores(NamedTuple):
+    """Of each completion token, [B, T], in nats, 0 outside the completion."""
+
+    logps_BT: Tensor
+    """With gradient."""
+    entropies_BT: Tensor
+    """With gradient only where it was asked for."""
+    self_certainty_BT: Tensor
+    """KL(uniform ‖ policy), no gradient."""
+    states_BTH: Tensor | None = None
+    """Where asked for: the last hidden state that predicts the token; no gradient."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How micro-batches are computed; the fields are those of `RLSCConfig`."""
+
+    padding_free: bool = True
+    share_prefixes: bool = True
+    logits_chunk_size: int = 256
+
+    def cut(self, rows: Sequence[Row], tokens_per_microbatch: int) -> Sequence[Batch]:
+        if self.padding_free:
+            return make_tree_batches(rows, tokens_per_microbatch, self.share_prefixes)
+        return make_micro_batches(rows, tokens_per_microbatch)
+
+
+class Scorer:
+    """Computes micro-batches within `attached()`. `model` may be wrapped, e.g. by an adapter."""
+
+    def __init__(self, model: Any, layout: Layout) -> None:
+        self.layout = layout
+        self._replaces = model.config._attn_implementation
+        self._model = model
+
+    def attached(self) -> AbstractContextManager[Any]:
+        """Forward and backward passes of token trees belong within."""
+        return lent_attention(self._model, NAME) if self.layout.padding_free else nullcontext()
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Within, forward passes without gradient wait for no other process."""
+        return whole(self._model)
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Within, the model is in eval mode, and waits for no other process."""
+        training = self._model.training
+        self._model.eval()
+        try:
+            with self.alone():
+                yield
+        finally:
+            self._model.train(training)
+
+    def __call__(
+        self,
+        batch: Batch,
+        temperature: float,
+        model: Any = None,
+        entropy_gradient: bool = False,
+        states: bool = False,
+    ) -> Scores:
+        model = self._model if model is None else model
+        head_input: AbstractContextManager[list[Tensor]] = nullcontext([])
+        if states:
+            head_input = _head_input(self._model)
+        with head_input as seen:
+            if isinstance(batch, MicroBatch):
+                scores = score_completions(model, batch, temperature, entropy_gradient)
+            else:
+                device = next(model.parameters()).device
+                paths = Paths(batch.to(device), self._replaces)
+                chunk = self.layout.logits_chunk_size
+                scores = score_tree(model, paths, temperature, chunk, entropy_gradient)
+        return scores._replace(states_BTH=_states(batch, seen[0])) if seen else scores
+
+
+def score_completions(
+    model: torch.nn.Module, batch: MicroBatch, temperature: float, entropy_gradient: bool = False
+) -> Scores:
+    """The plain way: padded rows, all their logits at once."""
+    device = next(model.parameters()).device
+    tokens_BT = batch.completion_ids_BT.to(device)
+    outside_BT = ~batch.completion_mask_BT.to(device)
+    logits_BTV = completion_logits(
+        model,
+        batch.input_ids_BL.to(device),
+        batch.attention_mask_BL.to(device),
+        tokens_BT.shape[1],
+    )
+    entropies_BT = token_entropies(
+        logits_BTV if entropy_gradient else logits_BTV.detach(), temperature
+    )
+    values = (
+        token_logps(logits_BTV, tokens_BT, temperature),
+        entropies_BT,
+        token_self_certainty(logits_BTV, temperature),
+    )
+    return Scores(*(value.masked_fill(outside_BT, 0.0) for value in values))
+
+
+def score_tree(
+    model: Any,
+    paths: Paths,
+    temperature: float,
+    logits_chunk_size: int,
+    entropy_gradient: bool = False,
+) -> Scores:
+    """The same of a token tree, with the model's attention lent to `path_attention`."""
+    tree = paths.tree
+    with _scoring_head(model, tree, temperature, logits_chunk_size, entropy_gradient):
+        scores_M3 = model(
+            input_ids=tree.token_ids_N[None],
+            position_ids=tree.position_ids_N[None],
+            use_cache=False,
+            paths=paths,
+        ).logits[0]
+    outside_BT = ~tree.completion_mask_BT
+    scores_BT3 = scores_M3[tree.pair_BT].masked_fill(outside_BT[..., None], 0.0)
+    logps_BT, entropies_BT, certainty_BT = scores_BT3.unbind(-1)
+    if not entropy_gradient:
+        entropies_BT = entropies_BT.detach()
+    return Scores(logps_BT, entropies_BT, certainty_BT.detach())
+
+
+@contextmanager
+def _head_input(model: Any) -> Iterator[list[Tensor]]:
+    """Within, what the vocabulary head is given is put into the list."""
+    seen: list[Tensor] = []
+    head = model.get_output_embeddings()
+    hook = head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
+    try:
+        yield seen
+    finally:
+        hook.remove()
+
+
+def _states(batch: Batch, hidden: Tensor) -> Tensor:
+    """The states that predict each completion token, [B, T, H]; any value outside."""
+    if isinstance(batch, MicroBatch):
+        columns = batch.completion_mask_BT.shape[1]
+        return hidden[:, -columns - 1 : -1]
+    tree = batch.to(hidden.device)
+    return hidden[0, tree.predictor_U[tree.pair_at_M[tree.pair_BT]]]
+
+
+@contextmanager
+def _scoring_head(
+    model: Any, tree: TreeBatch, temperature: float, chunk: int, entropy_gradient: bool
+) -> Iterator[None]:
+    """Within, the vocabulary head gives scores of pairs, [1, M, 3], instead of logits.
+
+    It does so inside the model's own forward, where wrappers expect its weights to be used.
+    """
+    model = getattr(model, "module", model)  # of a wrapper
+    head, config = model.get_output_embeddings(), model.config.get_text_config()
+    own, replaced = head.forward, vars(head).get("forward")
+    softcap = getattr(config, "final_logit_softcapping", None)
+
+    def logits(hidden_UH: Tensor) -> Tensor:
+        return own(hidden_UH) if softcap is None else torch.tanh(own(hidden_UH) / softcap) * softcap
+
+    def scores(hidden_1NH: Tensor) -> Tensor:
+        hidden_UH = hidden_1NH[0].index_select(0, tree.predictor_U)
+        pairs = (tree.pair_at_M, tree.pair_token_M)
+        found = pair_scores(logits, hidden_UH, *pairs, temperature, chunk, entropy_gradient)
+        return torch.stack(found, -1)[None]
+
+    head.forward = scores
+    if softcap is not None:
+        config.final_logit_softcapping = None  # of logits, not of scores
+    try:
+        yield
+    finally:
+        if softcap is not None:
+            config.final_logit_softcapping = softcap
+        del head.forward
+        if replaced is not None:
+            head.forward = replaced
+
+
+def supported_layout(model: Any, layout: Layout) -> tuple[Layout, str | None]:
+    """The layout that serves the model: `layout`, or padded rows and the reason why."""
+    if not layout.padding_free:
+        return layout, None
+    try:
+        _check(model, layout)
+    except ModelError as error:
+        return Layout(padding_free=False), str(error)
+    return layout, None
+
+
+@torch.no_grad()
+def _check(model: Any, layout: Layout) -> None:
+    """A tree's log-probs must be the padded rows'."""
+    check_architecture(model)
+    size = model.config.get_text_config().vocab_size
+    prompt = tuple(index % size for index in range(1, 8))
+    ends = ((2, 3, 4), (2, 3, 5, 6), (7,))
+    rows = [
+        Row(prompt[:stop], tuple(token % size for token in end), (0,))
+        for stop in (7, 4)
+        for end in ends
+    ]
+    scorer = Scorer(model, layout)
+    training = model.training
+    device = next(model.parameters()).device
+    paths = Paths(make_tree(rows, layout.share_prefixes).to(device), scorer._replaces)
+    try:
+        model.eval()
+        plain = [score_completions(model, pad(part), 1.0)[0] for part in (rows[:3], rows[3:])]
+        model.train()  # dropout that is on would be drawn once for all paths: it shows here
+        with scorer.attached(), torch.random.fork_rng():
+            tree = score_tree(model, paths, 1.0, layout.logits_chunk_size).logps_BT
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelError(f"its forward failed: {error}") from error
+    finally:
+        model.train(training)
+    if not paths.windows:
+        raise ModelError("its layers do not call the attention function")
+    if window_untold(model.config.get_text_config(), paths.windows):
+        raise ModelError("its attention is not told of its sliding window")
+    expected = torch.cat(plain)
+    difference = (tree[:, : expected.shape[1]] - expected).abs().max().item()
+    exact = next(model.parameters()).dtype != torch.bfloat16
+    bound = 1e-3 if exact else 0.02 * max(1.0, expected.abs().max().item())
+    if not difference <= bound:
+        raise ModelError(f"its log-probs are off by {difference:.2g} (bound {bound:.2g})")

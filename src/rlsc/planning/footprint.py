@@ -1,0 +1,293 @@
+"""The memory that a run takes on a device, from settings and a model's config alone.
+
+What is kept is added up by the rules of the code that keeps it; what an update takes beside that
+is found by running the code of the update on tensors without data (`live_memory`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from transformers.pytorch_utils import Conv1D
+
+from rlsc.config.run import RunConfig
+from rlsc.engines import resolve_engine
+from rlsc.engines.native.kv_cache import aligned, bytes_per_token
+from rlsc.logprobs import tree_attention as path_attention
+from rlsc.logprobs import vocabulary_head as chunked_head
+from rlsc.logprobs.padded_rows import Row
+from rlsc.logprobs.scorer import Layout, Scorer
+from rlsc.models.adapters import lora_config, with_adapter
+from rlsc.models.loading import disable_dropout, empty_model
+from rlsc.objectives import create_objective
+from rlsc.planning.live_memory import LiveMemory, give_shapes, nbytes
+from rlsc.training.arguments import RLSCConfig
+
+_PREFILL = 8192  # tokens that the native engine computes at once
+_HOLES = (1.0, 0.15)  # of gradients and of activations on a CPU, fitted: see docs/scaling.md
+_MOMENTS = {"adamw": 2, "adam": 2, "nadam": 2, "lion": 1, "rmsprop": 1, "sgd": 0}  # of AdamW: two
+
+
+@dataclass(frozen=True)
+class Device:
+    """What a process runs on. `memory` in bytes, None where it is not known."""
+
+    kind: str = "cpu"
+    memory: int | None = None
+    processes: int = 1
+    sharded: bool = False
+    """Weights, gradients and optimizer state are divided over the processes (FSDP2)."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Bytes of one thing while the engine is made, while it samples, and in an update."""
+
+    name: str
+    start: int = 0
+    sampling: int = 0
+    update: int = 0
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Of one process. Every completion is taken to be as long as the cap."""
+
+    parts: tuple[Part, ...]
+    rows: int
+    """Completions sampled at once."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def phases(self) -> dict[str, int]:
+        names = ("start", "sampling", "update")
+        return {name: sum(getattr(part, name) for part in self.parts) for name in names}
+
+    @property
+    def peak(self) -> int:
+        return max(self.phases.values())
+
+
+def footprint(
+    config: RunConfig, training: RLSCConfig, model_config: Any, device: Device, prompt_length: int
+) -> Footprint:
+    """Expected bytes, from the second step on; `prompt_length`: of the longest prompt, tokens.
+
+    Raises `ConfigError` for adapters that cannot be made and objectives that there are not.
+    """
+    model = empty_model(model_config, getattr(torch, config.model_dtype))
+    if config.use_peft:
+        names = (config.lora_r, config.lora_alpha, config.lora_target_modules)
+        model = with_adapter(model, lora_config(model, *names), training.seed)
+    trained = [one for one in model.parameters() if one.requires_grad]
+    weights, gradients = nbytes(model), sum(one.nbytes for one in trained)
+    share = device.processes if device.sharded else 1
+    moments, notes = _optimizer(training, model)
+    parts = [
+        Part("weights", *[weights // share] * 3),
+        Part("optimizer state", 0, moments // share, moments // share),
+        Part("gradients", 0, 0, gradients // share),
+    ]
+    if device.sharded:
+        gathered = _gathered(model) // (2 if _halved(training, model) else 1)
+        parts.append(Part("layers put together from their shards", 0, gathered, gathered))
+    elif device.processes > 1:
+        parts.append(Part("buckets of the gradients' exchange", 0, gradients, gradients))
+    if _refers(training) and not config.use_peft:
+        parts.append(Part("the model before training", *[weights // share] * 3))
+    if training.guard == "stop" and device.kind == "cpu":
+        kept = training.guard_snapshots * gradients
+        parts.append(Part("the guard's snapshots", 0, kept, kept))
+    if config.use_peft and device.kind == "cpu":
+        notes.append("with an adapter, peaks measured on CPUs were up to 1.5 times the plan")
+    if training.reward_model:
+        notes.append("the reward model is not counted")
+    engine, rows = _engine(training, model, device, prompt_length, parts)
+    update = _update(model, training, device, prompt_length)
+    parts.append(Part("activations of the update", 0, 0, update))
+    if device.kind == "cpu":
+        holes = int(_HOLES[0] * gradients // share + _HOLES[1] * update)
+        parts.append(Part("holes in the C library's heap", 0, 0, holes))
+    return Footprint((*parts, *engine), rows, tuple(notes))
+
+
+def _halved(training: RLSCConfig, model: Any) -> bool:
+    """Whether shards are put together in bfloat16, as accelerate has FSDP2 do under bf16."""
+    return bool(training.bf16) and next(model.parameters()).dtype == torch.float32
+
+
+def _refers(training: RLSCConfig) -> bool:
+    needs = create_objective(training).needs
+    return "reference" in needs or training.rollout_policy == "base"
+
+
+def optimizer_name(training: RLSCConfig) -> str:
+    return str(getattr(training.optim, "value", training.optim))
+
+
+def _optimizer(training: RLSCConfig, model: Any) -> tuple[int, list[str]]:
+    """Bytes of its state, and what to say of the estimate."""
+    name = optimizer_name(training)
+    trained = [one for one in model.parameters() if one.requires_grad]
+    if name == "adafactor":  # a row's and a column's means in place of a matrix
+        return sum(4 * (sum(one.shape[-2:]) if one.ndim > 1 else len(one)) for one in trained), []
+    known = name.removeprefix("paged_").split("_")[0]
+    notes = [] if known in _MOMENTS else [f"optim {name} is counted as AdamW"]
+    moments = _MOMENTS.get(known, 2)
+    if "8bit" not in name:
+        return moments * sum(one.nbytes for one in trained), notes
+    whole = {id(one.weight) for one in model.modules() if isinstance(one, nn.Embedding)}
+    # transformers has bitsandbytes keep the moments of embeddings in 32 bits.
+    return sum(moments * one.numel() * (4 if id(one) in whole else 1) for one in trained), notes
+
+
+def _gathered(model: Any) -> int:
+    """Two layers, one computed and one on its way, and what is in no layer, with gradients."""
+    layers = next(one for one in model.modules() if isinstance(one, nn.ModuleList))
+    outside = nbytes(model) - nbytes(layers)
+    return 2 * (outside + 2 * max(nbytes(one) for one in layers))
+
+
+# The update.
+
+
+def _update(model: Any, training: RLSCConfig, device: Device, prompt_length: int) -> int:
+    """The most bytes beside weights and gradients: activations, casts, logits of a chunk.
+
+    Gives the model tensors without data.
+    """
+    halved = device.sharded and _halved(training, model)
+    if training.disable_dropout:
+        disable_dropout(model)
+    if training.gradient_checkpointing:
+        model.gradient_checkpointing_enable(
+            gradient_checkpointing_kwargs=training.gradient_checkpointing_kwargs
+        )
+    objective = create_objective(training)
+    layout = Layout(training.padding_free, training.share_prefixes, training.logits_chunk_size)
+    batches = layout.cut(_rows(training, prompt_length), training.tokens_per_microbatch)
+    scorer = Scorer(model, layout)
+    model.train()
+    memory = LiveMemory()
+    with memory:
+        give_shapes(model, torch.bfloat16 if halved else None)
+        trained = [one for one in model.parameters() if one.requires_grad]
+        for one in trained:
+            if device.sharded:  # each leaves for its shard as it comes
+                one.register_post_accumulate_grad_hook(_leave)
+            elif len(batches) > 1:  # a later micro-batch adds to what is there
+                one.grad = torch.zeros_like(one)
+    before = memory.peak = memory.live
+    with memory, scorer.attached(), _as_on(device.kind):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bool(training.bf16)):
+            scores = scorer(
+                max(batches, key=lambda one: one.tokens),
+                training.loss_temperature,
+                entropy_gradient=objective.entropy_gradient,
+                states="values" in objective.needs,
+            )
+        loss = scores.logps_BT.sum()
+        if objective.entropy_gradient:
+            loss = loss + scores.entropies_BT.sum()
+        loss.backward()
+        del scores, loss
+        return max(0, memory.peak - max(before, memory.live))
+
+
+def _leave(parameter: Any) -> None:
+    parameter.grad = None
+
+
+@contextmanager
+def _as_on(kind: str) -> Iterator[None]:
+    """Tensors without data say that they are on a CPU: elsewhere its own ways are not taken."""
+    own = path_attention._SHORT, chunked_head._ON_CPU
+    if kind != "cpu":
+        path_attention._SHORT, chunked_head._ON_CPU = 0, 2**31
+    try:
+        yield
+    finally:
+        path_attention._SHORT, chunked_head._ON_CPU = own
+
+
+def _rows(training: RLSCConfig, prompt_length: int) -> list[Row]:
+    """Completions as long as the cap, no two with the same first token: enough for two batches."""
+    rows: list[Row] = []
+    tokens = 0
+    for question in range(training.per_device_train_batch_size):
+        for sibling in range(training.train_generations or training.num_generations):
+            if rows and len(rows) > 1 and tokens > 2 * training.tokens_per_microbatch:
+                return rows
+            prompt = (question,) + (0,) * (prompt_length - 1)
+            completion = (sibling,) + (0,) * (training.max_completion_length - 1)
+            rows.append(Row(prompt, completion, (len(rows),)))
+            tokens += len(completion)
+    return rows
+
+
+# The engine.
+
+
+def _engine(
+    training: RLSCConfig, model: Any, device: Device, prompt_length: int, parts: list[Part]
+) -> tuple[list[Part], int]:
+    """What it keeps and takes, and how many completions it samples at once."""
+    name = resolve_engine(training.engine)
+    completions = training.per_device_train_batch_size * training.num_generations
+    rows = min(training.rollout_batch_size, completions)
+    if name == "vllm":
+        if training.vllm_mode == "server":
+            return [Part("vLLM: a server on other devices")], rows
+        taken = int(training.vllm_gpu_memory_utilization * (device.memory or 0))
+        sleeps = training.vllm_enable_sleep_mode and device.kind == "cuda"
+        return [Part("vLLM: weights and cache", taken, taken, 0 if sleeps else taken)], rows
+    weights = next(model.parameters()).dtype
+    dtype = torch.bfloat16 if training.bf16 else weights
+    kept, start = _sampling_weights(model, dtype, name == "native" and device.kind == "cpu")
+    cap, width = aligned(training.max_completion_length), aligned(prompt_length)
+    token = bytes_per_token(model.config.get_text_config(), dtype.itemsize)
+    prompts = training.per_device_train_batch_size
+    if name == "native":
+        resident = sum(part.sampling for part in parts) + kept
+        free = None if device.memory is None else max(0, device.memory - resident) / 2
+        budget = free if training.rollout_memory_gb is None else training.rollout_memory_gb * 1e9
+        if budget is not None:
+            rows = max(1, min(rows, int(budget // (token * (width + cap)))))
+        cache = token * (rows * cap + min(prompts, rows) * width)
+    else:
+        cache = token * rows * (prompt_length + training.max_completion_length)
+    return [
+        Part("weights to sample with", start, kept, 0),
+        Part("key/value cache", 0, cache, 0),
+        Part("tensors of sampling", 0, _sampling(model, dtype, rows, prompts, width, cap), 0),
+    ], rows
+
+
+def _sampling_weights(model: Any, dtype: torch.dtype, packed: bool) -> tuple[int, int]:
+    """Bytes of what `SamplingWeights` keeps, and of what it takes while it is made."""
+    is_copy = next(model.parameters()).dtype != dtype
+    copy = sum(one.numel() for one in model.parameters()) * dtype.itemsize if is_copy else 0
+    start = nbytes(model) if is_copy else 0  # the copy is made in the model's own dtype
+    if not packed:
+        return copy, start
+    linears = [one.weight for one in model.modules() if type(one) in (nn.Linear, Conv1D)]
+    laid_out = sum(one.numel() for one in linears) * dtype.itemsize
+    if is_copy and not hasattr(model, "peft_config"):  # only embeddings stay beside the packed
+        embedded = {id(one.weight) for one in model.modules() if isinstance(one, nn.Embedding)}
+        freed = sum(one.numel() for one in linears if id(one) not in embedded)
+        return copy - freed * dtype.itemsize + laid_out, max(start, copy + laid_out)
+    return copy + laid_out, max(start, copy + laid_out)
+
+
+def _sampling(model: Any, dtype: torch.dtype, rows: int, prompts: int, width: int, cap: int) -> int:
+    """The larger of prompts computed at once and of a decoding step's logits and scores."""
+    config = model.config.get_text_config()
+    inner = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
+    prompt = min(_PREFILL, prompts * width) * (3 * inner + 6 * config.hidden_size)
+    scores = rows * config.num_attention_heads * (width + cap)
+    return dtype.itemsize * max(prompt, rows * config.vocab_size + 3 * scores)

@@ -1,0 +1,98 @@
+"""How a run was made: command, versions, commit, hardware, fingerprints of its data."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rlsc.errors import QuestionError
+from rlsc.records.folder import ENVIRONMENT, write_json
+from rlsc.runtime.hardware import cpu_threads, device_name
+from rlsc.types import Question
+
+_PACKAGES = (
+    *("rlsc", "torch", "transformers", "accelerate", "peft", "datasets", "numpy", "scipy"),
+    *("sympy", "latex2sympy2_extended"),  # grading rests on them
+)
+
+
+def fingerprint(questions: Sequence[Question]) -> dict[str, Any]:
+    """Number and SHA-256 of ids and texts, in order."""
+    content = json.dumps([[q.id, q.text] for q in questions])
+    return {"n": len(questions), "sha256": hashlib.sha256(content.encode()).hexdigest()}
+
+
+def check_same_questions(folder: Path, questions: Mapping[str, Sequence[Question]]) -> None:
+    """Raise `QuestionError` where a run is resumed on questions that have changed since."""
+    try:
+        stored = json.loads((folder / ENVIRONMENT).read_text("utf-8"))["questions"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # the run died before it had written them, and so before it had begun
+    for name, items in questions.items():
+        if stored.get(name) != fingerprint(items):
+            raise QuestionError(
+                f"--resume: the {name} questions have changed since the run in {folder} began; "
+                "start again with --overwrite or another --output_dir"
+            )
+
+
+def write_environment(
+    folder: Path, model: str, questions: Mapping[str, Sequence[Question]]
+) -> None:
+    """Write environment.json."""
+    write_json(
+        folder / ENVIRONMENT,
+        {
+            "command": without_secrets(sys.argv),
+            "model": model,
+            "git_commit": _git_commit(),
+            "python": platform.python_version(),
+            "packages": {name: _version(name) for name in _PACKAGES},
+            "platform": platform.platform(),
+            "device": device_name(),
+            "cpu_threads": cpu_threads(),
+            "cpu_count": os.cpu_count(),
+            "questions": {name: fingerprint(items) for name, items in questions.items()},
+        },
+    )
+
+
+def without_secrets(command: Sequence[str]) -> list[str]:
+    """The command with the values of --hub_token and its like masked: reports are shared."""
+    masked: list[str] = []
+    for argument in command:
+        name, equals, _ = argument.partition("=")
+        if equals and name.endswith("_token"):
+            argument = f"{name}=***"
+        elif masked and masked[-1].startswith("--") and masked[-1].endswith("_token"):
+            argument = "***"
+        masked.append(argument)
+    return masked
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _git_commit() -> str | None:
+    """Commit of the code, marked where the checkout has changes; None outside a checkout."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + (" with changes" if git("status", "--porcelain") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,1 @@
+"""Processes, sharded weights, the console, memory."""

@@ -1,0 +1,1 @@
+"""Intervals, votes, paired tests, calibration: numbers in, numbers out."""

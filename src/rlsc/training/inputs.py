@@ -1,0 +1,237 @@
+"""What the trainer is given, made ready: prompts as tokens, a layout, an order of questions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from rlsc.data.prompts import end_of_turn, fit_context, render, stop_token_ids
+from rlsc.engines import SamplingParams, ScriptedEngine, resolve_engine
+from rlsc.engines.base import ZERO3_NEEDS
+from rlsc.errors import ConfigError, QuestionError
+from rlsc.logprobs.scorer import Layout, supported_layout
+from rlsc.models.loading import context_length
+from rlsc.objectives import Objective
+from rlsc.runtime.console import console
+from rlsc.training.arguments import RLSCConfig
+from rlsc.types import Completion, Prompt
+
+
+def check_processes(args: RLSCConfig) -> None:
+    """Raises `ConfigError` for a way of sharing the work that is not there."""
+    if args.n_gpu > 1:
+        raise ConfigError(
+            f"{args.n_gpu} GPUs and one process: accelerate launch --num_processes {args.n_gpu}, "
+            "or CUDA_VISIBLE_DEVICES=0"
+        )
+
+
+def check_sharding(accelerator: Any, args: RLSCConfig) -> None:
+    """Raises `ConfigError` for a way of spreading weights over processes that would not work."""
+    fsdp = getattr(accelerator.state, "fsdp_plugin", None)
+    zero = getattr(accelerator.state, "deepspeed_plugin", None)
+    for name, plugin in (("FSDP", fsdp), ("DEEPSPEED", zero)):
+        asked = os.environ.get(f"ACCELERATE_USE_{name}", "").lower() == "true"
+        if asked and plugin is None and args.world_size > 1:
+            raise ConfigError(f"accelerate has {name} on GPUs only, and would copy the weights")
+    if fsdp is not None:
+        wrong = [
+            *(["fsdp_version: 2"] if fsdp.fsdp_version != 2 else []),
+            *(["fsdp_cpu_ram_efficient_loading: false"] if fsdp.cpu_ram_efficient_loading else []),
+            *(
+                ["fsdp_state_dict_type: FULL_STATE_DICT"]
+                if "FULL" not in str(fsdp.state_dict_type)
+                else []
+            ),
+        ]
+        if wrong:
+            raise ConfigError(f"FSDP needs {', '.join(wrong)}: see recipes/accelerate/fsdp2.yaml")
+    if zero is not None and zero.zero_stage == 3 and resolve_engine(args.engine) != "vllm":
+        raise ConfigError(f"--engine {args.engine} and ZeRO-3: {ZERO3_NEEDS}")
+
+
+def check_zero3(accelerator: Any, args: RLSCConfig, objective: Objective) -> None:
+    """Raises `ConfigError` where a process makes forward passes that others do not make."""
+    zero = getattr(accelerator.state, "deepspeed_plugin", None)
+    if zero is None or zero.zero_stage != 3:
+        return
+    scores = {"scores", "values"} & set(objective.needs) or objective.weights_refer
+    alone = {
+        f"--objective {args.objective}": scores or objective.spares_idle,
+        "--rollout_policy base": args.rollout_policy == "base",
+        "--skip_weight_below": args.skip_weight_below,
+        "--dataloader_drop_last false": not args.dataloader_drop_last,
+        "--guard stop": args.guard == "stop",
+    }
+    wrong = [name for name, there in alone.items() if there]
+    if wrong:
+        raise ConfigError(
+            f"ZeRO-3 does not give whole weights, which {' and '.join(wrong)} needs: take FSDP2 "
+            "(recipes/accelerate/fsdp2.yaml)"
+        )
+
+
+def layout_of(model: Any, args: RLSCConfig) -> Layout:
+    wanted = Layout(args.padding_free, args.share_prefixes, args.logits_chunk_size)
+    layout, reason = supported_layout(model, wanted)
+    if reason:
+        name = type(model).__name__
+        console.print(
+            f"{name} can't be computed without padding: {reason}; padded, all logits held"
+        )
+    return layout
+
+
+def sampling_of(tokenizer: Any, model: Any, args: RLSCConfig) -> SamplingParams:
+    return SamplingParams(
+        max_new_tokens=args.max_completion_length,
+        stop_token_ids=stop_token_ids(tokenizer, model),
+        temperature=args.temperature,
+        top_p=args.top_p,
+        top_k=args.top_k,
+    )
+
+
+def render_all(
+    dataset: Any, model: Any, tokenizer: Any, args: RLSCConfig
+) -> tuple[list[Prompt], list[Prompt]]:
+    """The data set's prompts as token ids: those that fit the context, and those skipped."""
+    if dataset is None or len(dataset) == 0:
+        raise QuestionError("train_dataset is empty: it needs rows with a 'prompt'")
+    prompts = _rendered(dataset, "train_dataset", tokenizer)
+    fitting, skipped = fit_context(
+        prompts, args.max_completion_length, context_length(model), args.skip_long_prompts
+    )
+    needed = args.per_device_train_batch_size * args.world_size
+    if len(fitting) < needed:
+        raise ConfigError(
+            f"{len(fitting)} questions are too few for {needed} distinct ones a step: "
+            "lower --per_device_train_batch_size"
+        )
+    return fitting, skipped
+
+
+def _rendered(dataset: Any, name: str, tokenizer: Any) -> list[Prompt]:
+    prompts = []
+    for index, row in enumerate(dataset):
+        if "prompt" not in row:
+            raise QuestionError(f"{name} row {index} has no 'prompt' (it has {list(row)})")
+        prompts.append(render(row["prompt"], str(row.get("id", index)), tokenizer))
+    return prompts
+
+
+def probe_prompts(dataset: Any, model: Any, tokenizer: Any, args: RLSCConfig) -> list[Prompt]:
+    """The guard's questions as token ids: those that fit the context; none where it is off."""
+    rows = [] if dataset is None or args.guard == "off" else list(dataset)
+    prompts = _rendered(rows, "probe_dataset", tokenizer)
+    room = context_length(model)
+    if room is None:
+        return prompts
+    longest = room - args.max_completion_length
+    return [prompt for prompt in prompts if len(prompt.token_ids) <= longest]
+
+
+def raw_prompts(dataset: Any) -> dict[str, Any]:
+    """The data set's prompts, text or messages, by id."""
+    return {str(row.get("id", index)): row["prompt"] for index, row in enumerate(dataset)}
+
+
+def given_pairs(dataset: Any, tokenizer: Any, cap: int) -> ScriptedEngine:
+    """Of a preference data set: chosen and rejected, in place of sampled completions.
+
+    Raises `QuestionError` for a row without them, and for one longer than the cap.
+    """
+    script: dict[str, list[Completion]] = {}
+    for index, row in enumerate(dataset):
+        name = str(row.get("id", index))
+        for column in ("chosen", "rejected"):
+            if not row.get(column):
+                raise QuestionError(
+                    f"question {name} has no {column!r}: dpo_pairs given trains on a preference "
+                    "data set, with columns chosen and rejected"
+                )
+            text = _last_turn(row[column], f"question {name}: {column!r}")
+            turn = None if isinstance(row["prompt"], str) else end_of_turn(tokenizer)
+            stop = tokenizer.eos_token_id if turn is None else turn
+            ids = (*tokenizer(text, add_special_tokens=False)["input_ids"], stop)
+            if len(ids) > cap:
+                raise QuestionError(
+                    f"question {name}: its {column!r} has {len(ids)} tokens: raise "
+                    "--max_completion_length"
+                )
+            one = Completion(text, ids, (0.0,) * len(ids), "stop")
+            script.setdefault(name, []).append(one)
+    return ScriptedEngine(script)
+
+
+def _last_turn(value: Any, where: str) -> str:
+    """A completion as text, or as TRL's conversational form: messages, the last of which counts."""
+    if isinstance(value, list) and value and isinstance(value[-1], Mapping):
+        value = value[-1].get("content")
+    if not isinstance(value, str) or not value:
+        raise QuestionError(f"{where} is {value!r:.40}: it must be text, or messages")
+    return value
+
+
+class StepBatches(Sampler[list[int]]):
+    """The questions of each step, cut into the processes' shares: this one's indices, in order.
+
+    An epoch's order is that of transformers' own sampler in one process. Every batch comes
+    `repeats` times in a row, once for each update on it. A last batch that is not full is left
+    out with `drop_last`; else the first processes have its questions, and the last may have none.
+    """
+
+    def __init__(
+        self,
+        questions: int,
+        per_process: int,
+        repeats: int = 1,
+        drop_last: bool = True,
+        seed: int = 0,
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
+        self._questions, self._size = questions, per_process * processes
+        self._repeats, self._drop_last, self._seed = repeats, drop_last, seed
+        self._share = slice(rank * per_process, (rank + 1) * per_process)
+        self._epoch = 0
+
+    @property
+    def batch_sampler(self) -> StepBatches:
+        """Where the parent's loop looks for `set_epoch`, past a wrapper of accelerate's."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the parent's loop: each epoch has an order of its own."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        whole, rest = divmod(self._questions, self._size)
+        return (whole + (rest > 0 and not self._drop_last)) * self._repeats
+
+    def __iter__(self) -> Iterator[list[int]]:
+        generator = torch.Generator().manual_seed(self._seed + self._epoch)
+        order = torch.randperm(self._questions, generator=generator).tolist()
+        for start in range(0, len(self) // self._repeats * self._size, self._size):
+            for _ in range(self._repeats):
+                yield order[start : start + self._size][self._share]
+
+
+def step_loader(prompts: Sequence[Prompt], per_process: int, args: RLSCConfig) -> Any:
+    """A loader of each step's prompts of this process, as lists."""
+    seed = args.seed if args.data_seed is None else args.data_seed
+    batches = StepBatches(
+        len(prompts),
+        per_process,
+        args.num_iterations,
+        args.dataloader_drop_last,
+        seed,
+        args.process_index,
+        args.world_size,
+    )
+    workers = args.dataloader_num_workers
+    return DataLoader(prompts, batch_sampler=batches, collate_fn=list, num_workers=workers)  # type: ignore[arg-type]

@@ -1,0 +1,49 @@
+"""The model before training, whose log-probs KL divergences and DPO refer to."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rlsc.logprobs.scorer import Batch, Layout, Scorer, Scores
+
+
+class Reference:
+    """A frozen copy; with an adapter the model itself, the adapter switched off.
+
+    `precision` makes the context of every forward: the trainer's autocast.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        layout: Layout,
+        precision: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    ) -> None:
+        self._adapted = hasattr(model, "disable_adapter")
+        self._model = model if self._adapted else copy.deepcopy(model).requires_grad_(False).eval()
+        self._scorer = Scorer(self._model, layout)
+        self._precision = precision
+
+    @contextmanager
+    def untrained(self) -> Iterator[Any]:
+        """Within, the model as it was before training."""
+        with self._model.disable_adapter() if self._adapted else nullcontext():
+            yield self._model
+
+    @torch.no_grad()
+    def __call__(self, batch: Batch, temperature: float) -> Tensor:
+        """Log-probs, [B, T], 0 outside. With an adapter the caller has attached the attention."""
+        return self.scores(batch, temperature).logps_BT
+
+    @torch.no_grad()
+    def scores(self, batch: Batch, temperature: float, states: bool = False) -> Scores:
+        """Log-probs and what else is known of each token, as the trainer's own scores are."""
+        within = self._model.disable_adapter() if self._adapted else self._scorer.attached()
+        with within, self._precision():
+            return self._scorer(batch, temperature, states=states)

@@ -1,0 +1,124 @@
+"""`rlsc train --dry_run`: every recipe, and what is wrong in a line, without weights or traces."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from rlsc.commands.main import _main, recipes_folder
+from rlsc.models import loading as models
+from tests.conftest import tiny_model, tiny_tokenizer
+
+RECIPES = {
+    "demo-smollm2": "llama",
+    "qwen2.5-math-1.5b": "qwen2",
+    "qwen2.5-math-1.5b-lora": "qwen2",
+    "qwen2.5-math-7b": "qwen2",
+    "qwen2.5-math-7b-lora": "qwen2",
+    "llama-3.2-1b": "llama",
+    "gemma-3-1b": "gemma3",
+}
+
+
+@pytest.fixture(autouse=True)
+def no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise AssertionError("a dry run must load no weights")
+
+    monkeypatch.setattr(models.AutoModelForCausalLM, "from_pretrained", refuse)
+
+
+@pytest.fixture
+def model(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A tiny model of the recipe's family, with its context."""
+    family = getattr(request, "param", "llama")
+    folder = tmp_path / "model"
+    tiny_model(family, max_position_embeddings=4096).save_pretrained(folder)
+    tiny_tokenizer().save_pretrained(folder)
+    return folder
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*"))
+
+
+def test_every_recipe_of_train_is_here() -> None:
+    shipped = {path.stem for path in recipes_folder().glob("*.yaml")}
+    assert {name for name in shipped if not name.startswith("compare-")} == set(RECIPES)
+
+
+@pytest.mark.parametrize(("recipe", "model"), RECIPES.items(), indirect=["model"])
+def test_recipes(
+    recipe: str,
+    model: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With a tiny model of the family and questions that are there; the rest is the recipe's."""
+    monkeypatch.setattr("rlsc.commands.dry_run.check_installed", lambda: None)
+    before = files(tmp_path)
+    flags = ["--config", str(recipes_folder() / f"{recipe}.yaml"), "--model", str(model)]
+    flags += ["--questions", "arithmetic", "--output_dir", str(tmp_path / "run"), "--dry_run"]
+    assert _main(["train", *flags]) == 0, capfd.readouterr().err
+    printed = capfd.readouterr().out
+    assert "dry run: all input is in order" in printed
+    assert "42 questions" in printed
+    assert f"engine  {'vllm' if recipe == 'qwen2.5-math-7b' else 'native'}\n" in printed
+    assert "activations of the update" in printed
+    assert files(tmp_path) == before
+
+
+BAD = {
+    "--model ./nowhere": "no model folder at ./nowhere",
+    "--questions nowhere.jsonl": "no such file",
+    "--max_completion_length 4096": "no room for a prompt",
+    "--max_completion_length 4090": "question",
+    "--per_device_train_batch_size 100": "too few for 100 distinct ones",
+    "--use_peft true --lora_target_modules nosuch": "nosuch",
+    "--objective rlhf": "reward model",
+    "--template nothing.jinja": "nothing.jinja",
+    "--optim adamw_apex_fused": "apex",
+    "--max_step 3": "did you mean max_steps?",
+}
+
+
+@pytest.mark.parametrize(("flags", "message"), BAD.items())
+def test_bad_input_is_one_line(
+    flags: str, message: str, model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = files(tmp_path)
+    given = ["--model", str(model), "--questions", "arithmetic", "--max_completion_length", "8"]
+    given += ["--output_dir", str(tmp_path / "run"), "--dry_run", *flags.split()]
+    assert _main(["train", *given]) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("rlsc: error: ")
+    assert message in line
+    assert files(tmp_path) == before
+
+
+def test_vllm_must_be_there(
+    model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    missing = lambda name: None if name == "vllm" else find(name)  # noqa: E731
+    monkeypatch.setattr(importlib.util, "find_spec", missing)
+    given = ["--model", str(model), "--questions", "arithmetic", "--max_completion_length", "8"]
+    given += ["--output_dir", str(tmp_path / "run"), "--engine", "vllm", "--dry_run"]
+    assert _main(["train", *given]) == 2
+    assert "engine vllm needs vLLM" in capfd.readouterr().err
+
+
+def test_a_folder_without_weights_and_one_that_holds_a_run(
+    model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    given = ["train", "--model", str(model), "--questions", "arithmetic", "--dry_run"]
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text("seed: 1\n")
+    assert _main([*given, "--output_dir", str(tmp_path / "run")]) == 2
+    assert "holds an unfinished run" in capfd.readouterr().err
+    (model / "model.safetensors").unlink()
+    assert _main([*given, "--output_dir", str(tmp_path / "other")]) == 2
+    assert "has no weights" in capfd.readouterr().err

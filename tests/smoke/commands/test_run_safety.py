@@ -1,0 +1,144 @@
+"""What may not happen to a user's files, and what a run that died may not mix up."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from rlsc.commands.arguments import parse
+from rlsc.commands.main import _main
+from rlsc.commands.train import run
+from rlsc.errors import ConfigError, OutputError, QuestionError
+from rlsc.records.environment import without_secrets
+from rlsc.records.folder import check_writable
+from rlsc.records.jsonl import read_jsonl
+from tests.smoke.commands.test_train import arguments, results
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "run [1]"  # brackets are markup to some consoles
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        ("--eval_max_new_tokens", "1000"),
+        ("--eval_questions", "nowhere.jsonl"),
+        ("--max_completion_length", "500"),
+        ("--per_device_train_batch_size", "500"),
+        ("--report_to", "junk"),
+    ],
+    ids=str,
+)
+def test_a_mistake_with_overwrite_costs_nothing(
+    tiny_folder: Path, folder: Path, capsys, mistake: tuple[str, str]
+) -> None:
+    run(*parse(arguments(tiny_folder, folder)))
+    before = files(folder)
+    capsys.readouterr()
+    assert _main(["train", *arguments(tiny_folder, folder, "--overwrite", *mistake)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert files(folder) == before
+
+
+@pytest.mark.parametrize("name", ["model/weights", "eval/mine", "checkpoint-3/x", "report.md"])
+def test_files_that_no_run_left_are_never_deleted(
+    tiny_folder: Path, folder: Path, name: str
+) -> None:
+    path = folder / name
+    path.parent.mkdir(parents=True)
+    path.write_text("mine")
+    for more in ((), ("--overwrite",), ("--resume",)):
+        with pytest.raises(OutputError, match="but no run"):
+            run(*parse(arguments(tiny_folder, folder, *more)))
+    assert path.read_text() == "mine"
+
+
+def test_runs_that_look_at_a_folder_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
+    """Parts of one comparison are started side by side: the folder may be new, too."""
+    for folder in (tmp_path, tmp_path / "new" / "er"):
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(check_writable, [folder] * 400))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_overwrite_spares_its_own_input(tiny_folder: Path, folder: Path) -> None:
+    run(*parse(arguments(tiny_folder, folder, "--eval", "none")))
+    with pytest.raises(OutputError, match="would delete --model"):
+        run(*parse(arguments(folder / "model", folder, "--overwrite")))
+
+
+def test_questions_that_changed_are_not_resumed(tiny_folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "q.jsonl"
+    rows = [{"question": f"What is {i}?", "answer": str(i)} for i in range(6)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    flags = arguments(tiny_folder, tmp_path / "run", "--questions", str(file))
+    run(*parse(flags))
+    (tmp_path / "run" / "results.json").unlink()
+    file.write_text(file.read_text().replace("What is 3?", "What is 4+4?"))
+    with pytest.raises(QuestionError, match="have changed"):
+        run(*parse([*flags, "--resume"]))
+
+
+def test_more_steps_after_the_end_are_trained_and_evaluated_anew(
+    tiny_folder: Path, folder: Path, tmp_path: Path
+) -> None:
+    run(*parse(arguments(tiny_folder, folder, "--learning_rate", "0.01")))
+    more = ("--learning_rate", "0.01", "--max_steps", "4")
+    run(*parse(arguments(tiny_folder, folder, *more, "--resume")))
+    run(*parse(arguments(tiny_folder, tmp_path / "whole", *more)))
+    found, expected = results(folder), results(tmp_path / "whole")
+    assert found["steps"] == 4
+    for key in ("before", "after", "difference"):
+        assert found[key] == expected[key]
+
+
+def test_a_death_before_the_report_is_made_good(tiny_folder: Path, folder: Path) -> None:
+    run(*parse(arguments(tiny_folder, folder)))
+    (folder / "report.md").unlink()
+    run(*parse(arguments(tiny_folder, folder, "--resume")))
+    assert (folder / "report.md").exists()
+
+
+@pytest.mark.parametrize("missing", ["trainer_state.json", "optimizer.pt", "model.safetensors"])
+def test_a_half_written_checkpoint_is_passed_over(
+    tiny_folder: Path, folder: Path, tmp_path: Path, missing: str
+) -> None:
+    run(*parse(arguments(tiny_folder, folder)))
+    expected = results(folder)
+    (folder / "results.json").unlink()
+    shutil.rmtree(folder / "model")
+    (folder / "checkpoint-2" / missing).unlink()
+    run(*parse(arguments(tiny_folder, folder, "--resume")))
+    for key in ("before", "after", "difference", "steps"):
+        assert results(folder)[key] == expected[key]
+    assert len(read_jsonl(folder / "metrics.jsonl")) == 2
+
+
+@pytest.mark.parametrize("content", ["", "[1", "- 1", "\0"])
+def test_a_damaged_config_is_said_in_a_line(tiny_folder: Path, folder: Path, content: str) -> None:
+    run(*parse(arguments(tiny_folder, folder, "--eval", "none")))
+    (folder / "config.yaml").write_text(content)
+    with pytest.raises((OutputError, ConfigError), match=r"damaged"):
+        run(*parse(arguments(tiny_folder, folder, "--eval", "none", "--resume")))
+
+
+def test_secrets_stay_out_of_the_records() -> None:
+    command = ["rlsc", "--hub_token", "hf_1", "--hub_token=hf_2", "--seed", "1"]
+    assert without_secrets(command) == [
+        "rlsc",
+        "--hub_token",
+        "***",
+        "--hub_token=***",
+        "--seed",
+        "1",
+    ]

@@ -1,0 +1,278 @@
+"""Two processes against one: the same completions, metrics and gradients."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from rlsc.records.jsonl import read_jsonl
+from tests.smoke.commands.test_train import arguments, results
+
+ROOT = Path(__file__).parents[3]
+TIMED = {"seconds", "sample_seconds", "train_runtime", "epoch", "total_flos"}
+LAUNCH = [sys.executable, "-m", "accelerate.commands.launch", "--num_machines", "1"]
+LAUNCH += [
+    "--mixed_precision",
+    "no",
+    "--dynamo_backend",
+    "no",
+    "--num_cpu_threads_per_process",
+    "1",
+]
+
+
+def start(command: list[str], cwd: Path = ROOT, cpu: str = "true") -> subprocess.CompletedProcess:
+    path = os.pathsep.join([str(ROOT), str(ROOT / "src")])
+    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path, "ACCELERATE_USE_CPU": cpu}
+    return subprocess.run(command, env=env, capture_output=True, text=True, cwd=cwd, timeout=300)
+
+
+def launched(
+    processes: int,
+    *script: str,
+    how: tuple[str, ...] = ("--multi_gpu",),
+    cwd: Path = ROOT,
+    cpu: str = "true",
+) -> subprocess.CompletedProcess:
+    more = [*how, "--num_processes", str(processes), "--main_process_port", "0"]
+    return start([*LAUNCH, *more, *script], cwd, cpu)
+
+
+def train(
+    folder: Path,
+    processes: int,
+    objective: str,
+    how: tuple[str, ...] = ("--multi_gpu",),
+    size: int = 4,
+    **settings: object,
+) -> dict:
+    """`size`: questions a step, of all processes."""
+    arguments_ = [str(folder), str(size // processes), objective, json.dumps(settings)]
+    if processes == 1:
+        done = start([sys.executable, "-m", "tests.smoke.training.two_processes", *arguments_])
+    else:
+        done = launched(
+            processes, "--module", "tests.smoke.training.two_processes", *arguments_, how=how
+        )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return torch.load(folder / "state.pt", weights_only=True)
+
+
+@pytest.mark.parametrize(
+    ("objective", "settings", "bound"),
+    [
+        ("rlsc", {}, 1e-5),
+        ("rlsc", {"dtype": "float64"}, 1e-10),
+        ("rlsc", {"beta": 0.1, "tokens_per_microbatch": 64, "dtype": "float64"}, 1e-10),
+        ("self_certainty", {"dtype": "float64", "num_iterations": 2}, 1e-10),
+    ],
+    ids=["rlsc-fp32", "rlsc-fp64", "rlsc-kl-fp64", "self_certainty-fp64"],
+)
+def test_two_processes_are_one(
+    objective: str, settings: dict, bound: float, tmp_path: Path
+) -> None:
+    same_training(tmp_path, objective, bound, (16, 16), **settings)
+
+
+@pytest.mark.parametrize(
+    ("objective", "settings", "sizes"),
+    [
+        ("rlsc", {"dataloader_drop_last": False, "tokens_per_microbatch": 64}, (24, 8)),
+        ("rlsc", {"dataloader_drop_last": True, "skip_weight_below": 1e-30}, (24, 24)),
+        ("ppo", {"dataloader_drop_last": False}, (24, 8)),
+    ],
+    ids=["last-step-of-one-process", "left-out", "value-head"],
+)
+def test_questions_that_do_not_divide(
+    objective: str, settings: dict, sizes: tuple[int, int], tmp_path: Path
+) -> None:
+    """Eight questions, six a step: in the second step the second process has none, or all are."""
+    settings = settings | {"dtype": "float64", "size": 6}
+    same_training(tmp_path, objective, 1e-10, sizes, **settings)
+
+
+def same_training(
+    tmp_path: Path,
+    objective: str,
+    bound: float,
+    sizes: tuple[int, int],
+    how: tuple[str, ...] = ("--multi_gpu",),
+    **settings: object,
+) -> None:
+    """Of one process and of two: completions, gradients, weights, metrics and verdicts."""
+    one = train(tmp_path / "one", 1, objective, **settings)
+    two = train(tmp_path / "two", 2, objective, how, **settings)
+    assert two["sharded"] == (how == FSDP2)  # or the comparison would be one of DDP
+    pairs = zip(two["gradients"], one["gradients"], strict=True)
+    for ours, theirs in [*pairs, (two["weights"], one["weights"])]:
+        assert ours.keys() == theirs.keys()
+        whole = torch.cat([value.flatten() for value in theirs.values()])
+        difference = torch.cat([(ours[name] - theirs[name]).flatten() for name in theirs])
+        assert difference.norm() <= bound * whole.norm()
+        assert whole.norm() > 0
+    for step, size in enumerate(sizes):
+        name = f"completions/{step}.jsonl"
+        rows = [read_jsonl(tmp_path / folder / name) for folder in ("one", "two")]
+        texts = [[(row["id"], row["text"]) for row in part] for part in rows]
+        assert texts[0] == texts[1]
+        assert len(texts[0]) == size
+    metrics = [read_jsonl(tmp_path / folder / "metrics.jsonl") for folder in ("one", "two")]
+    for a, b in zip(*metrics, strict=True):
+        assert a.keys() == b.keys()
+        for key in a.keys() - TIMED:
+            same = a[key] == b[key] or a[key] == pytest.approx(b[key], rel=1e-4, abs=1e-6)
+            assert same, key
+    guards = [read_jsonl(tmp_path / folder / "guard.jsonl") for folder in ("one", "two")]
+    assert [row["verdict"] for row in guards[0]] == [row["verdict"] for row in guards[1]]
+
+
+REWARD = """
+import os
+
+def reward(siblings):
+    if os.environ["RANK"] == "1":
+        raise ValueError("no such text")
+    return [0.0] * len(siblings.texts)
+"""
+
+
+def test_a_rank_that_fails_ends_the_run(tiny_folder: Path, tmp_path: Path) -> None:
+    """In a reward of the user's, with the other process in the middle of the step."""
+    (tmp_path / "mine.py").write_text(REWARD)
+    flags = arguments(tiny_folder, tmp_path / "run", "--objective", "mine:reward")
+    began = time.monotonic()
+    done = launched(2, "--module", "rlsc", "train", *flags, cwd=tmp_path)
+    assert time.monotonic() - began < 120
+    assert done.returncode != 0
+    lines = [one for one in done.stderr.splitlines() if "ends the run on all" in one]
+    assert len(lines) == 1, done.stderr[-3000:]
+    assert lines[0].startswith("rlsc: error: process 1 of 2: ValueError: no such text;")
+    assert not (tmp_path / "run" / "results.json").exists()
+
+
+def test_a_whole_run_under_accelerate(tiny_folder: Path, tmp_path: Path) -> None:
+    """`accelerate launch -m rlsc train …`: evaluation, model and report are one process's."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    batch = ("--per_device_train_batch_size", "2")
+    done = launched(2, "--module", "rlsc", "train", *arguments(tiny_folder, two, *batch))
+    assert done.returncode == 0, done.stderr[-3000:]
+    done = start([sys.executable, "-m", "rlsc", "train", *arguments(tiny_folder, one)])
+    assert done.returncode == 0, done.stderr[-3000:]
+    for key in ("before", "after", "difference", "steps"):
+        assert results(two)[key] == results(one)[key]
+    for name in ("completions/0.jsonl", "completions/1.jsonl"):
+        texts = [[row["text"] for row in read_jsonl(folder / name)] for folder in (one, two)]
+        assert texts[0] == texts[1]
+    assert (two / "report.html").exists()
+    assert (two / "model" / "README.md").exists()
+    again = launched(
+        2, "--module", "rlsc", "train", *arguments(tiny_folder, two, *batch, "--resume")
+    )
+    assert again.returncode == 0
+    assert "nothing to do" in again.stdout
+
+
+FSDP2 = ("--config_file", str(ROOT / "recipes" / "accelerate" / "fsdp2.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("objective", "settings", "size"),
+    [
+        ("rlsc", {"tokens_per_microbatch": 64, "guard": "stop"}, 4),
+        ("self_certainty", {"dataloader_drop_last": False, "skip_weight_below": 0}, 6),
+    ],
+    ids=["rlsc", "last-step-of-one-process"],
+)
+def test_fsdp2_is_one_process(objective: str, settings: dict, size: int, tmp_path: Path) -> None:
+    sizes = (16, 16) if size == 4 else (24, 8)
+    same_training(tmp_path, objective, 1e-5, sizes, FSDP2, size=size, **settings)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "more", [(), ("--use_peft", "true", "--lora_r", "2")], ids=["weights", "lora"]
+)
+def test_fsdp2_saves_the_model_whole_and_resumes(
+    more: tuple[str, ...], tiny_folder: Path, tmp_path: Path
+) -> None:
+    """An evaluated run of one process, one of two, and one of two that is cut and goes on."""
+    one, two, cut = tmp_path / "one", tmp_path / "two", tmp_path / "cut"
+    flags = ("--learning_rate", "0.001", "--lr_scheduler_type", "constant", *more)
+    done = start([sys.executable, "-m", "rlsc", "train", *arguments(tiny_folder, one, *flags)])
+    assert done.returncode == 0, done.stderr[-3000:]
+    flags += (*SIZE, "2")
+    for folder, last in ((two, ()), (cut, ("--max_steps", "1")), (cut, ("--resume",))):
+        argv = arguments(tiny_folder, folder, *flags, *last)
+        done = launched(2, "--module", "tests.smoke.training.sharded", "train", *argv, how=FSDP2)
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert "5 units sharded" in done.stdout  # two layers, embedding, head and norm, the rest
+        if last == ("--max_steps", "1"):
+            (cut / "results.json").unlink()
+    for folder in (two, cut):
+        assert results(folder)["steps"] == 2
+        for key in ("before", "after", "difference"):
+            assert results(folder)[key] == results(one)[key]
+    weights = [load_file(folder / "model" / "model.safetensors") for folder in (one, two, cut)]
+    base = load_file(tiny_folder / "model.safetensors")
+    assert all(torch.equal(weights[2][name], weights[1][name]) for name in base)
+    update, difference = (
+        torch.cat([(weights[1][name] - other[name]).flatten() for name in base]).norm()
+        for other in (base, weights[0])
+    )
+    # AdamW makes a step of a gradient that is 0 but for rounding.
+    assert difference <= 0.02 * update
+    assert update > 0
+
+
+def test_benchmarks_of_two_processes_are_those_of_one(
+    model_folder: Path, data: Path, tmp_path: Path
+) -> None:
+    """Three questions a benchmark, which two processes share unevenly; then resumed."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    flags = ("--model", model_folder, "--data_dir", data, "--questions", "arithmetic", *BENCHMARKS)
+    argv = [str(flag) for flag in flags]
+    done = start([sys.executable, "-m", "rlsc", "train", *argv, *OUT, str(one), *SIZE, "4"])
+    assert done.returncode == 0, done.stderr[-3000:]
+    command = ["--module", "rlsc", "train", *argv, *OUT, str(two), *SIZE, "2"]
+    done = launched(2, *command)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert alike(results(two)["benchmarks"], results(one)["benchmarks"])
+    names = [str(file.relative_to(one)) for file in sorted((one / "eval").rglob("*.jsonl"))]
+    assert len(names) == 4
+    for name in names:
+        assert alike(read_jsonl(two / name), read_jsonl(one / name))
+        assert len(read_jsonl(two / name)) == 3
+    (two / "results.json").unlink()
+    last = two / names[-1]
+    last.write_text(last.read_text()[:-20])
+    done = launched(2, *command, "--resume")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert alike(results(two)["benchmarks"], results(one)["benchmarks"])
+
+
+def alike(ours: object, theirs: object) -> bool:
+    """Equal but for seconds and the rounding of log-probs, whose sums are of another company."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        names = {name for name in ours | theirs if not name.endswith("seconds")}
+        return all(name in ours and name in theirs for name in names) and all(
+            alike(ours[name], theirs[name]) for name in names
+        )
+    if isinstance(ours, list) and isinstance(theirs, list):
+        pairs = zip(ours, theirs, strict=False)
+        return len(ours) == len(theirs) and all(alike(*pair) for pair in pairs)
+    close = isinstance(ours, float) and ours == pytest.approx(theirs, rel=1e-4, abs=1e-4)
+    return bool(close or ours == theirs)
+
+
+BENCHMARKS = """--eval none --max_steps 1 --num_generations 3 --max_completion_length 24
+    --save_steps 1 --learning_rate 0.01 --bf16 false --disable_tqdm true
+    --benchmarks math500,gsm8k --benchmark_limit 3 --guard off""".split()
+OUT, SIZE = ("--output_dir",), ("--per_device_train_batch_size",)

@@ -1,0 +1,198 @@
+"""Where questions come from: built-in arithmetic, JSONL files, Hub data sets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import datasets
+import pytest
+
+from rlsc.data.questions import ARITHMETIC, QuestionSet, arithmetic, load_questions
+from rlsc.errors import ConfigError, QuestionError
+
+KINDS = tuple(ARITHMETIC)
+SEEDS = (0, 1, 2, 3, 17)
+
+
+def terms(identifier: str) -> tuple[int, ...]:
+    return tuple(map(int, identifier.removeprefix("arithmetic/").split("+")))
+
+
+def unordered(questions) -> set[tuple[int, ...]]:
+    return {tuple(sorted(terms(question.id))) for question in questions}
+
+
+def answers_of(questions: QuestionSet) -> dict[str, str]:
+    return {identifier: questions.answers[identifier] for identifier in questions.answers}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "questions.jsonl"
+
+
+def read(file: Path, content: str, **options) -> QuestionSet:
+    file.write_text(content, encoding="utf-8")
+    return load_questions(str(file), **options)
+
+
+# Built-in arithmetic.
+
+
+def test_single_digits_are_all_81_questions() -> None:
+    found = arithmetic()
+    texts = {question.text for question in (*found.train, *found.held_out)}
+    assert texts == {f"What is {a} + {b}?" for a in range(1, 10) for b in range(1, 10)}
+    assert len(found.train) + len(found.held_out) == 81
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_no_held_out_question_mirrors_a_training_one(kind: str, seed: int) -> None:
+    found = arithmetic(kind, seed)
+    assert not unordered(found.train) & unordered(found.held_out)
+    total = len(found.train) + len(found.held_out)
+    assert 0.45 < len(found.held_out) / total < 0.55
+    if kind != "single_digit":
+        assert len(found.held_out) >= 200
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_answer_is_right_and_every_id_used_once(kind: str) -> None:
+    found = arithmetic(kind)
+    questions = (*found.train, *found.held_out)
+    assert len({question.id for question in questions}) == len(questions) == len(found.answers)
+    for question in questions:
+        numbers = terms(question.id)
+        assert question.text == f"What is {' + '.join(map(str, numbers))}?"
+        assert found.answers[question.id] == str(sum(numbers))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_seed_is_the_split(kind: str) -> None:
+    first, again, other = arithmetic(kind, 5), arithmetic(kind, 5), arithmetic(kind, 6)
+    assert (first.train, first.held_out) == (again.train, again.held_out)
+    assert first.train != other.train
+    assert first.held_out != other.held_out
+
+
+def test_the_split_of_seed_0_is_the_one_in_the_log() -> None:
+    """Pinned: figures in LOG.md rest on it, on every machine and Python."""
+    found = arithmetic("single_digit", 0)
+    assert (len(found.train), len(found.held_out)) == (42, 39)
+
+
+def test_arithmetic_by_name() -> None:
+    assert load_questions("arithmetic").train == arithmetic("single_digit", 0).train
+    found = load_questions("arithmetic:two_digit", split_seed=3)
+    assert found.name == "arithmetic:two_digit"
+    assert found.held_out == arithmetic("two_digit", 3).held_out
+    with pytest.raises(ConfigError, match=r"'cubic'.*single_digit, two_digit, three_terms"):
+        load_questions("arithmetic:cubic")
+
+
+# JSONL.
+
+
+def test_rows_become_questions(file: Path) -> None:
+    rows = [
+        {"question": " What is 3 + 8? ", "answer": " 11 "},
+        {"question": "Half of 1?", "answer": 0.5},
+        {"question": "And 2 + 2?", "answer": 4, "id": "sum/2+2", "level": "easy"},
+        {"question": "No answer"},
+        {"question": "Null answer", "answer": None},
+    ]
+    found = read(file, "\n\n  \r\n".join(map(json.dumps, rows)))
+    assert [question.id for question in found.train] == ["0", "1", "sum/2+2", "3", "4"]
+    assert found.train[0].text == "What is 3 + 8?"
+    assert answers_of(found) == {"0": "11", "1": "0.5", "sum/2+2": "4"}
+    assert found.held_out == ()
+    assert found.name == str(file)
+
+
+def test_other_column_names(file: Path) -> None:
+    content = '{"problem": "1 + 1?", "solution": 2, "answer": "decoy"}'
+    found = read(file, content, question_column="problem", answer_column="solution")
+    assert found.train[0].text == "1 + 1?"
+    assert answers_of(found) == {"0": "2"}
+
+
+def test_a_unicode_line_separator_does_not_break_a_row(file: Path) -> None:
+    found = read(file, '{"question": "one\u2028two\u2029three\x85four"}\n{"question": "five"}\n')
+    assert [question.text for question in found.train] == [
+        "one\u2028two\u2029three\x85four",
+        "five",
+    ]
+
+
+BAD_CONTENT = {
+    "empty": ("", r"questions\.jsonl is empty"),
+    "blank": (" \n\n", r"questions\.jsonl is empty"),
+    "broken": ('{"question": "a"}\n\n{"question": \n', r"questions\.jsonl, line 3: not valid JSON"),
+    "array": ("[1, 2]", r"line 1: each line must be a JSON object"),
+    "no column": (
+        '{"question": "a"}\n{"problem": "b", "level": 2}',
+        r"line 2: no text under 'question' \(it has problem, level\).*--question_column",
+    ),
+    "blank text": ('{"question": " "}', r"line 1: no text under 'question'"),
+    "not a text": ('{"question": 7}', r"line 1: .question. is 7, not text"),
+    "same id": (
+        '{"question": "a", "id": "x"}\n{"question": "b", "id": "x"}',
+        r"line 2: the id 'x' is used twice",
+    ),
+    "row number as id": ('{"question": "a"}\n{"question": "b", "id": 0}', r"line 2: the id '0'"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), BAD_CONTENT.values(), ids=BAD_CONTENT)
+def test_bad_rows_are_named(file: Path, content: str, message: str) -> None:
+    with pytest.raises(QuestionError, match=message) as caught:
+        read(file, content)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["[" * 100_000, "1" * 5_000], ids=["deep", "huge number"])
+def test_json_that_python_refuses_is_named_too(file: Path, value: str) -> None:
+    with pytest.raises(QuestionError, match=r"questions\.jsonl, line 2"):
+        read(file, '{"question": "a"}\n{"question": "b", "answer": ' + value + "}")
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(QuestionError, match=r"no such file: .*missing\.jsonl"):
+        load_questions(str(tmp_path / "missing.jsonl"))
+    with pytest.raises(QuestionError, match="is a folder"):
+        load_questions(str(tmp_path))
+    (tmp_path / "latin.jsonl").write_bytes(b'{"question": "caf\xe9"}')
+    with pytest.raises(QuestionError, match=r"latin\.jsonl cannot be read as UTF-8"):
+        load_questions(str(tmp_path / "latin.jsonl"))
+
+
+# Hub data sets.
+
+
+def test_a_hub_data_set_with_split_and_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    data = datasets.Dataset.from_dict({"problem": ["1 + 1?", "2 + 2?"], "solution": [2, None]})
+    monkeypatch.setattr(datasets, "load_dataset", lambda *a, **k: asked.append((a, k)) or data)
+    columns = {"question_column": "problem", "answer_column": "solution"}
+    found = load_questions("someone/sums", split="test", config="main", **columns)
+    assert asked == [(("someone/sums", "main"), {"split": "test"})]
+    assert [question.text for question in found.train] == ["1 + 1?", "2 + 2?"]
+    assert answers_of(found) == {"0": "2"}
+    with pytest.raises(QuestionError, match=r"someone/sums, row 0: .*\(it has problem, solution\)"):
+        load_questions("someone/sums")
+
+
+def test_a_hub_data_set_that_does_not_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args, **kwargs):
+        raise RuntimeError("no such repository\nwith a long story\nbehind it")
+
+    monkeypatch.setattr(datasets, "load_dataset", fail)
+    with pytest.raises(QuestionError, match=r"'someone/sums'.*'dev'.*no such repository") as caught:
+        load_questions("someone/sums", split="dev")
+    assert "\n" not in str(caught.value)
+    empty = datasets.Dataset.from_dict({"question": []})
+    monkeypatch.setattr(datasets, "load_dataset", lambda *a, **k: empty)
+    with pytest.raises(QuestionError, match="someone/sums, split train: no rows"):
+        load_questions("someone/sums")

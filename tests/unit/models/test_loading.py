@@ -1,0 +1,61 @@
+"""Finding a model, and saying so in one line when there is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from rlsc.errors import ModelError
+from rlsc.models import loading as models
+from rlsc.models.loading import context_length, disable_dropout, load_model
+from tests.conftest import tiny_model
+
+
+def test_a_folder_loads(tiny_folder: Path) -> None:
+    model, tokenizer, origin = load_model(str(tiny_folder), torch.bfloat16)
+    assert next(model.parameters()).dtype == torch.bfloat16
+    assert tokenizer.eos_token == "<end>"
+    assert origin == str(tiny_folder)
+    assert context_length(model) == 128
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [("model.safetensors", "no weights"), ("config.json", "no config.json")],
+)
+def test_a_folder_without_its_files_is_named(tiny_folder: Path, missing: str, message: str) -> None:
+    (tiny_folder / missing).unlink()
+    with pytest.raises(ModelError, match=message):
+        load_model(str(tiny_folder))
+
+
+def test_damaged_weights_are_named(tiny_folder: Path) -> None:
+    (tiny_folder / "model.safetensors").write_bytes(b"not weights")
+    with pytest.raises(ModelError, match="cannot load the model"):
+        load_model(str(tiny_folder))
+
+
+def test_a_path_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no model folder"):
+        load_model(str(tmp_path / "nowhere"))
+
+
+def test_neither_package_nor_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(*_: object) -> None:
+        raise ModelError("offline")
+
+    monkeypatch.setattr(models, "_embedded_file", lambda: None)
+    monkeypatch.setattr(models, "_load", offline)
+    with pytest.raises(ModelError, match="no default model") as caught:
+        load_model()
+    assert "\n" not in str(caught.value)
+
+
+def test_dropout_goes() -> None:
+    model = tiny_model("gpt2").train()
+    tokens = torch.tensor([[5, 6, 7, 8]])
+    assert not torch.equal(model(tokens).logits, model(tokens).logits)
+    disable_dropout(model)
+    assert torch.equal(model(tokens).logits, model(tokens).logits)

@@ -1,0 +1,140 @@
+"""Objectives by name, with the settings that are theirs."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from rlsc import RLSCConfig
+from rlsc.config.objective import LOSS_TYPES, OWN_SETTINGS, PAIRS, SHAPINGS
+from rlsc.errors import ConfigError
+from rlsc.objectives import (
+    OBJECTIVES,
+    RLSC,
+    Combined,
+    PolicyGradient,
+    check_siblings,
+    create_objective,
+)
+from rlsc.objectives import shaping as shapings
+from rlsc.objectives.base import weighted_likelihood
+from rlsc.objectives.dpo import DPO
+from rlsc.objectives.empo import EMPO
+from rlsc.objectives.grpo import GRPO
+from rlsc.objectives.shaping import shape
+from rlsc.objectives.ttrl import TTRL
+
+R = torch.tensor([3.0, 1.0, 1.0, -1.0], dtype=torch.float64)
+
+
+def made(**settings):
+    return create_objective(RLSCConfig(output_dir="x", **settings))
+
+
+def test_settings_reach_the_fields_of_their_name() -> None:
+    assert made() == RLSC("sequence", 0.1)
+    assert made(weight="answer", alpha=0.0) == RLSC("answer", 0.0)
+    assert made(objective="ttrl", vote_threshold=0.4) == TTRL(vote_threshold=0.4)
+    assert made(objective="empo", entropy_low=0.1, entropy_high=2.0) == EMPO(
+        entropy_low=0.1, entropy_high=2.0
+    )
+    dr_grpo = made(objective="grpo", shaping="centred", loss_type="dr_grpo", beta=0.1)
+    assert dr_grpo == GRPO(shaping="centred", loss_type="dr_grpo", beta=0.1)
+    assert dr_grpo.needs == {"labels", "reference"}
+    assert made(objective="dpo", dpo_pairs="majority") == DPO(dpo_pairs="majority")
+
+
+class Mine(PolicyGradient):
+    def reward(self, siblings):
+        return siblings.zeros()
+
+
+class Silent(PolicyGradient):
+    pass
+
+
+class OwnLoss(Mine):
+    def loss(self, rows):
+        return weighted_likelihood(rows)
+
+
+def test_settings_reach_a_class_of_the_users_own() -> None:
+    here = f"{__name__}:Mine"
+    assert made(objective=here).alpha == 0.1
+    assert made(objective=here, shaping="plus_alpha", alpha=0.7).alpha == 0.7
+    assert made(objective=here).spares_idle
+    assert not made(objective=f"{__name__}:OwnLoss").spares_idle
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"objective": f"{__name__}:Silent"}, "has neither a reward"),
+        ({"objective": "ppo,ppo"}, "ppo is there twice"),
+        ({"objective": "rlsc,ttrl", "objective_weights": "0,0"}, "trains nothing"),
+        ({"objective": "ttrl", "beta": math.inf}, "beta must be"),
+    ],
+)
+def test_what_cannot_train_is_said(settings: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        made(**settings)
+
+
+@pytest.mark.parametrize("name", ["ttrl", "sequence_entropy", "dpo", "rlsc,grpo"])
+def test_comparing_siblings_takes_two(name: str) -> None:
+    with pytest.raises(ConfigError, match="num_generations must be 2 or more"):
+        check_siblings(made(objective=name), 1)
+    check_siblings(made(objective=name), 2)
+    check_siblings(made(), 1)
+
+
+def test_several_objectives_are_a_sum() -> None:
+    both = made(objective="rlsc, format_only", objective_weights="1,0.5", shaping="centred")
+    assert isinstance(both, Combined)
+    assert [type(one).__name__ for one, _ in both.parts] == ["RLSC", "FormatOnly"]
+    assert [c for _, c in both.parts] == [1.0, 0.5]
+    assert both.parts[1][0].shaping == "centred"
+
+
+def test_every_own_setting_is_a_field_of_some_objective() -> None:
+    known = {field.name for one in OBJECTIVES.values() for field in dataclasses.fields(one)}
+    assert set(OWN_SETTINGS) <= known
+
+
+def test_every_objective_says_where_it_is_from_and_what_was_left_out() -> None:
+    for name, one in OBJECTIVES.items():
+        text = one.__doc__ or ""
+        controls = ("constant", "random", "format_only", "inverse_majority")
+        assert "=" in text.splitlines()[0], name
+        if name not in controls:
+            assert "arXiv" in text, name
+            assert "Left out:" in text, name
+
+
+def test_the_names_are_those_of_the_functions() -> None:
+    assert set(SHAPINGS) == {*shapings.SHAPINGS, "plus_alpha"}
+    assert LOSS_TYPES == ("grpo", "dr_grpo")
+    assert PAIRS == ("confidence", "majority", "given")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("raw", [3, 1, 1, -1]),
+        ("plus_alpha", [3.5, 1.5, 1.5, -0.5]),
+        ("centred", [2, 0, 0, -2]),
+        ("standardised", [2 / (math.sqrt(8 / 3) + 1e-4), 0, 0, -2 / (math.sqrt(8 / 3) + 1e-4)]),
+        ("leave_one_out", [3 - 1 / 3, 0, 0, -1 - 5 / 3]),
+    ],
+)
+def test_shaping(name: str, expected: list[float]) -> None:
+    assert shape(name, R, 0.5).tolist() == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["standardised", "leave_one_out", "centred"])
+def test_equal_rewards_and_single_completions_weigh_nothing(name: str) -> None:
+    for rewards in (torch.full((5,), 0.1), torch.tensor([7.0])):
+        assert shape(name, rewards.double(), 0.1).abs().max() < 1e-15

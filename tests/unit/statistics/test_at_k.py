@@ -1,0 +1,121 @@
+"""pass@k and majority@k, against all k-subsets."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from itertools import combinations, product
+
+import pytest
+from scipy import stats
+
+from rlsc.statistics.estimates import majority, majority_at_k, pass_at_k
+
+
+@pytest.mark.parametrize(
+    ("n", "c", "k"),
+    [(n, c, k) for n in (1, 2, 5, 8) for c in range(n + 1) for k in range(1, n + 1)],
+)
+def test_pass_at_k_is_the_share_of_subsets_with_a_right_sample(n: int, c: int, k: int) -> None:
+    subsets = list(combinations([True] * c + [False] * (n - c), k))
+    assert pass_at_k(n, c, k) == sum(map(any, subsets)) / len(subsets)
+
+
+@pytest.mark.parametrize("k", [1, 2, 4, 6])
+def test_pass_at_k_is_unbiased(k: int) -> None:
+    """Its expectation over the number right is 1 − (1 − p)^k, at every n ≥ k."""
+    p, n = 0.3, 6
+    mean = sum(math.comb(n, c) * p**c * 0.7 ** (n - c) * pass_at_k(n, c, k) for c in range(n + 1))
+    assert mean == pytest.approx(1 - 0.7**k, abs=1e-12)
+
+
+@pytest.mark.parametrize(("n", "c", "k"), [(200, 3, 100), (3000, 10, 16), (5000, 40, 700)])
+def test_pass_at_k_of_many_samples_is_hypergeometric(n: int, c: int, k: int) -> None:
+    assert pass_at_k(n, c, k) == pytest.approx(stats.hypergeom(n, c, k).sf(0), rel=1e-9)
+
+
+def test_pass_at_k_is_exact_where_floats_would_overflow_or_cancel() -> None:
+    assert pass_at_k(5000, 1, 2500) == 0.5  # C(5000, 2500) has 1504 digits
+    assert pass_at_k(10**7, 1, 1) == 1e-7  # 1 − 0.9999999 is not
+    assert pass_at_k(4000, 0, 16) == 0.0
+    assert pass_at_k(4000, 3985, 16) == 1.0
+
+
+@pytest.mark.parametrize(("n", "c", "k"), [(4, 2, 5), (4, 5, 2), (4, -1, 2), (4, 2, 0), (0, 0, 1)])
+def test_pass_at_k_refuses(n: int, c: int, k: int) -> None:
+    with pytest.raises(ValueError, match="must be from"):
+        pass_at_k(n, c, k)
+
+
+def majority_over_subsets(keys: str, k: int) -> float:
+    """All k-subsets, a tie shared among the tied. "-" is no answer; capitals are right."""
+    total = Fraction(0)
+    for subset in combinations(keys, k):
+        votes = {key: subset.count(key) for key in subset if key != "-"}
+        winners = [key for key in votes if votes[key] == max(votes.values())]
+        if winners:
+            total += Fraction(sum(map(str.isupper, winners)), len(winners))
+    return float(total / math.comb(len(keys), k))
+
+
+def found(keys: str, k: int) -> float:
+    return majority_at_k([None if x == "-" else x for x in keys], [x.isupper() for x in keys], k)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    ["A", "b", "-", "Ab", "AAb", "AAbb", "A-b-", "AAABBccc", "AAbbcc--", "Abcdefg", "ABCdef--",
+     "bbbbAAAA-c", "A---------", "AAAAAAA", "bbb-c", "AAABBBccdd"],
+)  # fmt: skip
+def test_majority_at_k_is_the_mean_over_all_subsets(keys: str) -> None:
+    for k in range(1, len(keys) + 1):
+        assert found(keys, k) == majority_over_subsets(keys, k)
+
+
+def test_majority_at_k_of_every_small_group() -> None:
+    for keys in product("Abc-D", repeat=5):
+        for k in (2, 3, 4):
+            assert found("".join(keys), k) == majority_over_subsets("".join(keys), k)
+
+
+def test_majority_at_k_of_known_groups() -> None:
+    assert found("AAb", 3) == 1.0
+    assert found("AAbb", 4) == 0.5  # a tie
+    assert found("Abc", 3) == pytest.approx(1 / 3)
+    assert found("AAb", 2) == pytest.approx(1 / 3 * 1 + 2 / 3 * 0.5)
+    assert found("A---", 4) == 1.0  # the only vote wins
+    assert found("A---", 1) == 0.25
+    assert found("----", 2) == 0.0
+
+
+def test_majority_at_k_of_all_samples_is_the_vote_when_nothing_ties() -> None:
+    for keys in ("AAb", "Abb", "AAAbbcc-", "A--"):
+        winner = majority([None if x == "-" else x for x in keys])
+        assert found(keys, len(keys)) == float(winner.isupper())
+
+
+def test_majority_at_k_does_not_depend_on_the_order() -> None:
+    assert found("AbcAb-A", 4) == found("b-AcAAb", 4)
+
+
+def test_an_answer_is_as_right_as_its_first_sample() -> None:
+    assert majority_at_k(["a", "a", "b"], [True, False, False], 3) == 1.0
+    assert majority_at_k(["a", "a", "b"], [False, True, True], 3) == 0.0
+    assert majority_at_k([None, "a"], [True, False], 2) == 0.0  # no key, no vote
+
+
+def test_majority_at_k_of_many_samples() -> None:
+    """300 samples of two answers at k = 101, which is odd: the hypergeometric's upper half."""
+    expected = stats.hypergeom(300, 160, 101).sf(50)
+    assert found("A" * 160 + "b" * 140, 101) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("k", [0, 3])
+def test_majority_at_k_refuses_a_k_that_cannot_be_drawn(k: int) -> None:
+    with pytest.raises(ValueError, match="must be from 1 to 2"):
+        majority_at_k(["a", "b"], [True, False], k)
+
+
+def test_majority_at_k_refuses_unequal_lengths() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        majority_at_k(["a", "b"], [True], 1)

@@ -1,0 +1,78 @@
+"""The shape of the source: imports point down, contracts bite, files and functions stay short."""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import rlsc
+
+SOURCE = Path(rlsc.__file__).parent
+ROOT = Path(__file__).parents[2]
+FILES = sorted(SOURCE.rglob("*.py"))
+LONGEST_FILE, LONGEST_FUNCTION = 500, 60
+
+
+def relative(file: Path) -> str:
+    return str(file.relative_to(SOURCE))
+
+
+def lint_imports(cwd: Path, source: Path) -> subprocess.CompletedProcess[str]:
+    """The contracts of pyproject.toml, on the package in `source`."""
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
+    command += ["--config", str(ROOT / "pyproject.toml")]
+    env = os.environ | {"PYTHONPATH": str(source)}
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+
+
+def test_imports_keep_the_contracts(tmp_path: Path) -> None:
+    done = lint_imports(tmp_path, SOURCE.parent)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "broken"),
+    [
+        ("engines/base.py", "from rlsc.training import trainer", "layers"),
+        ("objectives/base.py", "from rlsc import engines", "layers"),
+        ("report/text.py", "import torch", "no torch"),
+        ("cellar/__init__.py", "", "layers"),
+    ],
+    ids=["upwards", "sideways", "torch", "a package of no layer"],
+)
+def test_the_contracts_find_what_breaks_them(
+    file: str, line: str, broken: str, tmp_path: Path
+) -> None:
+    shutil.copytree(SOURCE, tmp_path / "rlsc", ignore=shutil.ignore_patterns("__pycache__"))
+    place = tmp_path / "rlsc" / file
+    place.parent.mkdir(exist_ok=True)
+    text = place.read_text("utf-8") if place.exists() else ""
+    place.write_text(f"{text}\n{line}\n", "utf-8")
+    done = lint_imports(tmp_path, tmp_path)
+    assert done.returncode == 1
+    assert f"{broken}" in done.stdout
+    assert "BROKEN" in done.stdout or "layer" in done.stdout.lower()
+
+
+def test_only_four_modules_lie_in_the_package_itself() -> None:
+    flat = {file.name for file in SOURCE.glob("*.py")}
+    assert flat == {"__init__.py", "__main__.py", "types.py", "errors.py"}
+
+
+@pytest.mark.parametrize("file", FILES, ids=relative)
+def test_files_and_functions_stay_short(file: Path) -> None:
+    code = file.read_text("utf-8")
+    assert len(code.splitlines()) <= LONGEST_FILE
+    long = {
+        node.name: length
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (length := (node.end_lineno or 0) - node.lineno + 1) > LONGEST_FUNCTION
+    }
+    assert long == {}
