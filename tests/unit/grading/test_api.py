@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 
 from rlsc.errors import ConfigError
-from rlsc.grading import Grader, Item, Judgement
-from rlsc.grading import api as grade
+from rlsc.grading import Grader, Item, Judgement, grade
 from rlsc.types import Verdict
 
 SECONDS = 2.0
@@ -244,7 +243,6 @@ def test_threads_share_a_grader(grader: Grader) -> None:
 
 SCRIPT = """
 import sys
-from rlsc.grading import api as grade
 print(grade("So it is 11.", "11").value, grade("12", "11").value)
 print([name for name in ("sympy", "math_verify", "latex2sympy2_extended") if name in sys.modules])
 """
