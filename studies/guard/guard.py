@@ -34,7 +34,7 @@ from guard_records import by_step, observations
 from rich.console import Console
 from rich.table import Table
 
-from rlsc.guard.rule import COLLAPSED, SIGNS, Observation, Rule, Verdict, change, due
+from rlsc.guard.rule import COLLAPSED, SIGNS, Health, Observation, Rule, change, due
 from rlsc.guard.selection import candidates, choose, score
 from rlsc.training.arguments import RLSCConfig
 
@@ -72,11 +72,11 @@ class Outcome:
 
 def replay(
     history: Sequence[Observation], patience: int, interval: int
-) -> tuple[list[Observation], list[Verdict]]:
+) -> tuple[list[Observation], list[Health]]:
     """What a guard with these settings sees of a run, and its verdicts, up to where it stops."""
     rule = Rule(patience)
     seen: list[Observation] = []
-    verdicts: list[Verdict] = []
+    verdicts: list[Health] = []
     for one in history:
         if one.paired and one is not history[-1] and not due(verdicts, one.step, interval):
             one = replace(one, questions={})

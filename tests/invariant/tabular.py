@@ -12,12 +12,12 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
-from rlsc.logprobs.padded_rows import MicroBatch, Row, pad
+from rlsc.logprobs.padded_rows import MicroBatch, ScoredSequence, pad
 from rlsc.logprobs.scorer import score_completions
 from rlsc.objectives import Objective
 from rlsc.training.metrics import StepRecord
 from rlsc.training.update import micro_batch_loss
-from rlsc.training.weighing import Weights
+from rlsc.training.weighing import Advantages
 
 VOCABULARY = 3
 STOP = 0
@@ -71,7 +71,7 @@ class TabularPolicy(torch.nn.Module):
 
 
 def batch_of(outcomes: list[Sequence_]) -> MicroBatch:
-    return pad([Row(PROMPT, y, (index,)) for index, y in enumerate(outcomes)])
+    return pad([ScoredSequence(PROMPT, y, (index,)) for index, y in enumerate(outcomes)])
 
 
 def library_losses(
@@ -87,7 +87,7 @@ def library_losses(
         batch = batch_of([outcome])
         scores = score_completions(policy, batch, temperature)
         engine = None if engine_logps is None else engine_logps[index : index + 1]
-        weights = Weights(torch.ones(1), (torch.ones(1, 1),), engine)
+        weights = Advantages(torch.ones(1), (torch.ones(1, 1),), engine)
         record = StepRecord.empty(1)
         losses.append(micro_batch_loss(batch, scores, objective, weights, record, cap))
     return losses

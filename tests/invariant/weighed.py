@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rlsc.logprobs.scorer import Batch, Scores
+from rlsc.logprobs.scorer import Batch, TokenStats
 from rlsc.objectives import Objective
-from rlsc.training.weighing import Weigher, Weights
+from rlsc.training.weighing import Advantages, Weigher
 from rlsc.types import CompletionGroup
 
 
@@ -15,10 +15,10 @@ def weigh(
     groups: Sequence[CompletionGroup],
     objective: Objective,
     batches: Sequence[Batch],
-    score: Callable[[Batch], Scores],
+    score: Callable[[Batch], TokenStats],
     mask_truncated: bool = False,
     **judges: Any,
-) -> Weights:
+) -> Advantages:
     prompts = {group.prompt.id: group.prompt.text for group in groups}
     seeds = range(len(groups))
     weigher = Weigher(objective, prompts, **judges)

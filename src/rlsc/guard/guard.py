@@ -22,17 +22,17 @@ from rlsc.guard.rule import (
     COLLAPSED,
     HEALTHY,
     VERDICTS,
+    Health,
     Observation,
     Rule,
-    Verdict,
     due,
     last_without_harm,
 )
 from rlsc.guard.selection import candidates, choose, score
 from rlsc.guard.signals import answer_keys, group_signals, question_values
 from rlsc.guard.snapshots import Snapshots
-from rlsc.logprobs.padded_rows import Row
-from rlsc.logprobs.scorer import Batch, Scorer, Scores
+from rlsc.logprobs.padded_rows import ScoredSequence
+from rlsc.logprobs.scorer import Batch, Scorer, TokenStats
 from rlsc.records.jsonl import append_jsonl, read_jsonl, write_jsonl
 from rlsc.runtime.console import console
 from rlsc.types import CompletionGroup, Prompt
@@ -71,7 +71,7 @@ class Guard(TrainerCallback):
         self._rows: list[dict[str, Any]] = []
         self._answered: list[str | None] = []  # the probe, when it was last asked
         self._rule = Rule(args.guard_patience)
-        self.verdicts: list[Verdict] = []
+        self.verdicts: list[Health] = []
         self.signals: dict[str, float] = {}
         """Of the last observation."""
         self.stopped_at: int | None = None
@@ -115,7 +115,7 @@ class Guard(TrainerCallback):
     def _tell(self, step: int) -> None:
         """A line where the verdict is another than at the step before."""
         now = self.verdicts[-1]
-        last = self.verdicts[-2] if len(self.verdicts) > 1 else Verdict(0, HEALTHY)
+        last = self.verdicts[-2] if len(self.verdicts) > 1 else Health(0, HEALTHY)
         if (now.verdict, now.harm) == (last.verdict, last.harm):
             return
         line = f"guard: {now.verdict} at step {step}"
@@ -234,7 +234,7 @@ def _observation(row: Mapping[str, Any]) -> Observation:
     return Observation(row["step"], distinct, row["questions"], "probe_answers" in row)
 
 
-def _record(one: Verdict) -> dict[str, Any]:
+def _record(one: Health) -> dict[str, Any]:
     return {
         "verdict": one.verdict,
         "harm": one.harm,
@@ -252,7 +252,7 @@ class Watched(Protocol):
     @property
     def of_policy(self) -> bool: ...
 
-    def cut(self, rows: Sequence[Row]) -> Sequence[Batch]: ...
+    def cut(self, rows: Sequence[ScoredSequence]) -> Sequence[Batch]: ...
 
 
 def create_guard(
@@ -260,7 +260,7 @@ def create_guard(
     prompts: Sequence[Prompt],
     rollouts: Watched,
     scorer: Scorer,
-    score: Callable[..., Scores],
+    score: Callable[..., TokenStats],
 ) -> Guard | None:
     """The guard that `args.guard` asks for; None where it is off, or has nothing to look at.
 
@@ -279,7 +279,7 @@ def create_guard(
         rollouts.guard = Guard(args)
         return rollouts.guard
 
-    def scores(batch: Batch) -> Scores:
+    def scores(batch: Batch) -> TokenStats:
         # Without dropout, whose draws would change the run that is only looked at.
         with scorer.attached(), scorer.evaluating():
             return score(batch, args.temperature)

@@ -21,7 +21,7 @@ from rlsc.engines import Engine, SamplingParams, seed_for
 from rlsc.errors import OutputError
 from rlsc.grading import cluster_answers, shared_grader
 from rlsc.logprobs.padded_rows import make_rows
-from rlsc.logprobs.scorer import Batch, Scores
+from rlsc.logprobs.scorer import Batch, TokenStats
 from rlsc.objectives.policy_gradient import divergence
 from rlsc.runtime.processes import is_main
 from rlsc.types import Completion, CompletionGroup, Prompt
@@ -31,7 +31,7 @@ VOTES = 8
 SCORED = 2
 """Questions whose completions tell the divergence from it."""
 
-Score = Callable[[Batch], Scores]
+Score = Callable[[Batch], TokenStats]
 Cut = Callable[[Sequence[Any]], Sequence[Batch]]
 
 

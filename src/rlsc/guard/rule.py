@@ -72,8 +72,8 @@ class Observation:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Verdict(step=6, verdict="narrowing", reasons=("distinct completions 88 % → 31 %",))"""
+class Health:
+    """Health(step=6, verdict="narrowing", reasons=("distinct completions 88 % → 31 %",))"""
 
     step: int
     verdict: str
@@ -95,9 +95,9 @@ class Rule:
         self._patience, self._harmed = patience, 0
         self._base: Observation | None = None
         self._best: dict[str, Observation] = {}
-        self._last = Verdict(0, HEALTHY)
+        self._last = Health(0, HEALTHY)
 
-    def verdict(self, now: Observation) -> Verdict:
+    def verdict(self, now: Observation) -> Health:
         """Of the next observation."""
         if self._base is None:
             self._base, self._best = now, dict.fromkeys(SIGNS, now)
@@ -111,7 +111,7 @@ class Rule:
         else:
             reasons = _narrow(self._base, now)
             name = NARROWING if reasons else HEALTHY
-        self._last = Verdict(now.step, name, reasons, self._harmed > 0, bool(now.questions))
+        self._last = Health(now.step, name, reasons, self._harmed > 0, bool(now.questions))
         for name, sign in SIGNS.items() if now.paired else ():  # of others the best is mostly luck
             falls = name in now.questions and not sign.rises
             if falls and mean(now, name) > mean(self._best[name], name):
@@ -119,13 +119,13 @@ class Rule:
         return self._last
 
 
-def judge(history: Sequence[Observation], patience: int) -> list[Verdict]:
+def judge(history: Sequence[Observation], patience: int) -> list[Health]:
     """A verdict for each observation, by those until then; the first is the untrained model's."""
     rule = Rule(patience)
     return [rule.verdict(one) for one in history]
 
 
-def due(verdicts: Sequence[Verdict], step: int, interval: int) -> bool:
+def due(verdicts: Sequence[Health], step: int, interval: int) -> bool:
     """Whether to ask the probe at this step, by the verdicts of those before.
 
     Every `interval` steps, after the first update, which may change the most, and at every step as
@@ -135,7 +135,7 @@ def due(verdicts: Sequence[Verdict], step: int, interval: int) -> bool:
     return not asked or not asked.step or asked.harm or step - asked.step >= interval
 
 
-def last_without_harm(verdicts: Sequence[Verdict]) -> int:
+def last_without_harm(verdicts: Sequence[Health]) -> int:
     """The last step that was looked at and shows no sign of harm; the untrained model has none."""
     return max(one.step for one in verdicts if one.asked and not one.harm)
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rlsc.guard.rule import FEWEST, Observation, Verdict, change, mean
+from rlsc.guard.rule import FEWEST, Health, Observation, change, mean
 
 SIGN = "support"
 CHANCE = 1.645
@@ -27,7 +27,7 @@ def score(one: Observation) -> float | None:
 
 
 def candidates(
-    history: Sequence[Observation], verdicts: Sequence[Verdict], last: int
+    history: Sequence[Observation], verdicts: Sequence[Health], last: int
 ) -> list[Observation]:
     """The last so many that were looked at and show no sign of harm, in the order of steps."""
     pairs = zip(history, verdicts, strict=True)

@@ -13,7 +13,7 @@ from rlsc.types import CompletionGroup
 
 
 @dataclass(frozen=True)
-class Row:
+class ScoredSequence:
     """A distinct completion of a question, and which of the step's completions it stands for."""
 
     prompt_ids: tuple[int, ...]
@@ -34,7 +34,7 @@ class Row:
 class MicroBatch:
     """Rows padded into one forward: prompts on the left, completions on the right."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[ScoredSequence, ...]
     input_ids_BL: Tensor
     attention_mask_BL: Tensor
     completion_ids_BT: Tensor
@@ -52,11 +52,11 @@ class MicroBatch:
         return self.input_ids_BL.numel()
 
 
-def counts(rows: Sequence[Row]) -> Tensor:
+def counts(rows: Sequence[ScoredSequence]) -> Tensor:
     return torch.tensor([len(row.members) for row in rows])
 
 
-def make_rows(groups: Sequence[CompletionGroup], merge_duplicates: bool) -> list[Row]:
+def make_rows(groups: Sequence[CompletionGroup], merge_duplicates: bool) -> list[ScoredSequence]:
     """One row per completion, or per distinct completion of a question.
 
     Merging is exact: identical siblings have one log-prob, weight and gradient.
@@ -70,17 +70,19 @@ def make_rows(groups: Sequence[CompletionGroup], merge_duplicates: bool) -> list
             members.setdefault(key, []).append(index)
             contents[key] = (group.prompt.token_ids, completion.token_ids)
             index += 1
-    return [Row(*contents[key], tuple(indices)) for key, indices in members.items()]
+    return [ScoredSequence(*contents[key], tuple(indices)) for key, indices in members.items()]
 
 
-def make_micro_batches(rows: Sequence[Row], tokens_per_microbatch: int) -> list[MicroBatch]:
+def make_micro_batches(
+    rows: Sequence[ScoredSequence], tokens_per_microbatch: int
+) -> list[MicroBatch]:
     """Cut rows into micro-batches of at most so many padded tokens (one row at the least).
 
     Rows are sorted by length, longest first, so that little is padding and a run that is going
     to exceed memory does so in its first forward. Deterministic.
     """
     ordered = sorted(rows, key=lambda row: (-row.length, row.members))
-    batches: list[list[Row]] = []
+    batches: list[list[ScoredSequence]] = []
     for row in ordered:
         if batches and _padded_tokens([*batches[-1], row]) <= tokens_per_microbatch:
             batches[-1].append(row)
@@ -89,7 +91,7 @@ def make_micro_batches(rows: Sequence[Row], tokens_per_microbatch: int) -> list[
     return [pad(batch) for batch in batches]
 
 
-def pad(rows: Sequence[Row]) -> MicroBatch:
+def pad(rows: Sequence[ScoredSequence]) -> MicroBatch:
     """Rows as tensors. Padding has token id 0, which no mask shows."""
     prompt_length = max(len(row.prompt_ids) for row in rows)
     completion_length = max(len(row.completion_ids) for row in rows)
@@ -110,7 +112,7 @@ def pad(rows: Sequence[Row]) -> MicroBatch:
     )
 
 
-def _padded_tokens(rows: Sequence[Row]) -> int:
+def _padded_tokens(rows: Sequence[ScoredSequence]) -> int:
     prompt = max(len(row.prompt_ids) for row in rows)
     completion = max(len(row.completion_ids) for row in rows)
     return len(rows) * (prompt + completion)

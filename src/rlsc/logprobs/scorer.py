@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from rlsc.errors import ModelError
-from rlsc.logprobs.padded_rows import MicroBatch, Row, make_micro_batches, pad
+from rlsc.logprobs.padded_rows import MicroBatch, ScoredSequence, make_micro_batches, pad
 from rlsc.logprobs.token_logprobs import (
     completion_logits,
     token_entropies,
@@ -31,7 +31,7 @@ from rlsc.runtime.sharding import whole
 Batch = MicroBatch | TreeBatch
 
 
-class Scores(NamedTuple):
+class TokenStats(NamedTuple):
     """Of each completion token, [B, T], in nats, 0 outside the completion."""
 
     logps_BT: Tensor
@@ -52,7 +52,7 @@ class Layout:
     share_prefixes: bool = True
     logits_chunk_size: int = 256
 
-    def cut(self, rows: Sequence[Row], tokens_per_microbatch: int) -> Sequence[Batch]:
+    def cut(self, rows: Sequence[ScoredSequence], tokens_per_microbatch: int) -> Sequence[Batch]:
         if self.padding_free:
             return make_tree_batches(rows, tokens_per_microbatch, self.share_prefixes)
         return make_micro_batches(rows, tokens_per_microbatch)
@@ -92,7 +92,7 @@ class Scorer:
         model: Any = None,
         entropy_gradient: bool = False,
         states: bool = False,
-    ) -> Scores:
+    ) -> TokenStats:
         model = self._model if model is None else model
         head_input: AbstractContextManager[list[Tensor]] = nullcontext([])
         if states:
@@ -110,7 +110,7 @@ class Scorer:
 
 def score_completions(
     model: torch.nn.Module, batch: MicroBatch, temperature: float, entropy_gradient: bool = False
-) -> Scores:
+) -> TokenStats:
     """The plain way: padded rows, all their logits at once."""
     device = next(model.parameters()).device
     tokens_BT = batch.completion_ids_BT.to(device)
@@ -129,7 +129,7 @@ def score_completions(
         entropies_BT,
         token_self_certainty(logits_BTV, temperature),
     )
-    return Scores(*(value.masked_fill(outside_BT, 0.0) for value in values))
+    return TokenStats(*(value.masked_fill(outside_BT, 0.0) for value in values))
 
 
 def score_tree(
@@ -138,7 +138,7 @@ def score_tree(
     temperature: float,
     logits_chunk_size: int,
     entropy_gradient: bool = False,
-) -> Scores:
+) -> TokenStats:
     """The same of a token tree, with the model's attention lent to `path_attention`."""
     tree = paths.tree
     with _scoring_head(model, tree, temperature, logits_chunk_size, entropy_gradient):
@@ -153,7 +153,7 @@ def score_tree(
     logps_BT, entropies_BT, certainty_BT = scores_BT3.unbind(-1)
     if not entropy_gradient:
         entropies_BT = entropies_BT.detach()
-    return Scores(logps_BT, entropies_BT, certainty_BT.detach())
+    return TokenStats(logps_BT, entropies_BT, certainty_BT.detach())
 
 
 @contextmanager
@@ -231,7 +231,7 @@ def _check(model: Any, layout: Layout) -> None:
     prompt = tuple(index % size for index in range(1, 8))
     ends = ((2, 3, 4), (2, 3, 5, 6), (7,))
     rows = [
-        Row(prompt[:stop], tuple(token % size for token in end), (0,))
+        ScoredSequence(prompt[:stop], tuple(token % size for token in end), (0,))
         for stop in (7, 4)
         for end in ends
     ]

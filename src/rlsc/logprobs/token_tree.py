@@ -18,14 +18,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rlsc.logprobs.padded_rows import Row, counts
+from rlsc.logprobs.padded_rows import ScoredSequence, counts
 
 
 @dataclass(frozen=True)
 class TreeBatch:
     """The rows of a micro-batch as one tree."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[ScoredSequence, ...]
     completion_mask_BT: Tensor
     token_ids_N: Tensor
     position_ids_N: Tensor
@@ -60,14 +60,14 @@ class TreeBatch:
         return replace(self, **(values | tensors))
 
 
-def make_tree(rows: Sequence[Row], share: bool = True) -> TreeBatch:
+def make_tree(rows: Sequence[ScoredSequence], share: bool = True) -> TreeBatch:
     """Rows in an order in which neighbours share the most; `share` False: a path each."""
     token_ids: list[int] = []
     positions: list[int] = []
     paths: list[list[int]] = []
     pairs: dict[tuple[int, int], int] = {}
     pairs_of: list[list[int]] = []
-    before: Row | None = None
+    before: ScoredSequence | None = None
     for row in rows:
         inputs = row.tokens[:-1]
         # A sequence may go on where the one before ends, whose last token has no place.
@@ -104,7 +104,7 @@ def make_tree(rows: Sequence[Row], share: bool = True) -> TreeBatch:
 
 
 def make_tree_batches(
-    rows: Sequence[Row], tokens_per_microbatch: int, share: bool = True
+    rows: Sequence[ScoredSequence], tokens_per_microbatch: int, share: bool = True
 ) -> list[TreeBatch]:
     """Cut rows into as few trees of at most so many tokens as their order allows, of like size.
 
@@ -148,7 +148,7 @@ def _cut(costs: Sequence[int], saved: Sequence[int], free: Sequence[int], budget
     return [*ends, len(costs)]
 
 
-def _agree(one: Row | None, other: Row) -> int:
+def _agree(one: ScoredSequence | None, other: ScoredSequence) -> int:
     """How many tokens both begin with."""
     assert one is not None
     a, b = one.tokens, other.tokens

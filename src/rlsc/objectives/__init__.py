@@ -1,6 +1,6 @@
 """Objectives turn a group's completions into a loss. `base` is the contract, `table` the list."""
 
-from rlsc.objectives.base import Objective, RowLoss, Rows, Siblings
+from rlsc.objectives.base import LossInputs, Objective, PoolView, SequenceLoss
 from rlsc.objectives.combined import Combined, parts_of
 from rlsc.objectives.general import General
 from rlsc.objectives.policy_gradient import PolicyGradient
@@ -12,11 +12,11 @@ __all__ = [
     "RLSC",
     "Combined",
     "General",
+    "LossInputs",
     "Objective",
     "PolicyGradient",
-    "RowLoss",
-    "Rows",
-    "Siblings",
+    "PoolView",
+    "SequenceLoss",
     "check_siblings",
     "create_objective",
     "parts_of",

@@ -21,7 +21,7 @@ NEEDS = ("scores", "reference", "answers", "labels", "reward_model", "values")
 
 
 @dataclass(frozen=True)
-class Siblings:
+class PoolView:
     """A question's K completions before the loss; no gradient. What `needs` leaves out is None."""
 
     id: str
@@ -62,7 +62,7 @@ class Siblings:
 
 
 @dataclass(frozen=True)
-class Rows:
+class LossInputs:
     """What `loss` sees of a micro-batch. Log-probs and entropies have a gradient."""
 
     logps_BT: Tensor
@@ -82,7 +82,7 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class RowLoss:
+class SequenceLoss:
     """A loss and what is recorded of its weight, one of each per row; the trainer sums them."""
 
     loss_B: Tensor
@@ -105,7 +105,7 @@ class Objective:
 
     @property
     def entropy_gradient(self) -> bool:
-        """Whether `Rows.entropies_BT` must have a gradient."""
+        """Whether `LossInputs.entropies_BT` must have a gradient."""
         return False
 
     @property
@@ -114,40 +114,40 @@ class Objective:
         return math.nan
 
     @property
-    def spares_idle(self) -> bool:
+    def zero_weight_is_zero_gradient(self) -> bool:
         """Whether a completion of weight 0 has no gradient, so that its backward is spared."""
         return False
 
     @property
     def loss_refers(self) -> bool:
-        """Whether `Rows.reference_logps_BT` must be there: with `reference` in `needs`."""
+        """Whether `LossInputs.reference_logps_BT` must be there: with `reference` in `needs`."""
         return "reference" in self.needs
 
     @property
     def weights_refer(self) -> bool:
-        """Whether `Siblings.reference_logps_KT` must be there: the same."""
+        """Whether `PoolView.reference_logps_KT` must be there: the same."""
         return "reference" in self.needs
 
-    def weigh(self, siblings: Siblings) -> Tensor | None:
+    def weigh(self, siblings: PoolView) -> Tensor | None:
         """Weights of a question's completions, [K] or [K, T], detached. None: no weights."""
         return None
 
-    def loss(self, rows: Rows) -> RowLoss:
+    def loss(self, rows: LossInputs) -> SequenceLoss:
         """Loss of each row: by default −w · log p_θ(y|x)."""
         return weighted_likelihood(rows)
 
 
-def weighted_likelihood(rows: Rows) -> RowLoss:
+def weighted_likelihood(rows: LossInputs) -> SequenceLoss:
     """−Σ_t w · log p_θ(y_t | x, y_<t), w constant to the gradient."""
     loss_B = -(rows.weights_BT * rows.logps_BT).sum(-1)
-    return row_loss(loss_B, rows)
+    return sequence_loss(loss_B, rows)
 
 
-def row_loss(loss_B: Tensor, rows: Rows) -> RowLoss:
+def sequence_loss(loss_B: Tensor, rows: LossInputs) -> SequenceLoss:
     """`loss_B` with the record of `rows.weights_BT`: of a weight a token, the mean."""
     weight_B = rows.weights_BT[:, 0]
     if rows.weights_BT.shape[1] > 1:
         inside_BT = rows.weights_BT.masked_fill(~rows.mask_BT, 0.0)
         weight_B = inside_BT.sum(-1) / rows.mask_BT.sum(-1).clamp(min=1)
     log_weight_B = weight_B.abs().log()
-    return RowLoss(loss_B, log_weight_B, weight_B.sign(), log_weight_B)
+    return SequenceLoss(loss_B, log_weight_B, weight_B.sign(), log_weight_B)

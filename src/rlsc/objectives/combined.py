@@ -27,8 +27,8 @@ class Combined(Objective):
         return any(one.entropy_gradient for one, _ in self.parts)
 
     @property
-    def spares_idle(self) -> bool:
-        return all(one.spares_idle for one, _ in self.parts)
+    def zero_weight_is_zero_gradient(self) -> bool:
+        return all(one.zero_weight_is_zero_gradient for one, _ in self.parts)
 
     @property
     def loss_refers(self) -> bool:

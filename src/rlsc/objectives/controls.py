@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rlsc.objectives.base import Objective, Siblings
+from rlsc.objectives.base import Objective, PoolView
 from rlsc.objectives.policy_gradient import PolicyGradient
 from rlsc.objectives.ttrl import majority_cluster
 
@@ -24,7 +24,7 @@ class Constant(Objective):
     turns the noise into full steps.
     """
 
-    def weigh(self, siblings: Siblings) -> Tensor:
+    def weigh(self, siblings: PoolView) -> Tensor:
         return siblings.zeros() + 1
 
 
@@ -32,7 +32,7 @@ class Constant(Objective):
 class Random(PolicyGradient):
     """r(y) = 1 or 0 by a fair coin that sees nothing. The spurious reward of arXiv 2506.10947."""
 
-    def reward(self, siblings: Siblings) -> Tensor:
+    def reward(self, siblings: PoolView) -> Tensor:
         generator = torch.Generator().manual_seed(siblings.seed)
         return torch.randint(0, 2, (len(siblings),), generator=generator).double()
 
@@ -41,7 +41,7 @@ class Random(PolicyGradient):
 class FormatOnly(PolicyGradient):
     r"""r(y) = 1 where the text has a \boxed answer, right or wrong. arXiv 2506.10947."""
 
-    def reward(self, siblings: Siblings) -> Tensor:
+    def reward(self, siblings: PoolView) -> Tensor:
         return torch.tensor([float(r"\boxed{" in text) for text in siblings.texts]).double()
 
 
@@ -56,7 +56,7 @@ class InverseMajority(PolicyGradient):
     def needs(self) -> Collection[str]:
         return {"answers", *super().needs}
 
-    def reward(self, siblings: Siblings) -> Tensor:
+    def reward(self, siblings: PoolView) -> Tensor:
         winner, _ = majority_cluster(siblings)
         assert siblings.clusters is not None
         return torch.tensor(

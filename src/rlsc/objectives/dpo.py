@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rlsc.objectives.base import Objective, Siblings
+from rlsc.objectives.base import Objective, PoolView
 from rlsc.objectives.ttrl import majority_cluster
 
 
@@ -40,14 +40,14 @@ class DPO(Objective):
         return {"scores", "reference", *({"answers"} if self.dpo_pairs == "majority" else ())}
 
     @property
-    def spares_idle(self) -> bool:
+    def zero_weight_is_zero_gradient(self) -> bool:
         return True
 
     @property
     def loss_refers(self) -> bool:
         return False
 
-    def weigh(self, siblings: Siblings) -> Tensor:
+    def weigh(self, siblings: PoolView) -> Tensor:
         assert siblings.logps_KT is not None
         assert siblings.reference_logps_KT is not None
         weights = siblings.zeros()
@@ -59,7 +59,7 @@ class DPO(Objective):
             weights[pair[0]], weights[pair[1]] = weight, -weight
         return weights
 
-    def _pair(self, siblings: Siblings) -> tuple[int, int] | None:
+    def _pair(self, siblings: PoolView) -> tuple[int, int] | None:
         """The indices of y_w and y_l; None where there is no such pair."""
         if self.dpo_pairs == "given":
             return 0, 1

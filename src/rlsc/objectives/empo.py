@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rlsc.objectives.base import Siblings
+from rlsc.objectives.base import PoolView
 from rlsc.objectives.policy_gradient import PolicyGradient
 
 
@@ -35,7 +35,7 @@ class EMPO(PolicyGradient):
     def needs(self) -> Collection[str]:
         return {"answers", *super().needs}
 
-    def reward(self, siblings: Siblings) -> Tensor:
+    def reward(self, siblings: PoolView) -> Tensor:
         assert siblings.clusters is not None
         if not self.entropy_low <= semantic_entropy(siblings) <= self.entropy_high:
             return siblings.zeros()
@@ -44,7 +44,7 @@ class EMPO(PolicyGradient):
         return torch.tensor(shares, dtype=torch.float64)
 
 
-def semantic_entropy(siblings: Siblings) -> float:
+def semantic_entropy(siblings: PoolView) -> float:
     """Entropy, in nats, of the answers' clusters by frequency; unanswered completions not counted.
 
     0 where nobody answered.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rlsc.objectives.base import Objective, RowLoss, Rows, row_loss
+from rlsc.objectives.base import LossInputs, Objective, SequenceLoss, sequence_loss
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class EntropyLoss(Objective):
     def entropy_gradient(self) -> bool:
         return True
 
-    def loss(self, rows: Rows) -> RowLoss:
+    def loss(self, rows: LossInputs) -> SequenceLoss:
         inside_BT = rows.entropies_BT.masked_fill(~rows.mask_BT, 0.0)
         loss_B = inside_BT.sum(-1) / rows.mask_BT.sum(-1).clamp(min=1)
-        return row_loss(loss_B, rows)
+        return sequence_loss(loss_B, rows)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from rlsc.errors import ConfigError
-from rlsc.objectives.base import Objective, RowLoss, Rows
+from rlsc.objectives.base import LossInputs, Objective, SequenceLoss
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class General(Objective):
 
     function: Callable[[Tensor, Tensor], Tensor]
 
-    def loss(self, rows: Rows) -> RowLoss:
+    def loss(self, rows: LossInputs) -> SequenceLoss:
         old_B, new_B = rows.old_logps_BT.sum(-1), rows.logps_BT.sum(-1)
         with torch.enable_grad():
             here_B = new_B.detach().requires_grad_()
@@ -40,4 +40,4 @@ class General(Objective):
             scale_B = (rows.weight_clip / size_B).clamp(max=1.0)
             size_B, loss_B = scale_B * size_B, scale_B * loss_B
         log_weight_B = size_B.log()
-        return RowLoss(loss_B, log_weight_B, -slope_B.sign(), log_weight_B)
+        return SequenceLoss(loss_B, log_weight_B, -slope_B.sign(), log_weight_B)

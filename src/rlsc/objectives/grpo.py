@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from rlsc.objectives.base import Siblings
+from rlsc.objectives.base import PoolView
 from rlsc.objectives.policy_gradient import PolicyGradient
 
 
@@ -26,6 +26,6 @@ class GRPO(PolicyGradient):
     def needs(self) -> Collection[str]:
         return {"labels", *super().needs}
 
-    def reward(self, siblings: Siblings) -> Tensor:
+    def reward(self, siblings: PoolView) -> Tensor:
         assert siblings.correct_K is not None
         return siblings.correct_K

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from rlsc.objectives.base import Objective, RowLoss, Rows
+from rlsc.objectives.base import LossInputs, Objective, SequenceLoss
 from rlsc.objectives.policy_gradient import divergence
 
 
@@ -31,9 +31,9 @@ class KL(Objective):
     def weights_refer(self) -> bool:
         return False
 
-    def loss(self, rows: Rows) -> RowLoss:
+    def loss(self, rows: LossInputs) -> SequenceLoss:
         assert rows.reference_logps_BT is not None
         loss_BT = divergence(rows.logps_BT, rows.reference_logps_BT)
         loss_B = loss_BT.masked_fill(~rows.mask_BT, 0.0).sum(-1)
         nothing_B = torch.full_like(loss_B.detach(), -torch.inf)  # no weight on the likelihood
-        return RowLoss(loss_B, nothing_B, torch.zeros_like(nothing_B), nothing_B)
+        return SequenceLoss(loss_B, nothing_B, torch.zeros_like(nothing_B), nothing_B)

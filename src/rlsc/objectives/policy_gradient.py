@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rlsc.objectives.base import Objective, RowLoss, Rows, Siblings, row_loss
+from rlsc.objectives.base import LossInputs, Objective, PoolView, SequenceLoss, sequence_loss
 from rlsc.objectives.shaping import shape
 
 
@@ -26,7 +26,7 @@ class Clipped(Objective):
         return {"reference"} if self.beta else set()
 
     @property
-    def spares_idle(self) -> bool:
+    def zero_weight_is_zero_gradient(self) -> bool:
         return not self.beta
 
     @property
@@ -52,15 +52,15 @@ class PolicyGradient(Clipped):
     cannot dilute (arXiv 2503.20783; its constant divisor is left to the learning rate)."""
 
     @property
-    def spares_idle(self) -> bool:
+    def zero_weight_is_zero_gradient(self) -> bool:
         # A subclass's own loss may have a gradient where the weight is 0.
-        return super().spares_idle and type(self).loss is PolicyGradient.loss
+        return super().zero_weight_is_zero_gradient and type(self).loss is PolicyGradient.loss
 
     @property
     def added(self) -> float:
         return self.alpha if self.shaping == "plus_alpha" else math.nan
 
-    def reward(self, siblings: Siblings) -> Tensor:
+    def reward(self, siblings: PoolView) -> Tensor:
         """The reward of each completion, [K]."""
         raise NotImplementedError(f"{type(self).__name__} has no reward")
 
@@ -68,14 +68,14 @@ class PolicyGradient(Clipped):
         """The weights that these rewards become."""
         return shape(self.shaping, rewards_K, self.alpha)
 
-    def weigh(self, siblings: Siblings) -> Tensor:
+    def weigh(self, siblings: PoolView) -> Tensor:
         return self.shaped(self.reward(siblings))
 
-    def loss(self, rows: Rows) -> RowLoss:
-        return row_loss(clipped_loss(rows, self.epsilon, self.beta, self.loss_type), rows)
+    def loss(self, rows: LossInputs) -> SequenceLoss:
+        return sequence_loss(clipped_loss(rows, self.epsilon, self.beta, self.loss_type), rows)
 
 
-def clipped_loss(rows: Rows, epsilon: float, beta: float, loss_type: str) -> Tensor:
+def clipped_loss(rows: LossInputs, epsilon: float, beta: float, loss_type: str) -> Tensor:
     """PPO's clipped surrogate (arXiv 1707.06347), and β times a divergence; [B]."""
     ratio_BT = (rows.logps_BT - rows.old_logps_BT).exp()
     clipped_BT = ratio_BT.clamp(1 - epsilon, 1 + epsilon)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rlsc.objectives.base import RowLoss, Rows, Siblings, row_loss
+from rlsc.objectives.base import LossInputs, PoolView, SequenceLoss, sequence_loss
 from rlsc.objectives.policy_gradient import Clipped, clipped_loss
 
 
@@ -33,7 +33,7 @@ class PPO(Clipped):
         reward = "reward_model" if self.reward_model else "labels"
         return {"scores", "values", reward, *super().needs}
 
-    def weigh(self, siblings: Siblings) -> Tensor:
+    def weigh(self, siblings: PoolView) -> Tensor:
         rewards_K = siblings.reward_model_K if self.reward_model else siblings.correct_K
         assert rewards_K is not None
         assert siblings.values_KT is not None
@@ -42,8 +42,8 @@ class PPO(Clipped):
             rewards_K, siblings.values_KT, siblings.mask_KT, self.gae_gamma, self.gae_lambda
         )
 
-    def loss(self, rows: Rows) -> RowLoss:
-        return row_loss(clipped_loss(rows, self.epsilon, self.beta, "dr_grpo"), rows)
+    def loss(self, rows: LossInputs) -> SequenceLoss:
+        return sequence_loss(clipped_loss(rows, self.epsilon, self.beta, "dr_grpo"), rows)
 
 
 def advantages(

@@ -15,7 +15,7 @@ from torch import Tensor
 from rlsc.config.checks import one_of
 from rlsc.config.objective import OWN_SETTINGS, ObjectiveArguments
 from rlsc.errors import ConfigError
-from rlsc.objectives.base import NEEDS, Objective, Siblings
+from rlsc.objectives.base import NEEDS, Objective, PoolView
 from rlsc.objectives.combined import Combined, parts_of
 from rlsc.objectives.controls import Constant, FormatOnly, InverseMajority, Random
 from rlsc.objectives.dpo import DPO
@@ -55,13 +55,13 @@ OBJECTIVES: dict[str, type[Objective]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class UserReward(PolicyGradient):
-    """r = a function of your own, from `Siblings` to K numbers.
+    """r = a function of your own, from `PoolView` to K numbers.
 
     An attribute `needs` of the function, a name or several, says what it sees; by default scores
     and answers.
     """
 
-    function: Callable[[Siblings], Sequence[float] | Tensor]
+    function: Callable[[PoolView], Sequence[float] | Tensor]
 
     @property
     def needs(self) -> Collection[str]:
@@ -69,7 +69,7 @@ class UserReward(PolicyGradient):
         names = {needs} if isinstance(needs, str) else {*needs}
         return names.union(super().needs)
 
-    def reward(self, siblings: Siblings) -> Tensor:
+    def reward(self, siblings: PoolView) -> Tensor:
         rewards: Any = self.function(siblings)  # what it is, is checked where it is used
         return rewards
 
@@ -149,7 +149,7 @@ def _says_nothing(found: type[PolicyGradient]) -> bool:
 
 
 def _imported(name: str) -> Any:
-    """`module:name`: a subclass of `Objective`, an instance, or a function of `Siblings`."""
+    """`module:name`: a subclass of `Objective`, an instance, or a function of `PoolView`."""
     module, colon, attribute = name.partition(":")
     if not colon:
         one_of("objective", name, (*OBJECTIVES, "module:name"))
@@ -163,7 +163,7 @@ def _imported(name: str) -> Any:
     if not (right or isinstance(found, Objective)):
         raise ConfigError(
             f"objective {name} must be a subclass or an instance of rlsc.objectives.Objective, "
-            "or a function of Siblings"
+            "or a function of PoolView"
         )
     return found
 

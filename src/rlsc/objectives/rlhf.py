@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from rlsc.objectives.base import Siblings
+from rlsc.objectives.base import PoolView
 from rlsc.objectives.policy_gradient import PolicyGradient
 
 
@@ -28,6 +28,6 @@ class RLHF(PolicyGradient):
     def needs(self) -> Collection[str]:
         return {"reward_model", *super().needs}
 
-    def reward(self, siblings: Siblings) -> Tensor:
+    def reward(self, siblings: PoolView) -> Tensor:
         assert siblings.reward_model_K is not None
         return siblings.reward_model_K

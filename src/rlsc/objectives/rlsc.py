@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rlsc.objectives.base import Objective, RowLoss, Rows, Siblings
+from rlsc.objectives.base import LossInputs, Objective, PoolView, SequenceLoss
 from rlsc.objectives.weights import OF_SIBLINGS, OF_TOKENS
 
 
@@ -42,13 +42,13 @@ class RLSC(Objective):
     def added(self) -> float:
         return self.alpha
 
-    def weigh(self, siblings: Siblings) -> Tensor | None:
+    def weigh(self, siblings: PoolView) -> Tensor | None:
         if self.weight not in OF_SIBLINGS:
             return None  # the row's own log-probs are enough: `loss` has them
         return OF_SIBLINGS[self.weight](siblings)
 
-    def loss(self, rows: Rows) -> RowLoss:
-        """Loss of each row; see `RowLoss` for shapes."""
+    def loss(self, rows: LossInputs) -> SequenceLoss:
+        """Loss of each row; see `SequenceLoss` for shapes."""
         if self.weight in OF_SIBLINGS:
             log_confidence = rows.weights_BT.log()
         else:
@@ -60,7 +60,7 @@ class RLSC(Objective):
         # [B, 1] weights spread over the tokens; log-probs are 0 outside the mask.
         loss_B = -(log_weight.exp() * rows.logps_BT).sum(-1)
         log_weight_B = _mean_over_tokens(log_weight, rows.mask_BT)
-        return RowLoss(
+        return SequenceLoss(
             loss_B,
             log_weight_B,
             torch.ones_like(log_weight_B),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from rlsc.objectives.base import Siblings
+from rlsc.objectives.base import PoolView
 from rlsc.objectives.policy_gradient import PolicyGradient
 
 
@@ -24,12 +24,12 @@ class SelfCertainty(PolicyGradient):
     def needs(self) -> Collection[str]:
         return {"scores", *super().needs}
 
-    def reward(self, siblings: Siblings) -> Tensor:
+    def reward(self, siblings: PoolView) -> Tensor:
         assert siblings.self_certainty_KT is not None
         return mean_over_tokens(siblings.self_certainty_KT, siblings)
 
 
-def mean_over_tokens(values_KT: Tensor, siblings: Siblings) -> Tensor:
+def mean_over_tokens(values_KT: Tensor, siblings: PoolView) -> Tensor:
     """Mean over each completion's own tokens, [K]; `values_KT` is 0 outside."""
     assert siblings.mask_KT is not None
     return values_KT.sum(-1) / siblings.mask_KT.sum(-1)

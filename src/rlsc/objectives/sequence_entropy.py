@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from rlsc.objectives.base import Siblings
+from rlsc.objectives.base import PoolView
 from rlsc.objectives.policy_gradient import PolicyGradient
 from rlsc.objectives.self_certainty import mean_over_tokens
 
@@ -23,6 +23,6 @@ class SequenceEntropy(PolicyGradient):
     def needs(self) -> Collection[str]:
         return {"scores", *super().needs}
 
-    def reward(self, siblings: Siblings) -> Tensor:
+    def reward(self, siblings: PoolView) -> Tensor:
         assert siblings.logps_KT is not None
         return mean_over_tokens(siblings.logps_KT, siblings)

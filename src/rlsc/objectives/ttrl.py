@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from rlsc.objectives.base import Siblings
+from rlsc.objectives.base import PoolView
 from rlsc.objectives.policy_gradient import PolicyGradient
 
 
@@ -29,7 +29,7 @@ class TTRL(PolicyGradient):
     def needs(self) -> Collection[str]:
         return {"answers", *super().needs}
 
-    def reward(self, siblings: Siblings) -> Tensor:
+    def reward(self, siblings: PoolView) -> Tensor:
         rewards = siblings.zeros()
         winner, share = majority_cluster(siblings)
         if winner is not None and share >= self.vote_threshold:
@@ -39,7 +39,7 @@ class TTRL(PolicyGradient):
         return rewards
 
 
-def majority_cluster(siblings: Siblings) -> tuple[int | None, float]:
+def majority_cluster(siblings: PoolView) -> tuple[int | None, float]:
     """The most frequent answer's cluster, ties to the first seen, and its share of all K."""
     assert siblings.clusters is not None
     votes = Counter(cluster for cluster in siblings.clusters if cluster is not None)

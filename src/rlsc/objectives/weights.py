@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rlsc.objectives.base import Siblings
+from rlsc.objectives.base import PoolView
 
 
 def sequence(logps_BT: Tensor, mask_BT: Tensor) -> Tensor:
@@ -38,13 +38,13 @@ def constant(logps_BT: Tensor, mask_BT: Tensor) -> Tensor:
     return torch.full_like(logps_BT[:, :1], -torch.inf)
 
 
-def group_softmax(siblings: Siblings) -> Tensor:
+def group_softmax(siblings: PoolView) -> Tensor:
     """p(y|x) / Σ_k p(y_k|x): the softmax of log p over the siblings; they sum to 1."""
     assert siblings.logps_KT is not None
     return siblings.logps_KT.sum(-1).softmax(0)
 
 
-def answer(siblings: Siblings) -> Tensor:
+def answer(siblings: PoolView) -> Tensor:
     """The share of the *other* siblings with the same answer.
 
     It estimates p(a|x) = Σ_{y→a} p(y|x) without exponentials and, leaving the row itself out,
@@ -61,10 +61,10 @@ def answer(siblings: Siblings) -> Tensor:
 class SiblingWeight:
     """A weight of the whole group, and what it needs of it."""
 
-    function: Callable[[Siblings], Tensor]
+    function: Callable[[PoolView], Tensor]
     needs: frozenset[str]
 
-    def __call__(self, siblings: Siblings) -> Tensor:
+    def __call__(self, siblings: PoolView) -> Tensor:
         return self.function(siblings)
 
 

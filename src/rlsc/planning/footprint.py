@@ -20,7 +20,7 @@ from rlsc.engines import resolve_engine
 from rlsc.engines.native.kv_cache import aligned, bytes_per_token
 from rlsc.logprobs import tree_attention as path_attention
 from rlsc.logprobs import vocabulary_head as chunked_head
-from rlsc.logprobs.padded_rows import Row
+from rlsc.logprobs.padded_rows import ScoredSequence
 from rlsc.logprobs.scorer import Layout, Scorer
 from rlsc.models.adapters import lora_config, with_adapter
 from rlsc.models.loading import disable_dropout, empty_model
@@ -215,9 +215,9 @@ def _as_on(kind: str) -> Iterator[None]:
         path_attention._SHORT, chunked_head._ON_CPU = own
 
 
-def _rows(training: RLSCConfig, prompt_length: int) -> list[Row]:
+def _rows(training: RLSCConfig, prompt_length: int) -> list[ScoredSequence]:
     """Completions as long as the cap, no two with the same first token: enough for two batches."""
-    rows: list[Row] = []
+    rows: list[ScoredSequence] = []
     tokens = 0
     for question in range(training.per_device_train_batch_size):
         for sibling in range(training.train_generations or training.num_generations):
@@ -225,7 +225,7 @@ def _rows(training: RLSCConfig, prompt_length: int) -> list[Row]:
                 return rows
             prompt = (question,) + (0,) * (prompt_length - 1)
             completion = (sibling,) + (0,) * (training.max_completion_length - 1)
-            rows.append(Row(prompt, completion, (len(rows),)))
+            rows.append(ScoredSequence(prompt, completion, (len(rows),)))
             tokens += len(completion)
     return rows
 

@@ -12,7 +12,7 @@ from rlsc.grading import cluster_answers, shared_grader
 from rlsc.types import CompletionGroup
 
 
-def kept_by_brakes(
+def kept_by_filters(
     groups: Sequence[CompletionGroup], entropy_floor: float | None, skip_unanimous: bool
 ) -> Tensor:
     """False for the completions of questions that a brake leaves out of the loss; [N], bool."""

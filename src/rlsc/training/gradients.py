@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from rlsc.errors import NonFiniteError
-from rlsc.logprobs.padded_rows import Row
-from rlsc.logprobs.scorer import Batch, Scores
+from rlsc.logprobs.padded_rows import ScoredSequence
+from rlsc.logprobs.scorer import Batch, TokenStats
 from rlsc.objectives import Objective
 from rlsc.runtime.processes import gathered
 from rlsc.runtime.sharding import in_step, whole
@@ -25,7 +25,7 @@ from rlsc.training.progress import StepProgress, non_finite_message
 from rlsc.training.update import StepBatch, micro_batch_loss, rows_that_weigh
 from rlsc.training.weighing import Weigher, learn_values
 
-_NOTHING = (Row((0,), (0,), ()),)
+_NOTHING = (ScoredSequence((0,), (0,), ()),)
 """Two tokens, for the turn of a process that has no micro-batch left."""
 
 
@@ -37,8 +37,8 @@ class Gradients:
         args: RLSCConfig,
         objective: Objective,
         weigher: Weigher,
-        score: Callable[..., Scores],
-        cut: Callable[[Sequence[Row]], Sequence[Batch]],
+        score: Callable[..., TokenStats],
+        cut: Callable[[Sequence[ScoredSequence]], Sequence[Batch]],
         accelerator: Any,
         progress: StepProgress,
     ) -> None:

@@ -61,7 +61,7 @@ def check_zero3(accelerator: Any, args: RLSCConfig, objective: Objective) -> Non
         return
     scores = {"scores", "values"} & set(objective.needs) or objective.weights_refer
     alone = {
-        f"--objective {args.objective}": scores or objective.spares_idle,
+        f"--objective {args.objective}": scores or objective.zero_weight_is_zero_gradient,
         "--rollout_policy base": args.rollout_policy == "base",
         "--skip_weight_below": args.skip_weight_below,
         "--dataloader_drop_last false": not args.dataloader_drop_last,

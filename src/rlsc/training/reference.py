@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rlsc.logprobs.scorer import Batch, Layout, Scorer, Scores
+from rlsc.logprobs.scorer import Batch, Layout, Scorer, TokenStats
 
 
 class Reference:
@@ -42,7 +42,7 @@ class Reference:
         return self.scores(batch, temperature).logps_BT
 
     @torch.no_grad()
-    def scores(self, batch: Batch, temperature: float, states: bool = False) -> Scores:
+    def scores(self, batch: Batch, temperature: float, states: bool = False) -> TokenStats:
         """Log-probs and what else is known of each token, as the trainer's own scores are."""
         within = self._model.disable_adapter() if self._adapted else self._scorer.attached()
         with within, self._precision():

@@ -11,14 +11,14 @@ from typing import Any
 from rlsc.engines import Engine, SamplingParams, seed_for
 from rlsc.errors import ModelError
 from rlsc.guard.guard import Guard
-from rlsc.logprobs.padded_rows import Row, make_rows
-from rlsc.logprobs.scorer import Batch, Scorer, Scores
+from rlsc.logprobs.padded_rows import ScoredSequence, make_rows
+from rlsc.logprobs.scorer import Batch, Scorer, TokenStats
 from rlsc.models.reward_model import RewardModel
 from rlsc.objectives import Objective, parts_of
 from rlsc.runtime.memory import keep_freed_memory, release_freed_memory
 from rlsc.runtime.processes import count, gathered
 from rlsc.training.arguments import RLSCConfig
-from rlsc.training.filters import kept_by_brakes
+from rlsc.training.filters import kept_by_filters
 from rlsc.training.progress import StepProgress
 from rlsc.training.update import (
     StepBatch,
@@ -29,7 +29,7 @@ from rlsc.training.update import (
     without_idle,
 )
 from rlsc.training.value_head import ValueHead
-from rlsc.training.weighing import Weigher, Weights
+from rlsc.training.weighing import Advantages, Weigher
 from rlsc.types import AnswerKey, CompletionGroup, Prompt
 
 _CHECKED, _CHECKED_TOKENS = 8, 64  # questions, and tokens of each
@@ -49,7 +49,7 @@ class Rollouts:
         sampling: SamplingParams,
         weigher: Weigher,
         scorer: Scorer,
-        score: Callable[..., Scores],
+        score: Callable[..., TokenStats],
         given: Engine | None = None,
     ) -> None:
         self.guard: Guard | None = None
@@ -147,7 +147,7 @@ class Rollouts:
             on_progress,
         )
 
-    def cut(self, rows: Sequence[Row]) -> Sequence[Batch]:
+    def cut(self, rows: Sequence[ScoredSequence]) -> Sequence[Batch]:
         """Rows as micro-batches."""
         return self._scorer.layout.cut(rows, self._args.tokens_per_microbatch)
 
@@ -156,7 +156,7 @@ class Rollouts:
         rows = make_rows(groups, args.merge_duplicates)
         with self._scoring():
             if not groups:  # of a last step: other processes have its questions
-                none = Weights.none(len(parts_of(self._weigher.objective)))
+                none = Advantages.none(len(parts_of(self._weigher.objective)))
                 return StepBatch([], [], none)
             weights = self._weigher.weigh(
                 groups,
@@ -166,19 +166,19 @@ class Rollouts:
                 args.loss_temperature,
                 args.mask_truncated_completions,
             )
-        weights.kept_N &= kept_by_brakes(groups, args.entropy_floor, args.skip_unanimous)
+        weights.kept_N &= kept_by_filters(groups, args.entropy_floor, args.skip_unanimous)
         if args.importance_sampling_correction:
             weights.engine_logps_N = summed_logps(groups)
         if args.train_generations:
             groups, weights = first_of_each(groups, weights, args.train_generations)
             rows = make_rows(groups, args.merge_duplicates)
         rows = split_unalike(rows, weights)
-        if not self._weigher.objective.spares_idle:
+        if not self._weigher.objective.zero_weight_is_zero_gradient:
             return StepBatch(groups, self.cut(rows), weights)
         weighty, idle = without_idle(rows, weights)
         return StepBatch(groups, self.cut(weighty), weights, self.cut(idle))
 
-    def _sampler_score(self, batch: Batch, temperature: float, states: bool = False) -> Scores:
+    def _sampler_score(self, batch: Batch, temperature: float, states: bool = False) -> TokenStats:
         """By the policy that samples: the present one, or the model before training."""
         if self._weigher.sampled_by_reference:
             assert self._weigher.reference is not None

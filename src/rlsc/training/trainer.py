@@ -19,7 +19,7 @@ from transformers import PrinterCallback, ProgressCallback
 from rlsc.engines import Engine, create_engine
 from rlsc.errors import ConfigError
 from rlsc.guard.guard import create_guard
-from rlsc.logprobs.scorer import Batch, Scorer, Scores
+from rlsc.logprobs.scorer import Batch, Scorer, TokenStats
 from rlsc.models.adapters import with_adapter
 from rlsc.models.loading import disable_dropout, load_model
 from rlsc.objectives import Objective, check_siblings, create_objective
@@ -231,7 +231,7 @@ class RLSCTrainer(WholeCheckpoints):
         temperature: float,
         model: torch.nn.Module | None = None,
         states: bool = False,
-    ) -> Scores:
+    ) -> TokenStats:
         with self.compute_loss_context_manager():
             entropy_gradient = self.objective.entropy_gradient
             return self._scorer(batch, temperature, model, entropy_gradient, states)

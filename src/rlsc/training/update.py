@@ -12,16 +12,16 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from rlsc.logprobs.padded_rows import Row, make_rows, pad
-from rlsc.logprobs.scorer import Batch, Scores
-from rlsc.objectives import Objective, RowLoss, Rows, parts_of
+from rlsc.logprobs.padded_rows import ScoredSequence, make_rows, pad
+from rlsc.logprobs.scorer import Batch, TokenStats
+from rlsc.objectives import LossInputs, Objective, SequenceLoss, parts_of
 from rlsc.runtime.processes import gathered
 from rlsc.training.metrics import StepRecord
-from rlsc.training.weighing import Score, Weights
+from rlsc.training.weighing import Advantages, Score
 from rlsc.types import CompletionGroup
 
 
-def _old_logps(weights: Weights, first_B: Tensor, logps_BT: Tensor) -> Tensor:
+def _old_logps(weights: Advantages, first_B: Tensor, logps_BT: Tensor) -> Tensor:
     """Those of the first update on these completions; during it, the present ones."""
     if weights.old_logps_NT is None:
         return logps_BT.detach()
@@ -34,7 +34,7 @@ class StepBatch:
 
     groups: Sequence[CompletionGroup]
     micro_batches: Sequence[Batch]
-    weights: Weights
+    weights: Advantages
     idle: Sequence[Batch] = ()
     """Rows that weigh nothing: scored for the records, without a backward pass."""
     divisor: float = 0.0
@@ -46,7 +46,7 @@ class StepBatch:
     def __post_init__(self) -> None:
         self.divisor = self.divisor or self.size
 
-    def note_logps(self, batch: Batch, scores: Scores) -> None:
+    def note_logps(self, batch: Batch, scores: TokenStats) -> None:
         """At the first of several updates: its log-probs, for the ratios of the later ones."""
         if self.weights.old_logps_NT is not None:  # another policy has sampled: its own count
             return
@@ -97,9 +97,9 @@ def of_all_processes(
 
 def micro_batch_loss(
     batch: Batch,
-    scores: Scores,
+    scores: TokenStats,
     objective: Objective,
-    weights: Weights,
+    weights: Advantages,
     record: StepRecord,
     cap: float = math.inf,
     reference_logps_BT: Tensor | None = None,
@@ -114,46 +114,46 @@ def micro_batch_loss(
     mask_BT = batch.completion_mask_BT.to(logps_BT.device)
     # Merged rows are identical, so any member speaks for all.
     first_B = torch.tensor([row.members[0] for row in batch.rows])
-    row_loss = _row_loss(
+    sequence_loss = _row_loss(
         objective, weights, first_B, scores, mask_BT, reference_logps_BT, weight_clip
     )
     kept_B = weights.kept_N[first_B].bool()
     record.fill(
         [row.members for row in batch.rows],
         logps_N=logps_BT.detach().sum(-1),
-        log_confidence_N=row_loss.log_confidence_B,
-        log_weight_N=row_loss.log_weight_B.masked_fill(~kept_B.to(mask_BT.device), -torch.inf),
-        sign_N=row_loss.sign_B,
+        log_confidence_N=sequence_loss.log_confidence_B,
+        log_weight_N=sequence_loss.log_weight_B.masked_fill(~kept_B.to(mask_BT.device), -torch.inf),
+        sign_N=sequence_loss.sign_B,
         entropy_sum_N=scores.entropies_BT.detach().sum(-1),
         lengths_N=mask_BT.sum(-1),
     )
-    counts_B = (batch.counts_B * kept_B).to(row_loss.loss_B)
+    counts_B = (batch.counts_B * kept_B).to(sequence_loss.loss_B)
     if weights.engine_logps_N is not None:
         engine_logps_B = weights.engine_logps_N[first_B].to(logps_BT)
         old_BT = _old_logps(weights, first_B, logps_BT)  # later updates have ratios to these
         counts_B = counts_B * (old_BT.sum(-1) - engine_logps_B).exp().clamp(max=cap)
-    return (counts_B * row_loss.loss_B).sum()
+    return (counts_B * sequence_loss.loss_B).sum()
 
 
 def _row_loss(
     objective: Objective,
-    weights: Weights,
+    weights: Advantages,
     first_B: Tensor,
-    scores: Scores,
+    scores: TokenStats,
     mask_BT: Tensor,
     reference_logps_BT: Tensor | None,
     weight_clip: float | None,
-) -> RowLoss:
+) -> SequenceLoss:
     """The objective's loss of each row; of a sum of objectives, the sum."""
     logps_BT, columns = scores.logps_BT, mask_BT.shape[1]
     old_BT = _old_logps(weights, first_B, logps_BT)
-    found: list[tuple[RowLoss, float]] = []
+    found: list[tuple[SequenceLoss, float]] = []
     for (one, coefficient), weights_N in zip(parts_of(objective), weights.parts, strict=True):
         weights_BT = weights_N[first_B][:, :columns].to(logps_BT)
         if weight_clip is not None:
             weights_BT = weights_BT.clamp(-weight_clip, weight_clip)
         entropies_BT = scores.entropies_BT
-        rows = Rows(
+        rows = LossInputs(
             logps_BT, mask_BT, weights_BT, entropies_BT, old_BT, reference_logps_BT, weight_clip
         )
         found.append((one.loss(rows), coefficient))
@@ -162,20 +162,22 @@ def _row_loss(
     weight_B = sum(c * one.sign_B * one.log_weight_B.exp() for one, c in found)
     assert isinstance(weight_B, Tensor)
     loss_B = torch.stack([c * one.loss_B for one, c in found]).sum(0)
-    return RowLoss(loss_B, weight_B.abs().log(), weight_B.sign(), weight_B.abs().log())
+    return SequenceLoss(loss_B, weight_B.abs().log(), weight_B.sign(), weight_B.abs().log())
 
 
-def split_unalike(rows: Sequence[Row], weights: Weights) -> list[Row]:
+def split_unalike(rows: Sequence[ScoredSequence], weights: Advantages) -> list[ScoredSequence]:
     """Rows of identical completions, taken apart where their weights differ."""
-    result: list[Row] = []
+    result: list[ScoredSequence] = []
     for row in rows:
         alike = weights.alike(row.members)
         parts = [row.members] if alike else [(member,) for member in row.members]
-        result += [Row(row.prompt_ids, row.completion_ids, members) for members in parts]
+        result += [ScoredSequence(row.prompt_ids, row.completion_ids, members) for members in parts]
     return result
 
 
-def without_idle(rows: Sequence[Row], weights: Weights) -> tuple[list[Row], list[Row]]:
+def without_idle(
+    rows: Sequence[ScoredSequence], weights: Advantages
+) -> tuple[list[ScoredSequence], list[ScoredSequence]]:
     """Rows that weigh something in some part of the objective, and the others.
 
     Where none does, all count as the first: then the gradient is 0 and not missing.
@@ -188,8 +190,8 @@ def without_idle(rows: Sequence[Row], weights: Weights) -> tuple[list[Row], list
 
 
 def first_of_each(
-    groups: Sequence[CompletionGroup], weights: Weights, count: int
-) -> tuple[Sequence[CompletionGroup], Weights]:
+    groups: Sequence[CompletionGroup], weights: Advantages, count: int
+) -> tuple[Sequence[CompletionGroup], Advantages]:
     """The first `count` completions of each question, with the weights that all have voted on."""
     places: list[int] = []
     start = 0
@@ -223,8 +225,11 @@ def engine_mismatch(groups: Sequence[CompletionGroup], score: Score) -> float:
 
 
 def rows_that_weigh(
-    groups: Sequence[CompletionGroup], record: StepRecord, rows: Sequence[Row], share: float
-) -> list[Row]:
+    groups: Sequence[CompletionGroup],
+    record: StepRecord,
+    rows: Sequence[ScoredSequence],
+    share: float,
+) -> list[ScoredSequence]:
     """The rows of at least `share` of their group's largest weight.
 
     The others' part of the gradient is Σ w ∇log p over them; so what leaving them out changes is

@@ -17,18 +17,18 @@ from torch import Tensor
 
 from rlsc.errors import ConfigError, NonFiniteError
 from rlsc.grading import Item, cluster_answers, shared_grader
-from rlsc.logprobs.scorer import Batch, Scores
+from rlsc.logprobs.scorer import Batch, TokenStats
 from rlsc.models.reward_model import RewardModel
-from rlsc.objectives import Objective, PolicyGradient, Siblings, parts_of
+from rlsc.objectives import Objective, PolicyGradient, PoolView, parts_of
 from rlsc.training.reference import Reference
 from rlsc.training.value_head import ValueHead
 from rlsc.types import AnswerKey, CompletionGroup, Message, Verdict
 
-Score = Callable[[Batch], Scores]
+Score = Callable[[Batch], TokenStats]
 
 
 @dataclass
-class Weights:
+class Advantages:
     """What is known of each of the step's N completions before its loss."""
 
     kept_N: Tensor
@@ -47,18 +47,18 @@ class Weights:
     metrics: dict[str, float] = field(default_factory=dict)
 
     @classmethod
-    def none(cls, parts: int) -> Weights:
+    def none(cls, parts: int) -> Advantages:
         """Those of no completion, under an objective of so many parts."""
         empty = tuple(torch.zeros(0, 1, dtype=torch.float64) for _ in range(parts))
         return cls(torch.zeros(0, dtype=torch.bool), empty)
 
-    def of(self, places: Tensor) -> Weights:
+    def of(self, places: Tensor) -> Advantages:
         """Those of some of the completions."""
 
         def pick(values_N: Tensor | None) -> Tensor | None:
             return None if values_N is None else values_N[places]
 
-        return Weights(
+        return Advantages(
             self.kept_N[places],
             tuple(part[places] for part in self.parts),
             pick(self.engine_logps_N),
@@ -119,7 +119,7 @@ class Weigher:
         score: Score,
         temperature: float,
         mask_truncated: bool = False,
-    ) -> Weights:
+    ) -> Advantages:
         """`batches` hold all rows of the groups, and `score` computes one of them."""
         parts = [one for one, _ in parts_of(self.objective)]
         scored = self._scored(groups, batches, score, temperature)
@@ -137,7 +137,7 @@ class Weigher:
                 shares.append(_shares(siblings))
         completions = [one for group in groups for one in group.completions]
         kept = [not (mask_truncated and one.finish_reason == "length") for one in completions]
-        return Weights(
+        return Advantages(
             torch.tensor(kept),
             tuple(torch.cat(_widened(found)) for found in weights),
             old_logps_NT=self._old_logps(scored),
@@ -153,7 +153,7 @@ class Weigher:
 
     def _siblings(
         self, group: CompletionGroup, seed: int, fields: Mapping[str, Tensor]
-    ) -> Siblings:
+    ) -> PoolView:
         needs, texts = self.objective.needs, tuple(one.text for one in group.completions)
         known: dict[str, Any] = dict(fields)
         name = group.prompt.id
@@ -170,7 +170,7 @@ class Weigher:
             assert self.reward_model is not None
             known["reward_model_K"] = self.reward_model(self.prompts[name], texts)
         cut = torch.tensor([one.finish_reason == "length" for one in group.completions])
-        return Siblings(name, self.prompts[name], texts, cut, seed, **known)
+        return PoolView(name, self.prompts[name], texts, cut, seed, **known)
 
     @torch.no_grad()
     def _scored(
@@ -180,7 +180,7 @@ class Weigher:
         score: Score,
         temperature: float,
     ) -> list[dict[str, Tensor]]:
-        """The fields of `Siblings` that take a forward pass, of each group."""
+        """The fields of `PoolView` that take a forward pass, of each group."""
         sizes = [len(group.completions) for group in groups]
         needs = self.objective.needs
         refers = self.reference is not None and self.objective.weights_refer
@@ -215,7 +215,7 @@ class Weigher:
         ]
 
 
-def _weights(part: Objective, siblings: Siblings, rewards: list[Tensor]) -> Tensor:
+def _weights(part: Objective, siblings: PoolView, rewards: list[Tensor]) -> Tensor:
     """The part's weights, [K, 1] or [K, T], 1 where it gives none; its rewards, if any, noted."""
     if isinstance(part, PolicyGradient) and type(part).weigh is PolicyGradient.weigh:
         rewards.append(_checked(part, siblings, part.reward(siblings), (1,))[:, 0])
@@ -228,12 +228,12 @@ def _weights(part: Objective, siblings: Siblings, rewards: list[Tensor]) -> Tens
     return _checked(part, siblings, weights, (1, tokens))
 
 
-def _seen_by(part: Objective, siblings: Siblings) -> Siblings:
+def _seen_by(part: Objective, siblings: PoolView) -> PoolView:
     """Without labels where the part does not ask for them, though another part of a sum does."""
     return siblings if "labels" in part.needs else replace(siblings, correct_K=None)
 
 
-def _checked(part: Objective, siblings: Siblings, values: Any, widths: Collection[int]) -> Tensor:
+def _checked(part: Objective, siblings: PoolView, values: Any, widths: Collection[int]) -> Tensor:
     """As [K, 1], or [K, T] where a number a token is allowed."""
     name, count = type(part).__name__, len(siblings)
     try:
@@ -256,7 +256,7 @@ def _widened(found: Sequence[Tensor]) -> list[Tensor]:
     return [one if one.shape[1] == width else one.expand(-1, width) for one in found]
 
 
-def _shares(siblings: Siblings) -> tuple[float, float]:
+def _shares(siblings: PoolView) -> tuple[float, float]:
     """How many of a question's completions have an answer, and the majority's."""
     known = [one for one in siblings.clusters or () if one is not None]
     most = max((known.count(one) for one in set(known)), default=0)
@@ -284,7 +284,7 @@ def _metrics(
     return metrics
 
 
-def learn_values(head: ValueHead, batch: Batch, scores: Scores, weights: Weights) -> None:
+def learn_values(head: ValueHead, batch: Batch, scores: TokenStats, weights: Advantages) -> None:
     """Show the head a micro-batch's states and what they came to, as often as each row counts."""
     assert scores.states_BTH is not None
     assert weights.returns_NT is not None

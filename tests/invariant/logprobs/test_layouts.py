@@ -11,7 +11,7 @@ from peft import LoraConfig, get_peft_model
 from torch import Tensor
 
 from rlsc.logprobs import tree_attention as path_attention
-from rlsc.logprobs.padded_rows import Row, make_rows
+from rlsc.logprobs.padded_rows import ScoredSequence, make_rows
 from rlsc.logprobs.scorer import Layout, Scorer, supported_layout
 from rlsc.logprobs.token_logprobs import token_entropies, token_logps, token_self_certainty
 from rlsc.logprobs.token_tree import make_tree, make_tree_batches
@@ -313,7 +313,7 @@ def test_many_paths_are_attended_to_a_few_at_a_time(model, monkeypatch: pytest.M
 
 def test_a_prompt_longer_than_the_budget_is_still_shared() -> None:
     prompt = tuple(i % 20 + 3 for i in range(200))
-    rows = [Row(prompt, (4 + k, 5, 6, 0), (k,)) for k in range(8)]
+    rows = [ScoredSequence(prompt, (4 + k, 5, 6, 0), (k,)) for k in range(8)]
     trees = make_tree_batches(rows, 100)
     assert [tree.tokens for tree in trees] == [200 + 8 * 3]
     assert len(make_tree_batches(rows, 1)) == 8
@@ -478,6 +478,6 @@ def test_rows_of_no_weight_are_skipped_and_a_group_may_be_empty() -> None:
     groups = make_groups(samples=2)
     record = StepRecord.empty(6)
     record.log_weight_N[:] = torch.tensor([-torch.inf, -torch.inf, 0.0, -50.0, -3.0, -torch.inf])
-    rows = [Row((1,), (index,), (index,)) for index in range(6)]
+    rows = [ScoredSequence((1,), (index,), (index,)) for index in range(6)]
     kept = rows_that_weigh(groups, record, rows, 1e-3)
     assert [row.members for row in kept] == [(2,), (4,)]

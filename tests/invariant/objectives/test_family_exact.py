@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from rlsc.logprobs.padded_rows import make_rows
-from rlsc.objectives import OBJECTIVES, RLSC, Combined, General, Objective, Siblings
+from rlsc.objectives import OBJECTIVES, RLSC, Combined, General, Objective, PoolView
 from rlsc.objectives.controls import Constant, FormatOnly, InverseMajority, Random
 from rlsc.objectives.dpo import DPO
 from rlsc.objectives.empo import EMPO
@@ -27,7 +27,7 @@ from rlsc.objectives.sequence_entropy import SequenceEntropy
 from rlsc.objectives.token_entropy import TokenEntropy
 from rlsc.objectives.ttrl import TTRL
 from rlsc.training.update import split_unalike
-from rlsc.training.weighing import Weights
+from rlsc.training.weighing import Advantages
 from rlsc.types import AnswerKey
 from tests.invariant.groups import (
     Outcomes,
@@ -276,14 +276,14 @@ def test_controls_that_see_nothing_go_nowhere_in_expectation(policy: TabularPoli
 def test_random_rewards_see_nothing_and_split_identical_completions() -> None:
     def rewards(texts: tuple[str, ...], seed: int) -> list[float]:
         cut = torch.zeros(len(texts), dtype=torch.bool)
-        return Random().reward(Siblings("q", "q", texts, cut, seed)).tolist()
+        return Random().reward(PoolView("q", "q", texts, cut, seed)).tolist()
 
     one = rewards(("a",) * 8, 3)
     assert one == rewards(tuple("abcdefgh"), 3) != rewards(("a",) * 8, 4)
     assert set(one) == {0.0, 1.0}
     group = group_of((completions()[3],) * 8)
     (row,) = make_rows([group], merge_duplicates=True)
-    weights = Weights(torch.ones(8), (torch.tensor(one)[:, None],))
+    weights = Advantages(torch.ones(8), (torch.tensor(one)[:, None],))
     assert [one.members for one in split_unalike([row], weights)] == [(n,) for n in range(8)]
 
 
@@ -293,7 +293,7 @@ def test_majority_of_many_is_the_mode() -> None:
     clusters = (0, 0, 0, 1, 1, None)
     cut = torch.zeros(6, dtype=torch.bool)
     known = {"answers": answers, "clusters": clusters}
-    siblings = Siblings("q", "q", ("",) * 6, cut, 0, **known)
+    siblings = PoolView("q", "q", ("",) * 6, cut, 0, **known)
     assert TTRL().reward(siblings).tolist() == [1, 1, 1, 0, 0, 0]
     assert InverseMajority().reward(siblings).tolist() == [0, 0, 0, 1, 1, 0]
     assert TTRL(vote_threshold=0.6).reward(siblings).tolist() == [0] * 6
@@ -303,7 +303,7 @@ def test_a_part_without_labels_sees_none() -> None:
     """Though another part of the sum asks for them."""
     seen = []
 
-    def curious(siblings: Siblings) -> list[float]:
+    def curious(siblings: PoolView) -> list[float]:
         seen.append(siblings.correct_K)
         return [0.0] * len(siblings)
 
@@ -413,7 +413,7 @@ def test_dpo_picks_among_several() -> None:
     mask[2, 1] = False
     known = {"logps_KT": logps.double(), "reference_logps_KT": logps.double(), "mask_KT": mask}
     cut = torch.zeros(5, dtype=torch.bool)
-    siblings = Siblings("q", "q", ("",) * 5, cut, 0, clusters=(0, 1, 0, 2, 2), **known)
+    siblings = PoolView("q", "q", ("",) * 5, cut, 0, clusters=(0, 1, 0, 2, 2), **known)
     half = 0.1 * 0.5  # β σ(0)
     assert DPO().weigh(siblings).tolist() == pytest.approx([0, half, -half, 0, 0])
     majority = DPO(dpo_pairs="majority").weigh(siblings)

@@ -9,7 +9,7 @@ import torch
 
 from rlsc.config.objective import WEIGHTS as NAMES
 from rlsc.grading import Grader, cluster_answers
-from rlsc.objectives import RLSC, Rows, Siblings
+from rlsc.objectives import RLSC, LossInputs, PoolView
 from rlsc.objectives.weights import OF_SIBLINGS, OF_TOKENS, answer
 from rlsc.training.metrics import StepRecord, step_metrics
 from rlsc.types import Completion, CompletionGroup, Prompt
@@ -17,21 +17,21 @@ from rlsc.types import Completion, CompletionGroup, Prompt
 PROMPT = Prompt("q", "q", (1,))
 
 
-def rows(logps: torch.Tensor, weight: float | torch.Tensor = 1.0) -> Rows:
+def rows(logps: torch.Tensor, weight: float | torch.Tensor = 1.0) -> LossInputs:
     """`weight` is what siblings-wide weights have given."""
     mask = torch.ones_like(logps, dtype=torch.bool)
     weights = torch.as_tensor(weight).to(logps).expand(len(logps))[:, None]
     entropies = torch.zeros_like(logps)
-    return Rows(logps.requires_grad_(), mask, weights, entropies, logps.detach())
+    return LossInputs(logps.requires_grad_(), mask, weights, entropies, logps.detach())
 
 
-def siblings(texts: list[str], logps: torch.Tensor | None = None) -> Siblings:
+def siblings(texts: list[str], logps: torch.Tensor | None = None) -> PoolView:
     with Grader(workers=1) as grader:
         answers, clusters = cluster_answers(texts, grader)
     cut = torch.zeros(len(texts), dtype=torch.bool)
     mask = None if logps is None else torch.ones_like(logps, dtype=torch.bool)
     known = {"answers": answers, "clusters": clusters, "logps_KT": logps, "mask_KT": mask}
-    return Siblings("q", "q", tuple(texts), cut, 0, **known)
+    return PoolView("q", "q", tuple(texts), cut, 0, **known)
 
 
 def test_every_configured_weight_exists() -> None:

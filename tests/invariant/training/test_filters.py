@@ -12,10 +12,10 @@ from rlsc.logprobs.scorer import score_completions
 from rlsc.objectives import RLSC, Combined
 from rlsc.objectives.grpo import GRPO
 from rlsc.objectives.kl import KL
-from rlsc.training.filters import kept_by_brakes, sampled_entropy
+from rlsc.training.filters import kept_by_filters, sampled_entropy
 from rlsc.training.metrics import StepRecord
 from rlsc.training.update import micro_batch_loss
-from rlsc.training.weighing import Weights
+from rlsc.training.weighing import Advantages
 from rlsc.types import Completion, CompletionGroup, Prompt
 from tests.invariant.groups import T, close, expected_gradient, gradient, group_of
 from tests.invariant.tabular import TabularPolicy, batch_of, completions, prefixes
@@ -82,7 +82,7 @@ def test_samples_of_the_base_weighed_by_it() -> None:
     assert close(gradient(POLICY, total), by_hand)
 
 
-def base_sample(outcome: tuple[int, ...]) -> tuple[MicroBatch, Weights]:
+def base_sample(outcome: tuple[int, ...]) -> tuple[MicroBatch, Advantages]:
     """A micro-batch of one completion that the base has sampled, and its weights."""
     group = [group_of((outcome,))]
     batch = pad(make_rows(group, merge_duplicates=False))
@@ -161,9 +161,9 @@ def test_what_the_filters_leave_out_and_keep() -> None:
     mute = CompletionGroup(prompt, [one("I cannot tell", -1.0), one("I cannot say", -1.0, (7, 8))])
     same = CompletionGroup(prompt, [one("dear me", -1.0), one("dear me", -1.0)])
     groups = [sure, split, mute, same]
-    assert kept_by_brakes(groups, None, False).all()
-    assert kept_by_brakes(groups, None, True).tolist() == [False] * 2 + [True] * 4 + [False] * 2
-    assert kept_by_brakes(groups, 0.5, False).tolist() == [False] * 2 + [True] * 6
+    assert kept_by_filters(groups, None, False).all()
+    assert kept_by_filters(groups, None, True).tolist() == [False] * 2 + [True] * 4 + [False] * 2
+    assert kept_by_filters(groups, 0.5, False).tolist() == [False] * 2 + [True] * 6
 
 
 def test_sampled_log_probs_estimate_the_entropy() -> None:

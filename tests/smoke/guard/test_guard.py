@@ -15,7 +15,7 @@ from rlsc.commands.main import _main
 from rlsc.commands.train import run
 from rlsc.errors import NonFiniteError, OutputError
 from rlsc.guard import guard as guard_module
-from rlsc.guard.rule import COLLAPSED, HEALTHY, NARROWING, Observation, Rule, Verdict
+from rlsc.guard.rule import COLLAPSED, HEALTHY, NARROWING, Health, Observation, Rule
 from rlsc.records.jsonl import read_jsonl
 from tests.conftest import tiny_model, tiny_tokenizer
 from tests.smoke.commands.test_train import arguments, results
@@ -40,13 +40,13 @@ def harmed_from(step: int) -> type[Rule]:
     class Harmed(Rule):
         harms = 0
 
-        def verdict(self, now: Observation) -> Verdict:
+        def verdict(self, now: Observation) -> Health:
             asked = bool(now.questions)
             if now.step < step or not (asked or self.harms):
-                return Verdict(now.step, HEALTHY, asked=asked)
+                return Health(now.step, HEALTHY, asked=asked)
             self.harms += asked
             name = COLLAPSED if self.harms >= self._patience else NARROWING
-            return Verdict(now.step, name, ("harm",), True, asked)
+            return Health(now.step, name, ("harm",), True, asked)
 
     return Harmed
 

@@ -13,7 +13,7 @@ from rlsc import RLSCTrainer
 from rlsc.errors import ConfigError, ModelError, QuestionError
 from rlsc.grading import extract_answer
 from rlsc.models.reward_model import RewardModel
-from rlsc.objectives import OBJECTIVES, General, Siblings
+from rlsc.objectives import OBJECTIVES, General, PoolView
 from rlsc.records.jsonl import read_jsonl
 from rlsc.types import AnswerKey
 from tests.conftest import tiny_model, tiny_tokenizer
@@ -362,7 +362,7 @@ def test_the_general_loss_trains(tmp_path: Path) -> None:
 
 
 def test_siblings_of_an_objective_that_needs_nothing() -> None:
-    one = Siblings("q", "q", ("a",), torch.zeros(1, dtype=torch.bool), 0)
+    one = PoolView("q", "q", ("a",), torch.zeros(1, dtype=torch.bool), 0)
     assert len(one) == 1
     assert one.correct_K is None
 

@@ -243,6 +243,7 @@ def test_threads_share_a_grader(grader: Grader) -> None:
 
 SCRIPT = """
 import sys
+from rlsc.grading import grade
 print(grade("So it is 11.", "11").value, grade("12", "11").value)
 print([name for name in ("sympy", "math_verify", "latex2sympy2_extended") if name in sys.modules])
 """

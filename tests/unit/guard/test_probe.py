@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rlsc.guard.probe import most_agreed
-from rlsc.guard.rule import HEALTHY, Verdict, due
+from rlsc.guard.rule import HEALTHY, Health, due
 
 AGREED = ["The answer is 7.", "7", "\\boxed{7}", "8"]
 SPLIT = ["7", "7", "8", "9"]
@@ -28,7 +28,7 @@ def test_the_questions_asked_are_those_that_the_votes_agree_on_most() -> None:
 def test_it_is_due_after_the_first_update_and_from_then_on_every_so_many(
     interval: int, asked: range | tuple[int, ...]
 ) -> None:
-    verdicts: list[Verdict] = []
+    verdicts: list[Health] = []
     for step in range(8):
-        verdicts.append(Verdict(step, HEALTHY, asked=due(verdicts, step, interval)))
+        verdicts.append(Health(step, HEALTHY, asked=due(verdicts, step, interval)))
     assert [one.step for one in verdicts if one.asked] == list(asked)

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from rlsc.guard.rule import HEALTHY, Observation, Verdict
+from rlsc.guard.rule import HEALTHY, Health, Observation
 from rlsc.guard.selection import CHANCE, candidates, choose, score
 
 
@@ -62,7 +62,7 @@ def test_without_a_probe_or_with_a_small_one_the_latest_is_chosen() -> None:
 def test_candidates_are_the_last_without_harm_that_were_looked_at() -> None:
     history = [at(step, 1.0) for step in range(6)]
     verdicts = [
-        Verdict(step, HEALTHY, harm=step == 4, asked=step not in (1, 3)) for step in range(6)
+        Health(step, HEALTHY, harm=step == 4, asked=step not in (1, 3)) for step in range(6)
     ]
     assert [one.step for one in candidates(history, verdicts, 9)] == [0, 2, 5]
     assert [one.step for one in candidates(history, verdicts, 2)] == [2, 5]

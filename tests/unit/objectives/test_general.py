@@ -6,15 +6,15 @@ import pytest
 import torch
 
 from rlsc.errors import ConfigError
-from rlsc.objectives import General, Rows
+from rlsc.objectives import General, LossInputs
 
 
-def rows(weight_clip: float | None) -> Rows:
+def rows(weight_clip: float | None) -> LossInputs:
     logps_BT = torch.tensor([[-0.1, -0.2], [-1.0, -2.0]], dtype=torch.float64, requires_grad=True)
     mask_BT = torch.ones(2, 2, dtype=torch.bool)
     one_B1 = torch.ones(2, 1, dtype=torch.float64)
     detached = logps_BT.detach()
-    return Rows(logps_BT, mask_BT, one_B1, detached, detached, weight_clip=weight_clip)
+    return LossInputs(logps_BT, mask_BT, one_B1, detached, detached, weight_clip=weight_clip)
 
 
 def test_the_clip_bounds_the_weight_and_leaves_smaller_ones() -> None:

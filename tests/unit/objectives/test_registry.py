@@ -65,8 +65,8 @@ def test_settings_reach_a_class_of_the_users_own() -> None:
     here = f"{__name__}:Mine"
     assert made(objective=here).alpha == 0.1
     assert made(objective=here, shaping="plus_alpha", alpha=0.7).alpha == 0.7
-    assert made(objective=here).spares_idle
-    assert not made(objective=f"{__name__}:OwnLoss").spares_idle
+    assert made(objective=here).zero_weight_is_zero_gradient
+    assert not made(objective=f"{__name__}:OwnLoss").zero_weight_is_zero_gradient
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """One call of the native engine: which completions are computed together, and when.
 
-Siblings that have drawn the same tokens so far share one branch: one row of the buffers, one row
+PoolView that have drawn the same tokens so far share one branch: one row of the buffers, one row
 of every product. A branch splits as they part. Branches whose rows have all ended leave, and
 waiting rows take their place.
 """
