@@ -16,23 +16,23 @@ PAGE = Path(__file__).parents[3] / "docs" / "your_objective.md"
 
 @pytest.fixture
 def code() -> str:
-    (found,) = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
-    return str(found)
+    (block,) = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    return str(block)
 
 
 def test_the_page_adds_an_objective_in_few_lines(code: str) -> None:
     assert len(code.splitlines()) < 25
 
 
-@pytest.mark.parametrize("by", ["module", "table"])
+@pytest.mark.parametrize("by", ["file", "registry"])
 def test_the_objective_of_the_page_trains(
     by: str, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "brevity.py").write_text(code)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    name = "brevity:Brevity"
-    if by == "table":
+    name = "brevity.py:Brevity"
+    if by == "registry":
         from brevity import Brevity
 
         monkeypatch.setitem(OBJECTIVES, "brevity", Brevity)
