@@ -6,15 +6,24 @@ from dataclasses import dataclass
 
 from rlsc.config.setting import setting
 from rlsc.errors import ConfigError
+from rlsc.runtime.user_code import SYNTAX, is_user_code
 
-ENGINES = ("native", "hf", "vllm", "auto")
+ENGINES = {
+    "native": "rlsc.engines.native.engine:NativeEngine",
+    "hf": "rlsc.engines.hf:HFEngine",
+    "vllm": "rlsc.engines.vllm:VLLMEngine",
+}
+"""The registry of engines, as text: an engine's module is imported only where it is used."""
+AUTO = "auto"
 
 
 @dataclass
 class EngineArguments:
     """The engine that samples (vLLM's settings have the names of TRL)."""
 
-    engine: str = setting("native", "What samples completions.", choices=ENGINES)
+    engine: str = setting(
+        "native", f"One of {', '.join((*ENGINES, AUTO))}, or your own as {SYNTAX}."
+    )
     rollout_batch_size: int = setting(
         256, "Completions decoded at once; bounds the key/value cache.", least=1
     )
@@ -44,7 +53,12 @@ class EngineArguments:
 
 
 def check_engine(config: EngineArguments) -> None:
-    """Raise `ConfigError` for a URL that is none."""
+    """Raise `ConfigError` for an engine that is neither known nor a user's own, and for no URL."""
+    if not is_user_code(config.engine) and config.engine not in (*ENGINES, AUTO):
+        known = ", ".join((*ENGINES, AUTO))
+        raise ConfigError(
+            f"engine must be one of {known}, or your own as {SYNTAX}, not {config.engine!r}"
+        )
     if not config.vllm_server_base_url.startswith(("http://", "https://")):
         raise ConfigError(
             "vllm_server_base_url must start with http:// or https://, "
