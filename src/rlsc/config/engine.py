@@ -54,13 +54,16 @@ class EngineArguments:
 
 def check_engine(config: EngineArguments) -> None:
     """Raise `ConfigError` for an engine that is neither known nor a user's own, and for no URL."""
-    if not is_user_code(config.engine) and config.engine not in (*ENGINES, AUTO):
-        known = ", ".join((*ENGINES, AUTO))
-        raise ConfigError(
-            f"engine must be one of {known}, or your own as {SYNTAX}, not {config.engine!r}"
-        )
+    check_engine_name(config.engine)
     if not config.vllm_server_base_url.startswith(("http://", "https://")):
         raise ConfigError(
             "vllm_server_base_url must start with http:// or https://, "
             f"not {config.vllm_server_base_url!r}"
         )
+
+
+def check_engine_name(name: str) -> None:
+    """Raise `ConfigError` unless it is in the table, `auto`, or has the form of a user's own."""
+    if not is_user_code(name) and name not in (*ENGINES, AUTO):
+        known = ", ".join((*ENGINES, AUTO))
+        raise ConfigError(f"engine must be one of {known}, or your own as {SYNTAX}, not {name!r}")
