@@ -159,8 +159,7 @@ def _runs(config: CompareConfig, flags: Sequence[str]) -> list[Run]:
 
 def _check(folder: Path, runs: Sequence[Run]) -> None:
     """All settings are read before anything is run, and are those of runs that are there."""
-    from rlsc.objectives import check_siblings, create_objective
-    from rlsc.training.weighing import check_judges
+    from rlsc.objectives import check_judges, check_siblings, create_objective
 
     runfolder.check_writable(folder)
     for run in runs:

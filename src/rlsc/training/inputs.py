@@ -18,6 +18,7 @@ from rlsc.models.loading import context_length
 from rlsc.objectives import Objective
 from rlsc.runtime.console import console
 from rlsc.training.arguments import RLSCConfig
+from rlsc.training.weighing import takes_forward
 from rlsc.types import Completion, Prompt
 
 
@@ -59,9 +60,9 @@ def check_zero3(accelerator: Any, args: RLSCConfig, objective: Objective) -> Non
     zero = getattr(accelerator.state, "deepspeed_plugin", None)
     if zero is None or zero.zero_stage != 3:
         return
-    scores = {"scores", "values"} & set(objective.needs) or objective.weights_refer
     alone = {
-        f"--objective {args.objective}": scores or objective.zero_weight_is_zero_gradient,
+        f"--objective {args.objective}": takes_forward(objective)
+        or objective.zero_weight_is_zero_gradient,
         "--rollout_policy base": args.rollout_policy == "base",
         "--skip_weight_below": args.skip_weight_below,
         "--dataloader_drop_last false": not args.dataloader_drop_last,
