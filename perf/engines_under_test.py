@@ -43,7 +43,9 @@ def make_runner(name: str, model_name: str | None, dtype_name: str, rows: int) -
         stops = () if case.forced_length else stop_token_ids(tokenizer, model)
         params = SamplingParams(cap, stops, temperature=case.temperature)
         groups = engine.generate(prompts, case.samples, params, range(len(prompts)))
-        return _lengths([len(one.token_ids) for group in groups for one in group.completions])
+        return _lengths(
+            [len(completion.token_ids) for group in groups for completion in group.completions]
+        )
 
     return run
 
@@ -79,7 +81,7 @@ def _continuous(
     outputs = model.generate_batch(
         inputs, generation_config=config, continuous_batching_config=batching
     )
-    return _lengths([len(one.generated_tokens) for one in outputs.values()])
+    return _lengths([len(output.generated_tokens) for output in outputs.values()])
 
 
 @torch.inference_mode()
@@ -88,7 +90,7 @@ def _products(model: Any) -> dict[str, Any]:
 
     One after the other with the model's own weights, which no cache holds at once.
     """
-    layers = [one for one in model.modules() if isinstance(one, torch.nn.Linear | Conv1D)]
+    layers = [module for module in model.modules() if isinstance(module, torch.nn.Linear | Conv1D)]
     weight = layers[0].weight
     inputs = {_inputs(layer) for layer in layers}
     packed = PackedLinears.of(model)

@@ -74,7 +74,7 @@ def main() -> None:
         "device": name,
         "torch": torch.__version__,
         "model": args.model or "SmolLM2-135M-Instruct",
-        "equality": [asdict(one) | {"passed": one.passed} for one in checks],
+        "equality": [asdict(check) | {"passed": check.passed} for check in checks],
         "rollout": [
             _bench("rollout.py", args, "--case", case, *_ROLLOUT, "--rounds", rounds)
             for case in args.rollout_cases
@@ -87,7 +87,7 @@ def main() -> None:
     (folder / "gpu-check.json").write_text(json.dumps(report, indent=2) + "\n")
     (folder / "gpu-check.md").write_text(markdown(report))
     print(markdown(report))
-    sys.exit(0 if all(one.passed for one in checks) else 1)
+    sys.exit(0 if all(check.passed for check in checks) else 1)
 
 
 _ROLLOUT = ("--dtype", "bf16", "--engines", "native,hf")
@@ -105,10 +105,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--step_cases", default="demo,words,vocab", help=f"of {', '.join(STEPS)}")
     args = parser.parse_args()
     for name, known in (("rollout_cases", CASES), ("step_cases", STEPS)):
-        cases = [one for one in getattr(args, name).split(",") if one]
-        for one in cases:
-            if one not in known:
-                parser.error(f"no case {one!r}: choose from {', '.join(known)}")
+        cases = [case for case in getattr(args, name).split(",") if case]
+        for case in cases:
+            if case not in known:
+                parser.error(f"no case {case!r}: choose from {', '.join(known)}")
         setattr(args, name, cases)
     return args
 
@@ -139,7 +139,8 @@ def equality_checks(
         groups = engine.generate(prompts, 4, params, seeds)
         again = engine.generate(prompts, 4, params, seeds)
         other = sum(
-            one.completions != two.completions for one, two in zip(groups, again, strict=True)
+            first.completions != second.completions
+            for first, second in zip(groups, again, strict=True)
         )
         yield Check("questions whose completions change when sampled again", label, other, 0.0)
         logps, gradients = zip(
@@ -169,14 +170,14 @@ def _exact_products() -> Iterator[None]:
 @torch.no_grad()
 def _mean_difference(groups: list[CompletionGroup], scorer: Scorer, temperature: float) -> float:
     """Of the engine's and the forward's log-probs, in nats a token."""
-    completions = [one for group in groups for one in group.completions]
+    completions = [completion for group in groups for completion in group.completions]
     with scorer.attached():
         logps_BT = scorer(pad(make_rows(groups, merge_duplicates=False)), temperature).logps_BT
-    found = [
-        (row[: len(one.logps)].float().cpu() - torch.tensor(one.logps)).abs()
-        for row, one in zip(logps_BT, completions, strict=True)
+    differences = [
+        (row[: len(completion.logps)].float().cpu() - torch.tensor(completion.logps)).abs()
+        for row, completion in zip(logps_BT, completions, strict=True)
     ]
-    return torch.cat(found).mean().item()
+    return torch.cat(differences).mean().item()
 
 
 def _scored(
@@ -185,20 +186,20 @@ def _scored(
     """Each completion's tokens' log-probs, end to end, and the gradient of their sum."""
     model.zero_grad()
     rows = make_rows(groups, merge_duplicates=False)
-    found: dict[int, torch.Tensor] = {}
+    logps: dict[int, torch.Tensor] = {}
     with scorer.attached():
         for batch in scorer.layout.cut(rows, 1024):
             logps_BT = scorer(batch, 1.0).logps_BT
             logps_BT.sum().backward()
-            _note(batch, logps_BT, found)
+            _note(batch, logps_BT, logps)
     gradient = torch.cat([p.grad.float().flatten() for p in model.parameters()])
     model.zero_grad()
-    return torch.cat([found[index] for index in sorted(found)]), gradient
+    return torch.cat([logps[index] for index in sorted(logps)]), gradient
 
 
-def _note(batch: Batch, logps_BT: torch.Tensor, found: dict[int, torch.Tensor]) -> None:
+def _note(batch: Batch, logps_BT: torch.Tensor, logps: dict[int, torch.Tensor]) -> None:
     for row, logps_T in zip(batch.rows, logps_BT, strict=True):
-        found[row.members[0]] = logps_T[: len(row.completion_ids)].detach().float().cpu()
+        logps[row.members[0]] = logps_T[: len(row.completion_ids)].detach().float().cpu()
 
 
 def _bench(script: str, args: argparse.Namespace, *flags: str) -> dict[str, Any]:
@@ -217,24 +218,24 @@ def markdown(report: dict[str, Any]) -> str:
     """The report as tables."""
     equal = [
         (
-            *(one["what"], one["dtype"], f"{one['difference']:.2g}", f"{one['bound']:.2g}"),
-            "yes" if one["passed"] else "**no**",
+            *(check["what"], check["dtype"], f"{check['difference']:.2g}", f"{check['bound']:.2g}"),
+            "yes" if check["passed"] else "**no**",
         )
-        for one in report["equality"]
+        for check in report["equality"]
     ]
     rollouts = [
         (
-            *(case["case"], one["engine"], f"{one['tokens_per_second']:,.0f}"),
-            *(f"{one['share_of_bound']:.0%}", f"{one['peak_memory_gb']:.2f}"),
+            *(case["case"], result["engine"], f"{result['tokens_per_second']:,.0f}"),
+            *(f"{result['share_of_bound']:.0%}", f"{result['peak_memory_gb']:.2f}"),
         )
         for case in report["rollout"]
-        for one in case["results"]
+        for result in case["results"]
     ]
     times = ("seconds_per_step", "sample_seconds", "update_seconds", "peak_memory_gb")
     steps = [
-        (case["case"], one["system"], *(f"{one[name]:.2f}" for name in times))
+        (case["case"], result["system"], *(f"{result[name]:.2f}" for name in times))
         for case in report["step"]
-        for one in case["results"]
+        for result in case["results"]
     ]
     parts = [
         f"# GPU check: {report['device']}",

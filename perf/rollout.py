@@ -100,20 +100,22 @@ def _report(
     args: argparse.Namespace, case: Case, rounds: dict[str, list[dict[str, Any]]]
 ) -> dict[str, Any]:
     times = {
-        rows: statistics.median(one["seconds_by_rows"][str(rows)] for one in rounds["bound"])
+        rows: statistics.median(result["seconds_by_rows"][str(rows)] for result in rounds["bound"])
         for rows in _ROWS
     }
     results = []
     for name in args.engines:
-        speeds = [one["tokens"] / one["seconds"] for one in rounds[name]]
-        lengths = [one["lengths"] for one in rounds[name]]
-        bounds = [sum(one) / _bound_seconds(one, times, args.rows or case.rows) for one in lengths]
+        speeds = [result["tokens"] / result["seconds"] for result in rounds[name]]
+        lengths = [result["lengths"] for result in rounds[name]]
+        bounds = [
+            sum(lived) / _bound_seconds(lived, times, args.rows or case.rows) for lived in lengths
+        ]
         results.append(
             {
                 "engine": name,
                 "tokens_per_second": statistics.median(speeds),
-                "peak_memory_gb": max(one["peak_memory_gb"] for one in rounds[name]),
-                "added_memory_gb": max(one["added_memory_gb"] for one in rounds[name]),
+                "peak_memory_gb": max(result["peak_memory_gb"] for result in rounds[name]),
+                "added_memory_gb": max(result["added_memory_gb"] for result in rounds[name]),
                 "bound_tokens_per_second": statistics.median(bounds),
                 "share_of_bound": statistics.median(speeds) / statistics.median(bounds),
                 "tokens": rounds[name][-1]["tokens"],
@@ -150,8 +152,8 @@ def _time_at(rows: int, times: dict[int, float]) -> float:
     most = max(times)
     if rows > most:  # large products cost by the row
         return times[most] * rows / most
-    low = max(one for one in times if one <= rows)
-    high = min((one for one in times if one >= rows), default=low)
+    low = max(measured for measured in times if measured <= rows)
+    high = min((measured for measured in times if measured >= rows), default=low)
     share = (rows - low) / (high - low) if high > low else 0.0
     return times[low] + share * (times[high] - times[low])
 
@@ -164,12 +166,12 @@ def _print(report: dict[str, Any]) -> None:
     columns = ("engine", "tokens/s", "of the bound", "native is", "peak GB", "of it added")
     for column in columns:
         table.add_column(column, justify="left" if column == "engine" else "right")
-    speeds = {one["engine"]: one["tokens_per_second"] for one in report["results"]}
-    for one in report["results"]:
-        name, speed = one["engine"], one["tokens_per_second"]
+    speeds = {result["engine"]: result["tokens_per_second"] for result in report["results"]}
+    for result in report["results"]:
+        name, speed = result["engine"], result["tokens_per_second"]
         ratio = f"{speeds['native'] / speed:.2f} ×" if "native" in speeds else ""
-        share = f"{one['share_of_bound']:.0%}"
-        memory = (f"{one['peak_memory_gb']:.2f}", f"{one['added_memory_gb']:.2f}")
+        share = f"{result['share_of_bound']:.0%}"
+        memory = (f"{result['peak_memory_gb']:.2f}", f"{result['added_memory_gb']:.2f}")
         table.add_row(name, f"{speed:,.0f}", share, ratio, *memory)
     table.add_row("matrix products", f"{report['bound_tokens_per_second']:,.0f}", "100%")
     Console().print(table)

@@ -89,13 +89,14 @@ def main() -> None:
     for model in MODELS:
         for gpus in map(int, args.gpus.split(",")):
             questions = max(args.questions, gpus)
-            one = step(model, gpus, questions, args.tokens, args.longest, Rates())
+            estimate = step(model, gpus, questions, args.tokens, args.longest, Rates())
             parts = " | ".join(
-                f"{part / one.seconds:.0%}" for part in (one.sampling, one.update, one.sync)
+                f"{part / estimate.seconds:.0%}"
+                for part in (estimate.sampling, estimate.update, estimate.sync)
             )
-            hours = args.steps * one.seconds / 3600
+            hours = args.steps * estimate.seconds / 3600
             print(
-                f"| {model.name} | {gpus} | {questions} | {one.seconds:.0f} | {parts} "
+                f"| {model.name} | {gpus} | {questions} | {estimate.seconds:.0f} | {parts} "
                 f"| {60 * hours:.0f} | {hours * gpus * args.price:.2f} |"
             )
 

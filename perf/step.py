@@ -111,17 +111,17 @@ def _print(report: dict[str, Any]) -> None:
     for column in (*columns, "tokens/s", "of the bound"):
         table.add_column(column, justify="left" if column == "system" else "right")
     ours = report["results"][0]
-    for one in report["results"]:
-        bound = one.get("update_share_of_bound")
+    for result in report["results"]:
+        bound = result.get("update_share_of_bound")
         table.add_row(
-            one["system"],
-            f"{one['seconds_per_step']:.1f}",
-            f"{one['sample_seconds']:.1f}",
-            f"{one['update_seconds']:.1f}",
-            f"{one['seconds_per_step'] / ours['seconds_per_step']:.2f} ×",
-            f"{one['update_seconds'] / ours['update_seconds']:.2f} ×",
-            f"{one['peak_memory_gb']:.2f}",
-            f"{one['tokens_per_second']:,.0f}",
+            result["system"],
+            f"{result['seconds_per_step']:.1f}",
+            f"{result['sample_seconds']:.1f}",
+            f"{result['update_seconds']:.1f}",
+            f"{result['seconds_per_step'] / ours['seconds_per_step']:.2f} ×",
+            f"{result['update_seconds'] / ours['update_seconds']:.2f} ×",
+            f"{result['peak_memory_gb']:.2f}",
+            f"{result['tokens_per_second']:,.0f}",
             "" if bound is None else f"{bound:.0%}",
         )
     Console().print(table)

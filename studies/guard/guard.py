@@ -2,7 +2,7 @@
 
     rlsc compare --config recipes/compare-guard-two-digit.yaml     # and the other two
     python studies/guard/guard.py runs/guard-two_digit runs/guard-three_terms --json FILE
-    tar xJf studies/guard/guard-study.tar.xz -C runs    # the records of LOG.md's study
+    tar xJf studies/guard/guard-study.tar.xz -C runs    # the records of these runs
 
 The guard's rule is replayed on each run's guard.jsonl: what it would have kept, and where it would
 have stopped. The runs are to be made with --guard observe, which lets a collapse go on, and with
@@ -15,7 +15,8 @@ half of the questions and scored on the other, both ways, so that it does not fl
 collapses if its last greedy accuracy is more than DROP points, and more than two standard errors of
 the paired difference, below its best; the onset is the first step from which on it is more than
 half of that drop below. The rule may be fitted on the runs of one seed alone, --fitted; the others
-say what it is worth.
+say what it is worth. What came of it: experiments/2026-11-24-guard-study.md (the rule of that day)
+and 2026-11-24-guard-mended.md.
 """
 
 from __future__ import annotations
@@ -77,40 +78,48 @@ def replay(
     rule = Rule(patience)
     seen: list[Observation] = []
     verdicts: list[Health] = []
-    for one in history:
-        if one.paired and one is not history[-1] and not due(verdicts, one.step, interval):
-            one = replace(one, questions={})
-        seen.append(one)
-        verdicts.append(rule.verdict(one))
+    for observation in history:
+        if (
+            observation.paired
+            and observation is not history[-1]
+            and not due(verdicts, observation.step, interval)
+        ):
+            observation = replace(observation, questions={})
+        seen.append(observation)
+        verdicts.append(rule.verdict(observation))
         if verdicts[-1].verdict == COLLAPSED:
             break
     return seen, verdicts
 
 
-def highest(found: Sequence[Observation]) -> int:
+def highest(history: Sequence[Observation]) -> int:
     """The highest score, of equal ones the latest."""
-    return max(found, key=lambda one: (score(one) or 0.0, one.step)).step
+    return max(history, key=lambda observation: (score(observation) or 0.0, observation.step)).step
 
 
-def undominated(found: Sequence[Observation]) -> int:
+def undominated(history: Sequence[Observation]) -> int:
     """The latest, unless another is better by more than a standard error in two signs or more,
     and worse by as much in none; of several such the latest."""
-    latest = found[-1]
+    latest = history[-1]
 
-    def gains(one: Observation) -> list[int]:
+    def gains(observation: Observation) -> list[int]:
         signs = []
         for name, sign in SIGNS.items():
-            if name in one.questions and name in latest.questions:
-                moved, error = change(latest, one, name)
+            if name in observation.questions and name in latest.questions:
+                moved, error = change(latest, observation, name)
                 signs.append((abs(moved) > error) * (1 if (moved > 0) != sign.rises else -1))
         return signs
 
-    better = [one for one in found if gains(one).count(1) >= 2 and -1 not in gains(one)]
+    better = [
+        observation
+        for observation in history
+        if gains(observation).count(1) >= 2 and -1 not in gains(observation)
+    ]
     return (better or [latest])[-1].step
 
 
 CHOICES: dict[str, Callable[[Sequence[Observation]], int]] = {
-    "latest without harm": lambda found: found[-1].step,
+    "latest without harm": lambda history: history[-1].step,
     "highest score": highest,
     "undominated": undominated,
 }
@@ -128,12 +137,12 @@ def outcome(folder: Path, fitted: bool, settings: argparse.Namespace) -> Outcome
     steps = {name: nearest(step, values["greedy"]) for name, step in steps.items()}
     accuracy = {
         metric: {
-            "base": 100 * fmean(found[0]),
-            "best": 100 * cross_scored_best(found),
-            "last": 100 * fmean(found[max(found)]),
-            **{name: 100 * fmean(found[step]) for name, step in steps.items()},
+            "base": 100 * fmean(shares[0]),
+            "best": 100 * cross_scored_best(shares),
+            "last": 100 * fmean(shares[max(shares)]),
+            **{name: 100 * fmean(shares[step]) for name, step in steps.items()},
         }
-        for metric, found in values.items()
+        for metric, shares in values.items()
     }
     greedy = values["greedy"]
     return Outcome(
@@ -172,17 +181,17 @@ def onset(values: Values) -> int | None:
 
 def nearest(step: int, values: Values) -> int:
     """The last step at or before `step` that was evaluated."""
-    return max(one for one in values if one <= step)
+    return max(evaluated for evaluated in values if evaluated <= step)
 
 
 def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """The figures over some runs, in points; `collapsing` and the like are counts of runs."""
-    collapsing = [one for one in outcomes if one.onset is not None]
-    healthy = [one for one in outcomes if one.onset is None]
+    collapsing = [run for run in outcomes if run.onset is not None]
+    healthy = [run for run in outcomes if run.onset is None]
     early = [
-        one
-        for one in healthy
-        if one.stopped is not None and max(one.lost(metric) for metric in METRICS) > 2
+        run
+        for run in healthy
+        if run.stopped is not None and max(run.lost(metric) for metric in METRICS) > 2
     ]
     return {
         "runs": len(outcomes),
@@ -200,7 +209,7 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
             for m in METRICS
         },
         "collapsing": len(collapsing),
-        "caught": sum(bool(one.caught) for one in collapsing),
+        "caught": sum(bool(run.caught) for run in collapsing),
         "healthy": len(healthy),
         "stopped early at a cost": len(early),
     }
@@ -210,17 +219,17 @@ def show(outcomes: Sequence[Outcome]) -> None:
     table = Table(box=rich.box.SIMPLE_HEAD)
     for name in ("run", "n", "base", "best", "kept", "last", "kept step", "onset", "stopped"):
         table.add_column(name)
-    for one in outcomes:
+    for run in outcomes:
         cells = [
-            " / ".join(f"{one.accuracy[metric][key]:.1f}" for metric in METRICS)
+            " / ".join(f"{run.accuracy[metric][key]:.1f}" for metric in METRICS)
             for key in ("base", "best", "kept", "last")
         ]
-        ends = (str(one.kept), str(one.onset or "–"), str(one.stopped or "–"))
-        table.add_row(one.run, str(one.n), *cells, *ends)
+        ends = (str(run.kept), str(run.onset or "–"), str(run.stopped or "–"))
+        table.add_row(run.run, str(run.n), *cells, *ends)
     console = Console(width=150)
     console.print(table, "greedy / pass@1 at T = 1, in %")
     for name, part in (("fitted on", True), ("reported on", False)):
-        chosen = [one for one in outcomes if one.fitted == part]
+        chosen = [run for run in outcomes if run.fitted == part]
         if chosen:
             console.print(name, summary(chosen))
 
@@ -249,7 +258,7 @@ def main() -> None:
     outcomes = [outcome(run, run.name == f"seed-{arguments.fitted}", arguments) for run in runs]
     show(outcomes)
     if arguments.json:
-        rows = [asdict(one) | {"caught": one.caught} for one in outcomes]
+        rows = [asdict(run) | {"caught": run.caught} for run in outcomes]
         arguments.json.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
 
 

@@ -18,15 +18,15 @@ def observations(folder: Path, size: int) -> list[Observation]:
     """What the guard saw at each step; of a larger probe those `size` that it would have asked."""
     rows = read_jsonl(folder / "guard.jsonl")
     chosen = _asked(folder, len(rows[0]["questions"]["answered"]), size)
-    found = []
+    history = []
     for row in rows:
         questions = row["questions"]
         if "probe_answers" in row and chosen is not None:
             questions = {name: [of[at] for at in chosen] for name, of in questions.items()}
             questions["same_answer"] = _shared([row["probe_answers"][at] for at in chosen])
         distinct = row["signals"]["distinct_completions"]
-        found.append(Observation(row["step"], distinct, questions, "probe_answers" in row))
-    return found
+        history.append(Observation(row["step"], distinct, questions, "probe_answers" in row))
+    return history
 
 
 def _asked(folder: Path, of: int, size: int) -> list[int] | None:
@@ -40,7 +40,9 @@ def _asked(folder: Path, of: int, size: int) -> list[int] | None:
 def _shared(answers: Sequence[str | None]) -> list[float]:
     """For each question the share of the others with the same answer."""
     counts = Counter(answers)
-    return [0.0 if one is None else (counts[one] - 1) / (len(answers) - 1) for one in answers]
+    return [
+        0.0 if answer is None else (counts[answer] - 1) / (len(answers) - 1) for answer in answers
+    ]
 
 
 def by_step(folder: Path, name: str) -> dict[int, list[float]]:
@@ -49,12 +51,12 @@ def by_step(folder: Path, name: str) -> dict[int, list[float]]:
     files = {0: "before", last: "after"}
     for file in (folder / "eval").glob("step-*.jsonl"):
         files[int(file.stem.removeprefix("step-"))] = file.stem
-    found = {}
+    shares = {}
     for step in sorted(files):
         questions: dict[str, list[bool]] = {}
         for row in read_jsonl(folder / "eval" / f"{files[step]}.jsonl"):
             if row["pass"] == name and row["verdict"] is not None:
                 right = row["verdict"] == Verdict.CORRECT.value
                 questions.setdefault(row["id"], []).append(right)
-        found[step] = [fmean(questions[one]) for one in sorted(questions)]
-    return found
+        shares[step] = [fmean(questions[question]) for question in sorted(questions)]
+    return shares

@@ -28,7 +28,7 @@ from rlsc.planning.live_memory import LiveMemory, give_shapes
 from rlsc.runtime.memory import nbytes
 from rlsc.training.arguments import RLSCConfig
 
-_HOLES = (1.0, 0.15)  # of gradients and of activations on a CPU, fitted: see docs/scaling.md
+_HOLES = (1.0, 0.15)  # of gradients and of activations on a CPU, fitted: see docs/memory.md
 _MOMENTS = {"adamw": 2, "adam": 2, "nadam": 2, "lion": 1, "rmsprop": 1, "sgd": 0}  # of AdamW: two
 
 
