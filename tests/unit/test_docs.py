@@ -12,6 +12,7 @@ import pytest
 
 from rlsc.config.compare import NOT_SHARED, OWN
 from rlsc.config.run import EvalConfig, PlanConfig, RunConfig
+from rlsc.objectives import OBJECTIVES
 from rlsc.training.arguments import RLSCConfig
 
 ROOT = Path(__file__).parents[2]
@@ -85,6 +86,11 @@ def test_commands_have_flags_that_there_are(page: Path) -> None:
         if flag not in FLAGS[command] and flag != "help"
     ]
     assert unknown == []
+
+
+def test_every_objective_has_its_row() -> None:
+    page = (ROOT / "docs/objectives.md").read_text("utf-8")
+    assert [name for name in OBJECTIVES if f"\n| `{name}` |" not in page] == []
 
 
 def test_the_readme_is_short() -> None:
