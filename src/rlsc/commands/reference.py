@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from rlsc.commands.arguments import shown_default, themes
+from rlsc.commands.arguments import TRANSFORMERS, shown_default, themes
 from rlsc.config.compare import CompareArguments
 from rlsc.config.run import EvalConfig, PlanConfig, RunConfig
-from rlsc.config.setting import allowed, has_range
+from rlsc.config.setting import allowed, limits
 
 TRAINING_ARGUMENTS = (
     "https://huggingface.co/docs/transformers/main_classes/trainer#transformers.TrainingArguments"
@@ -42,13 +42,13 @@ def markdown() -> str:
 def _tables(*classes: type) -> list[str]:
     lines: list[str] = []
     for title, settings in themes(*classes).items():
-        if title == "transformers' TrainingArguments":
+        if title == TRANSFORMERS:
             continue
         lines += [f"### {title}", "", "| flag | default | takes | |", "|---|---|---|---|"]
         for declared, _ in settings:
             default, text = shown_default(declared), str(declared.metadata.get("help", ""))
-            limits = allowed(declared) if has_range(declared) else ""
-            cells = (f"`--{declared.name}`", f"`{default}`" if default else "", limits, text)
+            takes = allowed(declared) if limits(declared) else ""
+            cells = (f"`--{declared.name}`", f"`{default}`" if default else "", takes, text)
             lines.append(f"| {' | '.join(_cell(cell) for cell in cells)} |")
         lines.append("")
     return lines
