@@ -23,7 +23,6 @@ from typing import Any
 from rlsc.commands.arguments import parse, recipe_flags, resolved
 from rlsc.config.compare import CompareConfig
 from rlsc.errors import ConfigError, RLSCError
-from rlsc.objectives import check_judges, check_siblings, create_objective
 from rlsc.records import folder as runfolder
 from rlsc.report.comparison import write_comparison
 from rlsc.report.html import write_html
@@ -122,9 +121,6 @@ def _check(folder: Path, runs: Sequence[Run]) -> None:
     for run in runs:
         try:
             config, training = parse([*run.flags])
-            objective = create_objective(training)  # a name that is none
-            check_siblings(objective, training.num_generations)
-            check_judges(objective, (), None, training.reward_model)
             settings = resolved(config, training)
             if (run.folder / runfolder.CONFIG).is_file() and not run.failed:
                 runfolder.check_same_settings(run.folder, settings, _FREE)

@@ -14,8 +14,10 @@ from transformers.integrations import unset_hf_deepspeed_config
 from rlsc.config.checks import at_least, positive
 from rlsc.config.engine import EngineArguments, check_engine
 from rlsc.config.guard import GuardArguments, check_guard
-from rlsc.config.objective import ObjectiveArguments, check_objective
+from rlsc.config.objective import check_objective
 from rlsc.errors import ConfigError
+from rlsc.objectives.create import create_objective, settings_in_use
+from rlsc.objectives.settings import ObjectiveSettings
 
 
 def cpu_has_bf16() -> bool:
@@ -31,7 +33,7 @@ def device_has_bf16() -> bool:
 
 
 @dataclass
-class RLSCConfig(EngineArguments, ObjectiveArguments, GuardArguments, TrainingArguments):
+class RLSCConfig(EngineArguments, ObjectiveSettings, GuardArguments, TrainingArguments):
     """Settings of `RLSCTrainer`: those of `transformers.TrainingArguments` and these.
 
     The defaults are those of the RLSC paper (arXiv 2506.06395, v3) where it states them.
@@ -78,7 +80,7 @@ class RLSCConfig(EngineArguments, ObjectiveArguments, GuardArguments, TrainingAr
         metadata={"help": "Leave out (and count) prompts that do not fit the model's context."},
     )
 
-    # The loss; ObjectiveArguments has the objectives' own settings.
+    # The loss; ObjectiveSettings has the objectives' own settings.
     logprob_temperature: str = field(
         default="sampling",
         metadata={"help": "Temperature of the loss's log-probs: 'sampling' or a number."},
@@ -127,6 +129,8 @@ class RLSCConfig(EngineArguments, ObjectiveArguments, GuardArguments, TrainingAr
 
     def __post_init__(self) -> None:
         check_training(self)
+        for name, value in settings_in_use(create_objective(self)).items():
+            setattr(self, name, value)
         zero = os.environ.get("ACCELERATE_USE_DEEPSPEED", "").lower() in ("1", "true")
         if (zero or self.deepspeed) and importlib.util.find_spec("deepspeed") is None:
             raise ConfigError("ZeRO needs DeepSpeed: pip install 'rlsc[deepspeed]'")
@@ -181,9 +185,11 @@ def check_training(config: RLSCConfig) -> None:
         raise ConfigError(f"top_p must be in (0, 1], not {config.top_p}; 1 turns it off")
     check_objective(config, config.num_generations)
     check_guard(config, config.num_generations)
-    _check_brakes(config)
+    if config.entropy_floor is not None and config.rollout_policy == "base":
+        raise ConfigError(
+            "entropy_floor is of the policy's own samples: not for rollout_policy base"
+        )
     _check_iterations(config)
-    _check_pairs(config)
     _check_importance_sampling(config)
     if config.logprob_temperature != "sampling":
         try:
@@ -214,26 +220,6 @@ def _check_evaluation(config: RLSCConfig) -> None:
         raise ConfigError("eval_strategy must be 'no': --eval_steps N evaluates between")
 
 
-def _check_brakes(config: RLSCConfig) -> None:
-    """What brakes and objectives cannot be together."""
-    names = {name.strip() for name in config.objective.split(",")}
-    frozen = config.rollout_policy == "base"
-    if frozen and names & {"dpo", "ppo"}:
-        raise ConfigError(
-            "rollout_policy base is not for dpo and ppo: their margins and values are the policy's"
-        )
-    if frozen and (config.beta or "kl" in names):
-        raise ConfigError(
-            "rollout_policy base and a KL divergence exclude each other: its estimate needs "
-            "samples of the policy"
-        )
-    if config.entropy_floor is not None and (frozen or config.dpo_pairs == "given"):
-        raise ConfigError(
-            "entropy_floor is of the policy's own samples: not for rollout_policy base, nor "
-            "dpo_pairs given"
-        )
-
-
 def _check_importance_sampling(config: RLSCConfig) -> None:
     positive("importance_sampling_cap", config.importance_sampling_cap)
     exact = config.logprob_temperature == "sampling" and config.top_p == 1 and config.top_k == 0
@@ -255,31 +241,15 @@ def _check_iterations(config: RLSCConfig) -> None:
             )
 
 
-def _check_pairs(config: RLSCConfig) -> None:
-    if "dpo" in [name.strip() for name in config.objective.split(",")] and (
-        config.mask_truncated_completions or config.importance_sampling_correction
-    ):
-        raise ConfigError(
-            "mask_truncated_completions and importance_sampling_correction are not for dpo: it "
-            "would lose half of a pair, or weigh its halves differently"
-        )
-
-
 def _check_skipping(config: RLSCConfig) -> None:
     if not 0 <= config.skip_weight_below < 1:
         raise ConfigError(
             f"skip_weight_below must be 0 or more and below 1, not {config.skip_weight_below}"
         )
-    if config.skip_weight_below and (config.objective != "rlsc" or config.num_iterations > 1):
+    if config.skip_weight_below and (config.weight_clip or config.num_iterations > 1):
         raise ConfigError(
-            "skip_weight_below is for objective rlsc and num_iterations 1: its bound is of those"
+            "skip_weight_below is for num_iterations 1 without weight_clip: its bound is of those"
         )
-    if config.skip_weight_below and (config.beta or config.weight_clip):
-        raise ConfigError(
-            "skip_weight_below is not for beta or weight_clip: its bound is of rlsc's own weights"
-        )
-    if config.skip_weight_below and config.weight == "token":
-        raise ConfigError("skip_weight_below needs one weight a completion, not weight 'token'")
     if config.skip_weight_below and config.importance_sampling_correction:
         raise ConfigError(
             "skip_weight_below and importance_sampling_correction exclude each other: the bound on "
