@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from rlsc.config.setting import setting
 from rlsc.errors import ConfigError
@@ -10,7 +11,7 @@ from rlsc.errors import ConfigError
 
 @dataclass
 class ObjectiveArguments:
-    """Which objective, and how a rollout is used. `rlsc.objectives.settings` adds the rest."""
+    """The objective"""
 
     objective: str = setting(
         "rlsc",
@@ -18,8 +19,8 @@ class ObjectiveArguments:
         "several between commas, added up.",
     )
     objective_weights: str | None = setting(None, "Coefficients of several objectives, as 1,0.5.")
-    objective_settings: str | None = setting(
-        None, "Settings of your own objective, as tau=0.5,mode=fast; in a recipe a mapping."
+    objective_settings: dict[str, Any] = setting(
+        dict, "Settings of your own objective: NAME=VALUE,NAME=VALUE, or a mapping in a recipe."
     )
     num_iterations: int = setting(1, "Optimizer steps on the same completions.", least=1)
     train_generations: int = setting(

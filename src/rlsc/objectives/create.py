@@ -20,7 +20,6 @@ from rlsc.objectives.settings import (
     converted,
     declared_settings,
     nearest,
-    own_settings,
     settings_of,
 )
 
@@ -30,7 +29,7 @@ class ObjectiveSettings(RunSettings, Protocol):
 
     objective: str
     objective_weights: str | None
-    objective_settings: str | None
+    objective_settings: dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +67,7 @@ def create_objective(run: ObjectiveSettings) -> Objective:
     names = [name.strip() for name in run.objective.split(",")]
     flags = {name: getattr(run, name) for name in declared_settings()}
     flags = {name: value for name, value in flags.items() if value is not None}
-    own = own_settings(run.objective_settings)
+    own = run.objective_settings
     parts: list[Objective] = []
     known: set[str] = set()
     for name in names:

@@ -7,7 +7,6 @@ without torch would save nothing and could fall behind the classes.
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import Field, dataclass, fields, is_dataclass, make_dataclass
 from functools import cache
@@ -83,7 +82,10 @@ def _with_own_settings() -> Any:
     )
     flags = [(one.name, one.type | None, one.flag()) for one in declared_settings().values()]
     return make_dataclass(
-        "ObjectiveSettings", [("objective", str, objective), *flags], bases=(ObjectiveArguments,)
+        "ObjectiveSettings",
+        [("objective", str, objective), *flags],
+        bases=(ObjectiveArguments,),
+        namespace={"__doc__": "The objective"},
     )
 
 
@@ -94,42 +96,18 @@ else:
     """`ObjectiveArguments` and a field for each setting of a registered objective."""
 
 
-def own_settings(text: str | Mapping[str, Any] | None) -> dict[str, Any]:
-    """`objective_settings` by name: from `a=1,b=x` the values are text, from a mapping as given.
-
-    Raises `ConfigError`.
-    """
-    if text is None or isinstance(text, Mapping):
-        return dict(text or {})
-    if text.lstrip().startswith("{"):  # a recipe's mapping comes as JSON
-        try:
-            return dict(json.loads(text))
-        except ValueError as error:
-            raise ConfigError(f"objective_settings: {text!r} is no mapping: {error}") from error
-    pairs = [pair.partition("=") for pair in text.split(",") if pair.strip()]
-    for name, equals, _ in pairs:
-        if not equals or not name.strip():
-            raise ConfigError(f"objective_settings must be as tau=0.5,mode=fast, not {text!r}")
-    return {name.strip(): value.strip() for name, _, value in pairs}
-
-
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
 def converted(name: str, value: Any, kind: Any) -> Any:
-    """A value as its field's type says; text is read as that type. Raises `ConfigError`."""
+    """A value as its field's type says; a number may be a text's. Raises `ConfigError`."""
     kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
     wanted = next((one for one in kinds if one in _KINDS), None)
     given = type(value)
     if wanted is None or given in kinds:  # a type of the user's own is theirs to check
         return value
-    try:
-        if (given, wanted) == (str, bool):
-            return {"true": True, "false": False}[value.lower()]
-        if given is str or (given, wanted) == (int, float):
-            return wanted(value)
-    except (KeyError, ValueError):
-        pass
+    if (given, wanted) in ((int, float), (int, str), (float, str)):
+        return wanted(value)
     raise ConfigError(f"objective_settings: {name} must be {_KINDS[wanted]}, not {value!r}")
 
 

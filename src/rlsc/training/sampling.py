@@ -85,10 +85,9 @@ class Rollouts:
             groups = self._generate(step, prompts, sampler, on_progress)
         if self.of_policy and self._observe(step, groups, engine, policy):
             return None
-        if getattr(sampler, "foreign", False) and not self._engine_is_checked:
+        if sampler.foreign and not self._engine_is_checked:
             self._check_engine(sampler, prompts[:_CHECKED])
-        if hasattr(engine, "release"):
-            engine.release()
+        engine.release()
         release_freed_memory()
         batch = self._weigh(step, groups)
         # A mean over the processes of these sums is the mean over all the step's completions.
