@@ -93,7 +93,7 @@ def footprint(
         parts.append(Part("the guard's snapshots", 0, kept, kept))
     if config.use_peft and device.kind == "cpu":
         notes.append("with an adapter, peaks measured on CPUs were up to 1.5 times the plan")
-    if training.reward_model:
+    if create_objective(training).reward_model:
         notes.append("the reward model is not counted")
     engine, rows = _engine(training, model, device, prompt_length, parts)
     update = _update(model, training, device, prompt_length)
