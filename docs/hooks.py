@@ -5,8 +5,6 @@ A link is written as it works in the repository (`../experiments/x.md`), and rew
 
 from __future__ import annotations
 
-import dataclasses
-import importlib.util
 import posixpath
 import re
 from collections.abc import Iterator
@@ -67,22 +65,7 @@ def _in_site(target: str, folder: str, here: str) -> str:
 
 
 def _flags() -> str:
-    """Every flag with its default and help, from the fields that declare it."""
-    if importlib.util.find_spec("rlsc.commands.reference"):
-        return str(importlib.import_module("rlsc.commands.reference").markdown())
-    from rlsc.config.run import EvalConfig, PlanConfig, RunConfig
-    from rlsc.training.arguments import RLSCConfig
+    """Every flag with its default, range and help, from the fields that declare it."""
+    from rlsc.commands.reference import markdown
 
-    lines = ["# Every flag", ""]
-    for title, kind in {
-        "train: the run": RunConfig,
-        "train: the training": RLSCConfig,
-        "eval": EvalConfig,
-        "plan": PlanConfig,
-    }.items():
-        lines += [f"## rlsc {title}", "", "| flag | default | |", "|---|---|---|"]
-        for setting in dataclasses.fields(kind):
-            words = " ".join(str(setting.metadata.get("help", "")).split()).replace("|", "\\|")
-            lines.append(f"| `--{setting.name}` | `{setting.default}` | {words} |")
-        lines.append("")
-    return "\n".join(lines)
+    return markdown()

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import yaml
 
 from rlsc.config.run import EvalConfig, PlanConfig, RunConfig
-from rlsc.config.setting import allowed, default_of, has_range
+from rlsc.config.setting import allowed, default_of, limits
 from rlsc.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 REMOVED: dict[str, str] = {}
 """Flags and keys that there were once, and what to write instead."""
+TRANSFORMERS = "transformers' TrainingArguments"
+"""The theme of what is not rlsc's own."""
 _TRUE, _FALSE = ("yes", "true", "t", "y", "1"), ("no", "false", "f", "n", "0")
 _METAVARS = {int: "N", float: "X", str: "TEXT"}
 
@@ -167,17 +169,23 @@ def themes(*classes: type) -> dict[str, list[tuple[dataclasses.Field[Any], Any]]
 
     A theme is named by the first line of that class's docstring.
     """
-    found: dict[str, list[tuple[dataclasses.Field[Any], Any]]] = {}
+    grouped: dict[str, list[tuple[dataclasses.Field[Any], Any]]] = {}
     for cls in classes:
         fields = {field.name: field for field in _settings_of(cls)}
         hints = typing.get_type_hints(cls)
         for base in cls.__mro__:
-            title = (base.__doc__ or "").strip().partition("\n")[0].partition(". ")[0].rstrip(".")
-            if base.__name__ == "TrainingArguments":
-                title = "transformers' TrainingArguments"
             for name in filter(fields.__contains__, list(inspect.get_annotations(base))):
-                found.setdefault(title, []).append((fields.pop(name), hints[name]))
-    return found
+                grouped.setdefault(_title(base), []).append((fields.pop(name), hints[name]))
+    return grouped
+
+
+def _title(cls: type) -> str:
+    if cls.__name__ == "TrainingArguments":
+        return TRANSFORMERS
+    # dataclasses writes `Name(field: type = …)` where a class has no docstring.
+    texts = (base.__doc__ for base in cls.__mro__ if base.__doc__)
+    written = next(text for text in texts if not re.match(r"\w+\(", text))
+    return written.partition("\n")[0].partition(". ")[0].rstrip(".")
 
 
 def _settings_of(cls: type) -> list[dataclasses.Field[Any]]:
@@ -205,8 +213,6 @@ def _add_flag(group: Any, field: dataclasses.Field[Any], kind: Any) -> None:
     elif str in members or members[0] in (int, float):
         number = str if str in members else members[0]
         group.add_argument(flag, type=number, metavar=_METAVARS[number], help=text)
-    elif typing.get_origin(members[0]) is dict:
-        group.add_argument(flag, type=mapping, metavar="NAME=VALUE,…", help=text)
 
 
 def help_of(field: dataclasses.Field[Any]) -> str:
@@ -215,9 +221,9 @@ def help_of(field: dataclasses.Field[Any]) -> str:
     if "also" not in field.metadata:  # transformers' own: its first sentence
         return re.split(r"(?<=[a-z)`]{2})\. ", text)[0].rstrip(".")
     default = shown_default(field)
-    limits = [f"default {default}"] if default not in ("", "false") else []
-    limits += [allowed(field)] if has_range(field) else []
-    return f"{text} [{'; '.join(limits)}]" if limits else text
+    notes = [f"default {default}"] if default not in ("", "false") else []
+    notes += [allowed(field)] if limits(field) else []
+    return f"{text} [{'; '.join(notes)}]" if notes else text
 
 
 def shown_default(field: dataclasses.Field[Any]) -> str:
@@ -232,36 +238,6 @@ def _truth(text: str) -> bool:
     if text.lower() not in (*_TRUE, *_FALSE):
         raise argparse.ArgumentTypeError(f"true or false, not {text!r}")
     return text.lower() in _TRUE
-
-
-def mapping(text: str) -> dict[str, Any]:
-    """`NAME=VALUE,NAME=VALUE`, or a JSON object. Numbers, true, false and null are read as such."""
-    if text.startswith("{"):
-        try:
-            content = json.loads(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(f"{text!r} is not valid JSON: {error}") from error
-        return {str(name): value for name, value in content.items()}
-    values: dict[str, Any] = {}
-    for item in filter(None, (part.strip() for part in text.split(","))):
-        name, equals, value = (part.strip() for part in item.partition("="))
-        if not equals or not name:
-            raise argparse.ArgumentTypeError(f"write NAME=VALUE,NAME=VALUE, not {item!r}")
-        if name in values:
-            raise argparse.ArgumentTypeError(f"{name} is there twice")
-        values[name] = _scalar(value)
-    return values
-
-
-def _scalar(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        pass
-    try:
-        return float(text)
-    except ValueError:
-        return text
 
 
 def take_config(argv: Sequence[str]) -> tuple[Path | None, list[str]]:

@@ -159,15 +159,11 @@ def _runs(config: CompareConfig, flags: Sequence[str]) -> list[Run]:
 
 def _check(folder: Path, runs: Sequence[Run]) -> None:
     """All settings are read before anything is run, and are those of runs that are there."""
-    from rlsc.objectives import check_judges, check_siblings, create_objective
 
     runfolder.check_writable(folder)
     for run in runs:
         try:
             config, training = parse([*run.flags])
-            objective = create_objective(training)  # a name that is none
-            check_siblings(objective, training.num_generations)
-            check_judges(objective, (), None, training.reward_model)
             settings = resolved(config, training)
             if (run.folder / runfolder.CONFIG).is_file() and not run.failed:
                 runfolder.check_same_settings(run.folder, settings, _FREE)

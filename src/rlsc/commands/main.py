@@ -118,14 +118,10 @@ def _demo(argv: list[str]) -> None:
 
 def _train(argv: list[str], recipe: Path | None = None) -> None:
     _quiet()
+    from rlsc.commands.api import run_training
     from rlsc.commands.arguments import parse
 
-    config, training = parse(argv, recipe)
-    if config.dry_run:
-        from rlsc.commands.dry_run import dry_run as run
-    else:
-        from rlsc.commands.train import run
-    run(config, training)
+    run_training(*parse(argv, recipe))
 
 
 def _plan(argv: list[str]) -> None:

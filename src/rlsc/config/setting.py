@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +13,8 @@ from typing import Any
 from rlsc.errors import ConfigError
 
 _BOUNDS = ("least", "above", "most", "below")
+_OPTIONAL = re.compile("None|Optional")
+_KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
 
 
 class _Metadata(dict[str, Any]):
@@ -64,60 +67,38 @@ def check_settings(instance: Any, prefix: str = "") -> None:
 
 def check_value(declared: Field[Any], value: Any, prefix: str = "") -> None:
     """`check_settings` for one field and a value of it."""
-    if value in declared.metadata["also"] and not isinstance(value, bool):
+    metadata = declared.metadata
+    if value is None and (declared.default is None or _OPTIONAL.search(str(declared.type))):
         return
-    if value is None and (declared.default is None or takes_none(declared)):
+    if (value in metadata["also"] and not isinstance(value, bool)) or _takes(declared, value):
         return
-    if not _is_taken(declared, value):
-        hint = declared.metadata["hint"]
-        shown = repr(value) if isinstance(value, str) else value
-        raise ConfigError(
-            f"{prefix}{declared.name} must be {allowed(declared)}, not {shown}"
-            + (f"; {hint}" if hint else "")
-        )
-
-
-def takes_none(declared: Field[Any]) -> bool:
-    """Whether the field's type says that it can be None."""
-    return re.search(r"\bNone\b|Optional", str(declared.type)) is not None
+    shown = repr(value) if isinstance(value, str) else value
+    hint = f"; {metadata['hint']}" if metadata["hint"] else ""
+    raise ConfigError(f"{prefix}{declared.name} must be {allowed(declared)}, not {shown}{hint}")
 
 
 def allowed(declared: Field[Any]) -> str:
     """What a setting takes, as a message or a table says it: `0 or more`, `one of a, b`."""
+    others = " or ".join(map(str, declared.metadata.get("also", ())))
+    words = limits(declared) or _KINDS.get(_type(declared), _type(declared))
+    return f"{words}, or {others}" if others else words
+
+
+def limits(declared: Field[Any]) -> str:
+    """The choices or the range of a setting in words; empty where only its type limits it."""
     metadata = declared.metadata
     if metadata.get("choices"):
-        words = f"one of {', '.join(metadata['choices'])}"
-    else:
-        words = _range(metadata) or _kind(declared)
-    others = [str(value) for value in metadata.get("also", ())]
-    return f"{words}, or {' or '.join(others)}" if others else words
-
-
-def has_range(declared: Field[Any]) -> bool:
-    """Whether a field says what values it takes, beside its type."""
-    return bool(declared.metadata.get("choices") or _range(declared.metadata))
-
-
-def _range(metadata: Mapping[str, Any]) -> str:
-    least, above, most, below = (metadata.get(name) for name in _BOUNDS)
-    most = None if most == math.inf else most
-    if least is not None and most is not None:
-        return f"from {_short(least)} to {_short(most)}"
-    low = f"{_short(least)} or more" if least is not None else ""
-    low = f"above {_short(above)}" if above is not None else low
-    high = f"below {_short(below)}" if below is not None else ""
-    if most is not None:
-        high = f"at most {_short(most)}" if low else f"{_short(most)} or less"
-    return " and ".join(part for part in (low, high) if part)
-
-
-def _short(number: float) -> str:
-    return "2**32" if number == 2**32 else str(number) if isinstance(number, int) else f"{number:g}"
-
-
-def _kind(declared: Field[Any]) -> str:
-    kinds = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
-    return kinds.get(_type(declared), _type(declared))
+        return f"one of {', '.join(metadata['choices'])}"
+    bounds = {name: f"{metadata[name]:g}" for name in _BOUNDS if name in metadata}
+    bounds = {name: "2**32" if metadata[name] == 2**32 else text for name, text in bounds.items()}
+    if bounds.get("most") == "inf":
+        del bounds["most"]
+    if {"least", "most"} <= bounds.keys():
+        return f"from {bounds['least']} to {bounds['most']}"
+    words = {"least": "{} or more", "above": "above {}", "below": "below {}", "most": "at most {}"}
+    if len(bounds) == 1:
+        words["most"] = "{} or less"
+    return " and ".join(words[name].format(text) for name, text in bounds.items())
 
 
 def _type(declared: Field[Any]) -> str:
@@ -126,14 +107,12 @@ def _type(declared: Field[Any]) -> str:
     return re.sub(r"\s*\|\s*None|Optional\[(\w+)\]", r"\1", text).strip()
 
 
-def _is_taken(declared: Field[Any], value: Any) -> bool:
+def _takes(declared: Field[Any], value: Any) -> bool:
     metadata, kind = declared.metadata, _type(declared)
     if metadata["choices"]:
         return value in metadata["choices"]
-    if kind == "bool":
-        return isinstance(value, bool)
-    if kind == "str":
-        return isinstance(value, str)
+    if kind in ("bool", "str"):
+        return isinstance(value, bool if kind == "bool" else str)
     if kind not in ("int", "float"):
         return value is not None
     if isinstance(value, bool) or not isinstance(value, Integral if kind == "int" else Real):
@@ -146,6 +125,28 @@ def _is_taken(declared: Field[Any], value: Any) -> bool:
         and ("above" not in metadata or value > metadata["above"])
         and ("below" not in metadata or value < metadata["below"])
     )
+
+
+def pairs(name: str, value: str | Mapping[str, Any] | None) -> dict[str, Any]:
+    """Settings by name, of a setting whose value is `a=1,b=x`, a JSON object or a mapping.
+
+    The values of the first form are text: what they are of, knows their types. Raises
+    `ConfigError`.
+    """
+    if not isinstance(value, str):
+        return dict(value or {})
+    if value.lstrip().startswith("{"):
+        try:
+            return dict(json.loads(value))
+        except ValueError as error:
+            raise ConfigError(f"{name}: {value!r} is no mapping: {error}") from error
+    items = [[part.strip() for part in item.partition("=")] for item in value.split(",")]
+    items = [item for item in items if item != ["", "", ""]]
+    if not all(key and equals for key, equals, _ in items):
+        raise ConfigError(f"{name} must be written as tau=0.5,mode=fast, not {value!r}")
+    if len({key for key, _, _ in items}) < len(items):
+        raise ConfigError(f"{name} has a setting twice: {value!r}")
+    return {key: text for key, _, text in items}
 
 
 def default_of(declared: Field[Any]) -> Any:

@@ -13,7 +13,7 @@ from transformers.integrations import unset_hf_deepspeed_config
 
 from rlsc.config.engine import EngineArguments, check_engine
 from rlsc.config.guard import GuardArguments
-from rlsc.config.objective import ObjectiveArguments, check_objective
+from rlsc.config.objective import check_objective
 from rlsc.config.run import check_output_dir
 from rlsc.config.setting import check_settings
 from rlsc.config.training import (
@@ -23,6 +23,8 @@ from rlsc.config.training import (
     TrainerArguments,
 )
 from rlsc.errors import ConfigError
+from rlsc.objectives.create import create_objective, settings_in_use
+from rlsc.objectives.settings import ObjectiveSettings
 
 
 def cpu_has_bf16() -> bool:
@@ -39,7 +41,7 @@ def device_has_bf16() -> bool:
 
 @dataclass
 class RLSCConfig(
-    ObjectiveArguments,
+    ObjectiveSettings,
     SamplingArguments,
     TrainerArguments,
     LossArguments,
@@ -58,6 +60,8 @@ class RLSCConfig(
 
     def __post_init__(self) -> None:
         check_training(self)
+        for name, value in settings_in_use(create_objective(self)).items():
+            setattr(self, name, value)
         zero = os.environ.get("ACCELERATE_USE_DEEPSPEED", "").lower() in ("1", "true")
         if (zero or self.deepspeed) and importlib.util.find_spec("deepspeed") is None:
             raise ConfigError("ZeRO needs DeepSpeed: pip install 'rlsc[deepspeed]'")
@@ -88,9 +92,11 @@ def check_training(config: RLSCConfig) -> None:
     check_objective(config, config.num_generations)
     if config.skip_unanimous and config.num_generations < 2:
         raise ConfigError("skip_unanimous compares siblings: num_generations must be 2 or more")
-    _check_brakes(config)
+    if config.entropy_floor is not None and config.rollout_policy == "base":
+        raise ConfigError(
+            "entropy_floor is of the policy's own samples: not for rollout_policy base"
+        )
     _check_iterations(config)
-    _check_pairs(config)
     _check_importance_sampling(config)
     _check_evaluation(config)
 
@@ -126,26 +132,6 @@ def _check_evaluation(config: RLSCConfig) -> None:
         raise ConfigError("eval_strategy must be 'no': --eval_steps N evaluates between")
 
 
-def _check_brakes(config: RLSCConfig) -> None:
-    """What brakes and objectives cannot be together."""
-    names = {name.strip() for name in config.objective.split(",")}
-    frozen = config.rollout_policy == "base"
-    if frozen and names & {"dpo", "ppo"}:
-        raise ConfigError(
-            "rollout_policy base is not for dpo and ppo: their margins and values are the policy's"
-        )
-    if frozen and (config.beta or "kl" in names):
-        raise ConfigError(
-            "rollout_policy base and a KL divergence exclude each other: its estimate needs "
-            "samples of the policy"
-        )
-    if config.entropy_floor is not None and (frozen or config.dpo_pairs == "given"):
-        raise ConfigError(
-            "entropy_floor is of the policy's own samples: not for rollout_policy base, nor "
-            "dpo_pairs given"
-        )
-
-
 def _check_importance_sampling(config: RLSCConfig) -> None:
     exact = config.logprob_temperature == "sampling" and config.top_p == 1 and config.top_k == 0
     if config.importance_sampling_correction and not exact:
@@ -166,27 +152,11 @@ def _check_iterations(config: RLSCConfig) -> None:
             )
 
 
-def _check_pairs(config: RLSCConfig) -> None:
-    if "dpo" in [name.strip() for name in config.objective.split(",")] and (
-        config.mask_truncated_completions or config.importance_sampling_correction
-    ):
-        raise ConfigError(
-            "mask_truncated_completions and importance_sampling_correction are not for dpo: it "
-            "would lose half of a pair, or weigh its halves differently"
-        )
-
-
 def _check_skipping(config: RLSCConfig) -> None:
-    if config.skip_weight_below and (config.objective != "rlsc" or config.num_iterations > 1):
+    if config.skip_weight_below and (config.weight_clip or config.num_iterations > 1):
         raise ConfigError(
-            "skip_weight_below is for objective rlsc and num_iterations 1: its bound is of those"
+            "skip_weight_below is for num_iterations 1 without weight_clip: its bound is of those"
         )
-    if config.skip_weight_below and (config.beta or config.weight_clip):
-        raise ConfigError(
-            "skip_weight_below is not for beta or weight_clip: its bound is of rlsc's own weights"
-        )
-    if config.skip_weight_below and config.weight == "token":
-        raise ConfigError("skip_weight_below needs one weight a completion, not weight 'token'")
     if config.skip_weight_below and config.importance_sampling_correction:
         raise ConfigError(
             "skip_weight_below and importance_sampling_correction exclude each other: the bound on "

@@ -22,7 +22,7 @@ from rlsc.guard.guard import create_guard
 from rlsc.logprobs.scorer import Batch, Scorer, TokenStats
 from rlsc.models.adapters import with_adapter
 from rlsc.models.loading import disable_dropout, load_model
-from rlsc.objectives import Objective, check_judges, check_siblings, create_objective
+from rlsc.objectives import Objective, create_objective
 from rlsc.runtime.console import stops_untold
 from rlsc.runtime.memory import keep_freed_memory
 from rlsc.runtime.processes import rank
@@ -131,7 +131,7 @@ class RLSCTrainer(WholeCheckpoints):
         """What samples, what watches, what updates, in this order."""
         args, processing_class = self.args, self.processing_class
         self.objective: Objective = objective or create_objective(args)
-        check_siblings(self.objective, args.num_generations)
+        self.objective.check(args)
         check_zero3(self.accelerator, args, self.objective)
         dtype = torch.bfloat16 if args.bf16 else next(self.model.parameters()).dtype
         self.engine: Engine = engine or create_engine(args, self.model, processing_class, dtype)
@@ -161,7 +161,7 @@ class RLSCTrainer(WholeCheckpoints):
     def _prepare_rollouts(self, dataset: Any, answer_key: AnswerKey | None) -> None:
         """What samples and weighs, and what the objective needs beside the policy."""
         args, source = self.args, Source(raw_prompts(dataset), answer_key)
-        check_judges(self.objective, source.prompts, answer_key, args.reward_model)
+        self.objective.check_labels(source.prompts, answer_key)
         self.auxiliary = create_auxiliary(
             args,
             self.objective,
@@ -173,7 +173,7 @@ class RLSCTrainer(WholeCheckpoints):
             self.keep(KeepValueHead(self.auxiliary.value_head))
         sampling = sampling_of(self.processing_class, self.model, args)
         given: Engine | None = None
-        if args.dpo_pairs == "given":
+        if self.objective.completions_given:
             given = given_pairs(dataset, self.processing_class, args.max_completion_length)
         self._rollouts = Rollouts(
             args,
