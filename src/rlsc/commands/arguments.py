@@ -213,6 +213,8 @@ def _add_flag(group: Any, field: dataclasses.Field[Any], kind: Any) -> None:
     elif str in members or members[0] in (int, float):
         number = str if str in members else members[0]
         group.add_argument(flag, type=number, metavar=_METAVARS[number], help=text)
+    elif typing.get_origin(members[0]) is dict:
+        group.add_argument(flag, type=mapping, metavar="NAME=VALUE,…", help=text)
 
 
 def help_of(field: dataclasses.Field[Any]) -> str:
@@ -238,6 +240,31 @@ def _truth(text: str) -> bool:
     if text.lower() not in (*_TRUE, *_FALSE):
         raise argparse.ArgumentTypeError(f"true or false, not {text!r}")
     return text.lower() in _TRUE
+
+
+def mapping(text: str) -> dict[str, Any]:
+    """`NAME=VALUE,NAME=VALUE`, or a JSON object. Numbers, true, false and null are read as such."""
+    try:
+        if text.startswith("{"):
+            return dict(json.loads(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no mapping: {error}") from error
+    items = [[part.strip() for part in item.partition("=")] for item in text.split(",")]
+    items = [item for item in items if item != ["", "", ""]]
+    if not all(name and equals for name, equals, _ in items):
+        raise argparse.ArgumentTypeError(f"write NAME=VALUE,NAME=VALUE, not {text!r}")
+    if len({name for name, _, _ in items}) < len(items):
+        raise argparse.ArgumentTypeError(f"a name is there twice in {text!r}")
+    return {name: _scalar(value) for name, _, value in items}
+
+
+def _scalar(text: str) -> Any:
+    for read in (json.loads, float):
+        try:
+            return read(text)
+        except ValueError:
+            continue
+    return text
 
 
 def take_config(argv: Sequence[str]) -> tuple[Path | None, list[str]]:
