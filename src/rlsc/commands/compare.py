@@ -7,7 +7,6 @@ model is evaluated once, in OUTPUT_DIR/base, for all.
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import shlex
@@ -24,8 +23,15 @@ from rlsc.commands.arguments import parse, recipe_flags, resolved
 from rlsc.config.compare import CompareConfig
 from rlsc.errors import ConfigError, RLSCError
 from rlsc.objectives import check_siblings, create_objective
-from rlsc.records import folder as runfolder
 from rlsc.records.files import write_text
+from rlsc.records.results import (
+    EVALUATION,
+    RESULTS,
+    EvaluationResults,
+    read_results_of,
+    temperature_label,
+)
+from rlsc.records.run_folder import TrainingFolder, check_writable
 from rlsc.report.comparison import write_comparison
 from rlsc.report.html import write_html
 from rlsc.runtime.console import console
@@ -33,7 +39,7 @@ from rlsc.training.weighing import check_judges
 
 BASE, FAILURE = "base", "failure.txt"
 # May differ from what a run was made with; all else would make rows that do not compare.
-_FREE = {"resume", "overwrite", "disable_tqdm", "output_dir", "base_evaluation"}
+_FREE = frozenset({"resume", "overwrite", "disable_tqdm", "output_dir", "base_evaluation"})
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        return (self.folder / runfolder.RESULTS).is_file()
+        return (self.folder / RESULTS).is_file()
 
     @property
     def failed(self) -> bool:
@@ -70,7 +76,7 @@ def compare(config: CompareConfig, flags: Sequence[str], print_commands: bool = 
             print("rlsc train " + shlex.join([*run.flags, "--resume"]))
         return
     left = [run for run in runs if not run.finished]
-    if left or _temperatures(folder / BASE) != list(config.temperatures):
+    if left or not _has_temperatures(folder / BASE, config.temperatures):
         console.print("the untrained model …")
         base = folder / BASE  # where nothing has changed, its answers are read back
         problem = _in_process(evaluate_base, runs[0].flags, config.temperatures, str(base))
@@ -120,7 +126,7 @@ def _runs(config: CompareConfig, flags: Sequence[str]) -> list[Run]:
 
 def _check(folder: Path, runs: Sequence[Run]) -> None:
     """All settings are read before anything is run, and are those of runs that are there."""
-    runfolder.check_writable(folder)
+    check_writable(folder)
     for run in runs:
         try:
             config, training = parse([*run.flags])
@@ -128,19 +134,20 @@ def _check(folder: Path, runs: Sequence[Run]) -> None:
             check_siblings(objective, training.num_generations)
             check_judges(objective, (), None, training.reward_model)
             settings = resolved(config, training)
-            if (run.folder / runfolder.CONFIG).is_file() and not run.failed:
-                runfolder.check_same_settings(run.folder, settings, _FREE)
+            place = TrainingFolder(run.folder)
+            if place.holds_run and not run.failed:
+                place.check_same_settings(settings, _FREE)
         except RLSCError as error:
             raise ConfigError(f"{run.label}: {error}") from error
 
 
-def _temperatures(base: Path) -> list[float] | None:
-    """At which the untrained model has been evaluated."""
-    try:
-        results = json.loads((base / runfolder.RESULTS).read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
-    return [one["temperature"] for one in results["temperatures"]]
+def _has_temperatures(base: Path, temperatures: Sequence[float]) -> bool:
+    """Whether the untrained model has been evaluated at all of them."""
+    if not (base / RESULTS).is_file():
+        return False
+    results = read_results_of(EvaluationResults, base)
+    labels = {score.setting.label for score in results.tasks[EVALUATION].tuned.scores}
+    return labels >= {temperature_label(value) for value in temperatures}
 
 
 def _time_left(seconds: float, made: int, of: int) -> str:
