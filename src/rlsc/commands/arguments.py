@@ -82,11 +82,6 @@ def resolved(*configs: Any) -> dict[str, Any]:
     return {name: values[name] for name in sorted(names) if values[name] not in (None, {}, [])}
 
 
-def resolved_eval(config: EvalConfig) -> dict[str, Any]:
-    """Every setting of `rlsc eval` with a value."""
-    return resolved(config)
-
-
 class Parser(argparse.ArgumentParser):
     """argparse's, with mistakes as `ConfigError`, one usage line, and `-` for `_` in flags."""
 

@@ -7,7 +7,6 @@ model is evaluated once, in OUTPUT_DIR/base, for all.
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import shlex
@@ -29,12 +28,20 @@ from rlsc.commands.arguments import (
 )
 from rlsc.config.compare import NOT_SHARED, CompareArguments, CompareConfig
 from rlsc.errors import ConfigError, RLSCError
-from rlsc.records import folder as runfolder
+from rlsc.records.files import write_text
+from rlsc.records.results import (
+    EVALUATION,
+    RESULTS,
+    EvaluationResults,
+    read_results_of,
+    temperature_label,
+)
+from rlsc.records.run_folder import TrainingFolder, check_writable
 from rlsc.runtime.console import console
 
 BASE, FAILURE = "base", "failure.txt"
 # May differ from what a run was made with; all else would make rows that do not compare.
-_FREE = {"resume", "overwrite", "disable_tqdm", "output_dir", "base_evaluation"}
+_FREE = frozenset({"resume", "overwrite", "disable_tqdm", "output_dir", "base_evaluation"})
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,7 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        return (self.folder / runfolder.RESULTS).is_file()
+        return (self.folder / RESULTS).is_file()
 
     @property
     def failed(self) -> bool:
@@ -108,7 +115,7 @@ def compare(config: CompareConfig, flags: Sequence[str]) -> None:
             print("rlsc train " + shlex.join([*run.flags, "--resume"]))
         return
     unfinished = [run for run in runs if not run.finished]
-    if unfinished or _temperatures(folder / BASE) != list(config.temperatures):
+    if unfinished or not _has_temperatures(folder / BASE, config.temperatures):
         console.print("the untrained model …")
         base = folder / BASE  # where nothing has changed, its answers are read back
         problem = _in_process(evaluate_base, runs[0].flags, config.temperatures, str(base))
@@ -125,7 +132,7 @@ def compare(config: CompareConfig, flags: Sequence[str]) -> None:
         (run.folder / FAILURE).unlink(missing_ok=True)
         if problem:
             console.print(f"{run.label}, seed {run.seed} failed: {problem}")
-            runfolder.write_text(run.folder / FAILURE, problem + "\n")
+            write_text(run.folder / FAILURE, problem + "\n")
         write_comparison(folder, config.methods, config.seeds)  # what there is, at any time
         write_html(folder)
     write_comparison(folder, config.methods, config.seeds, show=True)
@@ -159,25 +166,25 @@ def _runs(config: CompareConfig, flags: Sequence[str]) -> list[Run]:
 
 def _check(folder: Path, runs: Sequence[Run]) -> None:
     """All settings are read before anything is run, and are those of runs that are there."""
-
-    runfolder.check_writable(folder)
+    check_writable(folder)
     for run in runs:
         try:
             config, training = parse([*run.flags])
             settings = resolved(config, training)
-            if (run.folder / runfolder.CONFIG).is_file() and not run.failed:
-                runfolder.check_same_settings(run.folder, settings, _FREE)
+            place = TrainingFolder(run.folder)
+            if place.holds_run and not run.failed:
+                place.check_same_settings(settings, _FREE)
         except RLSCError as error:
             raise ConfigError(f"{run.label}: {error}") from error
 
 
-def _temperatures(base: Path) -> list[float] | None:
-    """At which the untrained model has been evaluated."""
-    try:
-        results = json.loads((base / runfolder.RESULTS).read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
-    return [entry["temperature"] for entry in results["temperatures"]]
+def _has_temperatures(base: Path, temperatures: Sequence[float]) -> bool:
+    """Whether the untrained model has been evaluated at all of them."""
+    if not (base / RESULTS).is_file():
+        return False
+    results = read_results_of(EvaluationResults, base)
+    labels = {score.setting.label for score in results.tasks[EVALUATION].tuned.scores}
+    return labels >= {temperature_label(value) for value in temperatures}
 
 
 def _time_left(seconds: float, made: int, of: int) -> str:

@@ -126,8 +126,8 @@ class BenchmarkSource:
 
     benchmarks: str | None = setting(
         None,
-        "Comma list of benchmarks, or all for the eight; rlsc train evaluates on them before and "
-        "after.",
+        "Comma list of benchmarks, all for the eight, data files and tasks of your own "
+        "(FILE.py:Class); rlsc train evaluates on them before and after.",
     )
     data_dir: str | None = setting(
         None, "Folder with the benchmarks as JSONL; without it they come from the Hub."

@@ -7,7 +7,7 @@ from typing import Any
 
 from rlsc.report.charts import Chart, Series
 from rlsc.report.text import Table
-from rlsc.statistics.estimates import wilson_interval
+from rlsc.statistics.intervals import wilson_interval
 
 CONFIDENCE = (
     "Confidence is exp(log-prob a token) of an answer, under the distribution sampled from. AUROC: "

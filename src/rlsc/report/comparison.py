@@ -15,7 +15,7 @@ from rlsc.records.jsonl import read_jsonl
 from rlsc.report.comparison_plot import plot_comparison, untrained_quality
 from rlsc.report.text import markdown_table
 from rlsc.runtime.console import console
-from rlsc.statistics.estimates import seed_interval
+from rlsc.statistics.intervals import seed_interval
 
 HEADER = (
     *("objective", "greedy, %", "pass@1, T = 1, %", "majority, %", "tokens, greedy"),
