@@ -64,7 +64,7 @@ def parse_eval(argv: Sequence[str]) -> EvalConfig:
     return config
 
 
-def recipe_flags(content: Mapping[str, Any]) -> list[str]:
+def recipe_flags(content: Mapping[str, object]) -> list[str]:
     """Settings of `rlsc train` as its flags. Raises `ConfigError` for one that it has not."""
     from rlsc.training.arguments import RLSCConfig
 
@@ -143,7 +143,7 @@ class Settings:
         except (ValueError, ImportError, OSError) as error:  # transformers' checks of its own
             raise ConfigError(" ".join(str(error).split())) from error
 
-    def as_flags(self, source: str, content: Mapping[str, Any]) -> list[str]:
+    def as_flags(self, source: str, content: Mapping[str, object]) -> list[str]:
         """A recipe as flags, so that one parser converts and checks both."""
         arguments: list[str] = []
         for key, value in content.items():
@@ -279,7 +279,7 @@ def take_config(argv: Sequence[str]) -> tuple[Path | None, list[str]]:
     return config, rest
 
 
-def read_recipe(path: Path) -> Mapping[str, Any]:
+def read_recipe(path: Path) -> Mapping[str, object]:
     """The content of a YAML recipe. Raises `ConfigError`."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))

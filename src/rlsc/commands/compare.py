@@ -151,7 +151,7 @@ def _runs(config: CompareConfig, flags: Sequence[str]) -> list[Run]:
     for seed in config.seeds:
         for label, settings in config.methods.items():
             folder = Path(config.output_dir) / label / f"seed-{seed}"
-            own: Mapping[str, Any] = {
+            own: Mapping[str, object] = {
                 "eval_seed": 0,
                 "save_model": False,
                 **config.shared,
