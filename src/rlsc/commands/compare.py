@@ -25,6 +25,7 @@ from rlsc.config.compare import CompareConfig
 from rlsc.errors import ConfigError, RLSCError
 from rlsc.objectives import check_siblings, create_objective
 from rlsc.records import folder as runfolder
+from rlsc.records.files import write_text
 from rlsc.report.comparison import write_comparison
 from rlsc.report.html import write_html
 from rlsc.runtime.console import console
@@ -85,7 +86,7 @@ def compare(config: CompareConfig, flags: Sequence[str], print_commands: bool = 
         (run.folder / FAILURE).unlink(missing_ok=True)
         if problem:
             console.print(f"{run.label}, seed {run.seed} failed: {problem}")
-            runfolder.write_text(run.folder / FAILURE, problem + "\n")
+            write_text(run.folder / FAILURE, problem + "\n")
         write_comparison(folder, config.methods, config.seeds)  # what there is, at any time
         write_html(folder)
     write_comparison(folder, config.methods, config.seeds, show=True)

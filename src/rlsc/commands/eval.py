@@ -35,6 +35,7 @@ from rlsc.grading import Grader
 from rlsc.models.loading import load_model, weights_fingerprint
 from rlsc.records import folder as runfolder
 from rlsc.records.environment import check_same_questions, write_environment
+from rlsc.records.files import write_json, write_text
 from rlsc.records.jsonl import write_jsonl
 from rlsc.report.benchmarks import print_benchmarks
 from rlsc.report.html import write_html
@@ -85,7 +86,7 @@ def run_eval(config: EvalConfig) -> None:
     _prepare(folder, settings, config.overwrite)
     write_environment(folder, origin, {one.benchmark.name: one.questions for one in sets})
     labels = [[s.template, s.temperature, s.samples] for s in protocol.settings]
-    runfolder.write_json(
+    write_json(
         folder / "settings.json",
         {"settings": labels, "model": origin, "weights": weights},
     )
@@ -195,7 +196,7 @@ def _finish(
             )
             for one in sets
         }
-    runfolder.write_json(folder / runfolder.RESULTS, results)
+    write_json(folder / runfolder.RESULTS, results)
     write_eval_report(folder)
     write_html(folder)
     print_benchmarks(results)
@@ -297,4 +298,4 @@ def _prepare(folder: Path, settings: Mapping[str, Any], overwrite: bool) -> None
             path = folder / name
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     text = yaml.safe_dump(dict(settings), allow_unicode=True)
-    runfolder.write_text(folder / runfolder.CONFIG, text)
+    write_text(folder / runfolder.CONFIG, text)

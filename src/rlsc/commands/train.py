@@ -29,6 +29,7 @@ from rlsc.objectives import RLSC, Objective, check_siblings, create_objective
 from rlsc.records import folder as runfolder
 from rlsc.records.checkpoints import last_checkpoint
 from rlsc.records.environment import check_same_questions, write_environment
+from rlsc.records.files import write_json
 from rlsc.report import print_table, write_report
 from rlsc.report.benchmarks import difference_text
 from rlsc.report.guard import guard_text
@@ -116,7 +117,7 @@ def _conclude(
 ) -> None:
     """Write what came of it, and tell it."""
     results["changes"] = run_changes(folder, results)
-    runfolder.write_json(folder / runfolder.RESULTS, results)
+    write_json(folder / runfolder.RESULTS, results)
     write_report(folder)
     _tell(folder, results)
     if config.save_model:
@@ -186,7 +187,7 @@ def evaluate_untrained(
         "before": evaluator.standard("before").summary,
         "temperatures": evaluator.at_temperatures(temperatures),
     }
-    runfolder.write_json(folder / runfolder.RESULTS, results)
+    write_json(folder / runfolder.RESULTS, results)
 
 
 def _load(

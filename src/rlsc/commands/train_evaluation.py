@@ -19,7 +19,7 @@ from rlsc.engines import SamplingParams, spread
 from rlsc.evaluation.evaluate import Evaluation, Pass, evaluate, standard_passes, summarise
 from rlsc.grading import VERSION
 from rlsc.models.loading import context_length, weights_fingerprint
-from rlsc.records.folder import write_json
+from rlsc.records.files import write_json
 from rlsc.records.jsonl import read_jsonl, write_jsonl
 from rlsc.runtime.console import make_progress
 from rlsc.runtime.processes import is_main, wait

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import yaml
 
 from rlsc.errors import ConfigError, OutputError
 from rlsc.records.checkpoints import UNFINISHED, checkpoints
+from rlsc.records.files import write_text
 from rlsc.runtime.processes import is_main, wait
 
 CONFIG, RESULTS, ENVIRONMENT = "config.yaml", "results.json", "environment.json"
@@ -84,45 +85,6 @@ def prepare(folder: Path, settings: Mapping[str, Any], overwrite: bool) -> None:
     except OSError as error:
         raise OutputError(_not_writable(folder, error)) from error
     wait()
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Raises `OutputError` for a file that is damaged or no object."""
-    return _read(path, json.loads)
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """The same for settings."""
-    return _read(path, yaml.safe_load)
-
-
-def _read(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
-    try:
-        found = parse(path.read_text("utf-8"))
-    except (ValueError, yaml.YAMLError) as error:
-        raise OutputError(f"{path} is damaged: {' '.join(str(error).split()):.150}") from error
-    if not isinstance(found, dict):
-        raise OutputError(f"{path} is damaged: it holds no settings or results")
-    return found
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write strict JSON under a temporary name and rename."""
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-    write_text(path, text + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write under a temporary name and rename, so that no half-written file is ever seen.
-
-    Of several processes the main one alone writes.
-    """
-    if not is_main():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, "utf-8")
-    temporary.replace(path)
 
 
 def check_writable(folder: Path) -> None:

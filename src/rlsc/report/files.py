@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rlsc.errors import OutputError
-from rlsc.records.folder import read_json, write_text
+from rlsc.records.files import read_json, write_text
 from rlsc.report.comparison import runs_made
 from rlsc.report.page import Page, render
 from rlsc.report.page_compare import folders_page, single_page

@@ -9,7 +9,8 @@ from typing import Any
 
 import yaml
 
-from rlsc.records.folder import CONFIG, ENVIRONMENT, RESULTS, write_text
+from rlsc.records.files import write_text
+from rlsc.records.folder import CONFIG, ENVIRONMENT, RESULTS
 from rlsc.report.benchmarks import (
     HEADER,
     NOTES,

@@ -9,7 +9,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from rlsc.records.folder import CONFIG, ENVIRONMENT, read_json, read_yaml
+from rlsc.records.files import read_json, read_yaml
+from rlsc.records.folder import CONFIG, ENVIRONMENT
 from rlsc.records.jsonl import read_jsonl
 from rlsc.report.charts import Chart, Series
 from rlsc.report.comparison import HEADER, caption_text, runs_made, table_cells

@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from rlsc.evaluation.samples import read_rows
-from rlsc.records.folder import read_json, read_yaml
+from rlsc.records.files import read_json, read_yaml
 from rlsc.records.jsonl import read_jsonl
 from rlsc.report.benchmarks import difference_text, flipped_lines
 from rlsc.report.calibration import CONFIDENCE, calibration_chart, calibration_table
