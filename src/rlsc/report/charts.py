@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 Point = tuple[float, float]
 Interval = tuple[float, float]
+COLOURS, INK = 8, 8
+"""Of the palette; and the colour after it, of what all are measured against."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Measured:
     group: str = ""
     """What it was measured on, where several things were."""
     colour: int = 0
+    """Its place in the palette; `INK`: that of the text."""
 
     @property
     def bounds(self) -> str:

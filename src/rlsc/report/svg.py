@@ -16,17 +16,16 @@ from itertools import pairwise
 
 from markupsafe import Markup
 
-from rlsc.report.charts import Band, Chart, Intervals, Measured, Point, Series
+from rlsc.report.charts import COLOURS, Band, Chart, Intervals, Measured, Point, Series
 from rlsc.report.escaping import plain
 
 WIDTH, HEIGHT = 360, 196
 """Of a chart without its legend, in units of 1/10 of its text's size."""
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 8, 12, 34
-_LETTER, _LINE, _ROW = 5.2, 14, 24
+_LETTER, _LINE, _ROW = 5.8, 14, 24
 _LONGEST = 46
 """Characters of a name in a legend; its tooltip has all of it."""
-_COLOURS = 8
 
 
 @dataclass(frozen=True)
@@ -252,7 +251,7 @@ def _intervals(chart: Intervals) -> _Drawing:
 
 
 def _interval(row: Measured, x: Scale, top: float) -> Iterator[str]:
-    style, name = f"c{row.colour % _COLOURS}", _full_name(row)
+    style, name = f"c{row.colour}", _full_name(row)
     if len(name) > _LONGEST:
         name = f"…{name[1 - _LONGEST :]}"
     yield f'<text x="{x(0)}" y="{top}">{plain(name)}</text>'
@@ -285,8 +284,8 @@ def _described(series: Series, chart: Chart) -> str:
 
 def _style(series: Series) -> str:
     """Colours begin again after the last, dotted."""
-    again = " again" if series.colour >= _COLOURS else ""
-    return f"c{series.colour % _COLOURS}{again}{' dashed' if series.dashed else ''}"
+    again = " again" if series.colour >= COLOURS else ""
+    return f"c{series.colour % COLOURS}{again}{' dashed' if series.dashed else ''}"
 
 
 def _unbroken(points: Sequence[Point]) -> list[list[Point]]:
