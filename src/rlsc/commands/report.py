@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from rlsc.errors import ConfigError
-from rlsc.report.html import watch, write_html, write_html_of_several
+from rlsc.report.files import watch, write_html, write_html_of_several
 from rlsc.runtime.console import console
 
 
@@ -23,22 +23,22 @@ def parse_report(argv: Sequence[str]) -> tuple[list[Path], Path | None, bool]:
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR")
     parser.add_argument("--output_file", type=Path)
     parser.add_argument("--watch", action="store_true")
-    found = parser.parse_args(argv)
-    return found.folders, found.output_file, found.watch
+    arguments = parser.parse_args(argv)
+    return arguments.folders, arguments.output_file, arguments.watch
 
 
 def run_report(folders: Sequence[Path], file: Path | None, follow: bool) -> None:
     """Raises `RLSCError` for a folder that holds no run."""
 
-    def told(text: str) -> None:
+    def tell(text: str) -> None:
         console.print(text, soft_wrap=True)
 
     if follow:
         if len(folders) > 1 or file is not None:
             raise ConfigError("--watch follows one run: name one folder, and no --output_file")
-        watch(folders[0], told)
+        watch(folders[0], tell)
     elif len(folders) == 1:
-        told(f"report  {write_html(folders[0], file)}")
+        tell(f"report  {write_html(folders[0], file)}")
     else:
         several = list(dict.fromkeys(folders))
-        told(f"report  {write_html_of_several(several, file or Path('report.html'))}")
+        tell(f"report  {write_html_of_several(several, file or Path('report.html'))}")
