@@ -75,7 +75,7 @@ def test_what_flipped_is_what_the_browser_of_cases_finds(
     tab.wait_for_function("document.getElementById('count').textContent !== ''")
     for key in ("gained", "lost"):
         tab.select_option("#flip", key)
-        ids = [one.split(" · ")[1] for one in tab.locator(".case h3").all_text_contents()]
+        ids = [title.split(" · ")[1] for title in tab.locator(".case h3").all_text_contents()]
         assert ids == [
             name for task in results.tasks.values() for name in getattr(task.difference, key)
         ]

@@ -35,7 +35,9 @@ _OF_ALL = (  # a row with another one of these would not compare
     *("eval_questions", "eval_limit", "eval_samples", "eval_max_new_tokens", "eval_seed"),
 )
 
-_OWN_FILES = re.compile(r"(base|comparison\..*|report\.html)$")
+_OWN_FILES = re.compile(
+    r"(base|comparison\..*|report\..*|plot\.svg|results\.json|run\.json|config\.yaml)$"
+)
 
 
 @dataclass(frozen=True)

@@ -5,25 +5,25 @@
   const PAGE = 25, LONGEST_FORMULA = 2000;
   const byId = (id) => document.getElementById(id);
   const raw = atob(byId("data").textContent);
-  const bytes = Uint8Array.from(raw, (one) => one.charCodeAt(0));
+  const bytes = Uint8Array.from(raw, (item) => item.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   const cases = JSON.parse(await new Response(stream).text());
   // Of several samples the majority decides, as in the scores.
   const right = (side) => side !== null && (side.decided ?? side.verdict === "correct");
-  for (const one of cases) {
-    const texts = [one.id, one.prompt, one.tuned_prompt, one.base?.text, one.tuned?.text];
-    one.search = texts.filter(Boolean).join("\n").toLowerCase();
-    const both = one.base && one.tuned;
-    one.flip = !both ? "" : right(one.base) ? (right(one.tuned) ? "both" : "lost") : right(one.tuned) ? "gained" : "neither";
-    one.change = both ? one.tuned.tokens - one.base.tokens : 0;
+  for (const item of cases) {
+    const texts = [item.id, item.prompt, item.tuned_prompt, item.base?.text, item.tuned?.text];
+    item.search = texts.filter(Boolean).join("\n").toLowerCase();
+    const both = item.base && item.tuned;
+    item.flip = !both ? "" : right(item.base) ? (right(item.tuned) ? "both" : "lost") : right(item.tuned) ? "gained" : "neither";
+    item.change = both ? item.tuned.tokens - item.base.tokens : 0;
   }
-  const oneModel = cases.every((one) => one.flip === "");
+  const oneModel = cases.every((item) => item.flip === "");
   for (const option of [...byId("flip").options]) {
     option.hidden = option.disabled = oneModel && ["gained", "lost", "both", "neither"].includes(option.value);
   }
   byId("length").closest("label").hidden = oneModel;
-  const verdict = (one) => (one.tuned ?? one.base).verdict;
-  for (const name of new Set(cases.map((one) => one.benchmark))) {
+  const verdict = (item) => (item.tuned ?? item.base).verdict;
+  for (const name of new Set(cases.map((item) => item.benchmark))) {
     byId("benchmark").append(new Option(name, name));
   }
 
@@ -41,21 +41,21 @@
   const FORMULA = /\$\$([^$]+)\$\$|\\\[([\s\S]+?)\\\]|\\\(([\s\S]+?)\\\)|\$(?!\s)([^$\n]+?)(?<!\s)\$(?!\d)|(\\begin\{(align|equation|gather|cases|array|[bpv]?matrix)\*?\}[\s\S]+?\\end\{\6\*?\})|(\\boxed\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\})/g;
   const withFormulas = (parent, text) => {
     let last = 0;
-    for (const found of text.matchAll(FORMULA)) {
-      const tex = found[1] ?? found[2] ?? found[3] ?? found[4] ?? found[5] ?? found[7];
+    for (const match of text.matchAll(FORMULA)) {
+      const tex = match[1] ?? match[2] ?? match[3] ?? match[4] ?? match[5] ?? match[7];
       if (tex.length > LONGEST_FORMULA || visible(tex) !== tex) continue;
-      parent.append(visible(text.slice(last, found.index)));
+      parent.append(visible(text.slice(last, match.index)));
       const span = element("span");
       try {
         katex.render(tex, span, {
-          displayMode: [found[1], found[2], found[5]].some((one) => one !== undefined),
+          displayMode: [match[1], match[2], match[5]].some((item) => item !== undefined),
           throwOnError: true, trust: false, strict: "ignore", maxSize: 10, maxExpand: 100, output: "htmlAndMathml",
         });
       } catch {
-        span.textContent = visible(found[0]);
+        span.textContent = visible(match[0]);
       }
       parent.append(span);
-      last = found.index + found[0].length;
+      last = match.index + match[0].length;
     }
     parent.append(visible(text.slice(last)));
   };
@@ -85,7 +85,7 @@
     const facts = [`${side.tokens} tokens`];
     if (side.answer !== null) facts.unshift(`answer ${side.answer}`);
     if (side.finish === "length") facts.push("cut off");
-    if (side.samples) facts.push(`first of ${side.samples} samples, ${side.right} right, the majority ${side.decided ? "right" : "not"}`);
+    if (side.samples > 1) facts.push(`first of ${side.samples} samples, ${side.right} right, the majority ${side.decided ? "right" : "not"}`);
     if (side.cut) facts.push("shown in part: the samples' file has all of it");
     if (view === "confidence" && !side.spans) facts.push("its tokens’ probabilities are not here");
     meta.append(visible(` · ${facts.join(" · ")}`));
@@ -97,10 +97,10 @@
     made.append(meta, text);
     return made;
   };
-  const showCase = (one, view) => {
+  const showCase = (item, view) => {
     const made = element("article", "case");
-    made.append(element("h3", "", `${one.benchmark} · ${one.id}`));
-    const prompts = [one.prompt, one.tuned_prompt].filter((text) => text !== undefined).map((text) => {
+    made.append(element("h3", "", `${item.benchmark} · ${item.id}`));
+    const prompts = [item.prompt, item.tuned_prompt].filter((text) => text !== null).map((text) => {
       const prompt = element("div", "words-of prompt");
       prompt.tabIndex = 0;
       if (view === "formulas") withFormulas(prompt, text);
@@ -109,9 +109,9 @@
     });
     if (prompts.length > 1) prompts.splice(1, 0, element("p", "meta", "and of the tuned model, which was asked otherwise:"));
     const sides = element("div", "sides");
-    const both = one.base && one.tuned;
-    if (one.base) sides.append(showSide(both ? "base" : "model", one.base, view));
-    if (one.tuned) sides.append(showSide(both ? "tuned" : "model", one.tuned, view));
+    const both = item.base && item.tuned;
+    if (item.base) sides.append(showSide(both ? "base" : "model", item.base, view));
+    if (item.tuned) sides.append(showSide(both ? "tuned" : "model", item.tuned, view));
     made.append(...prompts, sides);
     return made;
   };
@@ -119,7 +119,7 @@
   let matching = [], shown = 0;
   const more = () => {
     const view = byId("view").value;
-    byId("list").append(...matching.slice(shown, shown + PAGE).map((one) => showCase(one, view)));
+    byId("list").append(...matching.slice(shown, shown + PAGE).map((item) => showCase(item, view)));
     shown = Math.min(shown + PAGE, matching.length);
     byId("count").textContent = `${matching.length} of ${cases.length} cases` + (shown < matching.length ? `, ${shown} shown` : "");
     byId("more").hidden = shown >= matching.length;
@@ -127,9 +127,9 @@
   const filter = () => {
     const benchmark = byId("benchmark").value, flip = byId("flip").value, length = byId("length").value;
     const text = byId("text").value.trim().toLowerCase();
-    matching = cases.filter((one) =>
-      (!benchmark || one.benchmark === benchmark) && (!flip || one.flip === flip || verdict(one) === flip) &&
-      (!length || (length === "shorter" ? one.change < 0 : one.change > 0)) && (!text || one.search.includes(text)));
+    matching = cases.filter((item) =>
+      (!benchmark || item.benchmark === benchmark) && (!flip || item.flip === flip || verdict(item) === flip) &&
+      (!length || (length === "shorter" ? item.change < 0 : item.change > 0)) && (!text || item.search.includes(text)));
     shown = 0;
     byId("shades").hidden = byId("view").value !== "confidence";
     byId("list").replaceChildren();
