@@ -194,9 +194,9 @@ SETTINGS = """
 @pytest.mark.parametrize("flags", [*SETTINGS, "--system_prompt=--brief"])
 def test_resolved_settings_read_back_are_the_same(recipe: Path, flags: str) -> None:
     run, training = parse(flags.split())
-    found, found_training = read(recipe, yaml.safe_dump(resolved(run, training)))
-    assert found == run
-    assert found_training.to_dict() == training.to_dict()
+    run_again, training_again = read(recipe, yaml.safe_dump(resolved(run, training)))
+    assert run_again == run
+    assert training_again.to_dict() == training.to_dict()
 
 
 def test_a_hub_token_is_neither_written_nor_made_up(recipe: Path) -> None:
