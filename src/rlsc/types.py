@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 Message = Mapping[str, str]
@@ -111,3 +112,185 @@ class Verdict(enum.Enum):
     UNPARSED = "unparsed"
     TIMEOUT = "timeout"
     """Comparing it went over the limit of time or memory: neither right nor wrong is known."""
+
+
+# Evaluation.
+
+AnswerKind = Literal["math", "choice", "numeric"]
+"""How an answer is compared: as mathematics, as an option, or as a number within 1 %."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """Questions to evaluate on: a benchmark, a user's file, built-in arithmetic, held-out ones.
+
+    ``choices`` has the options of each multiple-choice question by id, in the order of their
+    letters. ``available`` counts the questions of ``source`` before a limit, ``expected`` those
+    that it is known to have (None: any number is right). ``version`` rises when the text or the
+    reference answer of a question changes. A question without an answer counts in lengths only.
+    """
+
+    name: str
+    title: str
+    questions: tuple[Question, ...]
+    answers: AnswerKey
+    kind: AnswerKind = "math"
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    source: str = ""
+    version: int = 1
+    available: int = 0
+    expected: int | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether these are all questions that there are, no fewer and no more."""
+        expected = self.available if self.expected is None else self.expected
+        return len(self.questions) == self.available == expected
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a model is asked the questions of a task.
+
+    >>> Setting(template="chat", temperature=0.5, samples=16, max_new_tokens=256).label
+    'chat-T0.5-k16'
+    """
+
+    template: str
+    temperature: float
+    """0 is greedy."""
+    samples: int
+    """Completions a question."""
+    max_new_tokens: int
+    name: str = ""
+    """Its own name; by default it is named after template, temperature and samples."""
+    system_prompt: str | None = None
+    shots: int = 4
+    """Exemplars, where the template has some."""
+    suffix: str = ""
+    """What is put behind each question, such as " Answer with just the number."."""
+    top_p: float = 1.0
+    top_k: int = 0
+    stop_strings: tuple[str, ...] = ()
+    stream: str = "sampled"
+    """Of random numbers: settings of one stream share them, question by question."""
+
+    @property
+    def label(self) -> str:
+        """Unique within a task; the name of its file of rows."""
+        plain = f"{Path(self.template).name}-T{self.temperature:g}-k{self.samples}"
+        return self.name or plain
+
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its 95 % interval, as shares (not per cent); None where none can be given."""
+
+    value: float
+    interval: Interval | None = None
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """Samples with low ≤ confidence < high (the last bin includes 1); all but `n` in [0, 1]."""
+
+    low: float
+    high: float
+    n: int
+    mean_confidence: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Does exp(log-prob a token) tell right answers from wrong ones? Of `n` graded samples.
+
+    ``auroc`` is None where all are right or none is, ``error`` (expected calibration error) where
+    there is no sample.
+    """
+
+    n: int
+    auroc: float | None
+    error: float | None
+    curve: tuple[ReliabilityBin, ...]
+
+
+@dataclass(frozen=True)
+class Score:
+    """What one model's answers to one task in one setting come to.
+
+    ``n`` of the ``questions`` asked have a reference answer: the accuracies are of these, and None
+    where there is none. Unparsed answers and timeouts stay in every denominator, as not right.
+    """
+
+    setting: Setting
+    questions: int
+    n: int
+    accuracy: Estimate | None
+    """pass@1: the mean over questions of the share of right samples."""
+    pass_at: Mapping[int, Estimate]
+    """By k: the probability that one of k samples is right."""
+    majority_at: Mapping[int, Estimate]
+    """By k: the probability that the most frequent answer of k samples is right."""
+    verdicts: Mapping[str, int]
+    """Samples by `Verdict.value`, all four."""
+    timeouts: tuple[str, ...]
+    """Ids of questions on which comparing an answer went over its limit."""
+    mean_length: float
+    """Tokens a completion, as the median."""
+    median_length: float
+    truncation_rate: float
+    boxed_rate: float
+    repetition: float
+    """Mean share of a completion's 4-grams of words that repeat an earlier one."""
+    calibration: Calibration | None
+    seconds: float
+
+    @property
+    def majority(self) -> Estimate | None:
+        """Of all samples; None for a single one, which is no vote."""
+        return self.majority_at.get(self.setting.samples) if self.setting.samples > 1 else None
+
+
+@dataclass(frozen=True)
+class LengthChange:
+    """Mean tokens before and after, over the `n` questions that have such answers on both sides.
+
+    ``wilcoxon_p`` is the signed-rank test's, None where no length differs. An answer that was cut
+    off is longer in truth: ``cut_off_before`` and ``cut_off_after`` are their shares.
+    """
+
+    n: int
+    before: float
+    after: float
+    difference: Estimate
+    """In tokens."""
+    wilcoxon_p: float | None
+    cut_off_before: float
+    cut_off_after: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """After minus before, question by question, over the `n` questions with a reference answer.
+
+    ``before`` and ``after`` name the figures that are compared: a setting's label, or
+    ``LABEL majority`` for the majority of its samples. Without a reference answer all but the
+    lengths is empty.
+    """
+
+    before: str
+    after: str
+    n: int
+    accuracy: Estimate | None
+    majority: Estimate | None
+    """Of the majority over all samples; None where a side has a single one."""
+    mcnemar_p: float | None
+    """McNemar's exact test of the questions that flipped, by their majority where k > 1."""
+    gained: tuple[str, ...]
+    lost: tuple[str, ...]
+    lengths: Mapping[str, LengthChange]
+    """Of ``all`` answers, of ``right`` ones and of those ``not_right``; a part may be missing."""

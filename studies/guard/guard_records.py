@@ -1,4 +1,8 @@
-"""Reads what a run of the guard's study has written down."""
+"""Reads what a run of the guard's study has written down: its folder, or what the archive has.
+
+The archive, guard-study.tar.xz, holds the verdicts of its runs in the form of 2026-11-24, which had
+one file a stage for all settings, named by `pass`, and no run.json.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
+from rlsc.evaluation.score import by_question
 from rlsc.guard.probe import most_agreed
 from rlsc.guard.rule import Observation
 from rlsc.records.jsonl import read_jsonl
+from rlsc.records.results import EVALUATION, TrainingResults, read_results_of
+from rlsc.records.rows import read_rows
+from rlsc.records.run_folder import RUN, TrainingFolder
 from rlsc.types import Verdict
 
 
@@ -45,18 +53,38 @@ def _shared(answers: Sequence[str | None]) -> list[float]:
     ]
 
 
+def is_archived(folder: Path) -> bool:
+    """Whether this is a run of the archive, and not a run's folder."""
+    return not (folder / RUN).exists() and (folder / "eval" / "before.jsonl").exists()
+
+
 def by_step(folder: Path, name: str) -> dict[int, list[float]]:
     """The share of right answers of each question, at each step that was evaluated."""
-    last = json.loads((folder / "results.json").read_text("utf-8"))["steps"]
-    files = {0: "before", last: "after"}
-    for file in (folder / "eval").glob("step-*.jsonl"):
-        files[int(file.stem.removeprefix("step-"))] = file.stem
+    if is_archived(folder):
+        return _archived_by_step(folder, name)
+    run = TrainingFolder(folder)
+    stages = {0: "before", read_results_of(TrainingResults, folder).steps: "after"}
+    for stage in run.stage("before").parent.glob("step-*"):
+        stages[int(stage.name.removeprefix("step-"))] = stage.name
     shares = {}
-    for step in sorted(files):
-        questions: dict[str, list[bool]] = {}
-        for row in read_jsonl(folder / "eval" / f"{files[step]}.jsonl"):
+    for step in sorted(stages):
+        questions = by_question(read_rows(run.rows(stages[step], EVALUATION, name)))
+        shares[step] = [questions[identifier].accuracy for identifier in sorted(questions)]
+    return shares
+
+
+def _archived_by_step(folder: Path, name: str) -> dict[int, list[float]]:
+    stages = {
+        0: "before",
+        json.loads((folder / "results.json").read_text("utf-8"))["steps"]: "after",
+    }
+    for file in (folder / "eval").glob("step-*.jsonl"):
+        stages[int(file.stem.removeprefix("step-"))] = file.stem
+    shares = {}
+    for step in sorted(stages):
+        right: dict[str, list[bool]] = {}
+        for row in read_jsonl(folder / "eval" / f"{stages[step]}.jsonl"):
             if row["pass"] == name and row["verdict"] is not None:
-                right = row["verdict"] == Verdict.CORRECT.value
-                questions.setdefault(row["id"], []).append(right)
-        shares[step] = [fmean(questions[question]) for question in sorted(questions)]
+                right.setdefault(row["id"], []).append(row["verdict"] == Verdict.CORRECT.value)
+        shares[step] = [fmean(right[identifier]) for identifier in sorted(right)]
     return shares

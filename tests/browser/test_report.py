@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 from playwright.sync_api import Page as Tab
 
-from rlsc.report.cases import paired
-from rlsc.report.charts import Band, Chart, Series
-from rlsc.report.page import Page, Section, charts, paragraph, render, table
-from tests.unit.report.test_page import HOSTILE, row
+from rlsc.report.charts import Band, Chart, Measured, Series
+from rlsc.report.html.render import render
+from rlsc.report.page import Case, Cases, Curves, Heading, Headline, Page, Paragraph, Table
+from rlsc.report.sections.cases import paired
+from tests.unit.report.runs import answer_row as row
+from tests.unit.report.test_page import HOSTILE
 
 Open = Callable[..., Tab]
 
@@ -40,7 +43,7 @@ def open_page(browser: Browser, tmp_path: Path) -> Iterator[Open]:
             lambda one: None if one.url == file.as_uri() else problems.append(one.url[:100]),
         )
         tab.goto(file.as_uri())
-        if page.cases:
+        if any(isinstance(block, Cases) and block.cases for block in page.blocks):
             tab.wait_for_function("document.getElementById('count').textContent !== ''")
         return tab
 
@@ -71,22 +74,31 @@ def a_page() -> Page:
     ]
     bands = [Band(-0.5, 1.5, "healthy"), Band(1.5, 2.5, "narrowing")]
     chart = Chart("Confidence", "updates made", "p", [Series("a", [(0, 0.1), (2, 0.9)])], bands)
-    blocks = [paragraph("Some words."), table(("", "base"), [("greedy", "61.5")]), charts([chart])]
     other = paired("other", before[:1], after[:1])
+    numbers = [Measured("tuned", 61.5, (52.3, 69.9)), Measured("base at its best", 58.9)]
     return Page(
         "rlsc on arithmetic",
-        "It got better.",
-        [("steps", "10")],
-        [Section("Before and after", blocks)],
-        [*paired("first", before, after), *other],
+        [
+            Headline("It got better.", numbers, ["A note."], [("steps", "10")]),
+            Curves([chart, replace(chart, title="Length"), replace(chart, title="Diversity")]),
+            Heading("Before and after"),
+            Paragraph("Some words."),
+            Table(("", "base"), [("greedy", "61.5")], bold=frozenset([0])),
+            Table(("", "base"), [("greedy", "61.5")], words=True, folded="More"),
+            Cases([*paired("first", before, after), *other]),
+        ],
     )
+
+
+def only(cases: Iterable[Case]) -> Page:
+    return Page("t", [Headline("h"), Cases(list(cases))])
 
 
 def test_it_opens_and_shows_its_cases(open_page: Open) -> None:
     tab = open_page(a_page())
     assert tab.locator(".case").count() == 5
     assert tab.locator("#count").inner_text() == "5 of 5 cases"
-    assert tab.locator("svg .dot").count() == 2
+    assert tab.locator("svg .dot").count() == 8
 
 
 @pytest.mark.parametrize(
@@ -112,7 +124,7 @@ def test_the_filter_finds(open_page: Open, field: str, value: str, ids: list[str
         tab.fill(field, value)
     else:
         tab.select_option(field, value)
-    titles = [one.split(" · ")[1] for one in tab.locator(".case h3").all_text_contents()]
+    titles = [title.split(" · ")[1] for title in tab.locator(".case h3").all_text_contents()]
     assert titles == ids
     assert tab.locator("#count").inner_text() == f"{len(ids)} of 5 cases"
 
@@ -134,7 +146,7 @@ def test_formulas_are_rendered_and_confidence_is_shaded(open_page: Open) -> None
 @pytest.mark.parametrize("view", ["formulas", "confidence", "plain"])
 def test_hostile_text_does_nothing(open_page: Open, view: str) -> None:
     rows = [row(text[:200], text, **spans(text[:3000])) for text in HOSTILE]
-    tab = open_page(Page("t", "h", [], [], list(paired("<b>x</b>", rows, rows))))
+    tab = open_page(only(paired("<b>x</b>", rows, rows)))
     tab.select_option("#view", view)
     assert tab.locator(".case").count() == len(HOSTILE)
     assert tab.locator("#list img, #list script, #list iframe").count() == 0
@@ -145,7 +157,7 @@ def test_hostile_text_does_nothing(open_page: Open, view: str) -> None:
 
 def test_prices_are_no_formulas_and_words_in_formulas_stay_words(open_page: Open) -> None:
     text = "It costs $80,000 and then $50,000. \\(\\text{miles per hour}\\), $x$ or $y$."
-    tab = open_page(Page("t", "h", [], [], list(paired("b", [row("one", text)], []))))
+    tab = open_page(only(paired("b", [row("one", text)], [])))
     answer = tab.locator(".case .sides")
     assert answer.locator(".katex").count() == 3
     assert "costs $80,000 and then $50,000." in answer.inner_text()
@@ -154,11 +166,21 @@ def test_prices_are_no_formulas_and_words_in_formulas_stay_words(open_page: Open
 
 def test_one_model_is_filtered_by_its_verdict(open_page: Open) -> None:
     rows = [row("one", "a"), row("two", "b", verdict="timeout")]
-    tab = open_page(Page("t", "h", [], [], list(paired("b", [], rows))))
+    tab = open_page(only(paired("b", [], rows)))
     assert tab.locator("#flip option:not([hidden])").count() == 5
     assert not tab.locator("#length").is_visible()
     tab.select_option("#flip", "timeout")
     assert tab.locator(".case").count() == 1
+
+
+def test_the_first_screen_shows_the_verdict_the_numbers_and_the_curves(open_page: Open) -> None:
+    tab = open_page(a_page(), width=1280)
+    for part in (".headline", ".numbers .n1", ".numbers .n2", ".intervals svg", ".lead .chart"):
+        for element in tab.locator(part).all():
+            box = element.bounding_box()
+            assert box
+            assert box["y"] + box["height"] <= 800, part
+    assert tab.locator("table").first.bounding_box()["y"] > tab.locator(".lead").bounding_box()["y"]
 
 
 def test_a_phone_shows_all_of_it(open_page: Open) -> None:
@@ -187,7 +209,7 @@ def test_five_thousand_cases_stay_quick(open_page: Open, tmp_path: Path) -> None
     text = "Let us see: " + " ".join(f"{i} + {i} = {2 * i}," for i in range(120))
     rows = [row(f"q{i}", f"{text} {i}", 400, **spans(text)) for i in range(5000)]
     started = time.perf_counter()
-    page = Page("t", "h", [], [], list(paired("b", rows, rows)))
+    page = only(paired("b", rows, rows))
     tab = open_page(page)
     assert time.perf_counter() - started < 20  # built and opened
     assert (tmp_path / "report.html").stat().st_size < 25e6

@@ -64,7 +64,7 @@ def parse_eval(argv: Sequence[str]) -> EvalConfig:
     return config
 
 
-def recipe_flags(content: Mapping[str, Any]) -> list[str]:
+def recipe_flags(content: Mapping[str, object]) -> list[str]:
     """Settings of `rlsc train` as its flags. Raises `ConfigError` for one that it has not."""
     from rlsc.training.arguments import RLSCConfig
 
@@ -80,11 +80,6 @@ def resolved(*configs: Any) -> dict[str, Any]:
     # Secrets are not settings; to_dict() masks them, and the mask must not be read back.
     names = {name for name in values if not name.endswith("_token")} - {"dry_run"}
     return {name: values[name] for name in sorted(names) if values[name] not in (None, {}, [])}
-
-
-def resolved_eval(config: EvalConfig) -> dict[str, Any]:
-    """Every setting of `rlsc eval` with a value."""
-    return resolved(config)
 
 
 class Parser(argparse.ArgumentParser):
@@ -148,7 +143,7 @@ class Settings:
         except (ValueError, ImportError, OSError) as error:  # transformers' checks of its own
             raise ConfigError(" ".join(str(error).split())) from error
 
-    def as_flags(self, source: str, content: Mapping[str, Any]) -> list[str]:
+    def as_flags(self, source: str, content: Mapping[str, object]) -> list[str]:
         """A recipe as flags, so that one parser converts and checks both."""
         arguments: list[str] = []
         for key, value in content.items():
@@ -213,6 +208,8 @@ def _add_flag(group: Any, field: dataclasses.Field[Any], kind: Any) -> None:
     elif str in members or members[0] in (int, float):
         number = str if str in members else members[0]
         group.add_argument(flag, type=number, metavar=_METAVARS[number], help=text)
+    elif typing.get_origin(members[0]) is dict:
+        group.add_argument(flag, type=mapping, metavar="NAME=VALUE,…", help=text)
 
 
 def help_of(field: dataclasses.Field[Any]) -> str:
@@ -240,6 +237,31 @@ def _truth(text: str) -> bool:
     return text.lower() in _TRUE
 
 
+def mapping(text: str) -> dict[str, Any]:
+    """`NAME=VALUE,NAME=VALUE`, or a JSON object. Numbers, true, false and null are read as such."""
+    try:
+        if text.startswith("{"):
+            return dict(json.loads(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no mapping: {error}") from error
+    items = [[part.strip() for part in item.partition("=")] for item in text.split(",")]
+    items = [item for item in items if item != ["", "", ""]]
+    if not all(name and equals for name, equals, _ in items):
+        raise argparse.ArgumentTypeError(f"write NAME=VALUE,NAME=VALUE, not {text!r}")
+    if len({name for name, _, _ in items}) < len(items):
+        raise argparse.ArgumentTypeError(f"a name is there twice in {text!r}")
+    return {name: _scalar(value) for name, _, value in items}
+
+
+def _scalar(text: str) -> Any:
+    for read in (json.loads, float):
+        try:
+            return read(text)
+        except ValueError:
+            continue
+    return text
+
+
 def take_config(argv: Sequence[str]) -> tuple[Path | None, list[str]]:
     """Split off `--config FILE` (or `--config=FILE`)."""
     rest: list[str] = []
@@ -257,7 +279,7 @@ def take_config(argv: Sequence[str]) -> tuple[Path | None, list[str]]:
     return config, rest
 
 
-def read_recipe(path: Path) -> Mapping[str, Any]:
+def read_recipe(path: Path) -> Mapping[str, object]:
     """The content of a YAML recipe. Raises `ConfigError`."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))

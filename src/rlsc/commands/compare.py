@@ -7,7 +7,6 @@ model is evaluated once, in OUTPUT_DIR/base, for all.
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import shlex
@@ -27,14 +26,26 @@ from rlsc.commands.arguments import (
     recipe_flags,
     resolved,
 )
+from rlsc.commands.compared import FAILURE, compared
 from rlsc.config.compare import NOT_SHARED, CompareArguments, CompareConfig
 from rlsc.errors import ConfigError, RLSCError
-from rlsc.records import folder as runfolder
+from rlsc.records.files import write_text
+from rlsc.records.results import (
+    EVALUATION,
+    RESULTS,
+    ComparisonResults,
+    EvaluationResults,
+    read_results_of,
+    temperature_label,
+    write_results,
+)
+from rlsc.records.run_folder import ComparisonFolder, TrainingFolder, check_writable
+from rlsc.report import print_results, write_report
 from rlsc.runtime.console import console
 
-BASE, FAILURE = "base", "failure.txt"
+BASE = "base"
 # May differ from what a run was made with; all else would make rows that do not compare.
-_FREE = {"resume", "overwrite", "disable_tqdm", "output_dir", "base_evaluation"}
+_FREE = frozenset({"resume", "overwrite", "disable_tqdm", "output_dir", "base_evaluation"})
 
 
 @dataclass(frozen=True)
@@ -49,7 +60,7 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        return (self.folder / runfolder.RESULTS).is_file()
+        return (self.folder / RESULTS).is_file()
 
     @property
     def failed(self) -> bool:
@@ -97,21 +108,19 @@ def compare(config: CompareConfig, flags: Sequence[str]) -> None:
     `flags` are further ones of `rlsc train`, for all runs. With `print_commands` no run is made:
     the commands are printed, for a launcher of the user's own.
     """
-    from rlsc.report.comparison import write_comparison
-    from rlsc.report.html import write_html
-
-    folder = Path(config.output_dir)
+    folder = ComparisonFolder(Path(config.output_dir))
     runs = _runs(config, flags)
     _check(folder, runs)
     if config.print_commands:
         for run in runs:
             print("rlsc train " + shlex.join([*run.flags, "--resume"]))
         return
+    folder.prepare(_settings(config), overwrite=False)
     unfinished = [run for run in runs if not run.finished]
-    if unfinished or _temperatures(folder / BASE) != list(config.temperatures):
+    if unfinished or not _has_temperatures(folder.base.path, config.temperatures):
         console.print("the untrained model …")
-        base = folder / BASE  # where nothing has changed, its answers are read back
-        problem = _in_process(evaluate_base, runs[0].flags, config.temperatures, str(base))
+        base = str(folder.base.path)  # where nothing has changed, its answers are read back
+        problem = _in_process(evaluate_base, runs[0].flags, config.temperatures, base)
         if problem:
             raise ConfigError(f"the untrained model could not be evaluated: {problem}")
     started = time.time()
@@ -125,11 +134,30 @@ def compare(config: CompareConfig, flags: Sequence[str]) -> None:
         (run.folder / FAILURE).unlink(missing_ok=True)
         if problem:
             console.print(f"{run.label}, seed {run.seed} failed: {problem}")
-            runfolder.write_text(run.folder / FAILURE, problem + "\n")
-        write_comparison(folder, config.methods, config.seeds)  # what there is, at any time
-        write_html(folder)
-    write_comparison(folder, config.methods, config.seeds, show=True)
-    console.print(f"report  {write_html(folder)}", soft_wrap=True)
+            write_text(run.folder / FAILURE, problem + "\n")
+        _write(folder, config, runs[0])  # what there is, at any time
+    print_results(_write(folder, config, runs[0]))
+    console.print(f"report  {folder.path / 'report.html'}", soft_wrap=True)
+
+
+def _write(folder: ComparisonFolder, config: CompareConfig, run: Run) -> ComparisonResults:
+    """results.json and the report, of the runs that there are."""
+    questions = str(parse([*run.flags])[0].questions)
+    results = compared(folder, questions, config.methods, config.seeds, config.temperatures)
+    write_results(folder.path, results)
+    write_report(folder.path)
+    return results
+
+
+def _settings(config: CompareConfig) -> dict[str, object]:
+    """As a recipe has them."""
+    return {
+        **config.shared,
+        "objectives": [{label: dict(own)} for label, own in config.methods.items()],
+        "seeds": list(config.seeds),
+        "temperatures": list(config.temperatures),
+        "output_dir": config.output_dir,
+    }
 
 
 def _runs(config: CompareConfig, flags: Sequence[str]) -> list[Run]:
@@ -144,7 +172,7 @@ def _runs(config: CompareConfig, flags: Sequence[str]) -> list[Run]:
     for seed in config.seeds:
         for label, settings in config.methods.items():
             folder = Path(config.output_dir) / label / f"seed-{seed}"
-            own: Mapping[str, Any] = {
+            own: Mapping[str, object] = {
                 "eval_seed": 0,
                 "save_model": False,
                 **config.shared,
@@ -157,27 +185,31 @@ def _runs(config: CompareConfig, flags: Sequence[str]) -> list[Run]:
     return runs
 
 
-def _check(folder: Path, runs: Sequence[Run]) -> None:
+def _check(folder: ComparisonFolder, runs: Sequence[Run]) -> None:
     """All settings are read before anything is run, and are those of runs that are there."""
-
-    runfolder.check_writable(folder)
+    check_writable(folder.path)
+    if folder.holds_run:
+        folder.check_kind()
+    else:
+        folder.check_empty()
     for run in runs:
         try:
             config, training = parse([*run.flags])
             settings = resolved(config, training)
-            if (run.folder / runfolder.CONFIG).is_file() and not run.failed:
-                runfolder.check_same_settings(run.folder, settings, _FREE)
+            place = TrainingFolder(run.folder)
+            if place.holds_run and not run.failed:
+                place.check_same_settings(settings, _FREE)
         except RLSCError as error:
             raise ConfigError(f"{run.label}: {error}") from error
 
 
-def _temperatures(base: Path) -> list[float] | None:
-    """At which the untrained model has been evaluated."""
-    try:
-        results = json.loads((base / runfolder.RESULTS).read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
-    return [entry["temperature"] for entry in results["temperatures"]]
+def _has_temperatures(base: Path, temperatures: Sequence[float]) -> bool:
+    """Whether the untrained model has been evaluated at all of them."""
+    if not (base / RESULTS).is_file():
+        return False
+    results = read_results_of(EvaluationResults, base)
+    labels = {score.setting.label for score in results.tasks[EVALUATION].tuned.scores}
+    return labels >= {temperature_label(value) for value in temperatures}
 
 
 def _time_left(seconds: float, made: int, of: int) -> str:

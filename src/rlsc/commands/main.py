@@ -137,18 +137,15 @@ def _plan(argv: list[str]) -> None:
 def _eval(argv: list[str]) -> None:
     from rlsc.commands.arguments import parse_eval
 
-    regraded = [item for item in argv if item.partition("=")[0] == "--regrade"]
-    if not regraded:
-        config = parse_eval(argv)
+    regrade = any(item.partition("=")[0] == "--regrade" for item in argv)
+    words = [*argv[0].split("=", 1), *argv[1:]] if regrade else []
+    if regrade and (len(words) != 2 or words[0] != "--regrade"):
+        raise ConfigError("--regrade DIR takes no other flags: its settings are the evaluation's")
+    config = None if regrade else parse_eval(argv)
     _quiet()
     from rlsc.commands.eval import run_eval, run_regrade
 
-    if not regraded:
-        return run_eval(config)
-    folder = argv[0].partition("=")[2] or (argv[1] if len(argv) == 2 else "")
-    if not folder or len(argv) > 2 or not argv[0].startswith("--regrade"):
-        raise ConfigError("--regrade DIR takes no other flags: its settings are the evaluation's")
-    run_regrade(Path(folder))
+    run_regrade(Path(words[1])) if config is None else run_eval(config)
 
 
 def _compare(argv: list[str]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rlsc.commands.arguments import Parser, unknown_message
 from rlsc.errors import ConfigError
+from rlsc.report.files import watch, write_html, write_html_of_several
 from rlsc.runtime.console import console
 
 
@@ -29,17 +30,16 @@ def parse_report(argv: Sequence[str]) -> tuple[list[Path], Path | None, bool]:
 
 def run_report(folders: Sequence[Path], file: Path | None, follow: bool) -> None:
     """Raises `RLSCError` for a folder that holds no run."""
-    from rlsc.report.html import watch, write_html, write_html_of_several
 
-    def told(text: str) -> None:
+    def tell(text: str) -> None:
         console.print(text, soft_wrap=True)
 
     if follow:
         if len(folders) > 1 or file is not None:
             raise ConfigError("--watch follows one run: name one folder, and no --output_file")
-        watch(folders[0], told)
+        watch(folders[0], tell)
     elif len(folders) == 1:
-        told(f"report  {write_html(folders[0], file)}")
+        tell(f"report  {write_html(folders[0], file)}")
     else:
         several = list(dict.fromkeys(folders))
-        told(f"report  {write_html_of_several(several, file or Path('report.html'))}")
+        tell(f"report  {write_html_of_several(several, file or Path('report.html'))}")

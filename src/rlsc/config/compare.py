@@ -35,23 +35,25 @@ _OF_ALL = (  # a row with another one of these would not compare
     *("eval_questions", "eval_limit", "eval_samples", "eval_max_new_tokens", "eval_seed"),
 )
 
-_OWN_FILES = re.compile(r"(base|comparison\..*|report\.html)$")
+_OWN_FILES = re.compile(
+    r"(base|comparison\..*|report\..*|plot\.svg|results\.json|run\.json|config\.yaml)$"
+)
 
 
 @dataclass(frozen=True)
 class CompareConfig:
     """`methods`: label → the settings in which its runs differ. `shared`: settings of all runs."""
 
-    methods: Mapping[str, Mapping[str, Any]]
+    methods: Mapping[str, Mapping[str, object]]
     seeds: tuple[int, ...]
     temperatures: tuple[float, ...]
     """Of the untrained model."""
     output_dir: str
-    shared: Mapping[str, Any]
+    shared: Mapping[str, object]
     print_commands: bool
 
     @classmethod
-    def of(cls, content: Mapping[str, Any]) -> CompareConfig:
+    def of(cls, content: Mapping[str, object]) -> CompareConfig:
         """From a recipe. `objectives` is a list of names, or of {label: {setting: value}}.
 
         Raises `ConfigError`.
@@ -61,7 +63,7 @@ class CompareConfig:
                 raise ConfigError(f"rlsc compare needs {name} in its recipe, see recipes/compare-*")
         if not isinstance(content["output_dir"], str):
             raise ConfigError(f"output_dir must be a folder, not {content['output_dir']!r}")
-        methods: dict[str, Mapping[str, Any]] = {}
+        methods: dict[str, Mapping[str, object]] = {}
         for label, settings in _entries(content["objectives"]):
             if label in methods:
                 raise ConfigError(f"objectives: {label!r} is there twice")
@@ -85,8 +87,8 @@ class CompareConfig:
         )
 
 
-def _entries(value: Any) -> list[tuple[str, Mapping[str, Any]]]:
-    entries: list[tuple[str, Mapping[str, Any]]] = []
+def _entries(value: Any) -> list[tuple[str, Mapping[str, object]]]:
+    entries: list[tuple[str, Mapping[str, object]]] = []
     for entry in _listed("objectives", value):
         if isinstance(entry, str):
             entries.append((entry, {}))

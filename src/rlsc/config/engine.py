@@ -24,9 +24,7 @@ class EngineArguments:
     engine: str = setting(
         "native", f"One of {', '.join((*ENGINES, AUTO))}, or your own as {SYNTAX}."
     )
-    rollout_batch_size: int = setting(
-        256, "Completions decoded at once; bounds the key/value cache.", least=1
-    )
+    rollout_batch_size: int = setting(256, "Completions decoded at once.", least=1)
     rollout_memory_gb: float | None = setting(
         None, "Most key/value cache of native, in GB; by default half of the free memory.", above=0
     )
@@ -35,21 +33,15 @@ class EngineArguments:
         "colocate: in this process; server: one that runs at its URL.",
         choices=("colocate", "server"),
     )
-    vllm_server_base_url: str = setting(
-        "http://localhost:8000", "Where the vLLM server listens, http:// or https://."
-    )
-    vllm_sync_dir: str | None = setting(
-        None, "Folder through which the server gets weights; by default /dev/shm."
-    )
+    vllm_server_base_url: str = setting("http://localhost:8000", "Where its server listens.")
+    vllm_sync_dir: str | None = setting(None, "Where the server gets weights; else /dev/shm.")
     vllm_gpu_memory_utilization: float = setting(
         0.3, "Share of the device's memory for a colocated vLLM.", above=0, most=1
     )
     vllm_max_model_length: int | None = setting(
         None, "Tokens of prompt and completion; by default the model's context.", least=2
     )
-    vllm_enable_sleep_mode: bool = setting(
-        False, "Free vLLM's GPU memory while the policy is updated."
-    )
+    vllm_enable_sleep_mode: bool = setting(False, "Free its memory while the policy is updated.")
 
 
 def check_engine(config: EngineArguments) -> None:

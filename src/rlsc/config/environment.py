@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from rlsc.config.setting import pairs, setting
+from rlsc.config.setting import setting
 from rlsc.errors import ConfigError
 
 ENVIRONMENTS = {"dataset": "rlsc.environments.dataset:DatasetEnvironment"}
@@ -21,14 +21,14 @@ class EnvironmentArguments:
         "Where a step's completions are sampled: on the questions of a data set.",
         choices=tuple(ENVIRONMENTS),
     )
-    environment_settings: str | dict[str, Any] | None = setting(
-        None, "The environment's own settings, as a=1,b=x; in a recipe a mapping."
+    environment_settings: dict[str, Any] = setting(
+        dict, "The environment's own settings: NAME=VALUE,NAME=VALUE, or a mapping in a recipe."
     )
 
 
 def check_environment(config: EnvironmentArguments) -> None:
     """Raise `ConfigError` for settings that the environment has not."""
-    for name in pairs("environment_settings", config.environment_settings):
+    for name in config.environment_settings:
         raise ConfigError(
             f"environment_settings: {name} is no setting of environment {config.environment}"
         )

@@ -19,9 +19,7 @@ class GuardArguments:
         "collapses, and keep its best healthy policy; off.",
         choices=("observe", "stop", "off"),
     )
-    guard_patience: int = setting(
-        2, "Steps in a row with signs of harm that are a collapse.", least=1
-    )
+    guard_patience: int = setting(2, "Steps in a row with signs of harm: a collapse.", least=1)
     guard_probe_size: int = setting(
         24,
         "How many questions the probe asks: of --guard_pool_size, those on which the untrained "
@@ -54,6 +52,4 @@ class GuardArguments:
         above=0,
         hint=NO_FILTER,
     )
-    skip_unanimous: bool = setting(
-        False, "Leave questions out whose completions all have the same answer."
-    )
+    skip_unanimous: bool = setting(False, "Leave questions out whose answers all agree.")

@@ -24,9 +24,7 @@ _LIMIT_HELP = "The first N questions of each benchmark; 0: all."
 class ModelArguments:
     """The model"""
 
-    model: str | None = setting(
-        None, "Hub id or folder; by default the embedded SmolLM2-135M-Instruct."
-    )
+    model: str | None = setting(None, "Hub id or folder; else the embedded SmolLM2-135M-Instruct.")
     trust_remote_code: bool = setting(False, "Run model code that comes with the weights.")
 
 
@@ -43,9 +41,7 @@ class AdapterArguments:
     use_peft: bool = setting(False, "Train a LoRA adapter instead of the weights.")
     lora_r: int = setting(16, "Rank of the adapter.", least=1)
     lora_alpha: int = setting(32, "Its scale is alpha / r.", least=1)
-    lora_target_modules: str = setting(
-        "all-linear", "Layers that it adapts: all-linear, or names between commas."
-    )
+    lora_target_modules: str = setting("all-linear", "all-linear, or layers between commas.")
 
 
 @dataclass
@@ -58,9 +54,7 @@ class QuestionArguments:
     questions_split: str = setting("train", "Split of a Hub data set.")
     questions_config: str | None = setting(None, "Its configuration.")
     question_column: str = setting("question", "Column of the question.")
-    answer_column: str = setting(
-        "answer", "Column of the answer: for evaluation, and objectives with labels."
-    )
+    answer_column: str = setting("answer", "Column of the answer.")
     split_seed: int = setting(0, "Seed that splits built-in questions in train and held-out.")
 
 
@@ -100,19 +94,13 @@ class EvaluationArguments:
         choices=("auto", "none"),
     )
     eval_questions: str | None = setting(None, "Questions to evaluate on, as --questions.")
-    eval_limit: int = setting(
-        50, "At most so many evaluation questions, the first ones; 0: all.", least=0
-    )
+    eval_limit: int = setting(50, "The first N evaluation questions; 0: all.", least=0)
     eval_samples: int = setting(4, "Samples of a question for pass@1.", least=1)
-    eval_max_new_tokens: int | None = setting(
-        None, "Cap of evaluation; by default max_completion_length.", least=1
-    )
+    eval_max_new_tokens: int | None = setting(None, "Cap; else max_completion_length.", least=1)
     eval_baselines: bool = setting(
         False, "Also show the untrained model with a longer cap and a terse prompt."
     )
-    eval_seed: int | None = setting(
-        None, "Seed of the evaluation's samples; by default seed.", least=0
-    )
+    eval_seed: int | None = setting(None, "Seed of its samples; by default seed.", least=0)
     base_evaluation: str | None = setting(
         None,
         "Folder of another run: its evaluation of the untrained model is taken over where model, "
@@ -126,8 +114,8 @@ class BenchmarkSource:
 
     benchmarks: str | None = setting(
         None,
-        "Comma list of benchmarks, or all for the eight; rlsc train evaluates on them before and "
-        "after.",
+        "Comma list of benchmarks, all for the eight, data files and tasks of your own "
+        "(FILE.py:Class); rlsc train evaluates on them before and after.",
     )
     data_dir: str | None = setting(
         None, "Folder with the benchmarks as JSONL; without it they come from the Hub."
@@ -141,13 +129,9 @@ class BenchmarkSource:
 class BenchmarkArguments(BenchmarkSource):
     """Benchmarks"""
 
-    benchmark_template: str | None = setting(
-        None, "Template of the benchmarks; by default that of training."
-    )
+    benchmark_template: str | None = setting(None, "Their template, else that of training.")
     benchmark_samples: int = setting(1, "Samples of a benchmark's question.", least=1)
-    benchmark_temperature: float = setting(
-        0.0, "Temperature of the benchmarks; 0 is greedy.", least=0
-    )
+    benchmark_temperature: float = setting(0.0, "Their temperature; 0 is greedy.", least=0)
     benchmark_limit: int = setting(0, _LIMIT_HELP, least=0)
 
 
@@ -164,9 +148,7 @@ class RunFolderArguments(FolderArguments):
     """The run's folder"""
 
     save_model: bool = setting(True, "Write the tuned model; false where figures are enough.")
-    dry_run: bool = setting(
-        False, "Check all input and show the plan; load no weights, write nothing."
-    )
+    dry_run: bool = setting(False, "Check all input, show the plan, write nothing.")
 
 
 @dataclass
@@ -209,9 +191,7 @@ class RunConfig(
 class PlanConfig:
     """The device that `rlsc plan` plans for"""
 
-    device_type: str | None = setting(
-        None, "cpu or cuda; by default what this machine has.", choices=("cpu", "cuda")
-    )
+    device_type: str | None = setting(None, "By default this machine's.", choices=("cpu", "cuda"))
     device_memory_gb: float | None = setting(
         None, "Memory of one device, in 10⁹ bytes; by default this machine's.", above=0
     )
@@ -220,12 +200,8 @@ class PlanConfig:
         "Processes, a device each; by default WORLD_SIZE, else 1.",
         least=1,
     )
-    sharded: bool = setting(
-        False, "Weights, gradients and moments are divided over the processes (FSDP2)."
-    )
-    prompt_length: int = setting(
-        256, "Tokens of the longest prompt; --dry_run counts them.", least=1
-    )
+    sharded: bool = setting(False, "FSDP2 divides the weights over them.")
+    prompt_length: int = setting(256, "Of the longest prompt; --dry_run counts it.", least=1)
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -254,15 +230,11 @@ class EvalConfig(
     temperature: float = setting(0.0, "Sampling temperature; 0 is greedy.", least=0)
     max_new_tokens: int = setting(1024, "Most tokens of an answer.", least=1)
     limit: int = setting(0, _LIMIT_HELP, least=0)
-    compare_to: str | None = setting(
-        None, "Folder of another evaluation, the baseline: paired differences to it."
-    )
-    trained_on: str | None = setting(
-        None, "Questions the model was trained on, as --questions: flags overlap."
-    )
+    compare_to: str | None = setting(None, "Folder of a baseline, for paired differences.")
+    trained_on: str | None = setting(None, "The training questions: shows overlap.")
     seed: int = setting(0, "Seed of the samples.", least=0)
     rollout_batch_size: int = setting(
-        128, "Completions decoded at once; four times as many a block.", least=1
+        128, "Decoded at once; a block is four times as many.", least=1
     )
     output_dir: str = setting("runs/eval", "Folder of the evaluation.")
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, Field, field, fields
 from numbers import Integral, Real
 from typing import Any
@@ -125,28 +124,6 @@ def _takes(declared: Field[Any], value: Any) -> bool:
         and ("above" not in metadata or value > metadata["above"])
         and ("below" not in metadata or value < metadata["below"])
     )
-
-
-def pairs(name: str, value: str | Mapping[str, Any] | None) -> dict[str, Any]:
-    """Settings by name, of a setting whose value is `a=1,b=x`, a JSON object or a mapping.
-
-    The values of the first form are text: what they are of, knows their types. Raises
-    `ConfigError`.
-    """
-    if not isinstance(value, str):
-        return dict(value or {})
-    if value.lstrip().startswith("{"):
-        try:
-            return dict(json.loads(value))
-        except ValueError as error:
-            raise ConfigError(f"{name}: {value!r} is no mapping: {error}") from error
-    items = [[part.strip() for part in item.partition("=")] for item in value.split(",")]
-    items = [item for item in items if item != ["", "", ""]]
-    if not all(key and equals for key, equals, _ in items):
-        raise ConfigError(f"{name} must be written as tau=0.5,mode=fast, not {value!r}")
-    if len({key for key, _, _ in items}) < len(items):
-        raise ConfigError(f"{name} has a setting twice: {value!r}")
-    return {key: text for key, _, text in items}
 
 
 def default_of(declared: Field[Any]) -> Any:

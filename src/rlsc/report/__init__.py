@@ -1,15 +1,6 @@
-"""What a run's folder says, as a table on the screen, Markdown and a plot."""
+"""What a run's folder says, for a reader: a page of blocks, and three renderers of it."""
 
-from pathlib import Path
+from rlsc.report.files import write_report
+from rlsc.report.summary import print_results
 
-from rlsc.report.html import write_html
-from rlsc.report.markdown import write_markdown
-from rlsc.report.table import print_table
-
-__all__ = ["print_table", "write_report"]
-
-
-def write_report(folder: Path) -> None:
-    """report.md, plot.png and report.html of a training run."""
-    write_markdown(folder)
-    write_html(folder)
+__all__ = ["print_results", "write_report"]

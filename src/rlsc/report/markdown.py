@@ -1,200 +1,125 @@
-"""report.md: a run's results for a reader, made again from its folder at any time."""
+"""A page as Markdown: report.md, and a model's card."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+import re
+from collections.abc import Iterable, Iterator, Sequence
 
-import yaml
-
-from rlsc.records.jsonl import read_jsonl
-from rlsc.report.benchmarks import difference_text, flipped_lines
-from rlsc.report.calibration import CONFIDENCE, calibration_table
-from rlsc.report.guard import guard_section
-from rlsc.report.lengths import length_lines
-from rlsc.report.plot import plot_run
-from rlsc.report.sides import NOTE, run_table
-from rlsc.report.table import HEADER, baseline_rows, caption, table_rows
-from rlsc.report.text import bullets, markdown_code_rows, markdown_table
-from rlsc.report.training import training_benchmarks
+from rlsc.report.page import (
+    Block,
+    Bullets,
+    Case,
+    Cases,
+    Code,
+    Curves,
+    Heading,
+    Headline,
+    Page,
+    Paragraph,
+    Side,
+    Table,
+)
 
 CASES = 5
-_SETTINGS = (
-    "objective",
-    "weight",
-    "alpha",
-    "temperature",
-    "logprob_temperature",
-    "num_generations",
-    "per_device_train_batch_size",
-    "max_completion_length",
-    "learning_rate",
-    "mask_truncated_completions",
-    "engine",
-    "bf16",
-    "seed",
-    "split_seed",
-)
-_COLUMNS = (
-    "step",
-    "loss",
-    "reward",
-    "majority_share",
-    "zero_weight",
-    "mean_p",
-    "f_hat",
-    "effective_sample_size",
-    "underflowed_weights",
-    "alpha_share",
-    "entropy",
-    "completion_length",
-    "truncation_rate",
-    "distinct_completions",
-    "support",
-    "flips",
-    "divergence",
-    "grad_norm",
-)
+"""As many cases are shown; the samples' files have all."""
 
 
-def write_markdown(folder: Path) -> None:
-    """Write report.md and plot.png from results.json, config.yaml and the run's records."""
-    results = json.loads((folder / "results.json").read_text("utf-8"))
-    config = yaml.safe_load((folder / "config.yaml").read_text("utf-8"))
-    environment = json.loads((folder / "environment.json").read_text("utf-8"))
-    metrics = read_jsonl(folder / "metrics.jsonl")
-    plot_run(metrics, results, folder / "plot.png")
-    parts = [
-        f"# {config.get('objective', 'rlsc')} on {results['questions']}",
-        _introduction(results),
-        "## Before and after",
-        _evaluation(results),
-        *_sides(results, config),
-        *training_benchmarks(results.get("benchmarks", {})),
-        *guard_section(results),
-        "## By step",
-        "![confidence, entropy, length, diversity and accuracy](plot.png)",
-        _steps(metrics),
-        *_answers(results),
-        "## Side by side",
-        _cases(folder),
-        "## How it was made",
-        _provenance(results, config, environment),
+def markdown(page: Page, plot: str = "") -> str:
+    """The page's text. Charts are not in it: `plot` is the file that shows the first of them."""
+    return f"# {_inline(page.title)}\n\n{markdown_blocks(page.blocks, plot)}\n"
+
+
+def markdown_blocks(blocks: Sequence[Block], plot: str = "") -> str:
+    """Without a title."""
+    parts: list[str] = []
+    for block in blocks:
+        if isinstance(block, Curves):
+            if plot and block.charts:
+                titles = "; ".join(chart.title for chart in block.charts)
+                parts.append(f"![{_inline(titles)}]({plot})")
+                plot = ""
+        else:
+            parts += _block(block)
+    return "\n\n".join(part for part in parts if part)
+
+
+def _block(block: Block) -> Iterable[str]:
+    match block:
+        case Headline():
+            return _headline(block)
+        case Heading():
+            return [f"{'#' * block.level} {_inline(block.text)}"]
+        case Paragraph():
+            return [_inline(block.text)]
+        case Bullets():
+            return ["\n".join(f"- {_inline(line)}" for line in block.lines)]
+        case Table():
+            return _folded(block) if block.folded else [_table(block)]
+        case Cases():
+            return _cases(block.cases)
+    return []
+
+
+def _headline(block: Headline) -> Iterator[str]:
+    yield f"**{_inline(block.verdict)}**"
+    numbers = [
+        f"- {_inline(f'{row.group} · ' if row.group else '')}{_inline(row.name)}: {row}"
+        for row in block.numbers
     ]
-    text = "\n\n".join(part for part in parts if part) + "\n"
-    (folder / "report.md").write_text(text, "utf-8")
+    yield "\n".join(numbers)
+    yield "\n".join(f"- {_inline(note)}" for note in block.notes)
+    yield "\n".join(f"- {name}: {_inline(value)}" for name, value in block.facts)
 
 
-def _introduction(results: Mapping[str, Any]) -> str:
-    skipped = len(results["skipped_questions"])
-    return (
-        f"{results['steps']} steps on {results['training_questions']} questions without labels"
-        + (f" ({skipped} left out: their prompts do not fit the context)" if skipped else "")
-        + f". Model: {results['model']}"
-    )
+def _folded(table: Table) -> Iterator[str]:
+    if table.rows:
+        yield f"<details><summary>{_inline(table.folded)}</summary>"
+        yield _table(table)
+        yield "</details>"
 
 
-def _evaluation(results: Mapping[str, Any]) -> str:
-    rows = table_rows(results)
-    if not rows:
-        return "Not evaluated."
-    n, total = results["before"]["questions"], results["evaluated_of"]
-    text = (
-        f"On {n} of {total} questions: {caption(results)}. Accuracies in %, differences in points. "
-        "docs/evaluation.md says how answers are graded."
-    )
-    without = n - results["before"]["greedy"]["n"]
-    if without:
-        text += f" {without} of them have no reference answer and no accuracy."
-    skipped = len(results["skipped_evaluation_questions"])
-    if skipped:
-        text += f" {skipped} more were left out: their prompts do not fit the context."
-    text += "\n\n" + markdown_table(HEADER, rows)
-    baselines = baseline_rows(results)
-    if baselines:
-        text += "\n\nThe untrained model in other settings, the line to beat:\n\n"
-        text += markdown_table(("base", "accuracy", "mean length"), baselines)
-    return text + (
-        "\n\nIntervals: Wilson for greedy and majority; bootstrap over questions for "
-        "pass@1 and for the paired differences."
-    )
+def _table(table: Table) -> str:
+    if not table.rows:
+        return ""
+    rows = [
+        [f"**{cell}**" if cell and index in table.bold else cell for cell in map(_cell, row)]
+        for index, row in enumerate(table.rows)
+    ]
+    return markdown_table([_cell(cell) for cell in table.header], rows)
 
 
-def _sides(results: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str]:
-    header, rows = run_table(results, config)
-    if rows:
-        yield "## Base, base at its best, tuned"
-        yield markdown_table(header, rows)
-        yield NOTE
-    flips = (results.get("changes") or {}).get("greedy", {}).get("flips")
-    if flips:
-        yield bullets([f"greedy: {difference_text(flips)}", *flipped_lines(flips)])
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Of cells that are Markdown, without line breaks."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def _answers(results: Mapping[str, Any]) -> Iterator[str]:
-    """Lengths and calibration of the evaluation's answers."""
-    changes = results.get("changes") or {}
-    if not changes:
+def _cell(cell: str) -> str:
+    text = " ".join(cell.split()).replace("|", "\\|")
+    return f"`` {text} ``" if isinstance(cell, Code) else _inline(text)
+
+
+def _cases(cases: Sequence[Case]) -> Iterator[str]:
+    if not cases:
         return
-    yield "## Length"
-    for group, title in (("greedy", "Greedy"), ("sampled", "Samples at T = 1")):
-        yield f"{title}."
-        yield bullets(length_lines(changes[group]["lengths"]))
-    found = changes["sampled"]["calibration"]
-    if found:
-        yield "## Does confidence predict correctness?"
-        yield f"Samples at T = 1. {CONFIDENCE}"
-        sides = {"base": found["before"], "tuned": found["after"]}
-        yield markdown_table(*calibration_table(sides))
+    yield "## Cases"
+    yield f"The first {min(CASES, len(cases))} of {len(cases)}."
+    for case in cases[:CASES]:
+        yield f"### {_inline(case.benchmark)} · {_inline(case.id)}"
+        yield _quote(case.prompt)
+        both = case.base and case.tuned
+        for name, side in (("base", case.base), ("tuned" if both else "model", case.tuned)):
+            if side:
+                yield f"**{name}** ({_side(side)})"
+                yield _quote(side.text)
 
 
-def _steps(metrics: Sequence[Mapping[str, Any]]) -> str:
-    columns = [name for name in _COLUMNS if any(row.get(name) is not None for row in metrics)]
-    rows = [[_number(row.get(name)) for name in columns] for row in metrics]
-    note = (
-        "Step s: the policy after s updates. `alpha_share`: how much of the total weight is α. "
-        "`zero_weight`: questions whose completions weigh nothing. `majority_share`: completions "
-        "that agree with their question's majority."
-    )
-    return note + "\n\n" + markdown_table(columns, rows)
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3g}"
-
-
-def _cases(folder: Path) -> str:
-    before, after = (
-        {row["id"]: row for row in read_jsonl(folder / "eval" / f"{name}.jsonl") if _greedy(row)}
-        for name in ("before", "after")
-    )
-    if not before:
-        return "Not evaluated."
-    parts = [f"The first {min(CASES, len(before))} questions, greedy."]
-    for identifier in list(before)[:CASES]:
-        parts.append(f"### {_inline(identifier)}")
-        parts.append(_quote(before[identifier]["prompt"]))
-        for name, row in (("base", before[identifier]), ("tuned", after[identifier])):
-            verdict = row["verdict"] or "no reference"
-            cut = ", cut off" if row["finish_reason"] == "length" else ""
-            parts.append(f"**{name}** ({verdict}, {row['tokens']} tokens{cut})")
-            parts.append(_quote(row["text"]))
-    return "\n\n".join(parts)
-
-
-def _greedy(row: Mapping[str, Any]) -> bool:
-    return bool(row["pass"] == "greedy")
-
-
-def _provenance(
-    results: Mapping[str, Any], config: Mapping[str, Any], environment: Mapping[str, Any]
-) -> str:
-    seconds = ", ".join(f"{name} {value:.0f} s" for name, value in results["seconds"].items())
-    settings = ", ".join(f"{key} {config[key]}" for key in _SETTINGS if key in config)
-    rows = [("settings", settings), *markdown_code_rows(environment), ("time", seconds)]
-    return markdown_table(("", ""), rows)
+def _side(side: Side) -> str:
+    text = f"{side.verdict}, {side.tokens} tokens"
+    text += ", cut off" if side.finish == "length" else ""
+    if side.samples > 1:
+        text += f", first of {side.samples} samples, {side.right} right"
+    return text
 
 
 def _quote(text: str) -> str:
@@ -205,4 +130,5 @@ def _quote(text: str) -> str:
 
 
 def _inline(text: str) -> str:
-    return text.replace("\n", " ").replace("<", "&lt;")
+    """One line in which no tag can begin."""
+    return re.sub(r"\s+", " ", text).replace("<", "&lt;")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -71,7 +73,7 @@ def analyse(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 def right(folder: Path, name: str, kind: str) -> float:
     """The share of right answers, in points."""
-    rows = [row for row in read_jsonl(folder / "eval" / f"{name}.jsonl") if row["pass"] == kind]
+    rows = read_jsonl(folder / "eval" / name / "evaluation" / f"{kind}.jsonl")
     return 100 * fmean(row["verdict"] == "correct" for row in rows)
 
 
@@ -103,13 +105,28 @@ def test_runs_of_a_comparison_are_judged(compared: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
+def test_the_archive_has_the_figures_of_the_experiment(tmp_path: Path) -> None:
+    """experiments/2026-11-24-guard-mended.md, on the sixteen runs of seed 1."""
+    with tarfile.open(SCRIPT.parent / "guard-study.tar.xz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    file = tmp_path / "outcomes.json"
+    done = analyse(tmp_path / "guard-three_terms", tmp_path / "guard-two_digit", "--json", file)
+    assert done.returncode == 0, done.stderr
+    runs = [run for run in json.loads(file.read_text()) if not run["fitted"]]
+    below_best = [run["accuracy"]["greedy"] for run in runs]
+    assert fmean(points["best"] - points["kept"] for points in below_best) == pytest.approx(3.65625)
+    assert [run["caught"] for run in runs].count(True) == 9
+    assert sum(run["onset"] is not None for run in runs) == 14
+
+
+@pytest.mark.slow
 def test_a_collapse_in_the_records_is_found(compared: Path, tmp_path: Path) -> None:
     """Real records with answers lost from step 2 on, asked at every step or at every second."""
     source = compared / "rlsc" / "seed-0"
     folder = tmp_path / "study" / "rlsc" / "seed-0"
-    (folder / "eval").mkdir(parents=True)
-    for file in [source / "results.json", *(source / "eval").glob("*.jsonl")]:
-        (folder / file.relative_to(source)).write_bytes(file.read_bytes())
+    folder.mkdir(parents=True)
+    (folder / "results.json").write_bytes((source / "results.json").read_bytes())
+    shutil.copytree(source / "eval", folder / "eval")
     rows = read_jsonl(source / "guard.jsonl")
     for row in rows:
         row["questions"] = {name: [0.0] * 16 for name in NAMES}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import yaml
 
-from rlsc.commands.arguments import REMOVED, parse, recipe_flags, resolved
+from rlsc.commands.arguments import REMOVED, mapping, parse, recipe_flags, resolved
 from rlsc.commands.compare import parse_compare
 from rlsc.commands.main import recipes_folder
 from rlsc.config.run import RunConfig
@@ -88,6 +89,20 @@ def test_wrong_types_name_the_setting(recipe: Path, key: str, value: str) -> Non
     with pytest.raises(ConfigError, match=key):
         read(recipe, f"{key}: {value}")
     assert key in refusal(f"--{key}", value)
+
+
+MAPPINGS = {
+    "tau=0.5,k=3": {"tau": 0.5, "k": 3},
+    " kinds = deduction+abduction , on=true,": {"kinds": "deduction+abduction", "on": True},
+    "low=1e-3,none=null,high=.5,text=a=b": {"low": 1e-3, "none": None, "high": 0.5, "text": "a=b"},
+    '{"tau": 0.5, "names": ["a"]}': {"tau": 0.5, "names": ["a"]},
+    "": {},
+}
+
+
+@pytest.mark.parametrize(("text", "values"), MAPPINGS.items())
+def test_a_mapping_is_written_as_pairs_or_in_a_recipe(text: str, values: dict) -> None:
+    assert mapping(text) == mapping(json.dumps(values)) == values
 
 
 @pytest.mark.parametrize("text", ["tau", "=1", "a=1,a=2", "{1"])
@@ -179,9 +194,9 @@ SETTINGS = """
 @pytest.mark.parametrize("flags", [*SETTINGS, "--system_prompt=--brief"])
 def test_resolved_settings_read_back_are_the_same(recipe: Path, flags: str) -> None:
     run, training = parse(flags.split())
-    found, found_training = read(recipe, yaml.safe_dump(resolved(run, training)))
-    assert found == run
-    assert found_training.to_dict() == training.to_dict()
+    run_again, training_again = read(recipe, yaml.safe_dump(resolved(run, training)))
+    assert run_again == run
+    assert training_again.to_dict() == training.to_dict()
 
 
 def test_a_hub_token_is_neither_written_nor_made_up(recipe: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Optional
 import pytest
 from transformers import HfArgumentParser
 
-from rlsc.config.setting import check_settings, pairs, setting
+from rlsc.config.setting import check_settings, setting
 from rlsc.errors import ConfigError
 
 
@@ -74,24 +74,3 @@ def test_the_parser_of_transformers_takes_such_fields_too() -> None:
     Few.__dataclass_fields__["count"].type = int
     (few,) = HfArgumentParser(Few).parse_args_into_dataclasses(["--count", "3"])
     assert few.count == 3
-
-
-PAIRS = {
-    "tau=0.5,k=3": {"tau": "0.5", "k": "3"},
-    " kinds = deduction+abduction , on=true,": {"kinds": "deduction+abduction", "on": "true"},
-    "text=a=b": {"text": "a=b"},
-    '{"tau": 0.5, "names": ["a"]}': {"tau": 0.5, "names": ["a"]},
-    "": {},
-}
-
-
-@pytest.mark.parametrize(("text", "values"), PAIRS.items())
-def test_pairs_are_text_and_a_mapping_has_types(text: str, values: dict) -> None:
-    assert pairs("own", text) == pairs("own", values) == values
-    assert pairs("own", None) == {}
-
-
-@pytest.mark.parametrize("text", ["tau", "=1", "a=1,a=2", "{1"])
-def test_pairs_that_are_none(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"^own"):
-        pairs("own", text)

@@ -75,14 +75,14 @@ def test_what_autograd_keeps_is_counted() -> None:
 
 
 def test_whole_weights_with_adamw() -> None:
-    size = sum(one.nbytes for one in tiny_model().parameters())
-    found = planned()
-    buffers = part(found, "weights")[0] - size
+    size = sum(weight.nbytes for weight in tiny_model().parameters())
+    plan = planned()
+    buffers = part(plan, "weights")[0] - size
     assert 0 <= buffers < 200  # rotary frequencies
-    assert part(found, "optimizer state") == (0, 2 * size, 2 * size)
-    assert part(found, "gradients") == (0, 0, size)
-    assert part(found, "weights to sample with") == (0, 0, 0)  # float32 samples with the policy
-    assert found.peak == found.phases["update"]
+    assert part(plan, "optimizer state") == (0, 2 * size, 2 * size)
+    assert part(plan, "gradients") == (0, 0, size)
+    assert part(plan, "weights to sample with") == (0, 0, 0)  # float32 samples with the policy
+    assert plan.peak == plan.phases["update"]
 
 
 def test_bf16_samples_with_a_copy_of_half_the_size() -> None:

@@ -1,0 +1,95 @@
+"""What the runs of a comparison have come to, from their folders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from rlsc.records.jsonl import read_jsonl
+from rlsc.records.results import (
+    GREEDY,
+    SAMPLED,
+    ComparedMethod,
+    ComparedRun,
+    ComparisonPoint,
+    ComparisonResults,
+    CurvePoint,
+    EvaluationResults,
+    read_results_of,
+)
+from rlsc.records.run_folder import ComparisonFolder, TrainingFolder
+from rlsc.statistics.intervals import seed_interval
+from rlsc.types import Estimate
+
+FAILURE = "failure.txt"
+"""In a run's folder: why it failed, in a line."""
+
+
+def compared(
+    folder: ComparisonFolder,
+    questions: str,
+    methods: Mapping[str, Mapping[str, Any]],
+    seeds: Sequence[int],
+    temperatures: Sequence[float],
+) -> ComparisonResults:
+    """What there is of every run; `methods` are settings by label, `questions` a name."""
+    base = read_results_of(EvaluationResults, folder.base.path)
+    rows = [
+        _method(label, settings, [_run(folder.run(label, seed), seed) for seed in seeds])
+        for label, settings in methods.items()
+    ]
+    return ComparisonResults(questions, base, tuple(temperatures), tuple(seeds), tuple(rows))
+
+
+def _method(label: str, settings: Mapping[str, Any], runs: Sequence[ComparedRun]) -> ComparedMethod:
+    """Means over the runs that are done, with intervals over seeds."""
+    done = [run for run in runs if run.done]
+    columns = {
+        name: [getattr(run.final, name) for run in done]
+        for name in ("greedy", "pass_at_1", "majority", "mean_length", "seconds")
+    }
+    columns["distinct"] = [run.distinct for run in done if run.distinct is not None]
+    summary = {
+        name: Estimate(fmean(values), seed_interval(values))
+        for name, values in columns.items()
+        if values
+    }
+    return ComparedMethod(label, dict(settings), tuple(runs), summary)
+
+
+def _run(folder: TrainingFolder, seed: int) -> ComparedRun:
+    """Its curve by step, with the seconds of training until then; or why there is none."""
+    results = folder.results() if folder.holds_run else None
+    failure = folder.path / FAILURE
+    if results is None:
+        return ComparedRun(seed, failed=_text(failure) if failure.exists() else None)
+    metrics = read_jsonl(folder.path / "metrics.jsonl")
+    seconds = [0.0]
+    for row in metrics:
+        seconds.append(seconds[-1] + row["seconds"])
+    points = tuple(_point(point, seconds[point.step]) for point in results.curve)
+    return ComparedRun(seed, points, metrics[-1]["distinct_completions"])
+
+
+def _point(point: CurvePoint, seconds: float) -> ComparisonPoint:
+    scores = {score.setting.label: score for score in point.scores}
+    greedy, sampled = scores[GREEDY], scores[SAMPLED]
+    return ComparisonPoint(
+        step=point.step,
+        seconds=seconds,
+        greedy=_value(greedy.accuracy),
+        pass_at_1=_value(sampled.accuracy),
+        majority=_value(sampled.majority or sampled.accuracy),
+        mean_length=greedy.mean_length,
+    )
+
+
+def _value(figure: Estimate | None) -> float:
+    assert figure is not None, "a comparison has reference answers"
+    return figure.value
+
+
+def _text(file: Path) -> str:
+    return file.read_text("utf-8").strip()

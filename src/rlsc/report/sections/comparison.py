@@ -1,0 +1,224 @@
+"""The page of a comparison of objectives, at any time: what its runs have come to so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from statistics import fmean
+
+from rlsc.records.results import (
+    EVALUATION,
+    ComparedMethod,
+    ComparisonPoint,
+    ComparisonResults,
+    read_results_of,
+)
+from rlsc.records.run_folder import ComparisonFolder
+from rlsc.report.charts import COLOURS, INK, Chart, Measured, Series
+from rlsc.report.page import Block, Bullets, Curves, Heading, Headline, Page, Paragraph, Table
+from rlsc.report.sections.made import made
+from rlsc.report.sections.words import percent
+from rlsc.types import Estimate
+
+REFRESH = 10
+_CONTROLS = ("constant", "random", "format_only", "inverse_majority")
+"""Objectives that cannot teach anything: dashed."""
+_QUALITY = (("greedy", "Greedy accuracy"), ("pass_at_1", "pass@1, T = 1"))
+_HEADER = (
+    *("objective", "greedy, %", "pass@1, T = 1, %", "majority, %", "tokens, greedy"),
+    *("distinct at the end, %", "s of training", "runs"),
+)
+
+
+def comparison_page(folder: ComparisonFolder) -> Page:
+    results = read_results_of(ComparisonResults, folder.path)
+    missing = sum(not run.done and run.failed is None for run in results.runs)
+    failed = [
+        f"{method.label}, seed {run.seed}: {run.failed}"
+        for method in results.methods
+        for run in method.runs
+        if run.failed
+    ]
+    by_step, by_seconds = (
+        [_chart(results, axis, *quality) for quality in (*_QUALITY, ("mean_length", "Length"))]
+        for axis in ("step", "seconds")
+    )
+    blocks = [
+        headline(results),
+        Curves([*by_step[:2], *by_seconds[:2]]),
+        Heading("Objectives"),
+        *table_blocks(results),
+        Bullets(failed),
+        Heading("Length by step and by seconds of training"),
+        Curves([by_step[2], by_seconds[2]]),
+        Heading("Every run, step by step"),
+        _every_step(results),
+        *_made(folder, results),
+    ]
+    return Page("Objectives compared", blocks, REFRESH if missing else 0)
+
+
+def headline(results: ComparisonResults) -> Headline:
+    """How many objectives end above the untrained model at its best."""
+    done = sum(run.done for run in results.runs)
+    failed = sum(run.failed is not None for run in results.runs)
+    ended = [method for method in results.methods if method.summary]
+    best = _best(results)
+    above = [m for m in ended if m.summary["greedy"].value > best.value]
+    clear = [m for m in above if (i := m.summary["greedy"].interval) and i[0] > best.value]
+    text = f"{len(above)} of {len(ended)} objectives end above the base at its best"
+    text += f", {len(clear)} of them with their whole interval over seeds" if above else ""
+    if done < len(results.runs):
+        text += f"; {done} of {len(results.runs)} runs done"
+    seeds = ", ".join(map(str, results.seeds))
+    facts = [
+        ("model", results.base.model),
+        ("questions", results.questions),
+        ("judged by", f"{results.base.tasks[EVALUATION].tuned.main.n} questions"),
+        ("seeds", seeds),
+        ("runs", f"{done} of {len(results.runs)} done" + (f", {failed} failed" if failed else "")),
+    ]
+    return Headline(f"{text}.", _numbers(results), facts=facts)
+
+
+def _numbers(results: ComparisonResults) -> list[Measured]:
+    """The best objective first, then the base at its best, then the others."""
+    rows = [
+        _measured(method.label, method.summary["greedy"], colour % COLOURS)
+        for colour, method in enumerate(results.methods)
+        if method.summary
+    ]
+    rows.sort(key=lambda row: -row.value)
+    rows.insert(1, _measured("base at its best", _best(results), INK))
+    return rows
+
+
+def _measured(name: str, figure: Estimate, colour: int) -> Measured:
+    bounds = figure.interval
+    interval = (100 * max(bounds[0], 0.0), 100 * min(bounds[1], 1.0)) if bounds else None
+    return Measured(name, 100 * figure.value, interval, colour=colour)
+
+
+def _best(results: ComparisonResults) -> Estimate:
+    """The untrained model at the temperature at which it is best: greedy accuracy or pass@1."""
+    figures = [score.accuracy for score in results.untrained.values() if score.accuracy]
+    return max(figures, key=lambda figure: figure.value)
+
+
+# Tables.
+
+
+def table_blocks(results: ComparisonResults) -> Iterator[Block]:
+    """A row for each temperature of the untrained model, then one for each objective."""
+    base = list(_base_rows(results))
+    rows = [*base, *(_method_row(method, len(results.seeds)) for method in results.methods)]
+    best = _best(results)
+    bold = [i for i, s in enumerate(results.untrained.values()) if s.accuracy == best][:1]
+    yield Table(_HEADER, rows, bold=frozenset(bold))
+    yield Paragraph(_caption(results))
+
+
+def _base_rows(results: ComparisonResults) -> Iterator[list[str]]:
+    """No training, only sampling."""
+    best = _best(results)
+    for temperature, score in results.untrained.items():
+        greedy = temperature == 0
+        name = f"untrained, T = {temperature:g}" + (" (greedy)" if greedy else "")
+        name += " ← its best" if score.accuracy == best else ""
+        value = percent(score.accuracy)
+        length = f"{score.mean_length:.1f}" if greedy else ""
+        vote = percent(score.majority) if score.majority else ""
+        yield [name, value if greedy else "", "" if greedy else value, vote, length, "", "", ""]
+
+
+def _method_row(method: ComparedMethod, seeds: int) -> list[str]:
+    failed = [run.failed for run in method.runs if run.failed]
+    count = f"{sum(run.done for run in method.runs)} of {seeds}"
+    count += f"; failed: {failed[0]}" if failed else ""
+    summary = method.summary
+    if not summary:
+        return [method.label, *[""] * 6, count]
+    shares = [str(_measured("", summary[name], 0)).replace(" %", "", 1) for name in _SHARES]
+    length, seconds = (f"{summary[n].value:.{d}f}" for n, d in (("mean_length", 1), ("seconds", 0)))
+    distinct = f"{100 * summary['distinct'].value:.0f}" if "distinct" in summary else ""
+    return [method.label, *shares, length, distinct, seconds, count]
+
+
+_SHARES = ("greedy", "pass_at_1", "majority")
+
+
+def _caption(results: ComparisonResults) -> str:
+    task = results.base.tasks[EVALUATION]
+    samples = max(score.setting.samples for score in task.tuned.scores)
+    seeds = ", ".join(map(str, results.seeds))
+    return (
+        f"{results.questions}, {task.task.relation}: n = {task.tuned.main.n}, {samples} samples a "
+        f"question, at most {task.tuned.main.setting.max_new_tokens} new tokens. Brackets: 95 % "
+        f"intervals, of the untrained model over questions, of an objective over its seeds "
+        f"({seeds}; Student's t). The untrained model's pass@1 and majority are at the temperature "
+        "of its row."
+    )
+
+
+def _every_step(results: ComparisonResults) -> Table:
+    rows = [
+        (
+            *(method.label, str(run.seed), str(point.step), f"{point.seconds:.0f}"),
+            *(f"{100 * getattr(point, name):.1f}" for name in _SHARES),
+            f"{point.mean_length:.1f}",
+        )
+        for method in results.methods
+        for run in method.runs
+        for point in run.curve
+    ]
+    header = ("objective", "seed", "step", "s", *_HEADER[1:5])
+    return Table(header, rows, folded="Every figure")
+
+
+# Curves.
+
+
+def _chart(results: ComparisonResults, axis: str, quality: str, title: str) -> Chart:
+    """A line an objective: the mean of its seeds, their range shaded; controls are dashed."""
+    scale = 1.0 if quality == "mean_length" else 100.0
+    series = []
+    for colour, method in enumerate(results.methods):
+        points, bounds = [], []
+        for group in _by_step([run.curve for run in method.runs if run.done]):
+            at = fmean(getattr(point, axis) for point in group)
+            values = [scale * getattr(point, quality) for point in group]
+            points.append((at, fmean(values)))
+            if len(values) > 1:
+                bounds.append((at, min(values), max(values)))
+        dashed = method.settings.get("objective", method.label) in _CONTROLS
+        if points:
+            series.append(Series(method.label, points, bounds, colour, dashed=dashed, shaded=True))
+    level = (100 * _best(results).value, "base at its best") if scale == 100 else None
+    label = "updates made" if axis == "step" else "seconds of training"
+    title += ", by time" if axis == "seconds" else ""
+    return Chart(title, label, "tokens" if scale == 1 else "%", series, level=level)
+
+
+def _by_step(
+    curves: Sequence[Sequence[ComparisonPoint]],
+) -> Iterator[tuple[ComparisonPoint, ...]]:
+    """The points of all runs at each step that all have."""
+    by_step = [{point.step: point for point in curve} for curve in curves]
+    for step in by_step[0] if by_step else ():
+        if all(step in points for points in by_step):
+            yield tuple(points[step] for points in by_step)
+
+
+def _made(folder: ComparisonFolder, results: ComparisonResults) -> Iterator[Block]:
+    """Settings by objective, and command, versions, device of the first run that is there."""
+    rows = [
+        (method.label, ", ".join(f"{name} {value}" for name, value in method.settings.items()))
+        for method in results.methods
+    ]
+    yield Heading("How it was made")
+    yield Table(("objective", "its own settings"), [(a, b or "–") for a, b in rows], words=True)
+    for method in results.methods:
+        for run in method.runs:
+            place = folder.run(method.label, run.seed)
+            if run.done and place.holds_run:
+                yield from made(place, name=f"{method.label}, seed {run.seed}")
+                return

@@ -1,0 +1,37 @@
+"""How a result was made: command, code, versions, device, settings."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rlsc.records.run_folder import RunFolder
+from rlsc.report.page import Block, Code, Heading, Table
+
+Rows = Sequence[tuple[str, str]]
+
+
+def how_it_was_made(folder: RunFolder, more: Rows = (), name: str = "") -> Iterator[Block]:
+    """A section: where, with what, `more`, and every setting (`name`: of what, of several)."""
+    yield Heading("How it was made")
+    yield from made(folder, more, name)
+
+
+def made(folder: RunFolder, more: Rows = (), name: str = "") -> Iterator[Block]:
+    settings = folder.read_settings()
+    rows = sorted((key, str(value)) for key, value in settings.items() if value is not None)
+    yield Table(("", ""), [*code_rows(folder.read_environment()), *more], words=True)
+    title = f"Every setting of {name}" if name else "Every setting"
+    yield Table(("setting", "value"), rows, words=True, folded=title)
+
+
+def code_rows(environment: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Command, commit, versions and device."""
+    versions = ", ".join(f"{name} {version}" for name, version in environment["packages"].items())
+    return [
+        ("command", Code(" ".join(shlex.join(environment["command"]).split()))),
+        ("code", environment["git_commit"] or "not a git checkout"),
+        ("versions", f"Python {environment['python']}, {versions}"),
+        ("device", f"{environment['device']}, {environment['cpu_threads']} CPU threads"),
+    ]

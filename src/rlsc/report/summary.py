@@ -1,0 +1,45 @@
+"""What a terminal shows of a run's results when they come: the verdict and one table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rlsc.records.results import EvaluationResults, Results, TrainingResults
+from rlsc.report.page import Block, Paragraph
+from rlsc.report.sections import comparison, evaluation, scores, training
+from rlsc.report.sections.steps import guard_text
+from rlsc.report.sections.words import difference_text
+from rlsc.report.terminal import show
+
+
+def print_results(results: Results) -> None:
+    show(summary(results))
+
+
+def summary(results: Results) -> Iterator[Block]:
+    if isinstance(results, TrainingResults):
+        yield training.headline(results)
+        if results.evaluation:
+            yield scores.before_and_after(results.evaluation)
+            yield scores.other_ways(results.evaluation)
+        guard = guard_text(results)
+        yield Paragraph(f"guard: {guard}" if guard else "")
+        yield from _benchmarks(results)
+    elif isinstance(results, EvaluationResults):
+        yield evaluation.headline(results)
+        yield scores.score_table(results.tasks)
+        if results.compared_to and results.compared_to.other_settings:
+            others = ", ".join(results.compared_to.other_settings)
+            yield Paragraph(f"The baseline was asked under other settings: {others}.")
+        if any(task.task.transductive for task in results.tasks.values()):
+            yield Paragraph("Some of these questions were trained on: see the report.")
+    else:
+        yield comparison.headline(results)
+        yield from comparison.table_blocks(results)
+
+
+def _benchmarks(results: TrainingResults) -> Iterator[Block]:
+    for name, task in results.benchmarks.items():
+        if task.difference:
+            mark = " (trained on some of it)" if task.task.transductive else ""
+            yield Paragraph(f"{name}{mark}: {difference_text(task.difference)}")

@@ -1,0 +1,148 @@
+"""From typed results to a page: what it claims, and what each kind of run shows."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rlsc.errors import OutputError
+from rlsc.records.results import Results
+from rlsc.report.files import page_of, write_html_of_several, write_report
+from rlsc.report.sections.scores import verdict, verdict_of_several
+from rlsc.report.summary import print_results
+from rlsc.runtime.console import console
+from tests.unit.report import runs
+
+BETTER, LITTLE, WORSE = 0.3, 0.0, -0.3
+
+
+@pytest.mark.parametrize(
+    ("to_base", "to_best", "says"),
+    [
+        (BETTER, BETTER, "Better than the base, also at its best."),
+        (BETTER, LITTLE, "Not shown to differ from the base at its best; better than the base as"),
+        (BETTER, WORSE, "Worse than the base at its best; better than the base asked in the same"),
+        (LITTLE, LITTLE, "Not shown to differ from the base."),
+        (WORSE, WORSE, "Worse than the base."),
+    ],
+)
+def test_the_verdict_claims_what_the_intervals_show(
+    to_base: float, to_best: float, says: str
+) -> None:
+    task = runs.own_evaluation(to_base, to_best)
+    assert task.against_base_best
+    task = replace(task, against_base_best=replace(task.against_base_best, mcnemar_p=0.001))
+    assert verdict(task).startswith(says)
+
+
+def test_a_narrow_interval_of_few_single_answers_is_no_verdict() -> None:
+    """Of three questions that are all gained the bootstrap has no width, and McNemar's p is 0.25"""
+    task = runs.own_evaluation()
+    assert task.difference
+    unsure = replace(task.difference, mcnemar_p=0.25)
+    task = replace(task, differences=(unsure,), against_base_best=None)
+    assert verdict(task) == "Not shown to differ from the base asked in the same way."
+
+
+def test_several_tasks_are_counted() -> None:
+    tasks = {name: runs.benchmark(name, gain) for name, gain in (("a", 0.3), ("b", 0.04))}
+    assert verdict_of_several(tasks) == (
+        "Of 2 tasks: better on 1, worse on 0, no difference to the base shown on 1."
+    )
+
+
+KINDS: dict[str, Results | None] = {
+    "training": runs.training(),
+    "no-evaluation": runs.training(evaluation=None, curve=(), benchmarks={}, guard=None),
+    "under-way": None,
+    "evaluation": runs.evaluation(names=("gsm8k", "math500")),
+    "alone": runs.evaluation(base=False),
+    "comparison": runs.comparison(),
+    "comparison-under-way": runs.comparison(missing=2),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_run_has_its_three_files(tmp_path: Path, kind: str) -> None:
+    folder = runs.write_run(tmp_path / "run", KINDS[kind])
+    write_report(folder)
+    page, text = (folder / "report.html").read_text("utf-8"), (folder / "report.md").read_text()
+    headline = page_of(folder).headline
+    assert headline.verdict in text
+    for number in headline.numbers:
+        assert f"{number.value:.1f}" in page
+        assert str(number) in text
+    assert (folder / "plot.svg").read_text("utf-8").startswith("<svg")
+    assert ('http-equiv="refresh"' in page) == kind.endswith("under-way")
+
+
+def test_the_first_screen_has_the_number_its_competitor_and_the_curves(tmp_path: Path) -> None:
+    page = (write_report(runs.write_run(tmp_path / "run", runs.training()))).read_text("utf-8")
+    lead = page.split('<div class="lead">')[1].split("<section")[0]
+    assert "61.5 %</b> <span>[49.5, 73.5]</span>" in lead
+    assert "base at its best: majority, T = 0.5" in lead
+    assert lead.count('<figure class="chart">') == 4
+    assert "<table" not in lead
+
+
+def test_what_the_plots_showed_is_in_the_file(tmp_path: Path) -> None:
+    folder = runs.write_run(tmp_path / "run", runs.comparison())
+    write_report(folder)
+    svg = (folder / "plot.svg").read_text("utf-8")
+    assert svg.count("base at its best</text>") == 5  # the shares, and a level in four charts
+    assert svg.count('class="shade') == 4 * 9
+    assert svg.count("dashed") > 4  # the control
+    for label in ("seconds of training", "updates made", "Greedy accuracy, by time"):
+        assert label in svg
+
+
+def test_runs_side_by_side(tmp_path: Path) -> None:
+    names = ("training", "evaluation", "under-way", "comparison")
+    folders = [runs.write_run(tmp_path / name, KINDS[name]) for name in names]
+    page = write_html_of_several(folders, tmp_path / "all.html").read_text("utf-8")
+    assert all(str(folder) in page for folder in folders)
+    assert "61.5 % [49.5, 73.5]" in page
+
+
+@pytest.mark.parametrize("kind", [kind for kind, results in KINDS.items() if results])
+def test_the_terminal_has_room(capsys: pytest.CaptureFixture[str], kind: str) -> None:
+    results = KINDS[kind]
+    assert results
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(console, "_width", 80)
+        patch.setattr(console, "file", sys.stdout)
+        print_results(results)
+    said = capsys.readouterr().out
+    assert re.search(r"\d\d\.\d", said) or kind == "no-evaluation"
+    tables = [line for line in said.splitlines() if line.startswith((" ", "─"))]
+    assert all(len(line) <= 80 for line in tables)
+
+
+def test_damage_and_what_is_no_run_are_told_in_a_line(tmp_path: Path) -> None:
+    for folder, says in (
+        (tmp_path / "none", "no such folder"),
+        (tmp_path, "holds no run of rlsc"),
+        (runs.write_run(tmp_path / "broken", runs.training()), "damaged"),
+    ):
+        if folder.name == "broken":
+            (folder / "results.json").write_text("{")
+        with pytest.raises(OutputError, match=says) as raised:
+            page_of(folder)
+        assert "\n" not in str(raised.value)
+
+
+def test_a_report_loads_neither_torch_nor_transformers(tmp_path: Path) -> None:
+    folder = runs.write_run(tmp_path / "run", runs.training())
+    code = (
+        "import sys\nfrom rlsc.commands.main import main\n"
+        f"sys.argv = ['rlsc', 'report', {str(folder)!r}]\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
+        "print(sorted({'torch', 'transformers', 'matplotlib'} & set(sys.modules)))"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.splitlines()[-1] == "[]"
