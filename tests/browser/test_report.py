@@ -16,7 +16,7 @@ from playwright.sync_api import Page as Tab
 
 from rlsc.report.charts import Band, Chart, Measured, Series
 from rlsc.report.html.render import render
-from rlsc.report.page import Case, Cases, Curves, Headline, Heading, Page, Paragraph, Table
+from rlsc.report.page import Case, Cases, Curves, Heading, Headline, Page, Paragraph, Table
 from rlsc.report.sections.cases import paired
 from tests.unit.report.runs import answer_row as row
 from tests.unit.report.test_page import HOSTILE
