@@ -36,6 +36,7 @@ from rich.table import Table
 
 from rlsc.guard.rule import COLLAPSED, SIGNS, Health, Observation, Rule, change, due
 from rlsc.guard.selection import candidates, choose, score
+from rlsc.records.results import TrainingResults, read_results_of
 from rlsc.training.arguments import RLSCConfig
 
 DROP = 0.05
@@ -255,13 +256,12 @@ def main() -> None:
 
 def unfit(folder: Path) -> str | None:
     """Why a run cannot be judged; None where it can."""
-    results = json.loads((folder / "results.json").read_text("utf-8"))
-    if results["guard"]["mode"] != "observe":
+    results = read_results_of(TrainingResults, folder)
+    if results.guard is None or results.guard.mode != "observe":
         return "made with --guard stop: what would have come after the stop is not known"
-    if results["before"]["greedy"]["n"] < 2:
+    base = results.evaluation.base if results.evaluation else None
+    if base is None or base.main.n < 2:
         return "fewer than two questions with an answer: there are no halves"
-    if results["before"]["sampled"] is None:
-        return "not sampled: --eval_samples is to be 1 or more"
     return None
 
 

@@ -6,12 +6,14 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean
 
+from rlsc.evaluation.score import by_question
 from rlsc.guard.probe import most_agreed
 from rlsc.guard.rule import Observation
 from rlsc.records.jsonl import read_jsonl
-from rlsc.types import Verdict
+from rlsc.records.results import EVALUATION, TrainingResults, read_results_of
+from rlsc.records.rows import read_rows
+from rlsc.records.run_folder import TrainingFolder
 
 
 def observations(folder: Path, size: int) -> list[Observation]:
@@ -45,16 +47,12 @@ def _shared(answers: Sequence[str | None]) -> list[float]:
 
 def by_step(folder: Path, name: str) -> dict[int, list[float]]:
     """The share of right answers of each question, at each step that was evaluated."""
-    last = json.loads((folder / "results.json").read_text("utf-8"))["steps"]
-    files = {0: "before", last: "after"}
-    for file in (folder / "eval").glob("step-*.jsonl"):
-        files[int(file.stem.removeprefix("step-"))] = file.stem
-    found = {}
-    for step in sorted(files):
-        questions: dict[str, list[bool]] = {}
-        for row in read_jsonl(folder / "eval" / f"{files[step]}.jsonl"):
-            if row["pass"] == name and row["verdict"] is not None:
-                right = row["verdict"] == Verdict.CORRECT.value
-                questions.setdefault(row["id"], []).append(right)
-        found[step] = [fmean(questions[one]) for one in sorted(questions)]
-    return found
+    run = TrainingFolder(folder)
+    stages = {0: "before", read_results_of(TrainingResults, folder).steps: "after"}
+    for stage in run.stage("before").parent.glob("step-*"):
+        stages[int(stage.name.removeprefix("step-"))] = stage.name
+    shares = {}
+    for step in sorted(stages):
+        questions = by_question(read_rows(run.rows(stages[step], EVALUATION, name)))
+        shares[step] = [questions[identifier].accuracy for identifier in sorted(questions)]
+    return shares

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 from playwright.sync_api import Page as Tab
 
+from rlsc.records.results import EvaluationResults, read_results_of
 from tests.smoke.commands.test_compare import recipe
 from tests.smoke.commands.test_train_benchmarks import FLAGS
 from tests.smoke.conftest import arguments, command, data, model_folder, one_grader
@@ -70,14 +70,14 @@ def test_what_flipped_is_what_the_browser_of_cases_finds(
     browser: Browser, pages: dict[str, Path]
 ) -> None:
     """Also with several samples a question, of which it shows the first."""
-    results = json.loads((pages["eval"].parent / "results.json").read_text())
+    results = read_results_of(EvaluationResults, pages["eval"].parent)
     tab = opened(browser, pages["eval"], [])
     tab.wait_for_function("document.getElementById('count').textContent !== ''")
     for key in ("gained", "lost"):
         tab.select_option("#flip", key)
         ids = [title.split(" · ")[1] for title in tab.locator(".case h3").all_text_contents()]
         assert ids == [
-            name for task in results["tasks"].values() for name in task["differences"][0][key]
+            name for task in results.tasks.values() for name in getattr(task.difference, key)
         ]
     tab.close()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from rlsc.engines import HFEngine, NativeEngine, SamplingParams
 from rlsc.logprobs.padded_rows import make_rows, pad
 from rlsc.logprobs.scorer import score_completions
 from rlsc.models.loading import EMBEDDED_NOTE, load_model
+from rlsc.records.results import TrainingResults, read_results_of
 from tests.smoke.planning.test_memory_plan import ratio
 
 pytestmark = pytest.mark.real
@@ -98,9 +98,11 @@ def test_training_on_real_questions(name: str, shared_data: Path, tmp_path: Path
         --num_generations 2 --max_completion_length 16 --per_device_train_batch_size 2
         --eval_limit 2 --eval_samples 2 --disable_tqdm true""".split()
     assert _main(["train", *flags]) == 0
-    results = json.loads((tmp_path / "run" / "results.json").read_text())
-    assert results["before"]["greedy"]["n"] == 2
-    assert "transductive" in results["evaluated_on"]
+    own = read_results_of(TrainingResults, tmp_path / "run").evaluation
+    assert own is not None
+    assert own.base is not None
+    assert own.base.main.n == 2
+    assert own.task.transductive
     assert (tmp_path / "run" / "report.md").exists()
 
 

@@ -13,12 +13,14 @@ import torch
 from transformers.utils import logging
 
 from rlsc.commands import eval as eval_run
-from rlsc.commands import train_benchmarks
+from rlsc.commands import train_evaluation
 from rlsc.commands.main import main
 from rlsc.data.prompts import format_question, render
 from rlsc.engines import NativeEngine, SamplingParams
 from rlsc.grading import Item, shared_grader
-from rlsc.types import Question
+from rlsc.records.conversion import to_json
+from rlsc.records.results import EvaluationResults, read_results_of
+from rlsc.types import Question, Score
 from tests.ascii_model import ascii_model, ascii_tokenizer, save_ascii_model
 
 CAP = 24
@@ -78,8 +80,18 @@ def results(folder: Path) -> dict[str, Any]:
     return found
 
 
+def evaluated(folder: Path) -> EvaluationResults:
+    return read_results_of(EvaluationResults, folder)
+
+
+def main_scores(folder: Path) -> dict[str, Score]:
+    """Of an evaluation, the score of its main setting by task."""
+    return {name: task.tuned.main for name, task in evaluated(folder).tasks.items()}
+
+
 def timeless(content: Any) -> Any:
-    """Without the fields that no two runs share: seconds."""
+    """As JSON without the fields that no two runs share: seconds."""
+    content = to_json(content)
     if isinstance(content, dict):
         return {k: timeless(v) for k, v in content.items() if not k.endswith("seconds")}
     return [timeless(one) for one in content] if isinstance(content, list) else content
@@ -105,8 +117,8 @@ def one_grader() -> Iterator[None]:
     """One grader's processes for all evaluations: starting them takes a second each."""
     verbosity = logging.get_verbosity()
     with pytest.MonkeyPatch.context() as patch:
-        for module in (eval_run, train_benchmarks):
-            patch.setattr(module, "Grader", lambda: contextlib.nullcontext(shared_grader()))
+        for module in (eval_run, train_evaluation):
+            patch.setattr(module, "Grader", lambda *_: contextlib.nullcontext(shared_grader()))
         yield
     logging.set_verbosity(verbosity)
     logging.enable_progress_bar()

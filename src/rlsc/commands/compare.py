@@ -7,7 +7,6 @@ model is evaluated once, in OUTPUT_DIR/base, for all.
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import shlex
@@ -21,19 +20,28 @@ from pathlib import Path
 from typing import Any
 
 from rlsc.commands.arguments import parse, recipe_flags, resolved
+from rlsc.commands.compared import FAILURE, compared
 from rlsc.config.compare import CompareConfig
 from rlsc.errors import ConfigError, RLSCError
 from rlsc.objectives import check_siblings, create_objective
-from rlsc.records import folder as runfolder
 from rlsc.records.files import write_text
-from rlsc.report.comparison import write_comparison
-from rlsc.report.html import write_html
+from rlsc.records.results import (
+    EVALUATION,
+    RESULTS,
+    ComparisonResults,
+    EvaluationResults,
+    read_results_of,
+    temperature_label,
+    write_results,
+)
+from rlsc.records.run_folder import ComparisonFolder, TrainingFolder, check_writable
+from rlsc.report import print_results, write_report
 from rlsc.runtime.console import console
 from rlsc.training.weighing import check_judges
 
-BASE, FAILURE = "base", "failure.txt"
+BASE = "base"
 # May differ from what a run was made with; all else would make rows that do not compare.
-_FREE = {"resume", "overwrite", "disable_tqdm", "output_dir", "base_evaluation"}
+_FREE = frozenset({"resume", "overwrite", "disable_tqdm", "output_dir", "base_evaluation"})
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,7 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        return (self.folder / runfolder.RESULTS).is_file()
+        return (self.folder / RESULTS).is_file()
 
     @property
     def failed(self) -> bool:
@@ -62,18 +70,19 @@ def compare(config: CompareConfig, flags: Sequence[str], print_commands: bool = 
     `flags` are further ones of `rlsc train`, for all runs. With `print_commands` no run is made:
     the commands are printed, for a launcher of the user's own.
     """
-    folder = Path(config.output_dir)
+    folder = ComparisonFolder(Path(config.output_dir))
     runs = _runs(config, flags)
     _check(folder, runs)
     if print_commands:
         for run in runs:
             print("rlsc train " + shlex.join([*run.flags, "--resume"]))
         return
+    folder.prepare(_settings(config), overwrite=False)
     left = [run for run in runs if not run.finished]
-    if left or _temperatures(folder / BASE) != list(config.temperatures):
+    if left or not _has_temperatures(folder.base.path, config.temperatures):
         console.print("the untrained model …")
-        base = folder / BASE  # where nothing has changed, its answers are read back
-        problem = _in_process(evaluate_base, runs[0].flags, config.temperatures, str(base))
+        base = str(folder.base.path)  # where nothing has changed, its answers are read back
+        problem = _in_process(evaluate_base, runs[0].flags, config.temperatures, base)
         if problem:
             raise ConfigError(f"the untrained model could not be evaluated: {problem}")
     started = time.time()
@@ -87,10 +96,29 @@ def compare(config: CompareConfig, flags: Sequence[str], print_commands: bool = 
         if problem:
             console.print(f"{run.label}, seed {run.seed} failed: {problem}")
             write_text(run.folder / FAILURE, problem + "\n")
-        write_comparison(folder, config.methods, config.seeds)  # what there is, at any time
-        write_html(folder)
-    write_comparison(folder, config.methods, config.seeds, show=True)
-    console.print(f"report  {write_html(folder)}", soft_wrap=True)
+        _write(folder, config, runs[0])  # what there is, at any time
+    print_results(_write(folder, config, runs[0]))
+    console.print(f"report  {folder.path / 'report.html'}", soft_wrap=True)
+
+
+def _write(folder: ComparisonFolder, config: CompareConfig, run: Run) -> ComparisonResults:
+    """results.json and the report, of the runs that there are."""
+    questions = str(parse([*run.flags])[0].questions)
+    results = compared(folder, questions, config.methods, config.seeds, config.temperatures)
+    write_results(folder.path, results)
+    write_report(folder.path)
+    return results
+
+
+def _settings(config: CompareConfig) -> dict[str, object]:
+    """As a recipe has them."""
+    return {
+        **config.shared,
+        "objectives": [{label: dict(own)} for label, own in config.methods.items()],
+        "seeds": list(config.seeds),
+        "temperatures": list(config.temperatures),
+        "output_dir": config.output_dir,
+    }
 
 
 def _runs(config: CompareConfig, flags: Sequence[str]) -> list[Run]:
@@ -118,9 +146,13 @@ def _runs(config: CompareConfig, flags: Sequence[str]) -> list[Run]:
     return found
 
 
-def _check(folder: Path, runs: Sequence[Run]) -> None:
+def _check(folder: ComparisonFolder, runs: Sequence[Run]) -> None:
     """All settings are read before anything is run, and are those of runs that are there."""
-    runfolder.check_writable(folder)
+    check_writable(folder.path)
+    if folder.holds_run:
+        folder.check_kind()
+    else:
+        folder.check_empty()
     for run in runs:
         try:
             config, training = parse([*run.flags])
@@ -128,19 +160,20 @@ def _check(folder: Path, runs: Sequence[Run]) -> None:
             check_siblings(objective, training.num_generations)
             check_judges(objective, (), None, training.reward_model)
             settings = resolved(config, training)
-            if (run.folder / runfolder.CONFIG).is_file() and not run.failed:
-                runfolder.check_same_settings(run.folder, settings, _FREE)
+            place = TrainingFolder(run.folder)
+            if place.holds_run and not run.failed:
+                place.check_same_settings(settings, _FREE)
         except RLSCError as error:
             raise ConfigError(f"{run.label}: {error}") from error
 
 
-def _temperatures(base: Path) -> list[float] | None:
-    """At which the untrained model has been evaluated."""
-    try:
-        results = json.loads((base / runfolder.RESULTS).read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
-    return [one["temperature"] for one in results["temperatures"]]
+def _has_temperatures(base: Path, temperatures: Sequence[float]) -> bool:
+    """Whether the untrained model has been evaluated at all of them."""
+    if not (base / RESULTS).is_file():
+        return False
+    results = read_results_of(EvaluationResults, base)
+    labels = {score.setting.label for score in results.tasks[EVALUATION].tuned.scores}
+    return labels >= {temperature_label(value) for value in temperatures}
 
 
 def _time_left(seconds: float, made: int, of: int) -> str:

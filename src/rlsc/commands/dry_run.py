@@ -9,7 +9,14 @@ import torch
 
 from rlsc.commands.arguments import resolved
 from rlsc.commands.probe_questions import probe_questions
-from rlsc.commands.train import check_objective_of, check_together, prompt_row, prompt_rows
+from rlsc.commands.train import (
+    check_objective_of,
+    check_together,
+    is_complete,
+    load_benchmarks,
+    prompt_row,
+    prompt_rows,
+)
 from rlsc.commands.train_evaluation import evaluation_set, questions_of
 from rlsc.config.run import RunConfig
 from rlsc.data.prompts import fit_context, render
@@ -17,13 +24,12 @@ from rlsc.data.questions import QuestionSet
 from rlsc.engines import resolve_engine
 from rlsc.engines.vllm import check_installed, check_plain
 from rlsc.errors import ConfigError, ModelError, RLSCError
-from rlsc.evaluation.benchmark_run import load_benchmarks
 from rlsc.models.adapters import lora_config, with_adapter
 from rlsc.models.attention import check_architecture
 from rlsc.models.loading import context_length, empty_model, load_config, load_tokenizer
 from rlsc.objectives import create_objective
 from rlsc.planning.plan import show, this_device
-from rlsc.records import folder as runfolder
+from rlsc.records.run_folder import TrainingFolder
 from rlsc.runtime.console import console
 from rlsc.training.arguments import RLSCConfig
 from rlsc.training.inputs import (
@@ -47,13 +53,13 @@ def dry_run(config: RunConfig, training: RLSCConfig) -> None:
     """
     source = check_together(config, training)
     settings = resolved(config, training)
-    finished = runfolder.check(Path(training.output_dir), settings, config.resume, config.overwrite)
+    folder = TrainingFolder(Path(training.output_dir))
+    folder.check(settings, config.resume, config.overwrite)
     questions = questions_of(config, source)
     check_objective_of(training, questions)
     evaluated = evaluation_set(config, questions)
     probe, probed = probe_questions(config, training.guard_probe_size, questions, evaluated)
-    if config.benchmarks:
-        load_benchmarks(config.benchmarks, config.data_dir, config.benchmark_limit)
+    load_benchmarks(config)
     model_config, origin = load_config(config.model, config.trust_remote_code)
     tokenizer = load_tokenizer(config.model, config.trust_remote_code)
     model = empty_model(model_config, getattr(torch, config.model_dtype))
@@ -69,7 +75,8 @@ def dry_run(config: RunConfig, training: RLSCConfig) -> None:
         asked = [render(row["prompt"], row["id"], tokenizer) for row in rows]
         fit_context(asked, cap, context_length(model), training.skip_long_prompts)
     probe_prompts([prompt_row(config, one, tokenizer) for one in probe], model, tokenizer, training)
-    state = "holds a finished run" if finished else "can be written"
+    complete = config.resume and is_complete(folder, training.max_steps)
+    state = "holds a finished run" if complete else "can be written"
     relation = evaluated.relation if evaluated else "no questions"
     for name, text in {
         "model": origin,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rlsc.commands.train_evaluation import EvaluationSet, questions_of
+from rlsc.commands.train_evaluation import OwnTask, questions_of
 from rlsc.config.run import RunConfig
 from rlsc.data.questions import QuestionSet
 from rlsc.types import Question
@@ -14,7 +14,7 @@ FEWEST = 16
 
 
 def probe_questions(
-    config: RunConfig, size: int, questions: QuestionSet, evaluated: EvaluationSet | None
+    config: RunConfig, size: int, questions: QuestionSet, evaluated: OwnTask | None
 ) -> tuple[Sequence[Question], str]:
     """The pool that `size` questions are taken from, and in words what they are.
 
@@ -25,8 +25,8 @@ def probe_questions(
         return (), "none"
     pool = max(size, config.guard_pool_size)
     if config.guard_questions is not None:
-        found = questions_of(config, config.guard_questions)
-        return (found.held_out or found.train)[:pool], found.name
+        named = questions_of(config, config.guard_questions)
+        return (named.held_out or named.train)[:pool], named.name
     taken = {question.id for question in evaluated.questions} if evaluated else set()
     left = [question for question in questions.held_out if question.id not in taken]
     if len(left) >= min(FEWEST, size):

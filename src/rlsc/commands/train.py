@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,32 +14,41 @@ from peft import PeftModel
 from rlsc.commands.arguments import resolved
 from rlsc.commands.hub import check_push, push, write_card
 from rlsc.commands.probe_questions import probe_questions
-from rlsc.commands.train_benchmarks import TrainingBenchmarks
-from rlsc.commands.train_evaluation import EvaluateBetween, Evaluator, evaluation_set, questions_of
+from rlsc.commands.train_evaluation import (
+    AFTER,
+    BEFORE,
+    EvaluateBetween,
+    RunEvaluation,
+    evaluation_set,
+    questions_of,
+)
 from rlsc.config.run import RunConfig
 from rlsc.data.prompts import format_question
 from rlsc.data.questions import QuestionSet
 from rlsc.errors import ConfigError, RLSCError
-from rlsc.evaluation.benchmark_run import load_benchmarks
-from rlsc.evaluation.changes import run_changes
-from rlsc.evaluation.evaluate import differences
+from rlsc.evaluation.benchmarks.tasks import load_tasks
 from rlsc.models.adapters import lora_config, save_merged
 from rlsc.models.loading import load_model
 from rlsc.objectives import RLSC, Objective, check_siblings, create_objective
-from rlsc.records import folder as runfolder
 from rlsc.records.checkpoints import last_checkpoint
 from rlsc.records.environment import check_same_questions, write_environment
-from rlsc.records.files import write_json
-from rlsc.report import print_table, write_report
-from rlsc.report.benchmarks import difference_text
-from rlsc.report.guard import guard_text
+from rlsc.records.results import (
+    EVALUATION,
+    EvaluationResults,
+    GuardResults,
+    TrainingResults,
+    guard_results,
+    write_results,
+)
+from rlsc.records.run_folder import EvaluationFolder, TrainingFolder
+from rlsc.report import print_results, write_report
 from rlsc.runtime.console import console
 from rlsc.runtime.processes import is_main
 from rlsc.runtime.sharding import is_sharded
 from rlsc.training.arguments import RLSCConfig
 from rlsc.training.trainer import RLSCTrainer
 from rlsc.training.weighing import check_judges
-from rlsc.types import Question
+from rlsc.types import Question, Task
 
 
 def run(config: RunConfig, training: RLSCConfig) -> None:
@@ -48,59 +57,74 @@ def run(config: RunConfig, training: RLSCConfig) -> None:
     All input is read and checked before the folder is touched: a mistake costs no earlier run.
     """
     source = check_together(config, training)
-    folder = Path(training.output_dir)
+    folder = TrainingFolder(Path(training.output_dir))
     started = time.monotonic()
     settings = resolved(config, training)
-    finished = runfolder.check(folder, settings, config.resume, config.overwrite)
+    folder.check(settings, config.resume, config.overwrite)
     questions = questions_of(config, source)
     check_objective_of(training, questions)
-    evaluated = evaluation_set(config, questions)
-    probe, probed = probe_questions(config, training.guard_probe_size, questions, evaluated)
+    own = evaluation_set(config, questions)
+    probe, probed = probe_questions(config, training.guard_probe_size, questions, own)
     used = {
         "train": questions.train,
-        "evaluation": evaluated.questions if evaluated else (),
+        "evaluation": own.questions if own else (),
         "guard": tuple(probe),
     }
     if config.resume:
-        check_same_questions(folder, used)
-    if finished:
-        if is_main():
-            write_report(folder)
-        console.print(f"{folder} holds a finished run: nothing to do. Its report: report.html")
-        return
-    limit = config.benchmark_limit
-    sets = load_benchmarks(config.benchmarks, config.data_dir, limit) if config.benchmarks else []
+        check_same_questions(folder.path, used)
+        if is_complete(folder, training.max_steps):
+            _say_complete(folder.path)
+            return
+    benchmarks = load_benchmarks(config)
     pushes, training.push_to_hub = training.push_to_hub, False  # the run's end does it
     trainer, origin = _load(config, training, questions, probe=probe)
-    evaluator = Evaluator(config, training, trainer, evaluated, folder) if evaluated else None
-    benchmarks = (
-        TrainingBenchmarks(config, training, trainer, questions.train, folder, sets)
-        if config.benchmarks
-        else None
-    )
-    runfolder.prepare(folder, settings, config.overwrite)
-    write_environment(folder, origin, used)
-    results = _train_and_evaluate(
-        trainer, evaluator, benchmarks, folder, config.resume, config.save_model
-    )
+    evaluation = RunEvaluation(config, training, trainer, own, benchmarks, questions.train)
+    folder.prepare(settings, config.overwrite)
+    write_environment(folder.path, origin, used)
+    steps, guard, seconds = _evaluate_and_train(trainer, evaluation, folder, config)
     if not is_main():
         return
     if config.use_peft and config.save_model:
-        save_merged(_adapted(config, trainer, folder), trainer.processing_class, folder / "model")
-    skipped = trainer.skipped_prompts
-    results |= {
-        "model_saved": config.save_model,
-        "model": origin,
-        "questions": questions.name,
-        "training_questions": len(questions.train) - len(skipped),
-        "skipped_questions": [prompt.id for prompt in skipped],
-        "probed": probed,
-        "evaluated_on": evaluated.relation if evaluated else None,
-        "evaluated_of": evaluated.total if evaluated else None,
-        "skipped_evaluation_questions": evaluator.skipped if evaluator else [],
-        "seconds": results["seconds"] | {"total": time.monotonic() - started},
-    }
-    _conclude(config, training, folder, results, pushes)
+        model = _adapted(config, trainer, folder.path)
+        save_merged(model, trainer.processing_class, folder.path / "model")
+    skipped = tuple(prompt.id for prompt in trainer.skipped_prompts)
+    results = TrainingResults(
+        model=origin,
+        questions=questions.name,
+        training_questions=len(questions.train) - len(skipped),
+        skipped_questions=skipped,
+        steps=steps,
+        seconds=seconds | {"total": time.monotonic() - started},
+        model_saved=config.save_model,
+        guard=guard,
+        probed=probed,
+        evaluation=evaluation.own_results(folder),
+        curve=evaluation.curve(folder, steps, guard.kept_step if guard else steps),
+        benchmarks=evaluation.benchmark_results(folder),
+    )
+    _conclude(config, training, folder.path, results, pushes)
+
+
+def is_complete(folder: TrainingFolder, max_steps: int) -> bool:
+    """Whether the run in the folder came to the end that is asked for, or was stopped before."""
+    results = folder.results() if folder.holds_run else None
+    if results is None:
+        return False
+    stopped = results.guard is not None and results.guard.stopped_at is not None
+    return stopped or results.steps >= max_steps
+
+
+def _say_complete(folder: Path) -> None:
+    if is_main():
+        write_report(folder)
+    console.print(f"{folder} holds a finished run: nothing to do. Its report: report.html")
+
+
+def load_benchmarks(config: RunConfig) -> list[Task]:
+    """Those of `--benchmarks`, if any."""
+    if not config.benchmarks:
+        return []
+    return load_tasks(config.benchmarks, config.data_dir, config.benchmark_limit)
 
 
 def _adapted(config: RunConfig, trainer: RLSCTrainer, folder: Path) -> Any:
@@ -113,13 +137,15 @@ def _adapted(config: RunConfig, trainer: RLSCTrainer, folder: Path) -> Any:
 
 
 def _conclude(
-    config: RunConfig, training: RLSCConfig, folder: Path, results: dict[str, Any], pushes: bool
+    config: RunConfig, training: RLSCConfig, folder: Path, results: TrainingResults, pushes: bool
 ) -> None:
-    """Write what came of it, and tell it."""
-    results["changes"] = run_changes(folder, results)
-    write_json(folder / runfolder.RESULTS, results)
+    """Write what came of it, and say it."""
+    write_results(folder, results)
     write_report(folder)
-    _tell(folder, results)
+    print_results(results)
+    if config.save_model:
+        console.print(f"model   {folder / 'model'}", soft_wrap=True)
+    console.print(f"report  {folder / 'report.html'}", soft_wrap=True)
     if config.save_model:
         write_card(folder)
     if pushes:
@@ -148,46 +174,33 @@ def check_objective_of(training: RLSCConfig, questions: QuestionSet) -> None:
     check_judges(objective, ids, questions.answers, training.reward_model)
 
 
-def _tell(folder: Path, results: Mapping[str, Any]) -> None:
-    """What came of it, on the console."""
-    print_table(results)
-    if results["guard"] and results["guard"]["verdicts"]:
-        console.print(f"guard   {guard_text(results)}", highlight=False, soft_wrap=True)
-    for name, one in results.get("benchmarks", {}).items():
-        mark = " (trained on some of it)" if one["after"]["transductive"] else ""
-        console.print(f"{name}{mark}: {difference_text(one['difference'])}")
-    if results["model_saved"]:
-        console.print(f"model   {folder / 'model'}", soft_wrap=True)
-    console.print(f"report  {folder / 'report.html'}", soft_wrap=True)
-
-
 def evaluate_untrained(
     config: RunConfig, training: RLSCConfig, temperatures: Sequence[float], folder: Path
 ) -> None:
     """The untrained model evaluated as a run does before training, and at each temperature.
 
-    Leaves results.json, and under eval/ what runs take over by `--base_evaluation`.
+    Leaves a folder of an evaluation, whose answers runs take over by `--base_evaluation`.
     """
     if config.questions is None:
         raise ConfigError("questions is missing: FILE.jsonl, a Hub data set, or arithmetic")
     questions = questions_of(config, config.questions)
-    evaluated = evaluation_set(config, questions)
-    if evaluated is None:
+    own = evaluation_set(config, questions)
+    if own is None:
         raise ConfigError("a comparison needs an evaluation: leave eval none out")
-    if not any(question.id in evaluated.answers for question in evaluated.questions):
+    if not any(question.id in own.task.answers for question in own.questions):
         raise ConfigError("a comparison needs evaluation questions with answers")
-    config = replace(config, base_evaluation=None)
+    base = EvaluationFolder(folder)
+    if base.holds_run:
+        base.check_kind()
+    else:
+        base.check_empty()
+    config = replace(config, base_evaluation=None, eval_baselines=False)
     trainer, origin = _load(config, training, questions, RLSC())  # any: nothing is trained
-    evaluator = Evaluator(config, training, trainer, evaluated, folder)
-    results = {
-        "model": origin,
-        "questions": questions.name,
-        "evaluated_on": evaluated.relation,
-        "evaluated_of": evaluated.total,
-        "before": evaluator.standard("before").summary,
-        "temperatures": evaluator.at_temperatures(temperatures),
-    }
-    write_json(folder / runfolder.RESULTS, results)
+    evaluation = RunEvaluation(config, training, trainer, own, trained_on=questions.train)
+    base.prepare(resolved(config, training), overwrite=False)
+    write_environment(folder, origin, {EVALUATION: own.questions})
+    task = evaluation.at_temperatures(base.samples, temperatures)
+    write_results(folder, EvaluationResults(origin, {EVALUATION: task}))
 
 
 def _load(
@@ -241,49 +254,33 @@ def prompt_row(config: RunConfig, question: Question, tokenizer: Any) -> dict[st
     return {"id": question.id, "prompt": prompt}
 
 
-def _train_and_evaluate(
-    trainer: RLSCTrainer,
-    evaluator: Evaluator | None,
-    benchmarks: TrainingBenchmarks | None,
-    folder: Path,
-    resume: bool,
-    save_model: bool,
-) -> dict[str, Any]:
-    seconds: dict[str, float] = {}
-    results: dict[str, Any] = {"seconds": seconds}
-    every = int(trainer.args.eval_steps or 0) if evaluator else 0
-    between = EvaluateBetween(evaluator, every)
-    trainer.add_callback(between)
+def _evaluate_and_train(
+    trainer: RLSCTrainer, evaluation: RunEvaluation, folder: TrainingFolder, config: RunConfig
+) -> tuple[int, GuardResults | None, dict[str, float]]:
+    """Evaluate, train, evaluate: the steps made, the guard's conclusion, and seconds by part."""
     clock = time.monotonic()
-    before = evaluator.standard("before") if evaluator else None
-    results["baselines"] = evaluator.baselines() if evaluator else []
-    base = benchmarks.evaluate() if benchmarks else None
-    seconds["evaluate_before"] = time.monotonic() - clock
+    evaluation.before(folder.stage(BEFORE))
+    seconds = {"evaluate_before": time.monotonic() - clock}
 
     clock = time.monotonic()
-    checkpoint = last_checkpoint(folder) if resume else None
-    if resume and checkpoint is None:
+    between = EvaluateBetween(evaluation, folder)
+    trainer.add_callback(between)
+    checkpoint = last_checkpoint(folder.path) if config.resume else None
+    if config.resume and checkpoint is None:
         trainer.begin_afresh()
-    output = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    steps = results["steps"] = output.global_step
-    results["guard"] = trainer.guard.results(steps) if trainer.guard else None
-    kept = results["guard"]["kept_step"] if results["guard"] else steps
-    adapter = isinstance(trainer.model, PeftModel)
-    if save_model:
-        trainer.save_model(str(folder / ("adapter" if adapter else "model")))
+    steps = trainer.train(
+        resume_from_checkpoint=str(checkpoint) if checkpoint else None
+    ).global_step
+    guard = guard_results(trainer.guard.results(steps)) if trainer.guard else None
+    if config.save_model:
+        adapter = isinstance(trainer.model, PeftModel)
+        trainer.save_model(str(folder.path / ("adapter" if adapter else "model")))
     trainer.optimizer = trainer.lr_scheduler = None  # twice the weights, of no use from here on
     trainer.accelerator.free_memory()
-    seconds["evaluate_between"] = between.seconds
     seconds["train"] = time.monotonic() - clock - between.seconds
+    seconds["evaluate_between"] = between.seconds
 
     clock = time.monotonic()
-    if evaluator and before:
-        after = evaluator.standard("after")
-        results["before"], results["after"] = before.summary, after.summary
-        results["difference"] = differences(before, after)
-        results["curve"] = between.curve(before.summary, after.summary, steps, kept)
-    if benchmarks and base:
-        tuned = benchmarks.evaluate()
-        results["benchmarks"] = benchmarks.results(base, tuned) if is_main() else {}
+    evaluation.after(folder.stage(AFTER))
     seconds["evaluate_after"] = time.monotonic() - clock
-    return results
+    return steps, guard, seconds

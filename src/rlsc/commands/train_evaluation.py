@@ -1,45 +1,55 @@
-"""Which questions a run is evaluated on, and its evaluations before and after training."""
+"""A training run's evaluations: before, between, after; its own questions and benchmarks."""
 
 from __future__ import annotations
 
-import hashlib
-import json
+import functools
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback
 
 from rlsc.config.run import RunConfig
-from rlsc.data.prompts import fit_context, format_question, render, stop_token_ids
 from rlsc.data.questions import QuestionSet, load_questions
-from rlsc.engines import SamplingParams, spread
-from rlsc.evaluation.evaluate import Evaluation, Pass, evaluate, standard_passes, summarise
-from rlsc.grading import VERSION
+from rlsc.engines import spread
+from rlsc.evaluation.asking import BENCHMARK_ADVICE, Asked, prepare, room
+from rlsc.evaluation.collect import Collecting, collect, rows_file
+from rlsc.evaluation.outcome import Side, score_side, task_facts, task_results
+from rlsc.evaluation.overlap import overlap
+from rlsc.evaluation.score import score
+from rlsc.evaluation.settings import (
+    benchmark_setting,
+    control_settings,
+    own_settings,
+    resolve_template,
+    temperature_setting,
+)
+from rlsc.grading import Grader
 from rlsc.models.loading import context_length, weights_fingerprint
-from rlsc.records.files import write_json
-from rlsc.records.jsonl import read_jsonl, write_jsonl
-from rlsc.runtime.console import make_progress
-from rlsc.runtime.processes import is_main, wait
+from rlsc.records.results import EVALUATION, CurvePoint, TaskResults
+from rlsc.records.rows import read_rows
+from rlsc.records.run_folder import EvaluationFolder, TrainingFolder, open_folder
 from rlsc.training.arguments import RLSCConfig
 from rlsc.training.trainer import RLSCTrainer
-from rlsc.types import AnswerKey, Prompt, Question
+from rlsc.types import Question, Score, Setting, Task
 
-TERSE = "Answer with just the number."
+BEFORE, AFTER = "before", "after"
+TERSE = " Answer with just the number."
 LONG_CAP = 256
 
 
 @dataclass(frozen=True)
-class EvaluationSet:
+class OwnTask:
     """What a run is evaluated on, and in words how it relates to the training questions."""
 
-    questions: tuple[Question, ...]
-    answers: AnswerKey
+    task: Task
     relation: str
-    total: int
-    """Questions there were before `eval_limit`."""
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        return self.task.questions
 
 
 def questions_of(config: RunConfig, source: str) -> QuestionSet:
@@ -54,48 +64,35 @@ def questions_of(config: RunConfig, source: str) -> QuestionSet:
     )
 
 
-def evaluation_set(config: RunConfig, training: QuestionSet) -> EvaluationSet | None:
+def evaluation_set(config: RunConfig, training: QuestionSet) -> OwnTask | None:
     """`--eval_questions`, else the held-out questions, else the training questions themselves."""
     if config.eval == "none":
         return None
+    source, questions = training, training.held_out
+    relation = f"held-out questions, split seed {config.split_seed}"
     if config.eval_questions is not None:
-        other = questions_of(config, config.eval_questions)
-        questions, answers = other.held_out or other.train, other.answers
-        relation = _overlap(questions, training, other.name)
-    elif training.held_out:
-        questions, answers = training.held_out, training.answers
-        relation = f"held-out questions, split seed {config.split_seed}"
-    else:
-        questions, answers = training.train, training.answers
-        relation = "the training questions themselves (transductive)"
-    limited = questions[: config.eval_limit or None]
-    return EvaluationSet(limited, answers, relation, len(questions))
+        source = questions_of(config, config.eval_questions)
+        questions, relation = source.held_out or source.train, source.name
+    elif not questions:
+        questions, relation = training.train, "the training questions themselves"
+    asked = questions[: config.eval_limit or None]
+    shared = len(overlap(training.train, asked))
+    if shared:
+        part = "" if shared == len(asked) else f"{shared} of {len(asked)} also trained on: "
+        relation += f" ({part}transductive)"
+    task = Task(
+        name=EVALUATION,
+        title="the run's own evaluation",
+        questions=asked,
+        answers=source.answers,
+        source=source.name,
+        available=len(questions),
+    )
+    return OwnTask(task, relation)
 
 
-def _overlap(questions: Sequence[Question], training: QuestionSet, name: str) -> str:
-    """Name the evaluation questions, and say how many of them were trained on."""
-    seen = {_normalised(question) for question in training.train}
-    shared = sum(_normalised(question) in seen for question in questions)
-    note = f" ({shared} of {len(questions)} also trained on: transductive)" if shared else ""
-    return name + note
-
-
-def _normalised(question: Question) -> str:
-    return " ".join(question.text.lower().split())
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """One evaluation: its prompts fit the model's context with their answers."""
-
-    prompts: list[Prompt]
-    skipped: list[Prompt]
-    passes: list[Pass]
-    cap: int
-
-
-class Evaluator:
-    """Evaluates the trainer's model as it stands, with its engine, on one set of questions.
+class RunEvaluation:
+    """Evaluates the trainer's model as it stands, with its engine; answers go by stage.
 
     All prompts are rendered and checked at the start, before anything is written.
     """
@@ -105,169 +102,203 @@ class Evaluator:
         config: RunConfig,
         training: RLSCConfig,
         trainer: RLSCTrainer,
-        questions: EvaluationSet,
-        folder: Path,
+        own: OwnTask | None,
+        benchmarks: Sequence[Task] = (),
+        trained_on: Sequence[Question] = (),
     ) -> None:
         self._config, self._training, self._trainer = config, training, trainer
-        self._set = questions
-        self._folder = folder / "eval"
-        self._shared = Path(config.base_evaluation) / "eval" if config.base_evaluation else None
-        self._seed = training.seed if config.eval_seed is None else config.eval_seed
-        passes = standard_passes(config.eval_samples, training.temperature)
-        cap = config.eval_max_new_tokens or training.max_completion_length
-        self._standard = self._plan(passes, cap)
-        self._baselines: list[tuple[str, str, _Plan]] = []
-        if config.eval_baselines:
-            long_cap = self._longest_cap(max(LONG_CAP, cap))
-            terse = self._plan(passes[:1], cap, f" {TERSE}")
-            self._baselines = [
-                (f"base, cap {long_cap}", "base-long-cap", self._plan(passes[:1], long_cap)),
-                (f"base, “{TERSE}”", "base-terse-prompt", terse),
-            ]
+        self._own, self._trained_on = own, trained_on
+        self._weights = weights_fingerprint(config.model)
+        self._cap = config.eval_max_new_tokens or training.max_completion_length
+        self._template = resolve_template(config.template, trainer.processing_class)
+        self._standard = self._prepare_own(self._own_settings) if own else []
+        self._of_base = self._prepare_own(self._base_settings()) if config.eval_baselines else []
+        self._benchmarks = [self._prepare_benchmark(task) for task in benchmarks]
+        self._of_benchmarks = [asked for each in self._benchmarks for asked in each]
+
+    # How it is asked.
 
     @property
-    def skipped(self) -> list[str]:
-        """Ids of questions left out since their prompts do not fit the model's context."""
-        return [prompt.id for prompt in self._standard.skipped]
+    def _own_settings(self) -> tuple[Setting, ...]:
+        config, temperature = self._config, self._training.temperature
+        samples, system = config.eval_samples, config.system_prompt
+        return own_settings(self._template, samples, temperature, self._cap, system)
 
-    def standard(self, name: str) -> Evaluation:
-        """Greedy and sampled; what an interrupted run has finished of it is read back."""
-        return self._evaluate(name, self._standard)
-
-    def at_step(self, step: int) -> None:
-        """Make and store the standard evaluation of the policy as it is, after `step` updates."""
-        self._evaluate(f"step-{step}", self._standard)
-
-    def stored(self, step: int) -> dict[str, Any] | None:
-        """The summary of what `at_step` has stored; None where there is nothing."""
-        rows = _stored(self._folder, f"step-{step}", self._key(self._standard, step))
-        plan = self._standard
-        return summarise(rows, plan.passes, plan.cap).summary if rows else None
-
-    def at_temperatures(self, temperatures: Sequence[float]) -> list[dict[str, Any]]:
-        """The model as it is, sampled at each temperature; 0 is greedy, with one sample."""
-        found = []
-        for value in temperatures:
-            name, samples = ("greedy", 1) if value == 0 else ("sampled", self._config.eval_samples)
-            plan = replace(self._standard, passes=[Pass(name, value, samples)])
-            summary = self._evaluate(f"temperature-{value:g}", plan).summary
-            found.append({"temperature": value, **summary[name]})
-        return found
-
-    def baselines(self) -> list[dict[str, Any]]:
+    def _base_settings(self) -> tuple[Setting, ...]:
         """The untrained model with a longer cap, and with a prompt that asks to be short."""
-        return [
-            {"name": name, "file": file} | self._evaluate(file, plan).summary
-            for name, file, plan in self._baselines
-        ]
+        if not self._standard:
+            return ()
+        greedy, prompts = self._own_settings[0], self._standard[0].prompts
+        wanted = max(LONG_CAP, self._cap)
+        left = room(prompts, context_length(self._trainer.model))
+        cap = wanted if left is None else min(wanted, left)
+        long_cap = replace(greedy, name="long-cap", max_new_tokens=cap)
+        return long_cap, replace(greedy, name="terse-prompt", suffix=TERSE)
 
-    def _plan(self, passes: list[Pass], cap: int, suffix: str = "") -> _Plan:
-        context = context_length(self._trainer.model)
-        skip = self._training.skip_long_prompts
-        fitting, skipped = fit_context(self._prompts(suffix), cap, context, skip)
-        return _Plan(fitting, skipped, passes, cap)
+    def _prepare_own(self, settings: Sequence[Setting]) -> list[Asked]:
+        if self._own is None:
+            return []
+        return prepare(
+            self._own.task,
+            settings,
+            self._trainer.model,
+            self._trainer.processing_class,
+            skip_long=self._training.skip_long_prompts,
+        )
 
-    def _longest_cap(self, wanted: int) -> int:
-        """`wanted`, or as much of it as the model's context leaves."""
-        context = context_length(self._trainer.model)
-        if context is None:
-            return wanted
-        longest = max(len(prompt.token_ids) for prompt in self._standard.prompts)
-        return min(wanted, context - longest)
+    def _prepare_benchmark(self, task: Task) -> list[Asked]:
+        config, tokenizer = self._config, self._trainer.processing_class
+        main = benchmark_setting(
+            resolve_template(config.benchmark_template or config.template, tokenizer),
+            config.benchmark_temperature,
+            config.benchmark_samples,
+            self._cap,
+            config.system_prompt,
+        )
+        settings: Sequence[Setting] = (main,)
+        if config.controls:
+            settings = control_settings(main, config.system_prompt, tokenizer)
+        model = self._trainer.model
+        return prepare(task, settings, model, tokenizer, lower_cap=True, advice=BENCHMARK_ADVICE)
 
-    def _prompts(self, suffix: str) -> list[Prompt]:
-        tokenizer, config = self._trainer.processing_class, self._config
-        prompts = []
-        for question in self._set.questions:
-            question = Question(question.id, question.text + suffix)
-            prompt = format_question(question, tokenizer, config.template, config.system_prompt)
-            prompts.append(render(prompt, question.id, tokenizer))
-        return prompts
+    # When.
 
-    def _evaluate(self, name: str, plan: _Plan) -> Evaluation:
-        file, key_file = self._folder / f"{name}.jsonl", self._folder / f"{name}.key.json"
-        total = len(plan.prompts) * sum(one.samples for one in plan.passes)
-        key = self._key(plan, self._trainer.state.global_step)
-        # Another run's are the same model's only before training.
-        shared = self._shared if not self._trainer.state.global_step else None
-        for folder in (self._folder, shared):
-            stored = _stored(folder, name, key)
-            if len(stored) == total:
-                write_jsonl(file, stored)
-                write_json(key_file, key)
-                return summarise(stored, plan.passes, plan.cap)
-        wait()  # until all have read what there is
-        if is_main():
-            file.unlink(missing_ok=True)
-        write_json(key_file, key)
+    def before(self, folder: Path) -> None:
+        """The untrained model, in all settings that it is asked in; benchmarks too."""
+        everything = [*self._standard, *self._of_base, *self._of_benchmarks]
+        self._collect(folder, everything)
+
+    def at_step(self, folder: Path) -> None:
+        """The policy as it is between two updates, on the run's own questions."""
+        self._collect(folder, self._standard)
+
+    def after(self, folder: Path) -> None:
+        """The tuned model."""
+        self._collect(folder, [*self._standard, *self._of_benchmarks])
+
+    def at_temperatures(self, folder: Path, temperatures: Sequence[float]) -> TaskResults:
+        """The untrained model in the run's settings and at each temperature; 0 is greedy."""
+        greedy, samples = self._own_settings[0], self._config.eval_samples
+        known = {asked.setting.label for asked in self._standard}
+        more = [temperature_setting(greedy, samples, value) for value in temperatures]
+        more = [setting for setting in more if setting.label not in known]
+        asked = [*self._standard, *self._prepare_own(more)]
+        self._collect(folder, asked)
+        return self._results(self._standard, _side(folder, asked))
+
+    def _collect(self, folder: Path, everything: Sequence[Asked]) -> None:
         trainer = self._trainer
-        trainer.engine.sync(trainer.accelerator.unwrap_model(trainer.model))
         engine = spread(trainer.engine)
-        stop_ids = stop_token_ids(trainer.processing_class, trainer.model)
-        with make_progress("completions") as progress:
-            task = progress.add_task(f"evaluate {name}", total=total)
-            return evaluate(
-                engine,
-                plan.prompts,
-                self._set.answers,
-                plan.passes,
-                SamplingParams(plan.cap, stop_ids),
-                self._seed,
-                file,
-                lambda done: progress.advance(task, done),
-                trainer.processing_class,
-            )
 
-    def _key(self, plan: _Plan, step: int) -> dict[str, Any]:
-        """What stored answers must agree in to be read back: the weights' step included."""
-        origin = self._config.model
-        prompts = json.dumps([[prompt.id, prompt.token_ids] for prompt in plan.prompts])
-        answers = self._set.answers
-        known = [prompt.id for prompt in plan.prompts if prompt.id in answers]
-        references = json.dumps([[name, answers[name]] for name in known])
-        return {
+        @functools.cache
+        def give_weights() -> None:  # once, and only if there is something to ask
+            trainer.engine.sync(trainer.accelerator.unwrap_model(trainer.model))
+
+        # One worker where that will do, and not kept: training needs its memory.
+        with Grader(None if self._benchmarks else 1) as grader:
+            for asked in everything:
+                how = replace(self._collecting(asked), before_sampling=give_weights)
+                collect(engine, asked, folder, grader, how)
+
+    def _collecting(self, asked: Asked) -> Collecting:
+        config, training, trainer = self._config, self._training, self._trainer
+        own = asked.task.name == EVALUATION
+        step = trainer.state.global_step
+        origin = {
             "step": step,
-            "model": [origin, weights_fingerprint(origin), self._config.model_dtype],
-            "engine": [self._training.engine, bool(self._training.bf16)],
-            "seed": self._seed,
-            "max_new_tokens": plan.cap,
-            "passes": [asdict(one) for one in plan.passes],
-            "prompts_sha256": hashlib.sha256(prompts.encode()).hexdigest(),
-            "references_sha256": hashlib.sha256(references.encode()).hexdigest(),
-            "grading": VERSION,
+            "model": [config.model, self._weights, config.model_dtype],
+            "engine": [training.engine, bool(training.bf16)],
+        }
+        seed = config.eval_seed if own and config.eval_seed is not None else training.seed
+        return Collecting(
+            seed,
+            origin,
+            4 * training.rollout_batch_size,
+            trainer.processing_class,
+            begin_anew=True,
+            # Another run's are the same model's only before training.
+            shared=_untrained_answers(config) if not step else None,
+        )
+
+    # What came of it.
+
+    def own_results(self, folder: TrainingFolder) -> TaskResults | None:
+        """Of the run's own questions: before, after, and the untrained model at its best."""
+        if not self._standard:
+            return None
+        base = _side(folder.stage(BEFORE), [*self._standard, *self._of_base])
+        tuned = _side(folder.stage(AFTER), self._standard)
+        return self._results(self._standard, tuned, base)
+
+    def benchmark_results(self, folder: TrainingFolder) -> dict[str, TaskResults]:
+        """By benchmark: scores before and after, and their paired differences."""
+        return {
+            asked[0].task.name: self._results(
+                asked, _side(folder.stage(AFTER), asked), _side(folder.stage(BEFORE), asked)
+            )
+            for asked in self._benchmarks
         }
 
+    def curve(self, folder: TrainingFolder, steps: int, kept: int) -> tuple[CurvePoint, ...]:
+        """The run's own scores by step, from the untrained model on; `after` is of `kept`."""
+        every = int(self._trainer.args.eval_steps or 0)
+        stages = {step: f"step-{step}" for step in range(every, steps, every)} if every else {}
+        stages |= {0: BEFORE, kept: AFTER} if kept else {0: BEFORE}
+        points = []
+        for step, stage in sorted(stages.items()):
+            scores = [self._stored_score(folder.stage(stage), asked) for asked in self._standard]
+            if None not in scores:
+                points.append(CurvePoint(step, tuple(each for each in scores if each)))
+        return tuple(points)
 
-def _stored(folder: Path | None, name: str, key: dict[str, Any]) -> list[dict[str, Any]]:
-    """The answers that a folder has under this key; none where it has other ones."""
-    key_file = folder / f"{name}.key.json" if folder else None
-    if folder is None or key_file is None or not key_file.exists():
-        return []
-    same = json.loads(key_file.read_text("utf-8")) == key
-    return read_jsonl(folder / f"{name}.jsonl") if same else []
+    def _stored_score(self, folder: Path, asked: Asked) -> Score | None:
+        """None where the run was not evaluated at this stage, or not to the end."""
+        rows = read_rows(rows_file(folder, asked.task.name, asked.setting.label))
+        if len(rows) < len(asked.prompts) * asked.setting.samples:
+            return None
+        return score(rows, asked.setting)
+
+    def _results(
+        self, asked: Sequence[Asked], tuned: Side, base: Side | None = None
+    ) -> TaskResults:
+        own = self._own is not None and asked[0].task is self._own.task
+        with Grader(1) as grader:
+            facts = task_facts(
+                asked[0].task,
+                self._cap,
+                self._trained_on,
+                grader,
+                relation=self._own.relation if own and self._own else "",
+                skipped=asked[0].skipped,
+            )
+        also = [each.setting.label for each in asked[1:]] if own else []
+        return task_results(facts, tuned, base, also)
+
+
+def _side(folder: Path, asked: Sequence[Asked]) -> Side:
+    return score_side(folder, asked[0].task.name, [each.setting for each in asked])
+
+
+def _untrained_answers(config: RunConfig) -> Path | None:
+    """Where the answers of `--base_evaluation`'s untrained model lie."""
+    if config.base_evaluation is None or not Path(config.base_evaluation).exists():
+        return None  # a run may be made before the one that it would take answers from
+    folder = open_folder(Path(config.base_evaluation))
+    if isinstance(folder, EvaluationFolder):
+        return folder.samples
+    return folder.stage(BEFORE) if isinstance(folder, TrainingFolder) else None
 
 
 class EvaluateBetween(TrainerCallback):
-    """`--eval_steps`: the standard evaluation every so many updates, but for the last."""
+    """`--eval_steps`: the run's own evaluation every so many updates, but for the last."""
 
-    def __init__(self, evaluator: Evaluator | None, every: int) -> None:
-        self._evaluator, self._every = evaluator, every
+    def __init__(self, evaluation: RunEvaluation, folder: TrainingFolder) -> None:
+        self._evaluation, self._folder = evaluation, folder
         self.seconds = 0.0
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        step = state.global_step
-        if self._evaluator and self._every and not step % self._every and step < state.max_steps:
+        every, step = int(args.eval_steps or 0), state.global_step
+        if every and not step % every and step < state.max_steps:
             start = time.perf_counter()
-            self._evaluator.at_step(step)
+            self._evaluation.at_step(self._folder.stage(f"step-{step}"))
             self.seconds += time.perf_counter() - start
-
-    def curve(
-        self, before: dict[str, Any], after: dict[str, Any], steps: int, kept: int
-    ) -> list[dict[str, Any]]:
-        """Summaries by step, from the untrained model on; `after` is of the `kept` step."""
-        between = range(self._every, steps, self._every) if self._every else ()
-        assert self._evaluator is not None
-        stored = {step: self._evaluator.stored(step) for step in between}
-        known = {step: summary for step, summary in stored.items() if summary}
-        known |= {0: before, kept: after} if kept else {0: before}
-        return [{"step": step, **known[step]} for step in sorted(known)]

@@ -23,13 +23,13 @@ from rlsc.grading import cluster_answers, shared_grader
 from rlsc.logprobs.padded_rows import make_rows
 from rlsc.logprobs.scorer import Batch, TokenStats
 from rlsc.objectives.policy_gradient import divergence
-from rlsc.runtime.processes import is_main
+from rlsc.records.files import write_text
 from rlsc.types import Completion, CompletionGroup, Prompt
 
 VOTES = 8
 """Answers of the untrained model to each question."""
 SCORED = 2
-"""Questions whose completions tell the divergence from it."""
+"""Questions over whose completions the divergence from it is estimated."""
 
 Score = Callable[[Batch], TokenStats]
 Cut = Callable[[Sequence[Any]], Sequence[Batch]]
@@ -75,9 +75,9 @@ class Probe:
     def begin(self, engine: Engine) -> None:
         """The untrained model's votes, by the engine that has it."""
         seeds = [seed_for(self._seed, "probe", prompt.id) for prompt in self._pool]
-        found = engine.generate(self._pool, VOTES, self._sampling, seeds)
-        texts = [[one.text for one in group.completions] for group in found]
-        self._votes = [found[at] for at in most_agreed(texts, len(self))]
+        groups = engine.generate(self._pool, VOTES, self._sampling, seeds)
+        texts = [[completion.text for completion in group.completions] for group in groups]
+        self._votes = [groups[index] for index in most_agreed(texts, len(self))]
         self._supports.clear()
         self._logps = self._token_logps()
         self._store()
@@ -104,16 +104,17 @@ class Probe:
         greedy = replace(self._sampling, temperature=0.0, top_p=1.0, top_k=0)
         prompts = [group.prompt for group in self._votes]
         groups = engine.generate(prompts, 1, greedy, [0] * len(prompts))
-        support = [self._support(at, one.completions[0].text) for at, one in enumerate(groups)]
+        texts = [group.completions[0].text for group in groups]
+        support = [self._support(index, text) for index, text in enumerate(texts)]
         return Answers(groups, tuple(support), self._divergence())
 
     def _support(self, index: int, text: str) -> float:
         """Compared anew only where the question is answered in other words than the last time."""
-        last, found = self._supports.get(index, (None, 0.0))
+        last, support = self._supports.get(index, (None, 0.0))
         if text != last:
-            found = _support(text, self._votes[index].completions)
-            self._supports[index] = text, found
-        return found
+            support = _support(text, self._votes[index].completions)
+            self._supports[index] = text, support
+        return support
 
     def _divergence(self) -> float:
         """r − log r − 1 with r = p_θ / p_base, over tokens that the untrained model has sampled."""
@@ -129,30 +130,25 @@ class Probe:
             CompletionGroup(group.prompt, group.completions[:1]) for group in self._votes[:SCORED]
         ]
         rows = make_rows(groups, merge_duplicates=False)
-        found: list[list[float]] = [[] for _ in rows]
+        logps: list[list[float]] = [[] for _ in rows]
         for batch in self._cut(rows):
             logps_BT = self._score(batch).logps_BT.float().cpu()
             for row, logps_T in zip(batch.rows, logps_BT, strict=True):
-                found[row.members[0]] = logps_T[: len(row.completion_ids)].tolist()
-        return found
+                logps[row.members[0]] = logps_T[: len(row.completion_ids)].tolist()
+        return logps
 
     def _store(self) -> None:
-        if not is_main():
-            return
         rows = [
             {
                 "id": group.prompt.id,
                 "prompt_token_ids": list(group.prompt.token_ids),
-                "texts": [one.text for one in group.completions],
+                "texts": [completion.text for completion in group.completions],
                 "token_ids": list(group.completions[0].token_ids),
                 "logps": self._logps[index] if index < SCORED else [],
             }
             for index, group in enumerate(self._votes)
         ]
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._file.with_name(self._file.name + ".tmp")
-        temporary.write_text(json.dumps(rows), "utf-8")
-        temporary.replace(self._file)
+        write_text(self._file, json.dumps(rows))
 
 
 def most_agreed(texts: Sequence[Sequence[str]], size: int) -> list[int]:
@@ -162,13 +158,13 @@ def most_agreed(texts: Sequence[Sequence[str]], size: int) -> list[int]:
     """
     if len(texts) <= size:
         return list(range(len(texts)))
-    votes = [_commonest(one) for one in texts]
-    return sorted(sorted(range(len(texts)), key=lambda at: -votes[at])[:size])
+    votes = [_commonest(answers) for answers in texts]
+    return sorted(sorted(range(len(texts)), key=lambda index: -votes[index])[:size])
 
 
 def _commonest(texts: Sequence[str]) -> int:
     _, clusters = cluster_answers(texts, shared_grader())
-    return max(Counter(one for one in clusters if one is not None).values(), default=0)
+    return max(Counter(cluster for cluster in clusters if cluster is not None).values(), default=0)
 
 
 def _group(prompt: Prompt | None, row: dict[str, Any]) -> CompletionGroup:
@@ -176,12 +172,13 @@ def _group(prompt: Prompt | None, row: dict[str, Any]) -> CompletionGroup:
         raise ValueError(f"question {row['id']} is not asked, or has another text")
     ids = tuple(row["token_ids"])
     votes = [
-        Completion(text, ids if not at else (), (), "stop") for at, text in enumerate(row["texts"])
+        Completion(text, () if index else ids, (), "stop")
+        for index, text in enumerate(row["texts"])
     ]
     return CompletionGroup(prompt, votes)
 
 
 def _support(text: str, votes: Sequence[Completion]) -> float:
     """The share of the votes whose answer is this text's, compared as answers are."""
-    _, clusters = cluster_answers([text, *(one.text for one in votes)], shared_grader())
+    _, clusters = cluster_answers([text, *(vote.text for vote in votes)], shared_grader())
     return 0.0 if clusters[0] is None else clusters[1:].count(clusters[0]) / len(votes)

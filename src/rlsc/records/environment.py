@@ -15,7 +15,7 @@ from typing import Any
 
 from rlsc.errors import QuestionError
 from rlsc.records.files import write_json
-from rlsc.records.folder import ENVIRONMENT
+from rlsc.records.run_folder import ENVIRONMENT
 from rlsc.runtime.hardware import cpu_threads, device_name
 from rlsc.types import Question
 

@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
 
-
-class ReliabilityBin(NamedTuple):
-    """Samples with low ≤ confidence < high (the last bin includes 1); all but `n` in [0, 1]."""
-
-    low: float
-    high: float
-    n: int
-    mean_confidence: float
-    accuracy: float
+from rlsc.types import Calibration, ReliabilityBin
 
 
 def confidence(logprob: float, tokens: int) -> float | None:
@@ -85,6 +76,17 @@ def expected_calibration_error(curve: Sequence[ReliabilityBin]) -> float | None:
     if not total:
         return None
     return sum(part.n * abs(part.accuracy - part.mean_confidence) for part in curve) / total
+
+
+def calibration(confidences: Sequence[float], labels: Sequence[bool]) -> Calibration:
+    """All three figures at once. ValueError for unequal lengths."""
+    curve = reliability_curve(confidences, labels)
+    return Calibration(
+        n=len(labels),
+        auroc=auroc(confidences, labels),
+        error=expected_calibration_error(curve),
+        curve=tuple(curve),
+    )
 
 
 def _paired(scores: Sequence[float], labels: Sequence[bool]) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rlsc.statistics.estimates import collision_probability
+from rlsc.statistics.votes import collision_probability
 from rlsc.types import CompletionGroup
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 import yaml
 
+from rlsc.records.results import ComparisonResults, read_results_of
 from tests.ascii_model import save_ascii_model
 from tests.smoke.conftest import command
 
@@ -48,16 +48,16 @@ def test_a_comparison_from_end_to_end(model: Path, tmp_path: Path, capfd) -> Non
     file = recipe(tmp_path / "compare.yaml", model, objectives=objectives)
     assert command("compare", "--config", file) == 0
     out = tmp_path / "out"
-    found = json.loads((out / "comparison.json").read_text())
-    rlsc, variant, broken = found["methods"]
-    for row in (rlsc, variant):
-        (run,) = row["runs"]
-        assert [point["step"] for point in run["curve"]] == [0, 1, 2]
-        assert run["curve"][0]["greedy"] == found["base"]["before"]["greedy"]["accuracy"]
-        assert run["curve"][0]["seconds"] == 0 < run["curve"][1]["seconds"]
-        assert run["final"]["step"] == 2
-    assert "cannot load the reward model" in broken["runs"][0]["failed"]
-    assert [one["temperature"] for one in found["base"]["temperatures"]] == [0, 0.5]
+    found = read_results_of(ComparisonResults, out)
+    rlsc, variant, broken = found.methods
+    for method in (rlsc, variant):
+        (run,) = method.runs
+        assert [point.step for point in run.curve] == [0, 1, 2]
+        assert run.curve[0].greedy == found.untrained[0.0].accuracy.value
+        assert run.curve[0].seconds == 0 < run.curve[1].seconds
+        assert run.final.step == 2
+    assert "cannot load the reward model" in broken.runs[0].failed
+    assert list(found.untrained) == [0, 0.5]
     assert (out / "comparison.png").read_bytes().startswith(b"\x89PNG")
     text = (out / "comparison.md").read_text()
     for part in ("untrained, T = 0 (greedy)", "K = 2", "0 of 1; failed: cannot load"):
@@ -66,16 +66,17 @@ def test_a_comparison_from_end_to_end(model: Path, tmp_path: Path, capfd) -> Non
     assert "run 3 of 3: broken, seed 0" in said
     assert "minutes left" in said
     # The untrained model was evaluated once.
-    base = (out / "base" / "eval" / "before.jsonl").read_text()
-    assert (out / "rlsc" / "seed-0" / "eval" / "before.jsonl").read_text() == base
+    base = (out / "base" / "samples" / "evaluation" / "sampled.jsonl").read_text()
+    before = out / "rlsc" / "seed-0" / "eval" / "before" / "evaluation" / "sampled.jsonl"
+    assert before.read_text() == base
     assert not (out / "rlsc" / "seed-0" / "model").exists()
     # A second call makes what is missing alone.
     kept = (out / "rlsc" / "seed-0" / "results.json").stat().st_mtime_ns
     assert command("compare", "--config", file, "--seeds", "0,1") == 0
     assert (out / "rlsc" / "seed-0" / "results.json").stat().st_mtime_ns == kept
-    again = json.loads((out / "comparison.json").read_text())
-    assert len(again["methods"][0]["runs"]) == 2
-    assert again["methods"][0]["summary"]["greedy"]["interval"] is not None
+    again = read_results_of(ComparisonResults, out)
+    assert len(again.methods[0].runs) == 2
+    assert again.methods[0].summary["greedy"].interval is not None
     # With other settings they would not compare.
     for flags in (("--learning_rate", "0.1"), ("--max_steps", "3"), ("--seed", "7")):
         assert command("compare", "--config", file, *flags) == 2
@@ -84,9 +85,9 @@ def test_a_comparison_from_end_to_end(model: Path, tmp_path: Path, capfd) -> Non
     broken = {"broken": {"objective": "rlsc", "alpha": 0.0}}
     file = recipe(tmp_path / "compare.yaml", model, objectives=[*objectives[:2], broken])
     assert command("compare", "--config", file, "--temperatures", "0,1") == 0
-    mended = json.loads((out / "comparison.json").read_text())
-    assert mended["methods"][2]["runs"][0]["final"]["step"] == 2
-    assert [one["temperature"] for one in mended["base"]["temperatures"]] == [0, 1]
+    mended = read_results_of(ComparisonResults, out)
+    assert mended.methods[2].runs[0].final.step == 2
+    assert list(mended.untrained) == [0, 1]
 
 
 def test_commands_for_a_launcher(model: Path, tmp_path: Path, capfd) -> None:

@@ -11,8 +11,19 @@ import pytest
 import yaml
 
 from rlsc.data.templates import TEMPLATES
+from rlsc.statistics.intervals import share
 from tests.ascii_model import CONTEXT
-from tests.smoke.conftest import CAP, NEVER, Evaluate, read_jsonl, results, samples, timeless
+from tests.smoke.conftest import (
+    CAP,
+    NEVER,
+    Evaluate,
+    evaluated,
+    main_scores,
+    read_jsonl,
+    results,
+    samples,
+    timeless,
+)
 from tests.smoke.conftest import write_jsonl as write
 
 GREEDY = "math500/chat-T0-k1"
@@ -33,25 +44,27 @@ def copy(finished: Path, folder: Path) -> Path:
 
 
 def test_results_are_those_of_the_samples(finished: Path, data: Path) -> None:
-    found = results(finished)["benchmarks"]
-    assert list(found) == ["math500", "gsm8k"]
+    tasks = evaluated(finished).tasks
+    assert list(tasks) == ["math500", "gsm8k"]
     for name, file in (("math500", "math500"), ("gsm8k", "gsm8k_test")):
-        one, rows = found[name], samples(finished)[f"{name}/chat-T0-k1"]
+        facts, score = tasks[name].task, tasks[name].tuned.main
+        rows = samples(finished)[f"{name}/chat-T0-k1"]
         questions = read_jsonl(data / f"{file}.jsonl")
         known = [row["answer"] != NEVER for row in questions]
         assert any(known)
         assert [row["verdict"] == "correct" for row in rows] == known
-        assert one["n"] == len(rows) == len(questions)
-        assert one["accuracy"] == one["pass@1"] == sum(known) / len(known)
-        assert 0 <= one["interval"][0] < one["accuracy"] < one["interval"][1] <= 1
-        assert list(one["verdicts"]) == ["correct", "wrong", "unparsed", "timeout"]
-        assert sum(one["verdicts"].values()) == len(rows)
-        assert one["verdicts"]["correct"] == sum(known)
-        assert one["mean_length"] == pytest.approx(sum(r["tokens"] for r in rows) / len(rows))
-        assert (one["kind"], one["available"], one["complete"]) == ("math", len(rows), False)
-        assert "sha256 " in one["source"]
-        assert one["transductive"] is False
-    assert found["math500"]["expected"] == 500
+        assert score.n == len(rows) == len(questions)
+        assert score.accuracy == share([float(each) for each in known])
+        low, high = score.accuracy.interval
+        assert 0 <= low < score.accuracy.value < high <= 1
+        assert list(score.verdicts) == ["correct", "wrong", "unparsed", "timeout"]
+        assert sum(score.verdicts.values()) == len(rows)
+        assert score.verdicts["correct"] == sum(known)
+        assert score.mean_length == pytest.approx(sum(r["tokens"] for r in rows) / len(rows))
+        assert (facts.kind, facts.available, facts.complete) == ("math", len(rows), False)
+        assert "sha256 " in facts.source
+        assert facts.transductive is False
+    assert tasks["math500"].task.expected == 500
 
 
 def test_every_sample_is_there_with_its_prompt(finished: Path, data: Path) -> None:
@@ -103,8 +116,7 @@ def test_what_is_said_on_the_screen(evaluate: Evaluate, folder: Path, capsys) ->
 
 def test_a_cap_beyond_the_context_is_lowered(evaluate: Evaluate, folder: Path) -> None:
     assert evaluate(folder, "--max_new_tokens", CONTEXT, "--limit", 1) == 0
-    found = results(folder)["benchmarks"]
-    caps = {name: one["max_new_tokens"] for name, one in found.items()}
+    caps = {name: each.setting.max_new_tokens for name, each in main_scores(folder).items()}
     assert set(caps) == {"math500", "gsm8k"}
     assert all(CONTEXT // 2 <= cap < CONTEXT for cap in caps.values())
     report = (folder / "report.md").read_text()
@@ -116,28 +128,29 @@ def test_limit_takes_the_first_of_each(evaluate: Evaluate, finished: Path, folde
     assert evaluate(folder, "--limit", 4) == 0  # the first block
     for name, rows in samples(folder).items():
         assert timeless(rows) == timeless(samples(finished)[name])[:4]
-    found = results(folder)["benchmarks"]
-    assert [(one["n"], one["available"]) for one in found.values()] == [(4, 12), (4, 6)]
+    facts = [each.task for each in evaluated(folder).tasks.values()]
+    assert [(each.questions, each.available) for each in facts] == [(4, 12), (4, 6)]
 
 
 def test_several_samples(sampled: Path) -> None:
     rows = samples(sampled)["math500/chat-T0.8-k4"]
     assert [row["sample"] for row in rows] == [0, 1, 2, 3] * 12
     assert len({row["text"] for row in rows}) > 40
-    one = results(sampled)["benchmarks"]["math500"]
-    assert (one["samples"], one["temperature"], one["setting"]) == (4, 0.8, "chat-T0.8-k4")
+    score = main_scores(sampled)["math500"]
+    setting = score.setting
+    assert (setting.samples, setting.temperature, setting.label) == (4, 0.8, "chat-T0.8-k4")
     right = [row["verdict"] == "correct" for row in rows]
-    assert 0 < one["accuracy"] == pytest.approx(sum(right) / 48)
+    assert 0 < score.accuracy.value == pytest.approx(sum(right) / 48)
     passed = sum(any(right[start : start + 4]) for start in range(0, 48, 4)) / 12
-    assert one["pass@k"]["4"]["value"] == pytest.approx(passed)
-    assert one["pass@k"].keys() == one["majority@k"].keys() == {"1", "2", "4"}
+    assert score.pass_at[4].value == pytest.approx(passed)
+    assert score.pass_at.keys() == score.majority_at.keys() == {1, 2, 4}
     assert "## By number of samples" in (sampled / "report.md").read_text()
 
 
 def test_a_setting_goes_by_its_templates_whole_name(evaluate: Evaluate, folder: Path) -> None:
     assert evaluate(folder, "--template", "qwen2.5-math", "--limit", 1) == 0
     assert list(samples(folder)) == [f"{name}/qwen2.5-math-T0-k1" for name in ("gsm8k", "math500")]
-    assert results(folder)["benchmarks"]["gsm8k"]["setting"] == "qwen2.5-math-T0-k1"
+    assert main_scores(folder)["gsm8k"].setting.label == "qwen2.5-math-T0-k1"
     assert "| qwen2.5-math, greedy |" in (folder / "report.md").read_text()
 
 
@@ -149,7 +162,7 @@ def test_options_come_with_the_question(evaluate: Evaluate, folder: Path) -> Non
         "Answer with the letter of the correct option."
     )
     assert samples(folder)["minerva/none-T0-k1"][0]["prompt"] == "What is 0 / 4?"
-    kinds = {name: one["kind"] for name, one in results(folder)["benchmarks"].items()}
+    kinds = {name: each.task.kind for name, each in evaluated(folder).tasks.items()}
     assert kinds == {"mmlu_stem": "choice", "minerva": "numeric"}
 
 
@@ -227,11 +240,11 @@ def test_questions_that_were_trained_on_are_flagged_everywhere(
     trained = write(tmp_path / "trained.jsonl", [{"question": text} for text in texts])
     capsys.readouterr()
     assert evaluate(folder, "--trained_on", trained) == 0
-    found = results(folder)["benchmarks"]
-    assert found["math500"]["trained_on"] == ["math500/0", "math500/1"]
-    assert found["math500"]["transductive"] is True
-    assert (found["gsm8k"]["trained_on"], found["gsm8k"]["transductive"]) == ([], False)
-    assert found["math500"]["n"] == 12  # flagged, not left out
+    math, gsm8k = (each.task for each in evaluated(folder).tasks.values())
+    assert math.trained_on == ("math500/0", "math500/1")
+    assert math.transductive is True
+    assert (gsm8k.trained_on, gsm8k.transductive) == ((), False)
+    assert main_scores(folder)["math500"].n == 12  # flagged, not left out
     report = (folder / "report.md").read_text()
     assert "MATH-500 (2 of 12 trained on: transductive; 12 of 500 questions)" in report
     assert "math500: trained on math500/0, math500/1. Read it as transductive." in report
@@ -246,7 +259,7 @@ def test_overwrite_replaces_an_evaluation_and_nothing_else(evaluate: Evaluate, c
     (copy / "mine.txt").write_text("not the evaluation's")
     assert evaluate(copy, "--overwrite", "--benchmarks", "gsm8k", "--limit", 2) == 0
     assert list(samples(copy)) == ["gsm8k/chat-T0-k1"]
-    assert list(results(copy)["benchmarks"]) == ["gsm8k"]
+    assert list(evaluated(copy).tasks) == ["gsm8k"]
     assert (copy / "mine.txt").exists()
 
 
@@ -260,6 +273,24 @@ def test_resuming_what_is_finished_changes_nothing(
     assert samples(copy) == before
     assert results(copy) == results(finished)
     assert "## What to distrust" in (copy / "report.md").read_text()
+
+
+def test_a_task_of_ones_own_is_asked_as_the_others(
+    evaluate: Evaluate, folder: Path, tmp_path: Path
+) -> None:
+    mine = write(tmp_path / "mine.jsonl", [{"question": "What is 0 + 4?", "answer": "4"}])
+    code = "from rlsc.evaluation import Item, UserTask\n\n\nclass Sums(UserTask):\n"
+    code += "    def items(self):\n        return [Item('0', 'What is 3 + 5?', '8')]\n"
+    (tmp_path / "sums.py").write_text(code)
+    names = f"math500,{mine},{tmp_path / 'sums.py'}:Sums"
+    assert evaluate(folder, "--benchmarks", names, "--limit", 2) == 0
+    assert {name: each.n for name, each in main_scores(folder).items()} == {
+        **{"math500": 2, "mine": 1, "Sums": 1}
+    }
+    rows = samples(folder)
+    assert rows["Sums/chat-T0-k1"][0]["prompt"] == "<user>What is 3 + 5?<assistant>"
+    first = rows["mine/chat-T0-k1"][0]
+    assert first["text"] == rows[GREEDY][0]["text"]
 
 
 def test_resume_where_nothing_is_starts_afresh(

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 import yaml
 
+from rlsc.types import Estimate
 from tests.ascii_model import save_ascii_model
 from tests.smoke.conftest import (
     Evaluate,
     arguments,
     command,
+    evaluated,
     one_grader,
     read_jsonl,
     results,
@@ -63,8 +65,9 @@ def searched(model_folder: Path, data: Path, tmp_path_factory: pytest.TempPathFa
 
 
 def test_controls_are_every_template_at_every_temperature(searched: Path) -> None:
-    one = results(searched)["benchmarks"]["math500"]
-    asked = [(c["template"], c["temperature"], c["samples"]) for c in one["controls"]]
+    scores = evaluated(searched).tasks["math500"].tuned.scores
+    ways = [each.setting for each in scores]
+    asked = [(way.template, way.temperature, way.samples) for way in ways]
     # Greedy answers are all alike: one sample. The others at equal compute.
     expected = {(name, t, 2 if t else 1) for name in TEMPLATES for t in TEMPERATURES}
     assert asked[0] == ("chat", 0.7, 2)
@@ -73,17 +76,23 @@ def test_controls_are_every_template_at_every_temperature(searched: Path) -> Non
 
 
 def test_each_control_is_scored_on_its_own_samples_and_the_best_is_named(searched: Path) -> None:
-    one = results(searched)["benchmarks"]["math500"]
+    model = evaluated(searched).tasks["math500"].tuned
     rows = samples(searched)
-    scores = {c["setting"]: c["accuracy"] for c in one["controls"]}
-    assert len(scores) == 20
-    for setting, found in scores.items():
-        assert found == accuracy(rows[f"math500/{setting}"])
-    assert len(set(scores.values())) > 1
-    assert scores[one["best"]] == max(scores.values())
+    figures = {each.setting.label: each.accuracy.value for each in model.scores}
+    assert len(figures) == 20
+    for label, figure in figures.items():
+        assert figure == pytest.approx(accuracy(rows[f"math500/{label}"]))
+    assert len(set(figures.values())) > 1
+    # The vote of two samples is an answer too, and where they differ either may win.
+    assert model.best.figure.value == max(
+        *figures.values(), *(each.majority.value for each in model.scores if each.majority)
+    )
     # What is reported stays what was asked for.
-    assert (one["setting"], one["accuracy"]) == ("chat-T0.7-k2", scores["chat-T0.7-k2"])
-    prompts = {c["template"]: rows[f"math500/{c['setting']}"][0]["prompt"] for c in one["controls"]}
+    assert model.main.setting.label == "chat-T0.7-k2"
+    prompts = {
+        each.setting.template: rows[f"math500/{each.setting.label}"][0]["prompt"]
+        for each in model.scores
+    }
     assert len(set(prompts.values())) == 5
     assert prompts["none"] == "What is 0 + 4?"
 
@@ -101,10 +110,10 @@ def test_a_base_model_has_no_chat_control(evaluate: Evaluate, folder: Path, tmp_
     model = save_ascii_model(tmp_path / "base", chat=False, seed=3)
     more = ("--controls", "--benchmarks", "math500", "--limit", 1, "--model", model)
     assert evaluate(folder, *more) == 0
-    controls = results(folder)["benchmarks"]["math500"]["controls"]
-    assert controls[0]["template"] == "none"
-    assert {c["template"] for c in controls} == set(TEMPLATES) - {"chat"}
-    assert len(controls) == 16
+    scores = evaluated(folder).tasks["math500"].tuned.scores
+    assert scores[0].setting.template == "none"
+    assert {each.setting.template for each in scores} == set(TEMPLATES) - {"chat"}
+    assert len(scores) == 16
 
 
 def test_a_template_of_ones_own_is_searched_too(
@@ -115,7 +124,7 @@ def test_a_template_of_ones_own_is_searched_too(
     mine.write_text("Mine: {{ question }}")
     more = ("--controls", "--benchmarks", "math500", "--limit", 1, "--template", mine)
     assert evaluate(folder, *more) == 0
-    assert len(results(folder)["benchmarks"]["math500"]["controls"]) == 24
+    assert len(evaluated(folder).tasks["math500"].tuned.scores) == 24
     prompts = {rows[0]["prompt"] for rows in samples(folder).values()}
     assert prompts >= {"Mine: What is 0 + 4?", "What is 0 + 4?"}
 
@@ -130,32 +139,33 @@ def test_a_comparison_is_paired_by_question(
     more = ("--samples", 4, "--temperature", 0.8, "--compare_to", finished)
     assert evaluate(folder, *more) == 0
     assert timeless(samples(folder)) == timeless(samples(sampled))
-    found = results(folder)
-    assert found["compared_to"]["folder"] == str(finished)
-    assert found["compared_to"]["model"] == results(finished)["model"]
+    found = evaluated(folder)
+    assert found.compared_to.folder == str(finished)
+    assert found.compared_to.model == evaluated(finished).model
     for name, n in (("math500", 12), ("gsm8k", 6)):
-        one = found["comparison"][name]
+        one = found.tasks[name].difference
         before = right(samples(finished)[f"{name}/chat-T0-k1"])
         after = right(samples(folder)[f"{name}/chat-T0.8-k4"])
-        assert (one["before"], one["after"], one["n"]) == ("chat-T0-k1", "chat-T0.8-k4", n)
+        assert (one.before, one.after, one.n) == ("chat-T0-k1", "chat-T0.8-k4", n)
         change = [sum(after[q]) / 4 - before[q][0] for q in before]
-        assert one["difference"] == pytest.approx(sum(change) / n)
-        assert one["difference"] < 0  # the references are what it says greedily
-        assert one["interval"][0] < one["difference"] < one["interval"][1]
-        assert one["gained"] == []
-        assert set(one["lost"]) >= {q for q in before if before[q][0] and not any(after[q])}
-        assert one["mcnemar_p"] == pytest.approx(min(1, 2 * 0.5 ** len(one["lost"])))
+        assert one.accuracy.value == pytest.approx(sum(change) / n)
+        assert one.accuracy.value < 0  # the references are what it says greedily
+        assert one.accuracy.interval[0] < one.accuracy.value < one.accuracy.interval[1]
+        assert one.gained == ()
+        assert set(one.lost) >= {q for q in before if before[q][0] and not any(after[q])}
+        assert one.mcnemar_p == pytest.approx(min(1, 2 * 0.5 ** len(one.lost)))
     report = (folder / "report.md").read_text()
     assert f"## Against {finished}" in report
-    assert f"- lost: {', '.join(found['comparison']['math500']['lost'])}" in report
+    assert f"- lost: {', '.join(found.tasks['math500'].difference.lost)}" in report
     assert "McNemar's exact p" in " ".join(capsys.readouterr().out.split())
 
 
 def test_an_evaluation_equals_itself(evaluate: Evaluate, finished: Path, folder: Path) -> None:
     assert evaluate(folder, "--compare_to", finished) == 0
-    for one in results(folder)["comparison"].values():
-        assert (one["difference"], one["interval"], one["mcnemar_p"]) == (0, [0, 0], 1)
-        assert (one["gained"], one["lost"]) == ([], [])
+    for task in evaluated(folder).tasks.values():
+        one = task.difference
+        assert (one.accuracy, one.mcnemar_p) == (Estimate(0, (0, 0)), 1)
+        assert (one.gained, one.lost) == ((), ())
 
 
 def test_where_both_searched_their_best_are_compared_too(
@@ -163,14 +173,14 @@ def test_where_both_searched_their_best_are_compared_too(
 ) -> None:
     more = ("--controls", "--benchmarks", "math500", "--limit", 6, "--compare_to", searched)
     assert evaluate(folder, *more) == 0
-    one = results(folder)["comparison"]["math500"]
-    base, own = (results(f)["benchmarks"]["math500"] for f in (searched, folder))
-    assert (one["before"], one["after"]) == ("chat-T0.7-k2", "chat-T0-k1")
-    best = one["best"]
-    assert (best["before"], best["after"]) == (base["best"], own["best"])
-    theirs = accuracy(samples(searched)[f"math500/{base['best']}"])
-    ours = accuracy(samples(folder)[f"math500/{own['best']}"])
-    assert best["difference"] == pytest.approx(ours - theirs)
+    task = evaluated(folder).tasks["math500"]
+    assert (task.difference.before, task.difference.after) == ("chat-T0.7-k2", "chat-T0-k1")
+    assert task.base == evaluated(searched).tasks["math500"].tuned
+    best = task.best_against_best
+    names = [b.setting + " majority" * b.majority for b in (task.base.best, task.tuned.best)]
+    assert [best.before, best.after] == names
+    expected = task.tuned.best.figure.value - task.base.best.figure.value
+    assert best.accuracy.value == pytest.approx(expected)
 
 
 def test_what_is_overwritten_is_not_compared_to(evaluate: Evaluate, copy: Path) -> None:
@@ -199,7 +209,7 @@ def test_regrading_restores_verdicts_scores_and_report(
 ) -> None:
     file = copy / "samples" / "math500" / "chat-T0.8-k4.jsonl"
     spoil(file)
-    for name in ("results.json", "report.md", "plot.png"):
+    for name in ("report.md", "plot.png"):
         (copy / name).write_text("old")
     wrong = timeless(samples(copy))
     capsys.readouterr()

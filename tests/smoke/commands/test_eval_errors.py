@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from rlsc.records.run_folder import TrainingFolder
 from tests.ascii_model import CONTEXT, save_ascii_model
 from tests.smoke.conftest import Evaluate, arguments, command, read_jsonl, write_jsonl
 
@@ -197,20 +198,22 @@ def test_regrading_what_is_no_evaluation(
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     line = only_line(capsys, command("eval", "--regrade", tmp_path))
-    assert f"--regrade {tmp_path}: it holds no evaluation" in line
+    assert f"--regrade {tmp_path}: it holds no finished evaluation" in line
     line = only_line(capsys, command("eval", "--regrade", tmp_path / "nowhere"))
-    assert "it holds no evaluation" in line
+    assert "it holds no finished evaluation" in line
     assert contents(tmp_path) == {name: text.encode() for name, text in files.items()}
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"settings": [["chat"]]}'])
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"benchmarks": {}}'])
 def test_regrading_a_damaged_evaluation(
     finished: Path, folder: Path, content: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(finished, folder)
-    (folder / "settings.json").write_text(content)
+    (folder / "results.json").write_text(content)
     capsys.readouterr()
-    assert "it holds no evaluation" in only_line(capsys, command("eval", "--regrade", folder))
+    assert "it holds no finished evaluation" in only_line(
+        capsys, command("eval", "--regrade", folder)
+    )
 
 
 def test_regrading_takes_its_settings_from_the_folder(
@@ -256,24 +259,31 @@ def test_questions_that_have_changed_are_not_resumed(
     assert "--overwrite" in refused("--data_dir", own, "--resume")
 
 
-@pytest.mark.parametrize("name", ["report.md", "samples/mine", "settings.json"])
+@pytest.mark.parametrize("name", ["report.md", "samples/mine", "environment.json"])
 def test_files_that_no_evaluation_left_are_never_deleted(
     refused: Refused, folder: Path, name: str
 ) -> None:
     (folder / name).parent.mkdir(parents=True)
     (folder / name).write_text("mine")
     for more in ((), ("--overwrite",), ("--resume",)):
-        assert "but no evaluation" in refused(*more)
+        assert "but no run" in refused(*more)
 
 
-@pytest.mark.parametrize("left", ["metrics.jsonl", "eval/before.jsonl"])
-def test_a_training_run_is_never_replaced(refused: Refused, folder: Path, left: str) -> None:
-    """Not even one that died while it was evaluated before its first step."""
-    for name in ("config.yaml", "environment.json", left):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text("questions: arithmetic\n")
+def test_a_training_run_is_never_replaced(refused: Refused, folder: Path) -> None:
+    """Not even one that died before it had written anything else."""
+    TrainingFolder(folder).prepare({"questions": "arithmetic"}, overwrite=False)
     for more in ((), ("--overwrite",), ("--resume",)):
-        assert "training run" in refused(*more)
+        assert "holds a training run" in refused(*more)
+
+
+def test_an_evaluation_of_an_older_version_is_never_replaced(
+    refused: Refused, folder: Path
+) -> None:
+    folder.mkdir()
+    for name in ("config.yaml", "settings.json", "results.json"):
+        (folder / name).write_text("{}")
+    for more in ((), ("--overwrite",), ("--resume",)):
+        assert "holds a run of an older rlsc" in refused(*more)
 
 
 def test_a_folder_that_cannot_be_written(

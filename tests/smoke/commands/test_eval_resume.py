@@ -15,6 +15,7 @@ from tests.smoke.conftest import (
     Evaluate,
     arguments,
     command,
+    main_scores,
     one_grader,
     results,
     samples,
@@ -95,7 +96,7 @@ def test_a_killed_evaluation_resumes_to_the_same_end(
         assert found[:whole] == kept.get(name, [])[:whole]
     assert list(samples(folder)) == list(samples(uninterrupted))
     assert timeless(results(folder)) == timeless(results(uninterrupted))
-    assert results(folder)["benchmarks"]["math500"]["n"] == QUESTIONS["math500"]
+    assert main_scores(folder)["math500"].n == QUESTIONS["math500"]
 
 
 def test_a_kill_within_a_line_resumes_to_the_same_end(

@@ -14,9 +14,9 @@ from rlsc.commands.main import _main
 from rlsc.commands.train import run
 from rlsc.errors import ConfigError, OutputError, QuestionError
 from rlsc.records.environment import without_secrets
-from rlsc.records.folder import check_writable
 from rlsc.records.jsonl import read_jsonl
-from tests.smoke.commands.test_train import arguments, results
+from rlsc.records.run_folder import check_writable
+from tests.smoke.commands.test_train import arguments, figures, results
 
 
 @pytest.fixture
@@ -96,10 +96,8 @@ def test_more_steps_after_the_end_are_trained_and_evaluated_anew(
     more = ("--learning_rate", "0.01", "--max_steps", "4")
     run(*parse(arguments(tiny_folder, folder, *more, "--resume")))
     run(*parse(arguments(tiny_folder, tmp_path / "whole", *more)))
-    found, expected = results(folder), results(tmp_path / "whole")
-    assert found["steps"] == 4
-    for key in ("before", "after", "difference"):
-        assert found[key] == expected[key]
+    assert results(folder).steps == 4
+    assert figures(folder) == figures(tmp_path / "whole")
 
 
 def test_a_death_before_the_report_is_made_good(tiny_folder: Path, folder: Path) -> None:
@@ -114,13 +112,12 @@ def test_a_half_written_checkpoint_is_passed_over(
     tiny_folder: Path, folder: Path, tmp_path: Path, missing: str
 ) -> None:
     run(*parse(arguments(tiny_folder, folder)))
-    expected = results(folder)
+    expected = figures(folder)
     (folder / "results.json").unlink()
     shutil.rmtree(folder / "model")
     (folder / "checkpoint-2" / missing).unlink()
     run(*parse(arguments(tiny_folder, folder, "--resume")))
-    for key in ("before", "after", "difference", "steps"):
-        assert results(folder)[key] == expected[key]
+    assert figures(folder) == expected
     assert len(read_jsonl(folder / "metrics.jsonl")) == 2
 
 
@@ -142,3 +139,13 @@ def test_secrets_stay_out_of_the_records() -> None:
         "--seed",
         "1",
     ]
+
+
+def test_a_run_of_an_older_version_is_refused_in_a_line(tiny_folder: Path, folder: Path) -> None:
+    folder.mkdir()
+    (folder / "config.yaml").write_text("questions: arithmetic\n")
+    (folder / "results.json").write_text('{"steps": 2}')
+    for more in ((), ("--overwrite",), ("--resume",)):
+        with pytest.raises(OutputError, match="holds a run of an older rlsc: choose another"):
+            run(*parse(arguments(tiny_folder, folder, *more)))
+    assert (folder / "results.json").read_text() == '{"steps": 2}'

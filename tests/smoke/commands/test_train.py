@@ -18,7 +18,9 @@ from rlsc.commands.main import _main
 from rlsc.commands.train import run
 from rlsc.data.questions import QuestionSet, arithmetic
 from rlsc.errors import ConfigError, NonFiniteError, OutputError
+from rlsc.records.conversion import to_json
 from rlsc.records.jsonl import read_jsonl
+from rlsc.records.results import TrainingResults, read_results_of
 from rlsc.types import AnswerKey
 
 FLAGS = """--questions arithmetic --max_steps 2 --num_generations 3 --max_completion_length 6
@@ -30,8 +32,29 @@ def arguments(model: Path, folder: Path, *more: str) -> list[str]:
     return [*FLAGS, "--model", str(model), "--output_dir", str(folder), *more]
 
 
-def results(folder: Path) -> dict:
-    return json.loads((folder / "results.json").read_text())
+def results(folder: Path) -> TrainingResults:
+    return read_results_of(TrainingResults, folder)
+
+
+def figures(folder: Path) -> list:
+    """What two runs to the same end share: all but seconds."""
+    found = results(folder)
+    return [found.steps, timeless(found.evaluation), timeless(found.curve)]
+
+
+def timeless(content: object) -> object:
+    """As JSON, without the fields that no two runs share: seconds."""
+    content = to_json(content)
+    if isinstance(content, dict):
+        return {k: timeless(v) for k, v in content.items() if not k.endswith("seconds")}
+    return [timeless(one) for one in content] if isinstance(content, list) else content
+
+
+def answers(folder: Path, stage: str = "after") -> dict[str, list]:
+    """The rows of a run's own evaluation by setting, without seconds."""
+    files = sorted((folder / "eval" / stage / "evaluation").glob("*.jsonl"))
+    assert files
+    return {file.stem: timeless(read_jsonl(file)) for file in files}
 
 
 @pytest.fixture
@@ -42,20 +65,32 @@ def folder(tmp_path: Path) -> Path:
 def test_a_run_leaves_everything_it_promises(tiny_folder: Path, folder: Path) -> None:
     run(*parse(arguments(tiny_folder, folder)))
     found = results(folder)
-    for when in ("before", "after"):
-        greedy, sampled = found[when]["greedy"], found[when]["sampled"]
-        assert greedy["n"] == 5
-        assert 0 <= greedy["interval"][0] <= greedy["accuracy"] <= greedy["interval"][1] <= 1
-        assert (sampled["temperature"], sampled["samples"]) == (1.0, 2)
-        assert sampled["interval"][0] <= sampled["pass@1"] <= sampled["interval"][1]
-        assert 0 <= sampled["majority"] <= 1
-        assert 0 < found[when]["mean_length"] <= 6
-        assert found[when]["sampled_at_training_temperature"]["temperature"] == 0.5
-    delta = found["difference"]["greedy"]
-    expected = found["after"]["greedy"]["accuracy"] - found["before"]["greedy"]["accuracy"]
-    assert delta["difference"] == pytest.approx(expected)
-    assert found["steps"] == 2
-    assert (found["evaluated_of"], found["training_questions"]) == (39, 42)
+    own = found.evaluation
+    for side in (own.base, own.tuned):
+        greedy, sampled, trained = side.scores
+        assert greedy.n == greedy.questions == 5
+        low, high = greedy.accuracy.interval
+        assert 0 <= low <= greedy.accuracy.value <= high <= 1
+        assert (sampled.setting.temperature, sampled.setting.samples) == (1.0, 2)
+        low, high = sampled.accuracy.interval
+        assert low <= sampled.accuracy.value <= high
+        assert 0 <= sampled.majority.value <= 1
+        assert 0 < greedy.mean_length <= 6
+        assert trained.setting.temperature == 0.5
+    expected = own.tuned.main.accuracy.value - own.base.main.accuracy.value
+    assert own.difference.accuracy.value == pytest.approx(expected)
+    assert [each.after for each in own.differences] == [
+        *("greedy", "sampled", "sampled_at_training_temperature")
+    ]
+    figure = own.base.best.figure.value
+    assert figure == max(
+        each.value for s in own.base.scores for each in (s.accuracy, s.majority) if each
+    )
+    assert found.steps == 2
+    assert (own.task.available, found.training_questions) == (39, 42)
+    assert own.task.relation == "held-out questions, split seed 0"
+    assert own.task.transductive is False
+    assert [point.step for point in found.curve] == [0, 2]
     config = yaml.safe_load((folder / "config.yaml").read_text())
     assert (config["num_generations"], config["learning_rate"]) == (3, 1e-5)
     environment = json.loads((folder / "environment.json").read_text())
@@ -63,7 +98,8 @@ def test_a_run_leaves_everything_it_promises(tiny_folder: Path, folder: Path) ->
     assert len(environment["questions"]["train"]["sha256"]) == 64
     assert len(read_jsonl(folder / "metrics.jsonl")) == 2
     assert len(read_jsonl(folder / "completions" / "0.jsonl")) == 12
-    assert len(read_jsonl(folder / "eval" / "before.jsonl")) == 5 * (1 + 2 + 2)
+    counts = {name: len(rows) for name, rows in answers(folder, "before").items()}
+    assert counts == {"greedy": 5, "sampled": 10, "sampled_at_training_temperature": 10}
     AutoModelForCausalLM.from_pretrained(folder / "model")
     assert (folder / "plot.png").read_bytes().startswith(b"\x89PNG")
     report = (folder / "report.md").read_text()
@@ -132,8 +168,9 @@ def test_the_resolved_config_repeats_the_run(tiny_folder: Path, tmp_path: Path) 
     run(*parse(arguments(tiny_folder, tmp_path / "a")))
     stored = str(tmp_path / "a" / "config.yaml")
     run(*parse(["--config", stored, "--output_dir", str(tmp_path / "b")]))
-    for name in ("completions/1.jsonl", "eval/after.jsonl"):
-        assert (tmp_path / "a" / name).read_text() == (tmp_path / "b" / name).read_text()
+    name = "completions/1.jsonl"
+    assert (tmp_path / "a" / name).read_text() == (tmp_path / "b" / name).read_text()
+    assert answers(tmp_path / "a") == answers(tmp_path / "b")
 
 
 def test_training_never_reads_an_answer(
@@ -152,7 +189,7 @@ def test_training_never_reads_an_answer(
         lambda *_, **__: QuestionSet("x", real.train, answers=Forbidden({})),
     )
     run(*parse(arguments(tiny_folder, folder, "--eval", "none", "--weight", "answer")))
-    assert results(folder)["steps"] == 2
+    assert results(folder).steps == 2
     with pytest.raises(AssertionError, match="training read an answer"):
         run(*parse(arguments(tiny_folder, folder, "--overwrite")))
 
@@ -161,7 +198,7 @@ def test_a_folder_that_holds_a_run_is_refused(tiny_folder: Path, folder: Path, c
     arguments_ = arguments(tiny_folder, folder, "--eval", "none")
     run(*parse(arguments_))
     first = (folder / "metrics.jsonl").read_text()
-    with pytest.raises(OutputError, match="holds a finished run"):
+    with pytest.raises(OutputError, match=r"holds a training run \(finished\)"):
         run(*parse(arguments_))
     assert _main(["train", *arguments_]) == 2
     run(*parse([*arguments_, "--resume"]))
@@ -192,26 +229,28 @@ def test_a_run_that_died_resumes_to_the_same_end(
     with pytest.raises(ConfigError, match="num_generations was 3"):
         run(*parse(arguments(tiny_folder, cut, "--resume", "--num_generations", "4")))
     run(*parse(arguments(tiny_folder, cut, "--resume")))
-    for key in ("before", "after", "difference", "steps"):
-        assert results(cut)[key] == results(whole)[key]
-    for name in ("completions/0.jsonl", "completions/1.jsonl", "eval/after.jsonl"):
+    assert figures(cut) == figures(whole)
+    for name in ("completions/0.jsonl", "completions/1.jsonl"):
         assert (cut / name).read_text() == (whole / name).read_text()
+    assert answers(cut) == answers(whole)
 
 
 def test_resume_where_nothing_is_starts_afresh(tiny_folder: Path, folder: Path) -> None:
     run(*parse(arguments(tiny_folder, folder, "--resume", "--eval", "none")))
-    assert results(folder)["steps"] == 2
+    assert results(folder).steps == 2
 
 
 def test_questions_from_a_file_without_answers(tiny_folder: Path, tmp_path: Path) -> None:
     file = tmp_path / "mine.jsonl"
     file.write_text("".join(json.dumps({"question": f"What is {i}?"}) + "\n" for i in range(6)))
     run(*parse(arguments(tiny_folder, tmp_path / "run", "--questions", str(file))))
-    found = results(tmp_path / "run")
-    assert found["before"]["greedy"]["n"] == 0
-    assert found["before"]["greedy"]["accuracy"] is None
-    assert found["before"]["mean_length"] > 0
-    assert "transductive" in found["evaluated_on"]
+    own = results(tmp_path / "run").evaluation
+    assert own.base.main.n == 0
+    assert own.base.main.accuracy is None
+    assert own.base.main.mean_length > 0
+    assert own.task.relation == "the training questions themselves (transductive)"
+    assert own.task.trained_on == ("0", "1", "2", "3", "4")
+    assert own.base.best is own.against_base_best is None
     report = (tmp_path / "run" / "report.md").read_text()
     assert "5 of them have no reference answer" in report
 
@@ -225,7 +264,9 @@ def test_overlap_with_the_evaluation_questions_is_counted(
     test.write_text("".join(json.dumps(row) + "\n" for row in rows[4:]))
     more = ("--questions", str(train), "--eval_questions", str(test))
     run(*parse(arguments(tiny_folder, tmp_path / "run", *more)))
-    assert "2 of 4 also trained on" in results(tmp_path / "run")["evaluated_on"]
+    facts = results(tmp_path / "run").evaluation.task
+    assert facts.relation == f"{test} (2 of 4 also trained on: transductive)"
+    assert facts.trained_on == ("0", "1")
 
 
 def test_bad_input_leaves_an_earlier_run_alone(tiny_folder: Path, folder: Path, capsys) -> None:

@@ -9,15 +9,16 @@ from typing import Any
 
 import pytest
 
+from rlsc.records.results import TaskResults, TrainingResults, read_results_of
 from tests.smoke.conftest import (
     CAP,
     NEVER,
     Evaluate,
     arguments,
     command,
+    evaluated,
     one_grader,
     read_jsonl,
-    results,
     timeless,
     write_jsonl,
 )
@@ -25,7 +26,7 @@ from tests.smoke.conftest import (
 FLAGS = f"""--eval none --max_steps 2 --num_generations 3 --max_completion_length {CAP}
     --per_device_train_batch_size 4 --save_steps 1 --learning_rate 0.05 --lr_scheduler_type constant
     --bf16 false --disable_tqdm true --benchmarks math500,gsm8k""".split()
-BEFORE, AFTER = "step-0", "step-2"
+BEFORE, AFTER = "before", "after"
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,11 @@ def run(
 
 
 def rows(folder: Path, step: str, name: str, setting: str = "chat-T0-k1") -> list[dict[str, Any]]:
-    return read_jsonl(folder / "eval" / "benchmarks" / step / name / f"{setting}.jsonl")
+    return read_jsonl(folder / "eval" / step / name / f"{setting}.jsonl")
+
+
+def benchmarks(folder: Path) -> dict[str, TaskResults]:
+    return dict(read_results_of(TrainingResults, folder).benchmarks)
 
 
 def right(samples: list[dict[str, Any]]) -> list[bool]:
@@ -60,42 +65,39 @@ def right(samples: list[dict[str, Any]]) -> list[bool]:
 
 
 def test_scores_before_and_after_and_their_difference(run: Path, data: Path) -> None:
-    found = results(run)["benchmarks"]
-    assert list(found) == ["math500", "gsm8k"]
+    tasks = benchmarks(run)
+    assert list(tasks) == ["math500", "gsm8k"]
     for name, file in (("math500", "math500"), ("gsm8k", "gsm8k_test")):
-        one = found[name]
+        task = tasks[name]
         was, now = right(rows(run, BEFORE, name)), right(rows(run, AFTER, name))
         assert was == [row["answer"] != NEVER for row in read_jsonl(data / f"{file}.jsonl")][:2]
         assert any(was)
-        for when, flags in (("before", was), ("after", now)):
-            assert one[when]["n"] == 2
-            assert one[when]["accuracy"] == one[when]["pass@1"] == sum(flags) / 2
-            assert one[when]["verdicts"]["correct"] == sum(flags)
-            assert one[when]["available"] > 2
-            assert one[when]["complete"] is False
-            assert one[when].keys() >= {"interval", "mean_length", "setting", "source"}
-        difference = one["difference"]
-        assert difference["difference"] == (sum(now) - sum(was)) / 2
-        assert difference["n"] == 2
+        assert (task.task.questions, task.task.complete) == (2, False)
+        assert task.task.available > 2
+        for side, flags in ((task.base, was), (task.tuned, now)):
+            assert side.main.n == 2
+            assert side.main.accuracy.value == sum(flags) / 2
+            assert side.main.verdicts["correct"] == sum(flags)
+        difference = task.difference
+        assert difference.accuracy.value == (sum(now) - sum(was)) / 2
+        assert difference.n == 2
         ids = [row["id"] for row in rows(run, BEFORE, name)]
         pairs = list(zip(ids, was, now, strict=True))
-        assert difference["gained"] == [i for i, a, b in pairs if b and not a]
-        assert difference["lost"] == [i for i, a, b in pairs if a and not b]
+        assert difference.gained == tuple(i for i, a, b in pairs if b and not a)
+        assert difference.lost == tuple(i for i, a, b in pairs if a and not b)
 
 
 def test_the_model_after_is_the_trained_one(run: Path) -> None:
     texts = [[row["text"] for row in rows(run, step, "math500")] for step in (BEFORE, AFTER)]
     assert texts[0] != texts[1]
-    assert results(run)["steps"] == 2
+    assert read_results_of(TrainingResults, run).steps == 2
 
 
 def test_questions_that_were_trained_on_make_it_transductive(run: Path) -> None:
-    found = results(run)["benchmarks"]
-    for when in ("before", "after"):
-        assert found["math500"][when]["trained_on"] == ["math500/0", "math500/1"]
-        assert found["math500"][when]["transductive"] is True
-        assert found["gsm8k"][when]["trained_on"] == []
-        assert found["gsm8k"][when]["transductive"] is False
+    math, gsm8k = (task.task for task in benchmarks(run).values())
+    assert math.trained_on == ("math500/0", "math500/1")
+    assert math.transductive is True
+    assert (gsm8k.trained_on, gsm8k.transductive) == ((), False)
 
 
 def test_the_report_has_the_benchmarks_and_says_what_was_trained_on(run: Path) -> None:
@@ -106,9 +108,9 @@ def test_the_report_has_the_benchmarks_and_says_what_was_trained_on(run: Path) -
     assert len(table) == 4  # two benchmarks, base and tuned
     for line in table:
         assert ("transductive" in line or "*" in line) == ("math500" in line)
-    for name, one in results(run)["benchmarks"].items():
+    for name, task in benchmarks(run).items():
         assert f"### {name}" in section
-        assert f"{100 * one['difference']['difference']:+.1f} points" in section
+        assert f"{100 * task.difference.accuracy.value:+.1f} points" in section
 
 
 def test_the_screen_has_them_too(
@@ -121,10 +123,10 @@ def test_the_screen_has_them_too(
     template = ("--benchmark_template", "none", *more.split())
     assert train(model_folder, data, questions, tmp_path / "run", *template) == 0
     printed = capsys.readouterr().out
-    found = results(tmp_path / "run")["benchmarks"]["gsm8k"]
-    for when in ("before", "after"):
-        assert (found[when]["setting"], found[when]["samples"]) == ("none-T1-k2", 2)
-    was, now = (rows(tmp_path / "run", step, "gsm8k", "none-T1-k2") for step in (BEFORE, "step-1"))
+    task = benchmarks(tmp_path / "run")["gsm8k"]
+    for side in (task.base, task.tuned):
+        assert (side.main.setting.label, side.main.setting.samples) == ("none-T1-k2", 2)
+    was, now = (rows(tmp_path / "run", step, "gsm8k", "none-T1-k2") for step in (BEFORE, AFTER))
     assert was[0]["prompt"] == "What is 0 * 4?"
     assert [row["text"] for row in was] != [row["text"] for row in now]
     after_training = printed.rpartition("completions")[2]
@@ -140,11 +142,11 @@ def test_a_run_that_died_in_its_last_evaluation_resumes(
     for name in ("results.json", "report.md"):
         (folder / name).unlink()
     shutil.rmtree(folder / "model")
-    file = folder / "eval" / "benchmarks" / AFTER / "gsm8k" / "chat-T0-k1.jsonl"
+    file = folder / "eval" / AFTER / "gsm8k" / "chat-T0-k1.jsonl"
     file.write_bytes(file.read_bytes()[:-40])
     more = ("--benchmark_limit", 2, "--resume")
     assert train(model_folder, data, questions, folder, *more) == 0
-    assert timeless(results(folder)["benchmarks"]) == timeless(results(run)["benchmarks"])
+    assert timeless(benchmarks(folder)) == timeless(benchmarks(run))
 
 
 def test_the_tuned_models_evaluation_knows_what_it_was_trained_on(
@@ -153,11 +155,10 @@ def test_the_tuned_models_evaluation_knows_what_it_was_trained_on(
     """Without a word from the user, and it is the model that was evaluated after training."""
     more = ("--model", run / "model", "--limit", 2, "--rollout_batch_size", 12)
     assert evaluate(tmp_path / "eval", *more) == 0
-    found = results(tmp_path / "eval")["benchmarks"]
-    after = results(run)["benchmarks"]
-    for name in found:
-        assert found[name]["trained_on"] == after[name]["after"]["trained_on"]
-        assert found[name]["verdicts"] == after[name]["after"]["verdicts"]
+    after = benchmarks(run)
+    for name, task in evaluated(tmp_path / "eval").tasks.items():
+        assert task.task.trained_on == after[name].task.trained_on
+        assert task.tuned.main.verdicts == after[name].tuned.main.verdicts
         texts = [row["text"] for row in rows(run, AFTER, name)]
         file = tmp_path / "eval" / "samples" / name / "chat-T0-k1.jsonl"
         assert [row["text"] for row in read_jsonl(file)] == texts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -71,7 +72,7 @@ def analyse(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 def right(folder: Path, name: str, kind: str) -> float:
     """The share of right answers, in points."""
-    rows = [row for row in read_jsonl(folder / "eval" / f"{name}.jsonl") if row["pass"] == kind]
+    rows = read_jsonl(folder / "eval" / name / "evaluation" / f"{kind}.jsonl")
     return 100 * fmean(row["verdict"] == "correct" for row in rows)
 
 
@@ -107,9 +108,9 @@ def test_a_collapse_in_the_records_is_found(compared: Path, tmp_path: Path) -> N
     """Real records with answers lost from step 2 on, asked at every step or at every second."""
     source = compared / "rlsc" / "seed-0"
     folder = tmp_path / "study" / "rlsc" / "seed-0"
-    (folder / "eval").mkdir(parents=True)
-    for file in [source / "results.json", *(source / "eval").glob("*.jsonl")]:
-        (folder / file.relative_to(source)).write_bytes(file.read_bytes())
+    folder.mkdir(parents=True)
+    (folder / "results.json").write_bytes((source / "results.json").read_bytes())
+    shutil.copytree(source / "eval", folder / "eval")
     rows = read_jsonl(source / "guard.jsonl")
     for row in rows:
         row["questions"] = {name: [0.0] * 16 for name in NAMES}

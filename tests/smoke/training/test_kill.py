@@ -20,7 +20,7 @@ from rlsc.records.checkpoints import SEAL, damage, last_checkpoint
 from rlsc.records.jsonl import read_jsonl
 from rlsc.training import checkpoints
 from tests.conftest import tiny_model, tiny_tokenizer
-from tests.smoke.commands.test_train import arguments, results
+from tests.smoke.commands.test_train import arguments, figures, results, timeless
 
 STEPS = 10
 FLAGS = ("--max_steps", str(STEPS), "--save_steps", "2", "--guard", "stop", "--eval_limit", "2")
@@ -51,8 +51,7 @@ def same_end(folder: Path, whole: Path) -> None:
     for step in range(STEPS):
         name = f"completions/{step}.jsonl"
         assert (folder / name).read_text() == (whole / name).read_text()
-    for key in ("before", "after", "difference", "steps"):
-        assert results(folder)[key] == results(whole)[key]
+    assert figures(folder) == figures(whole)
 
 
 @pytest.fixture(scope="module")
@@ -125,8 +124,7 @@ def test_a_kill_while_a_checkpoint_is_written(
             assert _main(["train", *arguments(tiny_folder, folder, *flags)]) == 130
         assert {one.name for one in checkpoints.checkpoints(folder)} == {"checkpoint-1"}
         assert _main(["train", *arguments(tiny_folder, folder, *flags, "--resume")]) == 0
-        for key in ("before", "after", "difference", "steps"):
-            assert results(folder)[key] == results(expected)[key]
+        assert figures(folder) == figures(expected)
         assert not (folder / checkpoints.UNFINISHED).exists()
 
 
@@ -170,13 +168,13 @@ def stopped(
     with patches.context() as patch:
         patch.setattr(owner, name, broken)
         assert _main(["train", *arguments(model, tmp_path / "run")]) == 2
-    return results(tmp_path / "whole")["after"]
+    return timeless(results(tmp_path / "whole").evaluation)
 
 
 def resumed(model: Path, tmp_path: Path) -> Any:
     """What the stopped run scores after it went on."""
     assert _main(["train", *arguments(model, tmp_path / "run", "--resume")]) == 0
-    return results(tmp_path / "run")["after"]
+    return timeless(results(tmp_path / "run").evaluation)
 
 
 def test_a_full_disk_is_said_in_a_line_and_loses_nothing(
@@ -244,8 +242,7 @@ def test_a_clock_that_goes_back_changes_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(time, "time", lambda: float(next(clock)))
         assert _main(["train", *arguments(tiny_folder, folder, *flags, "--resume")]) == 0
-    for key in ("before", "after", "steps"):
-        assert results(folder)[key] == results(expected)[key]
-    assert min(results(folder)["seconds"].values()) >= 0
+    assert figures(folder) == figures(expected)
+    assert min(results(folder).seconds.values()) >= 0
     names = {path.name for path in checkpoints.checkpoints(folder)}
     assert names == {"checkpoint-3", "checkpoint-4"}

@@ -12,8 +12,9 @@ from rlsc.data.exemplars import exemplars
 from rlsc.data.prompts import format_question
 from rlsc.data.templates import TEMPLATES, find_template, render_template
 from rlsc.errors import ConfigError
-from rlsc.evaluation.benchmarks.loading import load_benchmark, overlap
+from rlsc.evaluation.benchmarks.loading import load_benchmark
 from rlsc.evaluation.benchmarks.table import BENCHMARKS
+from rlsc.evaluation.overlap import overlap
 from rlsc.types import Question
 from tests.ascii_model import ascii_tokenizer
 

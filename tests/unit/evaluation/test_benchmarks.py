@@ -19,27 +19,23 @@ import pytest
 from rlsc.data.questions import load_questions
 from rlsc.errors import ConfigError, QuestionError
 from rlsc.evaluation.benchmarks import table as benchmark_table
-from rlsc.evaluation.benchmarks.loading import (
-    BenchmarkSet,
-    load_benchmark,
-    normalise,
-    overlap,
-    parse_names,
-)
+from rlsc.evaluation.benchmarks.item import Item
+from rlsc.evaluation.benchmarks.loading import load_benchmark
 from rlsc.evaluation.benchmarks.table import (
     BENCHMARKS,
     GPQA_COLUMNS,
     PAPER,
     ROWS,
     STEM_SUBJECTS,
-    Item,
     gpqa_item,
     gsm8k_answer,
     minerva_answer,
     plain_number,
     undollared,
 )
-from rlsc.types import Question
+from rlsc.evaluation.benchmarks.tasks import parse_names
+from rlsc.evaluation.overlap import normalise, overlap
+from rlsc.types import Question, Task
 
 EIGHT = "aime24 math500 amc23 gsm8k minerva olympiadbench mmlu_stem gpqa_diamond".split()
 
@@ -49,8 +45,8 @@ def write(path: Path, *rows: dict[str, Any]) -> Path:
     return path
 
 
-def golds(found: BenchmarkSet) -> dict[str, str]:
-    return {identifier: found.answers[identifier] for identifier in found.answers}
+def golds(task: Task) -> dict[str, str]:
+    return {identifier: task.answers[identifier] for identifier in task.answers}
 
 
 # The table.
@@ -96,7 +92,7 @@ def test_real_files_load_complete(name: str, shared_data: Path) -> None:
     found = load_benchmark(name, shared_data)
     assert len(found.questions) == len(found.answers) == found.available == COUNTS[name]
     assert found.complete
-    assert all(file in found.source for names in found.benchmark.files for file in names)
+    assert all(file in found.source for names in BENCHMARKS[name].files for file in names)
     assert "sha256 " in found.source
     assert set(golds(found)) == {question.id for question in found.questions}
     if found.kind == "choice":
@@ -185,7 +181,7 @@ def test_another_number_of_rows_is_flagged_not_refused(tmp_path: Path) -> None:
     for count in (39, 41):
         write(tmp_path / "amc23.jsonl", *rows[:count])
         found = load_benchmark("amc23", tmp_path)
-        assert (len(found.questions), found.available, found.benchmark.n) == (count, count, 40)
+        assert (len(found.questions), found.available, found.expected) == (count, count, 40)
         assert not found.complete
     # Not even when the limit makes the count come out right.
     assert not load_benchmark("amc23", tmp_path, limit=40).complete

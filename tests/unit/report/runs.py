@@ -9,9 +9,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from rlsc.records.rows import AnswerRow, write_rows
-from rlsc.records.run_folder import ComparisonFolder, EvaluationFolder, TrainingFolder
-
 from rlsc.records.jsonl import write_jsonl
 from rlsc.records.results import (
     EVALUATION,
@@ -32,6 +29,8 @@ from rlsc.records.results import (
     TrainingResults,
     write_results,
 )
+from rlsc.records.rows import AnswerRow, write_rows
+from rlsc.records.run_folder import ComparisonFolder, EvaluationFolder, TrainingFolder
 from rlsc.types import (
     Calibration,
     Difference,

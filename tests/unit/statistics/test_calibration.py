@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from rlsc.statistics.calibration import (
-    ReliabilityBin,
     auroc,
+    calibration,
     confidence,
     expected_calibration_error,
     reliability_curve,
 )
+from rlsc.types import Calibration, ReliabilityBin
 
 
 def auroc_over_pairs(scores: list[float], labels: list[bool]) -> float:
@@ -91,6 +92,14 @@ def test_each_bin_is_what_falls_between_its_edges(bins: int) -> None:
         assert part.accuracy == pytest.approx(sum(y for _, y in inside) / len(inside))
     assert [part.low for part in curve] == edges[:-1]
     assert sum(part.n for part in curve) == len(values)
+
+
+def test_all_three_figures_at_once() -> None:
+    confidences, labels = [0.1, 0.2, 0.9], [False, True, True]
+    figures = calibration(confidences, labels)
+    curve = reliability_curve(confidences, labels)
+    assert figures == Calibration(3, 1.0, expected_calibration_error(curve), tuple(curve))
+    assert calibration([], []) == Calibration(0, None, None, ())
 
 
 def test_empty_bins_are_left_out() -> None:

@@ -10,16 +10,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rlsc.statistics.estimates import (
-    bootstrap_interval,
-    collision_probability,
-    majority,
-    mcnemar_exact,
-    mean_interval,
-    ngram_repetition,
-    paired_difference,
-    wilson_interval,
-)
+from rlsc.statistics.intervals import bootstrap_interval, share, share_interval, wilson_interval
+from rlsc.statistics.paired import mcnemar_exact, paired_difference, signed_rank_p
+from rlsc.statistics.repetition import ngram_repetition
+from rlsc.statistics.votes import collision_probability
+from rlsc.types import Estimate
 
 
 def wilson_by_hand(successes: int, n: int, z: float) -> tuple[float, float]:
@@ -87,50 +82,56 @@ def test_bootstrap_is_the_distribution_of_all_resamples() -> None:
     assert (means >= high).mean() == pytest.approx(0.025, abs=0.01)
 
 
-@pytest.mark.parametrize(("value", "n"), [(0.0, 1), (0.0, 30), (1.0, 1), (1.0, 500)])
-def test_mean_interval_is_wilsons_where_all_questions_agree(value: float, n: int) -> None:
-    interval = mean_interval([value] * n, 0.9)
-    assert interval == wilson_interval(int(value) * n, n, 0.9)
+@pytest.mark.parametrize(("right", "n"), [(0, 1), (0, 30), (1, 1), (500, 500), (2, 3), (7, 30)])
+def test_share_interval_is_wilsons_where_questions_are_right_or_wrong(right: int, n: int) -> None:
+    interval = share_interval([1.0] * right + [0.0] * (n - right), 0.9)
+    assert interval == wilson_interval(right, n, 0.9)
     assert interval[1] - interval[0] > 1 / (n + 3)
 
 
-@pytest.mark.parametrize("values", [[0.0, 1.0, 1.0], [0.5] * 4, [0.0, 0.0, 0.125], [], [0.5]])
-def test_mean_interval_is_the_bootstrap_elsewhere(values: list[float]) -> None:
-    assert mean_interval(values, 0.8, 3) == bootstrap_interval(values, 0.8, 3)
+@pytest.mark.parametrize("values", [[0.0, 0.5, 1.0], [0.5] * 4, [0.0, 0.0, 0.125], [], [0.5]])
+def test_share_interval_is_the_bootstrap_elsewhere(values: list[float]) -> None:
+    assert share_interval(values, 0.8, 3) == bootstrap_interval(values, 0.8, 3)
 
 
-def test_mean_interval_covers_a_share_near_one() -> None:
+def test_share_is_the_mean_with_its_interval() -> None:
+    assert share([0.0, 0.5, 1.0]) == Estimate(0.5, share_interval([0.0, 0.5, 1.0]))
+
+
+def test_share_interval_covers_a_share_near_one() -> None:
     """Two draws in three are all right: the bootstrap alone would miss 0.99 in each of these."""
     rng = np.random.default_rng(4)
     draws = [rng.binomial(1, 0.99, 40).astype(float) for _ in range(60)]
     assert sum(draw.all() for draw in draws) > 30
-    covered = sum(low <= 0.99 <= high for low, high in map(mean_interval, draws))
-    # A draw misses only with 4 wrong or more, 0.07 %: three misses have a chance of 0.001 %.
-    assert covered >= 58
+    covered = sum(low <= 0.99 <= high for low, high in map(share_interval, draws))
+    # Wilson's of 38 in 40 ends at 0.986: exactly those with two wrong or more miss, 6 % of draws.
+    assert covered == sum(draw.sum() >= 39 for draw in draws) >= 55
 
 
 def test_paired_difference_is_the_bootstrap_of_the_differences() -> None:
     before, after = [0.0, 0.5, 1.0, 0.25], [0.5, 0.5, 0.75, 1.0]
-    difference, interval = paired_difference(before, after, 0.9, 5)
-    assert difference == 0.25
-    assert interval == bootstrap_interval([0.5, 0.0, -0.25, 0.75], 0.9, 5)
-    mirrored, (low, high) = paired_difference(after, before)
-    assert mirrored == -0.25
-    assert low < mirrored < high
+    difference = paired_difference(before, after, 0.9, 5)
+    assert difference.value == 0.25
+    assert difference.interval == bootstrap_interval([0.5, 0.0, -0.25, 0.75], 0.9, 5)
+    mirrored = paired_difference(after, before)
+    assert mirrored.value == -0.25
+    low, high = mirrored.interval
+    assert low < mirrored.value < high
 
 
 def test_pairing_removes_the_spread_between_questions() -> None:
     rng = np.random.default_rng(6)
     before = rng.uniform(0, 0.9, 200)
     after = before + 0.05 + rng.normal(0, 0.02, 200)
-    difference, (low, high) = paired_difference(before.tolist(), after.tolist())
+    difference = paired_difference(before.tolist(), after.tolist())
+    low, high = difference.interval
     spread = 1.96 * 0.02 / math.sqrt(200)
-    assert difference == pytest.approx(0.05, abs=3 * 0.02 / math.sqrt(200))
+    assert difference.value == pytest.approx(0.05, abs=3 * 0.02 / math.sqrt(200))
     assert high - low == pytest.approx(2 * spread, rel=0.2)
 
 
 def test_paired_difference_of_one_question_has_no_interval() -> None:
-    assert paired_difference([0.25], [1.0]) == (0.75, None)
+    assert paired_difference([0.25], [1.0]) == Estimate(0.75, None)
 
 
 @pytest.mark.parametrize(("before", "after"), [([], []), ([1.0], []), ([0.0], [1.0, 1.0])])
@@ -177,21 +178,18 @@ def test_statsmodels_agrees(counts: tuple[int, int, int, int]) -> None:
     assert wilson_interval(kept + gained, n) == pytest.approx(wilson, abs=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("answers", "winner"),
-    [
-        ([], None),
-        ([None, None], None),
-        ([None, None, "a"], "a"),
-        (["a", "b", "b"], "b"),
-        (["b", "a", "a", "b"], "b"),
-        (["a", "b", "b", "a"], "a"),
-        ([None, "c", "a", None, None], "c"),
-        (["", "", "x"], ""),
-    ],
-)
-def test_majority(answers: list[str | None], winner: str | None) -> None:
-    assert majority(answers) == winner
+def test_signed_rank_is_the_share_of_signs_as_uneven() -> None:
+    """Four rises of five pairs, 1 to 4, and a fall of 5: enumerated over all 32 signs."""
+    changes = [1.0, 2.0, 3.0, 4.0, -5.0]
+    after = [10 + change for change in changes]
+    total = sum(change for change in changes if change > 0)
+    sums = [
+        sum(r for r, up in zip(range(1, 6), ups, strict=True) if up)
+        for ups in product((0, 1), repeat=5)
+    ]
+    p = sum(min(s, 15 - s) <= min(total, 15 - total) for s in sums) / 32
+    assert signed_rank_p([10.0] * 5, after) == pytest.approx(p)
+    assert signed_rank_p(after, after) is None
 
 
 @pytest.mark.parametrize("outcomes", ["ab", "aa", "aabbb", "abcabcc", "xyzw", "aaaaaaab"])

@@ -13,35 +13,10 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
-from typing import Any, Literal
+from typing import Any
 
-from rlsc.types import LETTERS
-
-AnswerKind = Literal["math", "choice", "numeric"]
-"""How an answer is compared: as mathematics, as an option, or as a number within 1 %."""
-
-
-@dataclass(frozen=True)
-class Item:
-    """One row of a benchmark in common form; `answer` is a letter where there are `choices`.
-
-    >>> Item("mmlu_stem/astronomy/0", "Which is a star?", "B", ("Mars", "Sirius")).answer
-    'B'
-    """
-
-    id: str
-    question: str
-    answer: str
-    choices: tuple[str, ...] = ()
-
-    @property
-    def text(self) -> str:
-        """The question, and below a blank line its options as ``A. …``, ``B. …``."""
-        options = [
-            f"{letter}. {choice}" for letter, choice in zip(LETTERS, self.choices, strict=False)
-        ]
-        return "\n".join([self.question, "", *options] if options else [self.question])
-
+from rlsc.evaluation.benchmarks.item import Item
+from rlsc.types import LETTERS, AnswerKind
 
 Converter = Callable[[Mapping[str, Any], int], Item]
 """Hub row and its number (within its subject, where there are subjects) → item.

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from rlsc.engines import SamplingParams, ScriptedEngine, seed_for
 from rlsc.errors import OutputError
-from rlsc.evaluation.samples import References, Row, collect_samples, read_rows, regrade
+from rlsc.evaluation.asking import Asked
+from rlsc.evaluation.collect import (
+    Collecting,
+    check_kept,
+    graded,
+    regrade,
+    rows_file,
+    unreadable_references,
+)
+from rlsc.evaluation.collect import collect as collect_rows
 from rlsc.grading import Grader, shared_grader
-from rlsc.types import AnswerKey, Completion, Prompt
+from rlsc.records.rows import AnswerRow, read_rows, write_rows
+from rlsc.types import AnswerKey, Completion, Prompt, Question, Setting, Task
 
 PROMPTS = [Prompt(name, f"prompt {name}\u2028é", (1, 2)) for name in "abcde"]
-ANSWERS = AnswerKey(dict.fromkeys("abcde", "7"))
-REFERENCES = References(ANSWERS, "math", {})
+QUESTIONS = tuple(Question(name, name) for name in "abcde")
+TASK = Task("math500", "MATH-500", QUESTIONS, AnswerKey(dict.fromkeys("abcde", "7")))
 PARAMS = SamplingParams(9, (0,), temperature=0.5)
 # Two samples a question; what is said, and how it is judged.
 SAID = {
@@ -53,36 +64,33 @@ class Recorder(ScriptedEngine):
         return super().generate(prompts, n, params, seeds, on_progress)
 
 
+def asked(prompts: Sequence[Prompt] = PROMPTS, samples: int = 2, task: Task = TASK) -> Asked:
+    setting = Setting("chat", PARAMS.temperature, samples, PARAMS.max_new_tokens, name="chat")
+    return Asked(task, setting, prompts, (), PARAMS)
+
+
 def collect(
     file: Path,
     engine: Recorder | None = None,
     prompts: Sequence[Prompt] = PROMPTS,
     samples: int = 2,
     grader: Grader | None = None,
+    task: Task = TASK,
     **more,
-) -> list[Row]:
+) -> list[AnswerRow]:
     """Blocks of two questions: ab, cd, e."""
-    settings = {"block_rows": 4} | more
-    return collect_samples(
-        engine or Recorder(),
-        grader or shared_grader(),
-        prompts,
-        REFERENCES,
-        PARAMS,
-        samples,
-        seed=3,
-        file=file,
-        **settings,
-    )
+    how = Collecting(**{"seed": 3, "origin": {"model": "m"}, "block_rows": 4} | more)
+    what = asked(prompts, samples, task)
+    return collect_rows(engine or Recorder(), what, file.parents[1], grader or shared_grader(), how)
 
 
-def timeless(rows: Sequence[Row]) -> list[Row]:
-    return [{key: row[key] for key in row if not key.endswith("seconds")} for row in rows]
+def timeless(rows: Sequence[AnswerRow]) -> list[AnswerRow]:
+    return [replace(row, seconds=0.0, grading_seconds=0.0) for row in rows]
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    return tmp_path / "math500" / "chat-T0.5-k2.jsonl"
+    return rows_file(tmp_path, "math500", "chat")
 
 
 # What is written.
@@ -90,29 +98,29 @@ def file(tmp_path: Path) -> Path:
 
 def test_a_row_says_everything(file: Path) -> None:
     rows = collect(file)
-    assert timeless(rows)[2] == {
-        "id": "b",
-        "sample": 0,
-        "prompt": PROMPTS[1].text,
-        "text": r"\boxed{7.0}",
-        "tokens": 4,
-        "logprob": -1.0,
-        "finish_reason": "stop",
-        "max_new_tokens": PARAMS.max_new_tokens,
-        "answer": "7.0",
-        "verdict": "correct",
-    }
-    assert rows[2].keys() - timeless(rows)[2].keys() == {"seconds", "grading_seconds"}
-    assert all(row["seconds"] >= 0 and row["grading_seconds"] >= 0 for row in rows)
-    assert rows[4]["finish_reason"] == "length"
-    assert (rows[4]["answer"], rows[4]["verdict"]) == (None, "unparsed")
+    assert timeless(rows)[2] == AnswerRow(
+        id="b",
+        sample=0,
+        prompt=PROMPTS[1].text,
+        text=r"\boxed{7.0}",
+        tokens=4,
+        logprob=-1.0,
+        finish_reason="stop",
+        max_new_tokens=PARAMS.max_new_tokens,
+        seconds=0.0,
+        answer="7.0",
+        verdict="correct",
+    )
+    assert all(row.seconds >= 0 and row.grading_seconds >= 0 for row in rows)
+    assert rows[4].finish_reason == "length"
+    assert (rows[4].answer, rows[4].verdict) == (None, "unparsed")
 
 
 def test_rows_come_in_the_order_of_the_questions_and_match_the_file(file: Path) -> None:
     rows = collect(file)
-    assert [(row["id"], row["sample"]) for row in rows] == [(n, s) for n in "abcde" for s in (0, 1)]
-    assert [row["text"] for row in rows] == [text for said in SAID.values() for text in said]
-    assert [row["verdict"] == "correct" for row in rows] == RIGHT
+    assert [(row.id, row.sample) for row in rows] == [(n, s) for n in "abcde" for s in (0, 1)]
+    assert [row.text for row in rows] == [text for said in SAID.values() for text in said]
+    assert [row.verdict == "correct" for row in rows] == RIGHT
     assert read_rows(file) == rows
     file.read_bytes().decode("ascii")  # half a character and a line separator are escaped
 
@@ -136,8 +144,8 @@ def test_questions_go_in_whole_blocks(file: Path, block_rows: int, blocks: list[
 def test_seeds_are_those_of_the_question_wherever_it_stands(file: Path, tmp_path: Path) -> None:
     engine, backwards = Recorder(), Recorder()
     collect(file, engine)
-    collect(tmp_path / "b.jsonl", backwards, PROMPTS[::-1], block_rows=2)
-    assert engine.seeds == [seed_for(3, "benchmark", 0.5, name) for name in "abcde"]
+    collect(tmp_path / "b" / "m" / "x", backwards, PROMPTS[::-1], block_rows=2)
+    assert engine.seeds == [seed_for(3, "evaluate", "sampled", name) for name in "abcde"]
     assert backwards.seeds == engine.seeds[::-1]
     assert len(set(engine.seeds)) == 5
 
@@ -147,21 +155,14 @@ def test_every_block_is_on_disk_before_the_next_is_sampled(file: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         collect(file, engine)
     assert engine.rows == [0, 4]
-    assert [row["id"] for row in read_rows(file)] == list("aabbccdd")
-
-
-def test_progress_counts_every_row_the_kept_ones_too(file: Path) -> None:
-    for steps in ([2] * 5, [10]):
-        done: list[int] = []
-        collect(file, on_progress=done.append)
-        assert done == steps
+    assert [row.id for row in read_rows(file)] == list("aabbccdd")
 
 
 def test_a_limit_of_the_grader_is_a_timeout_of_its_own(file: Path) -> None:
     with Grader(workers=1, seconds=1e-9) as grader:
         (row,) = collect(file, prompts=PROMPTS[:1], samples=1, grader=grader)
-    assert (row["answer"], row["verdict"]) == (None, "timeout")
-    assert read_rows(file)[0]["verdict"] == "timeout"
+    assert (row.answer, row.verdict) == (None, "timeout")
+    assert read_rows(file)[0].verdict == "timeout"
 
 
 # What is kept.
@@ -226,7 +227,9 @@ def test_a_kill_at_any_byte_changes_nothing(file: Path) -> None:
 def test_answers_to_other_prompts_are_refused_and_left_alone(file: Path, prompts) -> None:
     collect(file)
     content = file.read_bytes()
-    with pytest.raises(OutputError, match=r"answers to other prompts.*--overwrite") as caught:
+    with pytest.raises(
+        OutputError, match=r"other answers: .*prompts.* changed since.*--overwrite"
+    ) as caught:
         collect(file, Recorder(last=0), prompts)
     assert str(file) in str(caught.value)
     assert file.read_bytes() == content
@@ -235,7 +238,7 @@ def test_answers_to_other_prompts_are_refused_and_left_alone(file: Path, prompts
 def test_another_number_of_samples_is_refused(file: Path) -> None:
     collect(file)
     content = file.read_bytes()
-    with pytest.raises(OutputError, match="other prompts"):
+    with pytest.raises(OutputError, match="other answers: setting changed"):
         collect(file, Recorder(last=0), samples=1)
     assert file.read_bytes() == content
 
@@ -264,36 +267,104 @@ def test_a_line_without_its_end_is_not_read(file: Path) -> None:
     assert read_rows(file) == rows
 
 
+# What the answers hang on.
+
+
+@pytest.mark.parametrize(
+    ("more", "changed"),
+    [
+        ({"origin": {"model": "n"}}, "model"),
+        ({"seed": 4}, "seed"),
+        ({"task": replace(TASK, answers=AnswerKey({"a": "8"}))}, "references"),
+    ],
+)
+def test_answers_of_another_key_are_refused_or_made_anew(file: Path, more, changed: str) -> None:
+    rows, content = collect(file), file.read_bytes()
+    with pytest.raises(OutputError, match=f"other answers: {changed} changed") as caught:
+        collect(file, Recorder(last=0), **more)
+    assert "\n" not in str(caught.value)
+    assert file.read_bytes() == content
+    engine = Recorder()
+    again = collect(file, engine, begin_anew=True, **more)
+    assert engine.asked == ["ab", "cd", "e"]
+    assert [row.text for row in again] == [row.text for row in rows]
+
+
+def test_what_would_be_refused_is_known_beforehand(file: Path) -> None:
+    how = Collecting(seed=3, origin={"model": "m"}, block_rows=4)
+    check_kept([asked()], file.parents[1], how)
+    collect(file)
+    check_kept([asked()], file.parents[1], how)
+    with pytest.raises(OutputError, match="seed changed"):
+        check_kept([asked()], file.parents[1], replace(how, seed=4))
+
+
+def test_answers_of_another_evaluation_are_taken_over_if_they_are_the_same(
+    file: Path, tmp_path: Path
+) -> None:
+    rows = collect(file)
+    mine = rows_file(tmp_path / "mine", "math500", "chat")
+    assert collect(mine, Recorder(last=0), shared=tmp_path) == rows
+    assert mine.read_bytes() == file.read_bytes()
+    other, engine = rows_file(tmp_path / "other", "math500", "chat"), Recorder()
+    collect(other, engine, shared=tmp_path, seed=4)
+    assert engine.asked == ["ab", "cd", "e"]
+    file.write_bytes(file.read_bytes()[:-9])  # one that is not finished
+    cut, engine = rows_file(tmp_path / "cut", "math500", "chat"), Recorder()
+    collect(cut, engine, shared=tmp_path)
+    assert engine.asked == ["ab", "cd", "e"]
+
+
+def test_the_engine_is_given_its_weights_only_if_it_is_asked(file: Path) -> None:
+    calls: list[str] = []
+    collect(file, before_sampling=lambda: calls.append("now"))
+    assert calls == ["now"] * 3
+    collect(file, before_sampling=lambda: calls.append("again"))
+    assert calls == ["now"] * 3
+
+
 # Judging.
+
+
+def test_a_question_without_a_reference_has_an_answer_and_no_verdict(file: Path) -> None:
+    rows = collect(file, task=replace(TASK, answers=AnswerKey({"a": "7"})))
+    assert [row.verdict for row in rows[:3]] == ["correct", "wrong", None]
+    assert [row.answer for row in rows[:3]] == ["7", "8", "7.0"]
 
 
 def test_regrading_changes_the_judgement_and_nothing_else(file: Path) -> None:
     rows = collect(file)
-    spoilt = [row | {"verdict": "timeout", "answer": None, "grading_seconds": -1} for row in rows]
-    mended = list(regrade(spoilt, REFERENCES, shared_grader()))
+    spoilt = [replace(row, verdict="timeout", answer=None, grading_seconds=-1) for row in rows]
+    write_rows(file, spoilt)
+    assert regrade(TASK, file, shared_grader()) == 10
+    mended = read_rows(file)
     assert timeless(mended) == timeless(rows)
-    assert all(row["grading_seconds"] >= 0 for row in mended)
-    assert [row["seconds"] for row in mended] == [row["seconds"] for row in rows]
-    assert spoilt[0]["verdict"] == "timeout"
+    assert all(row.grading_seconds >= 0 for row in mended)
+    assert [row.seconds for row in mended] == [row.seconds for row in rows]
 
 
 def test_regrading_goes_by_the_references_it_is_given(file: Path) -> None:
-    rows = collect(file)
-    others = References(AnswerKey(dict.fromkeys("abcde", "9")), "math", {})
-    verdicts = [row["verdict"] for row in regrade(rows, others, shared_grader())]
+    collect(file)
+    other = replace(TASK, answers=AnswerKey(dict.fromkeys("abcde", "9")))
+    assert regrade(other, file, shared_grader()) == 7
+    verdicts = [row.verdict for row in read_rows(file)]
     assert [place for place, verdict in enumerate(verdicts) if verdict == "correct"] == [7, 8]
+    # What is judged anew is that of the new references.
+    collect(file, Recorder(last=0), task=other)
 
 
-def test_a_choice_is_right_by_letter_or_by_text() -> None:
-    choices = {"a": ("Mars", "Sirius")}
-    references = References(AnswerKey({"a": "B"}), "choice", choices)
+def test_a_choice_is_right_by_letter_or_by_text(file: Path) -> None:
+    task = replace(
+        TASK, answers=AnswerKey({"a": "B"}), kind="choice", choices={"a": ("Mars", "Sirius")}
+    )
     texts = [r"\boxed{B}", r"\boxed{\text{Sirius}}", r"\boxed{A}", r"\boxed{\text{Mars}}"]
-    rows = [{"id": "a", "text": text} for text in texts]
-    verdicts = [row["verdict"] for row in regrade(rows, references, shared_grader())]
+    row = collect(file)[0]
+    rows = [replace(row, text=text) for text in texts]
+    verdicts = [row.verdict for row in graded(rows, task, shared_grader())]
     assert verdicts == ["correct", "correct", "wrong", "wrong"]
-    assert references.unreadable(shared_grader()) == []
+    assert unreadable_references(task, shared_grader()) == []
 
 
 def test_references_that_nobody_can_read_are_listed() -> None:
     answers = AnswerKey({"a": "7", "b": r"\frac{1}{2}", "c": r"\begin{", "d": "x + 1"})
-    assert References(answers, "math", {}).unreadable(shared_grader()) == ["c"]
+    assert unreadable_references(replace(TASK, answers=answers), shared_grader()) == ["c"]

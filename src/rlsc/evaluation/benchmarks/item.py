@@ -1,0 +1,95 @@
+"""A question with its answer in common form, and the task that a list of them makes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from rlsc.errors import QuestionError
+from rlsc.types import LETTERS, AnswerKey, AnswerKind, Question, Task
+
+
+@dataclass(frozen=True)
+class Item:
+    """A question and its answer: a letter where there are `choices`.
+
+    >>> Item("mmlu_stem/astronomy/0", "Which is a star?", "B", ("Mars", "Sirius")).answer
+    'B'
+    """
+
+    id: str
+    question: str
+    answer: str
+    choices: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The question, and below a blank line its options as ``A. …``, ``B. …``."""
+        options = [
+            f"{letter}. {choice}" for letter, choice in zip(LETTERS, self.choices, strict=False)
+        ]
+        return "\n".join([self.question, "", *options] if options else [self.question])
+
+
+def make_task(
+    name: str,
+    title: str,
+    items: Iterable[tuple[str, Item]],
+    kind: AnswerKind = "math",
+    *,
+    source: str,
+    version: int = 1,
+    expected: int | None = None,
+    limit: int = 0,
+) -> Task:
+    """The task of (where it stands, item); `limit` keeps the first ones, 0 all.
+
+    Raises `QuestionError` that says where, for an item that cannot be asked or graded. A reference
+    that grading cannot parse is no such fault: it is told with the score.
+    """
+    checked: list[Item] = []
+    seen: set[str] = set()
+    for where, item in items:
+        fault = "this id is used twice" if item.id in seen else _fault(item, kind)
+        if fault:
+            raise QuestionError(f"{where} (id {item.id!a}): {fault}")
+        seen.add(item.id)
+        checked.append(item)
+    if not checked:
+        raise QuestionError(f"benchmark {name}: {source} has no questions")
+    kept = checked[:limit] if limit else checked
+    # Options are of a multiple-choice question only: others may have them, and are not asked so.
+    plain = [
+        item if kind == "choice" else Item(item.id, item.question, item.answer) for item in kept
+    ]
+    return Task(
+        name=name,
+        title=title,
+        questions=tuple(Question(item.id, item.text) for item in plain),
+        answers=AnswerKey({item.id: item.answer for item in plain}),
+        kind=kind,
+        choices={item.id: item.choices for item in plain if item.choices},
+        source=source,
+        version=version,
+        available=len(checked),
+        expected=expected,
+    )
+
+
+def _fault(item: Item, kind: AnswerKind) -> str | None:
+    try:
+        "".join((item.id, item.question, item.answer, *item.choices)).encode()
+    except UnicodeEncodeError:
+        return "it holds half a character (lone surrogate)"
+    if not item.question:
+        return "the question is empty"
+    if not item.answer:
+        return "there is no answer"
+    if kind != "choice":
+        return None
+    if not 2 <= len(item.choices) <= len(LETTERS) or not all(item.choices):
+        return f"it needs 2 to {len(LETTERS)} options, none of them empty"
+    letters = LETTERS[: len(item.choices)]
+    if len(item.answer) != 1 or item.answer not in letters:
+        return f"the answer {item.answer!r:.40} is not one of its letters {letters}"
+    return None

@@ -1,0 +1,260 @@
+"""Sample a task's answers into a JSONL file that can be cut off anywhere and gone on with.
+
+Questions go in blocks of fixed composition, each written when it is done. What was interrupted
+drops a block that is not whole and samples it again: with seeds by question and the same
+neighbours in the batch, it gets the very rows that an uninterrupted one gets.
+
+Beside each file of rows lies its key: what the rows depend on. Rows of another key are never
+taken for these.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rlsc.engines import Engine, seed_for
+from rlsc.errors import OutputError
+from rlsc.evaluation.asking import Asked
+from rlsc.evaluation.token_spans import token_ends
+from rlsc.grading import VERSION, Grader, Item, extract_answer
+from rlsc.records.conversion import to_json
+from rlsc.records.files import read_json, write_json
+from rlsc.records.rows import AnswerRow, append_rows, as_line, read_rows, write_rows
+from rlsc.runtime.console import make_progress
+from rlsc.runtime.memory import release_freed_memory
+from rlsc.runtime.processes import from_main
+from rlsc.types import Completion, CompletionGroup, Task
+
+
+@dataclass(frozen=True)
+class Collecting:
+    """What all tasks and settings of one evaluation share."""
+
+    seed: int
+    origin: Mapping[str, object]
+    """Of the answers: model, weights, engine; whatever else they depend on."""
+    block_rows: int = 512
+    """Completions a block, at most; long enough to keep an engine full."""
+    tokenizer: Any = None
+    """With it, the first sample of each question has its tokens' log-probs too."""
+    begin_anew: bool = False
+    """Whether answers of another key are dropped; else they are refused."""
+    shared: Path | None = None
+    """Where another evaluation's answers lie, which are taken over if they have the same key."""
+    before_sampling: Callable[[], None] = lambda: None
+    """Called before an engine is asked, such as to give it the weights."""
+
+
+def rows_file(folder: Path, task: str, label: str) -> Path:
+    """Where the answers to a task in a setting are."""
+    return folder / task / f"{label}.jsonl"
+
+
+def collect(
+    engine: Engine, asked: Asked, folder: Path, grader: Grader, how: Collecting
+) -> list[AnswerRow]:
+    """Answers to all prompts, in order; those that `folder` already holds are kept.
+
+    Raises `OutputError` where it holds the answers to something else. Of several processes the
+    main one reads, grades and writes, and all have the rows.
+    """
+    setting, prompts = asked.setting, asked.prompts
+    samples = setting.samples
+    file = rows_file(folder, asked.task.name, setting.label)
+    block = max(1, how.block_rows // samples)
+    rows = from_main(lambda: _kept_rows(file, asked, block, how))
+    total = len(prompts) * samples
+    if len(rows) == total:
+        return rows
+    with make_progress("completions") as progress:
+        bar = progress.add_task(f"{asked.task.name} {setting.label}", total=total)
+        progress.advance(bar, len(rows))
+        for start in range(len(rows) // samples, len(prompts), block):
+            how.before_sampling()
+            part = prompts[start : start + block]
+            clock = time.monotonic()
+            seeds = [seed_for(how.seed, "evaluate", setting.stream, one.id) for one in part]
+            advance = functools.partial(progress.advance, bar)
+            groups = engine.generate(part, samples, asked.params, seeds, advance)
+            release_freed_memory()
+            seconds = (time.monotonic() - clock) / (len(part) * samples)
+            write = functools.partial(_write, file, asked, groups, seconds, grader, how.tokenizer)
+            rows += from_main(write)
+    return rows
+
+
+def check_kept(asked: Iterable[Asked], folder: Path, how: Collecting) -> None:
+    """Raise `OutputError` where the folder holds answers that `collect` would refuse."""
+    for each in asked:
+        file = rows_file(folder, each.task.name, each.setting.label)
+        if file.exists():
+            _check_key(file, _key(each, how))
+
+
+def regrade(task: Task, file: Path, grader: Grader) -> int:
+    """Judge the rows of a file anew, in place; how many verdicts changed."""
+    rows = read_rows(file)
+    with make_progress("verdicts") as progress:
+        bar = progress.add_task(task.name, total=len(rows))
+        judged = []
+        for row in graded(rows, task, grader):
+            judged.append(row)
+            progress.advance(bar)
+    write_rows(file, judged)
+    key_file = _key_file(file)
+    if key_file.exists():
+        ids = list(dict.fromkeys(row.id for row in rows))
+        write_json(key_file, read_json(key_file) | _grading_key(task, ids))
+    return sum(a.verdict != b.verdict for a, b in zip(rows, judged, strict=True))
+
+
+def graded(rows: Sequence[AnswerRow], task: Task, grader: Grader) -> Iterator[AnswerRow]:
+    """The same answers with verdicts, where the question has a reference answer."""
+    judged = grader.grade_all(
+        Item(row.text, task.answers[row.id], task.kind, task.choices.get(row.id))
+        for row in rows
+        if row.id in task.answers
+    )
+    for row in rows:
+        if row.id not in task.answers:
+            yield replace(row, answer=extract_answer(row.text), verdict=None, grading_seconds=0.0)
+            continue
+        judgement = next(judged)
+        yield replace(
+            row,
+            answer=judgement.answer,
+            verdict=judgement.verdict.value,
+            grading_seconds=round(judgement.seconds, 4),
+        )
+
+
+def unreadable_references(task: Task, grader: Grader) -> list[str]:
+    """Ids whose reference cannot be read as mathematics: only its own text equals it."""
+    if task.kind == "choice":
+        return []
+    return [name for name in task.answers if not grader.readable(task.answers[name])]
+
+
+def _write(
+    file: Path,
+    asked: Asked,
+    groups: Sequence[CompletionGroup],
+    seconds: float,
+    grader: Grader,
+    tokenizer: Any,
+) -> list[AnswerRow]:
+    rows = [
+        AnswerRow(
+            id=group.prompt.id,
+            sample=number,
+            prompt=group.prompt.text,
+            text=completion.text,
+            tokens=len(completion.token_ids),
+            logprob=sum(completion.logps),
+            finish_reason=completion.finish_reason,
+            max_new_tokens=asked.setting.max_new_tokens,
+            seconds=round(seconds, 4),
+            **_by_token(None if number else tokenizer, completion),
+        )
+        for group in groups
+        for number, completion in enumerate(group.completions)
+    ]
+    rows = list(graded(rows, asked.task, grader))
+    append_rows(file, rows)
+    return rows
+
+
+def _by_token(tokenizer: Any, completion: Completion) -> dict[str, Any]:
+    """Where each token ends in the text, and its log-prob, for a reader; nothing without both."""
+    ends = token_ends(tokenizer, completion.token_ids, completion.text) if tokenizer else None
+    if ends is None:
+        return {}
+    return {"token_ends": ends, "token_logps": [round(logp, 3) for logp in completion.logps]}
+
+
+# What is kept.
+
+
+def _kept_rows(file: Path, asked: Asked, block: int, how: Collecting) -> list[AnswerRow]:
+    """Rows of whole blocks; what comes after them is cut off the file."""
+    key, total = _key(asked, how), len(asked.prompts) * asked.setting.samples
+    if how.shared is not None:
+        _take_over(rows_file(how.shared, asked.task.name, asked.setting.label), file, key, total)
+    if file.exists():
+        if how.begin_anew and not _has_key(file, key):
+            file.unlink()
+        else:
+            _check_key(file, key)
+    if not file.exists():
+        write_json(_key_file(file), key)
+        return []
+    rows = read_rows(file)
+    whole = total
+    if len(rows) < total:
+        step = block * asked.setting.samples
+        whole = len(rows) // step * step
+    lines = file.read_bytes().split(b"\n")[:whole]
+    with file.open("rb+") as out:
+        out.truncate(sum(len(line) + 1 for line in lines))
+    return rows[:whole]
+
+
+def _take_over(theirs: Path, file: Path, key: Mapping[str, object], total: int) -> None:
+    """Another evaluation's answers, where they are all there and of this very key."""
+    if _has_key(file, key) and file.exists():
+        return
+    if not theirs.exists() or not _has_key(theirs, key):
+        return
+    rows = read_rows(theirs)
+    if len(rows) == total:
+        write_json(_key_file(file), key)
+        file.write_text("".join(map(as_line, rows)), "utf-8")
+
+
+def _key_file(file: Path) -> Path:
+    return file.with_suffix(".key.json")
+
+
+def _has_key(file: Path, key: Mapping[str, object]) -> bool:
+    return _key_file(file).exists() and read_json(_key_file(file)) == key
+
+
+def _check_key(file: Path, key: Mapping[str, object]) -> None:
+    """Raise `OutputError` that says in what the answers of a file differ from these."""
+    stored = read_json(_key_file(file)) if _key_file(file).exists() else {}
+    changed = sorted(name for name in {**stored, **key} if stored.get(name) != key.get(name))
+    if changed:
+        raise OutputError(
+            f"{file} holds other answers: {', '.join(changed)} changed since; "
+            "start again with --overwrite or another --output_dir"
+        )
+
+
+def _key(asked: Asked, how: Collecting) -> dict[str, Any]:
+    """What stored answers must agree in to be read back."""
+    prompts = [[prompt.id, prompt.text, prompt.token_ids] for prompt in asked.prompts]
+    ids = [prompt.id for prompt in asked.prompts]
+    key = {
+        **how.origin,
+        "seed": how.seed,
+        "setting": asked.setting,
+        "prompts": _sha256(prompts),
+        **_grading_key(asked.task, ids),
+    }
+    return {name: to_json(value) for name, value in key.items()}
+
+
+def _grading_key(task: Task, ids: Sequence[str]) -> dict[str, Any]:
+    references = [[name, task.answers[name]] for name in ids if name in task.answers]
+    return {"references": _sha256(references), "grading": VERSION}
+
+
+def _sha256(content: object) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()

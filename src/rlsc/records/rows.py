@@ -1,0 +1,97 @@
+"""Answers on disk: one JSON line a sample, in the same shape wherever a model is evaluated."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rlsc.errors import OutputError
+
+
+@dataclass(frozen=True)
+class AnswerRow:
+    """One sampled answer to one question, and what grading says of it."""
+
+    id: str
+    """Of the question."""
+    sample: int
+    """Its number among the samples of the question, from 0."""
+    prompt: str
+    text: str
+    tokens: int
+    logprob: float
+    """Of the whole answer in nats, under the distribution that was sampled from."""
+    finish_reason: str
+    max_new_tokens: int
+    seconds: float
+    """Its share of the time that sampling its block took."""
+    answer: str | None = None
+    """As extracted; None: there is none."""
+    verdict: str | None = None
+    """A `Verdict`'s value; None where the question has no reference answer."""
+    grading_seconds: float = 0.0
+    token_ends: Sequence[int] | None = None
+    """Characters of the text that are said once each token is there; of first samples only."""
+    token_logps: Sequence[float] | None = None
+
+
+_FIELDS = [field.name for field in dataclasses.fields(AnswerRow)]
+_NEEDED = {f.name for f in dataclasses.fields(AnswerRow) if f.default is dataclasses.MISSING}
+_NEEDED |= {"answer", "verdict"}
+
+
+def read_rows(file: Path) -> list[AnswerRow]:
+    """The rows of whole lines; one cut off by a kill is not one. None where there is no file.
+
+    Raises `OutputError` that names the line at fault.
+    """
+    if not file.exists():
+        return []
+    rows: list[AnswerRow] = []
+    with file.open("rb") as lines:
+        for line in lines:
+            if not line.endswith(b"\n"):
+                break
+            try:
+                content = json.loads(line)
+                if not isinstance(content, dict) or not content.keys() >= _NEEDED:
+                    raise ValueError("not a sample")
+                known: dict[str, Any] = {name: content.get(name) for name in _FIELDS}
+                rows.append(AnswerRow(**known))
+            except ValueError as error:
+                raise OutputError(
+                    f"{file}, line {len(rows) + 1} is damaged ({error}): "
+                    "start again with --overwrite, or cut the file before it"
+                ) from error
+    return rows
+
+
+def append_rows(file: Path, rows: Iterable[AnswerRow]) -> None:
+    """Write them behind those that are there, and wait until they are on the disk."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a", encoding="utf-8") as out:
+        out.write("".join(as_line(row) for row in rows))
+        out.flush()
+        os.fsync(out.fileno())
+
+
+def write_rows(file: Path, rows: Iterable[AnswerRow]) -> None:
+    """Replace the file, by a new one that is renamed."""
+    temporary = file.with_name(file.name + ".tmp")
+    temporary.parent.mkdir(parents=True, exist_ok=True)
+    temporary.write_text("".join(as_line(row) for row in rows), "utf-8")
+    temporary.replace(file)
+
+
+def as_line(row: AnswerRow) -> str:
+    """JSON in plain ASCII; the tokens' fields are left out where there are none."""
+    content = {name: getattr(row, name) for name in _FIELDS}
+    for name in ("token_ends", "token_logps"):
+        if content[name] is None:
+            del content[name]
+    return json.dumps(content) + "\n"

@@ -1,0 +1,270 @@
+"""A run's folder: what it is of, may it be used, what of it is the run's.
+
+`run.json` is written first and says the kind of the run and the form of its records; a folder
+without it holds no run. What else lies in a folder is never looked at to find out.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import yaml
+
+from rlsc.errors import ConfigError, OutputError
+from rlsc.records.checkpoints import UNFINISHED, checkpoints
+from rlsc.records.files import read_json, read_yaml, write_json, write_text
+from rlsc.records.results import (
+    RESULTS,
+    SCHEMA_VERSION,
+    EvaluationResults,
+    TrainingResults,
+    read_results_of,
+)
+from rlsc.runtime.processes import is_main, wait
+
+RUN, CONFIG, ENVIRONMENT = "run.json", "config.yaml", "environment.json"
+_NAMES = {"training": "a training run", "evaluation": "an evaluation", "comparison": "a comparison"}
+_REPORT = ("report.md", "report.html", "plot.svg", "plot.png")
+
+
+class RunFolder:
+    """One run's folder; subclasses are its kinds."""
+
+    kind: ClassVar[str]
+    artefacts: ClassVar[tuple[str, ...]]
+    """What a run leaves beside run.json, the settings and the environment."""
+    free: ClassVar[frozenset[str]] = frozenset()
+    """Settings that may differ between a run and its resumption."""
+    inputs: ClassVar[tuple[str, ...]] = ()
+    """Settings that may name a file within the folder, which --overwrite would delete."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def holds_run(self) -> bool:
+        return (self.path / RUN).exists()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run came to its end. Raises `OutputError` for results of another version."""
+        return (self.path / RESULTS).exists()
+
+    def check(self, settings: Mapping[str, Any], resume: bool, overwrite: bool) -> None:
+        """Raise where this run may not use the folder; change nothing.
+
+        `OutputError` where it cannot be written, holds another run, or holds files of a run's
+        names that no run left; `ConfigError` for a resumption with other settings.
+        """
+        check_writable(self.path)
+        if not self.holds_run:
+            self.check_empty()
+            return
+        self.check_kind()
+        if resume:
+            self.check_same_settings(settings)
+        elif not overwrite:
+            state = "finished" if self.finished else "unfinished"
+            raise OutputError(
+                f"{self.path} holds {_NAMES[self.kind]} ({state}): go on with it by --resume, "
+                "replace it by --overwrite, or choose another --output_dir"
+            )
+        for name in self.inputs if overwrite else ():
+            path = Path(str(settings.get(name) or "")).expanduser()
+            if path.exists() and self.path.resolve() in path.resolve().parents:
+                raise OutputError(
+                    f"--overwrite would delete --{name} {path}: choose another folder"
+                )
+
+    def check_kind(self) -> None:
+        """Raise `OutputError` where the folder holds a run of another kind or version."""
+        kind = kind_of(self.path)
+        if kind != self.kind:
+            raise OutputError(f"{self.path} holds {_NAMES[kind]}: choose another --output_dir")
+
+    def check_empty(self) -> None:
+        """Raise `OutputError` where the folder holds what a run leaves, but no run."""
+        foreign = next((path.name for path in self._artefacts() if path.exists()), None)
+        if foreign is None:
+            return
+        if (self.path / CONFIG).exists():
+            raise OutputError(f"{self.path} holds a run of an older rlsc: {_ELSEWHERE}")
+        missing = f"but no run ({RUN} is missing)"
+        raise OutputError(f"{self.path} holds {foreign} {missing}: {_ELSEWHERE}")
+
+    def check_same_settings(
+        self, settings: Mapping[str, Any], free: frozenset[str] | None = None
+    ) -> None:
+        """Raise where `settings` differ from those stored in the folder, but for the free ones."""
+        free = self.free if free is None else free
+        try:
+            stored = self.read_settings()
+        except OutputError as error:
+            raise OutputError(f"{error}; start again with --overwrite") from error
+        for key in sorted((stored.keys() | settings.keys()) - free):
+            if stored.get(key) != settings.get(key):
+                raise ConfigError(
+                    f"--resume with other settings: {key} was {stored.get(key)!r} in {self.path} "
+                    f"and is {settings.get(key)!r} now; give the same, or another --output_dir"
+                )
+
+    def prepare(self, settings: Mapping[str, Any], overwrite: bool) -> None:
+        """Create the folder, clear the run in it if it is to be overwritten, write the settings."""
+        wait()  # until all have checked the folder as it was
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            if is_main() and overwrite and self.holds_run:
+                self._clear()
+            write_json(self.path / RUN, {"kind": self.kind, "schema_version": SCHEMA_VERSION})
+            write_text(self.path / CONFIG, yaml.safe_dump(dict(settings), allow_unicode=True))
+        except OSError as error:
+            raise OutputError(_not_writable(self.path, error)) from error
+        wait()
+
+    def read_settings(self) -> dict[str, Any]:
+        """config.yaml. Raises `OutputError` where it is missing or damaged."""
+        return read_yaml(self.path / CONFIG)
+
+    def read_environment(self) -> dict[str, Any]:
+        """environment.json. Raises `OutputError` where it is missing or damaged."""
+        return read_json(self.path / ENVIRONMENT)
+
+    def _artefacts(self) -> list[Path]:
+        # run.json comes last: a folder that is being cleared still holds a run until the end.
+        return [self.path / name for name in (*self.artefacts, ENVIRONMENT, CONFIG, RUN)]
+
+    def _clear(self) -> None:
+        """Remove what a run leaves, and nothing else that may lie in the folder."""
+        for path in self._artefacts():
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+
+class TrainingFolder(RunFolder):
+    """Of `rlsc train`; answers lie in eval/STAGE/TASK/SETTING.jsonl.
+
+    Stages are `before`, `after` and `step-N`.
+    """
+
+    kind = "training"
+    artefacts = (
+        *_REPORT,
+        *(RESULTS, "metrics.jsonl", "guard.jsonl", "probe.json", "completions", "eval"),
+        *("model", "adapter"),
+    )
+    # They change what is shown or how long it goes on.
+    free = frozenset({"resume", "overwrite", "max_steps", "disable_tqdm", "output_dir"})
+    inputs = ("model", "questions", "eval_questions")
+
+    def results(self) -> TrainingResults | None:
+        """Those of a run that came to its end with its model; None for one that did not."""
+        if not (self.path / RESULTS).exists():
+            return None
+        results = read_results_of(TrainingResults, self.path)
+        kept = (self.path / "model").is_dir() or not results.model_saved
+        return results if kept else None
+
+    @property
+    def finished(self) -> bool:
+        return self.results() is not None
+
+    def stage(self, name: str) -> Path:
+        """The folder of the answers of the model at a stage."""
+        return self.path / "eval" / name
+
+    def rows(self, stage: str, task: str, label: str) -> Path:
+        """The answers to a task in a setting."""
+        return self.stage(stage) / task / f"{label}.jsonl"
+
+    def _artefacts(self) -> list[Path]:
+        return [*checkpoints(self.path), self.path / UNFINISHED, *super()._artefacts()]
+
+
+class EvaluationFolder(RunFolder):
+    """Of `rlsc eval`; answers lie in samples/TASK/SETTING.jsonl."""
+
+    kind = "evaluation"
+    artefacts = (*_REPORT, RESULTS, "samples")
+    free = frozenset({"resume", "overwrite", "compare_to", "trained_on", "output_dir"})
+
+    def results(self) -> EvaluationResults:
+        """Raises `OutputError` where there are none."""
+        return read_results_of(EvaluationResults, self.path)
+
+    @property
+    def samples(self) -> Path:
+        return self.path / "samples"
+
+    def rows(self, task: str, label: str) -> Path:
+        """The answers to a task in a setting."""
+        return self.samples / task / f"{label}.jsonl"
+
+
+class ComparisonFolder(RunFolder):
+    """Of `rlsc compare`: the untrained model's evaluation in base/, runs in LABEL/seed-S/."""
+
+    kind = "comparison"
+    artefacts = (*_REPORT, RESULTS)
+
+    @property
+    def base(self) -> EvaluationFolder:
+        return EvaluationFolder(self.path / "base")
+
+    def run(self, label: str, seed: int) -> TrainingFolder:
+        return TrainingFolder(self.path / label / f"seed-{seed}")
+
+
+_FOLDERS: dict[str, type[RunFolder]] = {
+    folder.kind: folder for folder in (TrainingFolder, EvaluationFolder, ComparisonFolder)
+}
+_ELSEWHERE = "choose another --output_dir, or move it away"
+
+
+def open_folder(path: Path) -> RunFolder:
+    """The folder of the kind of run that it holds.
+
+    Raises `OutputError`, in a line, where there is no run, or one of another version of rlsc.
+    """
+    return _FOLDERS[kind_of(path)](path)
+
+
+def kind_of(path: Path) -> str:
+    """The kind of the run in a folder, by run.json. Raises `OutputError` as `open_folder`."""
+    if not (path / RUN).exists():
+        if (path / CONFIG).exists():
+            raise OutputError(f"{path} holds a run of an older rlsc, which left no {RUN}")
+        raise OutputError(f"{path} holds no run of rlsc: name the --output_dir of one")
+    content = read_json(path / RUN)
+    if content.get("schema_version") != SCHEMA_VERSION:
+        raise OutputError(f"{path} holds a run of another version of rlsc: {_ELSEWHERE}")
+    kind = content.get("kind")
+    if kind not in _FOLDERS:
+        raise OutputError(f"{path / RUN} is damaged: it says no kind of run")
+    return str(kind)
+
+
+def check_writable(folder: Path) -> None:
+    """Raise `OutputError` for a folder that cannot be made or written into; leave no trace.
+
+    By a name of its own, since other runs may look at the same moment.
+    """
+    if not is_main():
+        return
+    try:
+        absolute = folder.absolute()
+        there = next(path for path in (absolute, *absolute.parents) if path.exists())
+        with tempfile.TemporaryDirectory(dir=there, prefix=".write-test-") as probe:
+            (Path(probe) / absolute.relative_to(there)).mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise OutputError(_not_writable(folder, error)) from error
+
+
+def _not_writable(folder: Path, error: Exception) -> str:
+    reason = getattr(error, "strerror", None) or error
+    return f"cannot write into --output_dir {folder}: {reason}"

@@ -1,0 +1,84 @@
+"""Several samples of one question: pass@k, the expected majority, how often two agree."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from fractions import Fraction
+from math import comb
+
+
+def pass_at_k(n: int, c: int, k: int) -> float:
+    """Unbiased estimate, from c right of n samples, that one of k samples is right.
+
+    1 − C(n−c, k) / C(n, k), arXiv 2107.03374, in integers and rounded once at the end: exact at
+    every n. ValueError unless 0 ≤ c ≤ n and 1 ≤ k ≤ n.
+    """
+    _check_subset(n, k)
+    if not 0 <= c <= n:
+        raise ValueError(f"{c} right of {n} samples: must be from 0 to {n}")
+    subsets = comb(n, k)
+    return (subsets - comb(n - c, k)) / subsets
+
+
+def majority_at_k(keys: Sequence[str | None], correct: Sequence[bool], k: int) -> float:
+    """Probability that the most frequent answer of k of one question's n samples is right.
+
+    Exact: the mean over all k-subsets, ties broken uniformly at random, so that it does not
+    depend on the order. Samples without an answer (None) are drawn but have no vote; a subset
+    without any vote is wrong. An answer is as right as its first sample
+    (arXiv 2203.11171 votes; this is its expectation). ValueError for unequal lengths and unless
+    1 ≤ k ≤ n.
+    """
+    _check_subset(len(keys), k)
+    votes: Counter[str] = Counter()
+    right: dict[str, bool] = {}
+    for key, flag in zip(keys, correct, strict=True):
+        if key is not None:
+            votes[key] += 1
+            right.setdefault(key, bool(flag))
+    if not any(right.values()):
+        return 0.0
+    answers = [(votes[key], right[key]) for key in votes]
+    won = sum(_won_with(top, answers, len(keys), k) for top in range(1, max(votes.values()) + 1))
+    return float(won / comb(len(keys), k))
+
+
+def _won_with(top: int, answers: Sequence[tuple[int, bool]], n: int, k: int) -> Fraction:
+    """How many k-subsets of n samples a right answer wins with exactly `top` votes.
+
+    `answers` are (samples, is right). A tie of t answers, r of them right, counts r/t. Counts
+    subsets answer by answer, by (samples drawn, answers with `top` votes, right ones of these):
+    polynomial in n where enumeration is not.
+    """
+    silent = n - sum(samples for samples, _ in answers)
+    ways = Counter({(drawn, 0, 0): comb(silent, drawn) for drawn in range(min(silent, k) + 1)})
+    left = n - silent
+    for samples, is_right in answers:
+        left -= samples
+        grown: Counter[tuple[int, int, int]] = Counter()
+        for (drawn, tied, tied_right), count in ways.items():
+            # Fewer votes than the first bound leave too few samples to complete a k-subset.
+            for votes in range(max(0, k - drawn - left), min(samples, top, k - drawn) + 1):
+                at_top = votes == top
+                state = (drawn + votes, tied + at_top, tied_right + (at_top and is_right))
+                grown[state] += count * comb(samples, votes)
+        ways = grown
+    shares = (Fraction(n * right, tied) for (_, tied, right), n in ways.items() if tied)
+    return sum(shares, Fraction(0))
+
+
+def _check_subset(n: int, k: int) -> None:
+    if not 1 <= k <= n:
+        raise ValueError(f"k = {k} of {n} samples: must be from 1 to {n}")
+
+
+def collision_probability(outcomes: Sequence[object]) -> float | None:
+    """Unbiased estimate of Σ_y p(y)²: the share of pairs of samples that are the same.
+
+    Σ_c n_c (n_c − 1) / (K (K − 1)); None for fewer than two samples.
+    """
+    k = len(outcomes)
+    if k < 2:
+        return None
+    return sum(n * (n - 1) for n in Counter(outcomes).values()) / (k * (k - 1))
