@@ -31,12 +31,13 @@ def paired(task: str, before: Sequence[AnswerRow], after: Sequence[AnswerRow]) -
 
 def _sides(rows: Sequence[AnswerRow]) -> dict[str, Side]:
     """Of each question."""
-    votes, samples = by_question(rows), Counter(row.id for row in rows)
+    samples = Counter(row.id for row in rows)
+    votes = by_question(row for row in rows if samples[row.id] > 1)  # equal answers take time
     sides: dict[str, Side] = {}
     for row in rows:
         if row.id in sides:
             continue
-        several = samples[row.id] > 1 and row.id in votes
+        several = row.id in votes
         sides[row.id] = Side(
             text=row.text[:LONGEST],
             cut=len(row.text) > LONGEST,
