@@ -159,9 +159,7 @@ def _compare(argv: list[str]) -> None:
 def _report(argv: list[str]) -> None:
     from rlsc.commands.report import parse_report, run_report
 
-    settings = parse_report(argv)
-    _quiet()
-    run_report(*settings)
+    run_report(*parse_report(argv))  # quieting transformers would load it
 
 
 def _quiet() -> None:

@@ -272,17 +272,19 @@ def marked(name: str, task: TaskResults) -> str:
 # Every figure of a score.
 
 _HEADER = (
-    *("benchmark", "n", "setting", "pass@1, %", "majority@k, %", "pass@k, %"),
-    *("correct", "wrong", "unparsed", "timeout", "tokens", "cap", "cut off", "boxed"),
+    *("benchmark", "n", "setting", "pass@1, %", "majority, %", "pass@k, %"),
+    *("correct", "wrong", "unparsed", "timeout", "tokens", "median", "cap", "cut off", "boxed"),
 )
 _BRIEF = (0, 1, 3, 4, 8, 9, 10)
 
 
-def score_table(tasks: Tasks) -> Table:
-    """A row for each model's main setting on each task."""
+def score_table(tasks: Tasks, short: bool = False) -> Table:
+    """A row for each model's main setting on each task; `short` names mark with a star."""
     rows = []
-    for task in tasks.values():
-        title = _title(task.task)
+    for key, task in tasks.items():
+        title = marked(key, task) if task.base else _title(task.task)
+        if short:
+            title = f"{key} *" if task.task.transductive else key
         models = (("base", task.base), ("tuned", task.tuned)) if task.base else (("", task.tuned),)
         for name, model in models:
             if model:
@@ -292,13 +294,12 @@ def score_table(tasks: Tasks) -> Table:
 
 def _cells(score: Score) -> tuple[str, ...]:
     k = score.setting.samples
-    at = f"k = {k}: "
     return (
         *(str(score.n), setting_name(score.setting), percent(score.accuracy)),
-        at + percent(score.majority) if score.majority else NOTHING,
-        at + percent(score.pass_at[k]) if k > 1 and k in score.pass_at else NOTHING,
+        percent(score.majority),
+        percent(score.pass_at.get(k)) if k > 1 else NOTHING,
         *(str(score.verdicts[name]) for name in ("correct", "wrong", "unparsed", "timeout")),
-        f"{score.mean_length:.0f} (median {score.median_length:.0f})",
+        *(f"{score.mean_length:.0f}", f"{score.median_length:.0f}"),
         str(score.setting.max_new_tokens),
         *(share(score.truncation_rate), share(score.boxed_rate)),
     )
@@ -364,9 +365,7 @@ def _control_table(model: ModelScores) -> Table:
     rows = [
         (
             *(setting_name(score.setting), percent(score.accuracy)),
-            f"k = {score.setting.samples}: {percent(score.majority)}"
-            if score.majority
-            else NOTHING,
+            percent(score.majority),
             *(f"{score.mean_length:.0f}", share(score.truncation_rate)),
         )
         for score in model.scores
