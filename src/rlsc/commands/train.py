@@ -226,7 +226,7 @@ def _load(
             objective=objective,
             peft_config=adapter,
             answer_key=questions.answers,  # for objectives that need labels, which say so
-            probe_dataset=[prompt_row(config, one, tokenizer) for one in probe],
+            probe_dataset=[prompt_row(config, question, tokenizer) for question in probe],
         )
         trainer.get_optimizer_cls_and_kwargs(training, trainer.model)  # one that is not installed
         return trainer, origin

@@ -80,7 +80,7 @@ def collect(
             how.before_sampling()
             part = prompts[start : start + block]
             clock = time.monotonic()
-            seeds = [seed_for(how.seed, "evaluate", setting.stream, one.id) for one in part]
+            seeds = [seed_for(how.seed, "evaluate", setting.stream, prompt.id) for prompt in part]
             advance = functools.partial(progress.advance, bar)
             groups = engine.generate(part, samples, asked.params, seeds, advance)
             release_freed_memory()
@@ -237,7 +237,7 @@ def _check_key(file: Path, key: Mapping[str, object]) -> None:
         )
 
 
-def _key(asked: Asked, how: Collecting) -> dict[str, Any]:
+def _key(asked: Asked, how: Collecting) -> dict[str, object]:
     """What stored answers must agree in to be read back."""
     prompts = [[prompt.id, prompt.text, prompt.token_ids] for prompt in asked.prompts]
     ids = [prompt.id for prompt in asked.prompts]
@@ -251,7 +251,7 @@ def _key(asked: Asked, how: Collecting) -> dict[str, Any]:
     return {name: to_json(value) for name, value in key.items()}
 
 
-def _grading_key(task: Task, ids: Sequence[str]) -> dict[str, Any]:
+def _grading_key(task: Task, ids: Sequence[str]) -> dict[str, object]:
     references = [[name, task.answers[name]] for name in ids if name in task.answers]
     return {"references": _sha256(references), "grading": VERSION}
 

@@ -8,14 +8,16 @@ from typing import Any
 
 
 def token_ends(tokenizer: Any, token_ids: Sequence[int], text: str) -> list[int] | None:
-    """The number of characters of `text` that are told once each token is there; ascending.
+    """The number of characters of `text` that are said once each token is there; ascending.
 
     A token that is only part of a character ends where the one before does. None where the
     tokens do not add up to the text, e.g. after a stop string was cut off.
     """
     if not token_ids:
         return []
-    pieces = tokenizer.batch_decode([[one] for one in token_ids], skip_special_tokens=True)
+    pieces = tokenizer.batch_decode(
+        [[token_id] for token_id in token_ids], skip_special_tokens=True
+    )
     if "".join(pieces) == text:
         return list(accumulate(map(len, pieces)))
     ends = _by_windows(tokenizer, list(token_ids))
@@ -25,13 +27,13 @@ def token_ends(tokenizer: Any, token_ids: Sequence[int], text: str) -> list[int]
 def _by_windows(tokenizer: Any, token_ids: list[int]) -> list[int]:
     """In time linear in the tokens: each is decoded with the last few that make whole text."""
     ends: list[int] = []
-    start = read = told = 0
+    start = read = said = 0
     for index in range(len(token_ids)):
         before = tokenizer.decode(token_ids[start:read], skip_special_tokens=True)
         now = tokenizer.decode(token_ids[start : index + 1], skip_special_tokens=True)
         last = index + 1 == len(token_ids)
         if len(now) > len(before) and (last or not now.endswith("�")):
-            told += len(now) - len(before)
+            said += len(now) - len(before)
             start, read = read, index + 1
-        ends.append(told)
+        ends.append(said)
     return ends

@@ -11,7 +11,7 @@ from rlsc.errors import OutputError
 from rlsc.runtime.processes import is_main
 
 
-def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+def write_jsonl(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
     """Write under a temporary name and rename, so that no half-written file is ever seen.
 
     Of several processes the main one alone writes.
@@ -26,7 +26,7 @@ def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     temporary.replace(path)
 
 
-def append_jsonl(path: Path, row: Mapping[str, Any]) -> None:
+def append_jsonl(path: Path, row: Mapping[str, object]) -> None:
     """One row more, in one write; what a crash cuts off, `read_jsonl` drops."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:

@@ -54,7 +54,7 @@ class RunFolder:
         """Whether the run came to its end. Raises `OutputError` for results of another version."""
         return (self.path / RESULTS).exists()
 
-    def check(self, settings: Mapping[str, Any], resume: bool, overwrite: bool) -> None:
+    def check(self, settings: Mapping[str, object], resume: bool, overwrite: bool) -> None:
         """Raise where this run may not use the folder; change nothing.
 
         `OutputError` where it cannot be written, holds another run, or holds files of a run's
@@ -97,7 +97,7 @@ class RunFolder:
         raise OutputError(f"{self.path} holds {foreign} {missing}: {_ELSEWHERE}")
 
     def check_same_settings(
-        self, settings: Mapping[str, Any], free: frozenset[str] | None = None
+        self, settings: Mapping[str, object], free: frozenset[str] | None = None
     ) -> None:
         """Raise where `settings` differ from those stored in the folder, but for the free ones."""
         free = self.free if free is None else free
@@ -112,7 +112,7 @@ class RunFolder:
                     f"and is {settings.get(key)!r} now; give the same, or another --output_dir"
                 )
 
-    def prepare(self, settings: Mapping[str, Any], overwrite: bool) -> None:
+    def prepare(self, settings: Mapping[str, object], overwrite: bool) -> None:
         """Create the folder, clear the run in it if it is to be overwritten, write the settings."""
         wait()  # until all have checked the folder as it was
         try:

@@ -21,7 +21,10 @@ def summary(results: Results) -> Iterator[Block]:
         yield training.headline(results)
         if results.evaluation:
             yield scores.before_and_after(results.evaluation)
-            yield scores.other_ways(results.evaluation)
+            base = results.evaluation.base
+            if base and base.best:
+                yield Paragraph("The base in every way in which it was asked:")
+                yield scores.settings_table(base)
         guard = guard_text(results)
         yield Paragraph(f"guard: {guard}" if guard else "")
         yield from _differences(results.benchmarks)

@@ -9,7 +9,7 @@ import csv
 import difflib
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,10 @@ from rlsc.evaluation.benchmarks.table import (
     PAPER,
     Benchmark,
     Converter,
+    HubRow,
     folder_form,
 )
 from rlsc.types import Task
-
-Row = Mapping[str, Any]
 
 
 def load_benchmark(name: str, data_dir: Path | None = None, limit: int = 0) -> Task:
@@ -96,15 +95,15 @@ def _advice(benchmark: Benchmark) -> str:
     return f"it is gated: {terms}, then run `hf auth login`; or {local}"
 
 
-def _numbered(rows: Iterable[tuple[str, Row]]) -> list[tuple[str, Row, int]]:
+def _numbered(rows: Iterable[tuple[str, HubRow]]) -> list[tuple[str, HubRow, int]]:
     return [(where, row, number) for number, (where, row) in enumerate(rows)]
 
 
 def _of_subjects(
-    rows: Iterable[tuple[str, Row]], subjects: Sequence[str]
-) -> list[tuple[str, Row, int]]:
+    rows: Iterable[tuple[str, HubRow]], subjects: Sequence[str]
+) -> list[tuple[str, HubRow, int]]:
     """Rows of `subjects`, in their order, numbered within each."""
-    by_subject: dict[Any, list[tuple[str, Row]]] = defaultdict(list)
+    by_subject: dict[Any, list[tuple[str, HubRow]]] = defaultdict(list)
     for where, row in rows:
         by_subject[row.get("subject")].append((where, row))
     return [row for subject in subjects for row in _numbered(by_subject[subject])]
@@ -133,7 +132,7 @@ def _from_folder(benchmark: Benchmark, folder: Path) -> tuple[list[tuple[str, It
     return items, ", ".join(sources)
 
 
-def _read_csv(path: Path) -> list[tuple[str, Row]]:
+def _read_csv(path: Path) -> list[tuple[str, HubRow]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
@@ -144,7 +143,7 @@ def _read_csv(path: Path) -> list[tuple[str, Row]]:
     return [(f"{path}, row {number}", row) for number, row in enumerate(rows, start=1)]
 
 
-def _convert(convert: Converter, row: Row, number: int, where: str) -> Item:
+def _convert(convert: Converter, row: HubRow, number: int, where: str) -> Item:
     try:
         return convert(row, number)
     except KeyError as error:

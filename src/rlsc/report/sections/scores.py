@@ -189,23 +189,6 @@ def caption(task: TaskResults) -> str:
     return f"{text}, at most {main.setting.max_new_tokens} new tokens; 95 % intervals in brackets"
 
 
-def other_ways(task: TaskResults) -> Table:
-    """The base in the settings in which it alone was asked: the line to beat."""
-    model = task.base
-    paired = {difference.before for difference in task.differences}
-    rows: list[tuple[str, ...]] = []
-    bold = set()
-    for score in model.scores if model else ():
-        if score.setting.label in paired or score.accuracy is None:
-            continue
-        if model and model.best and model.best.setting == score.setting.label:
-            bold.add(len(rows))
-        cap = f", cap {score.setting.max_new_tokens}"
-        length = f"{score.mean_length:.1f}"
-        rows.append((f"base, {asked(score.setting)}{cap}", percent(score.accuracy), length))
-    return Table(("base", "accuracy, %", "mean length"), rows, bold=frozenset(bold))
-
-
 # Base, base at its best, tuned.
 
 
@@ -348,7 +331,7 @@ def controls(tasks: Tasks) -> Iterator[Block]:
             if model is None or model.best is None or name == EVALUATION:
                 continue
             heading = f"{marked(name, task)}{f', {side}' if task.base else ''}"
-            blocks += [Heading(f"{heading}, n = {model.main.n}", 3), _control_table(model)]
+            blocks += [Heading(f"{heading}, n = {model.main.n}", 3), settings_table(model)]
     if blocks:
         yield Heading("Controls: the model at its best")
         yield Paragraph(
@@ -359,19 +342,20 @@ def controls(tasks: Tasks) -> Iterator[Block]:
         yield from blocks
 
 
-def _control_table(model: ModelScores) -> Table:
-    assert model.best is not None
-    labels = [score.setting.label for score in model.scores]
+def settings_table(model: ModelScores) -> Table:
+    """Every setting in which a model was asked; the best one is bold."""
     rows = [
         (
-            *(setting_name(score.setting), percent(score.accuracy)),
-            percent(score.majority),
-            *(f"{score.mean_length:.0f}", share(score.truncation_rate)),
+            *(setting_name(score.setting), percent(score.accuracy), percent(score.majority)),
+            *(f"{score.mean_length:.0f}", str(score.setting.max_new_tokens)),
+            share(score.truncation_rate),
         )
         for score in model.scores
     ]
-    header = ("setting", "pass@1, %", "majority at equal compute, %", "tokens", "cut off")
-    return Table(header, rows, bold=frozenset([labels.index(model.best.setting)]))
+    labels = [score.setting.label for score in model.scores]
+    bold = frozenset([labels.index(model.best.setting)] if model.best else [])
+    header = ("setting", "pass@1, %", "majority at equal compute, %", "tokens", "cap", "cut off")
+    return Table(header, rows, bold=bold, brief=(0, 1, 3, 4))
 
 
 # In words.
