@@ -119,7 +119,7 @@ def test_commands_for_a_launcher(model: Path, tmp_path: Path, capfd) -> None:
         ({"objectives": ["rlsc"], "seeds": [True]}, "seeds must be"),
         ({"objectives": [{"results.json": {"alpha": 0.1}}]}, "no name for a folder"),
         ({"objectives": ["rlsc"], "output_dir": ["a"]}, "output_dir must be a folder"),
-        ({"objectives": ["rlhf"]}, "rlhf: this objective needs a reward model"),
+        ({"objectives": ["rlhf"]}, "rlhf: objective RLHF needs a reward model"),
         ({"objectives": ["ttrl"], "num_generations": 1}, "num_generations must be 2 or more"),
     ],
     ids=str,
