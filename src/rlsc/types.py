@@ -81,6 +81,52 @@ class CompletionGroup:
     completions: Sequence[Completion]
 
 
+@dataclass(frozen=True)
+class Pool:
+    """Completions whose rewards are compared with each other: of one question, or of several.
+
+    ``rewards`` holds the environment's, one for each completion of each group; None where the
+    objective makes them.
+    """
+
+    name: str
+    groups: Sequence[CompletionGroup]
+    rewards: Sequence[Sequence[float]] | None = None
+
+    @property
+    def completions(self) -> list[Completion]:
+        """Of all its groups, in order."""
+        return [completion for group in self.groups for completion in group.completions]
+
+
+@dataclass(frozen=True)
+class Example:
+    """A row of the training data: a prompt, text or messages, and its id."""
+
+    id: str
+    prompt: str | Sequence[Message]
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A prompt that an environment wants ``n`` completions of.
+
+    >>> Ask("solve/deduction/17", "f(3) = ?", n=4).policy
+    'current'
+    """
+
+    id: str
+    """Unique in the step."""
+    prompt: str | Sequence[Message]
+    n: int = 1
+    max_new_tokens: int | None = None
+    """At most the run's cap, which None stands for."""
+    policy: Literal["current", "base"] = "current"
+    """``base``: the model before training, whose completions are never trained on."""
+    example: Example | None = None
+    """The row of the data set that is asked; None in games."""
+
+
 LETTERS = "ABCDEFGHIJ"
 """Of the options of a multiple-choice question, in order."""
 
