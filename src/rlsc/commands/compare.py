@@ -23,12 +23,11 @@ from typing import Any
 from rlsc.commands.arguments import parse, recipe_flags, resolved
 from rlsc.config.compare import CompareConfig
 from rlsc.errors import ConfigError, RLSCError
-from rlsc.objectives import check_siblings, create_objective
+from rlsc.objectives import check_judges, check_siblings, create_objective
 from rlsc.records import folder as runfolder
 from rlsc.report.comparison import write_comparison
 from rlsc.report.html import write_html
 from rlsc.runtime.console import console
-from rlsc.training.weighing import check_judges
 
 BASE, FAILURE = "base", "failure.txt"
 # May differ from what a run was made with; all else would make rows that do not compare.

@@ -21,7 +21,6 @@ from rlsc.evaluation.benchmark_run import load_benchmarks
 from rlsc.models.adapters import lora_config, with_adapter
 from rlsc.models.attention import check_architecture
 from rlsc.models.loading import context_length, empty_model, load_config, load_tokenizer
-from rlsc.objectives import create_objective
 from rlsc.planning.plan import show, this_device
 from rlsc.records import folder as runfolder
 from rlsc.runtime.console import console
@@ -30,12 +29,10 @@ from rlsc.training.inputs import (
     check_processes,
     given_pairs,
     probe_prompts,
-    raw_prompts,
     render_all,
     sampling_of,
 )
 from rlsc.training.trainer import RLSCTrainer
-from rlsc.training.weighing import Weigher
 from rlsc.types import Prompt
 
 
@@ -96,8 +93,6 @@ def _check_training(
     rows = prompt_rows(config, questions, tokenizer)
     prompts, _ = render_all(rows, model, tokenizer, training)
     sampling_of(tokenizer, model, training)
-    named: Any = training.reward_model  # its weights stay where they are
-    Weigher(create_objective(training), raw_prompts(rows), questions.answers, named)
     if training.dpo_pairs == "given":
         given_pairs(rows, tokenizer, training.max_completion_length)
     RLSCTrainer.get_optimizer_cls_and_kwargs(training, model)  # one that is not installed

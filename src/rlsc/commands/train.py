@@ -25,7 +25,7 @@ from rlsc.evaluation.changes import run_changes
 from rlsc.evaluation.evaluate import differences
 from rlsc.models.adapters import lora_config, save_merged
 from rlsc.models.loading import load_model
-from rlsc.objectives import RLSC, Objective, check_siblings, create_objective
+from rlsc.objectives import RLSC, Objective, check_judges, check_siblings, create_objective
 from rlsc.records import folder as runfolder
 from rlsc.records.checkpoints import last_checkpoint
 from rlsc.records.environment import check_same_questions, write_environment
@@ -37,7 +37,6 @@ from rlsc.runtime.processes import is_main
 from rlsc.runtime.sharding import is_sharded
 from rlsc.training.arguments import RLSCConfig
 from rlsc.training.trainer import RLSCTrainer
-from rlsc.training.weighing import check_judges
 from rlsc.types import Question
 
 

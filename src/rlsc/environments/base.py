@@ -60,7 +60,7 @@ def drive(play: Play, answer: Answer) -> list[Pool]:
 
     Raises `ConfigError` in one line for asks and pools that cannot be trained on.
     """
-    name = play.__qualname__
+    name = getattr(play, "__qualname__", type(play).__name__)
     asked: dict[str, tuple[Ask, CompletionGroup | None]] = {}
     try:
         wave, pools = _resume(play, None)

@@ -4,7 +4,7 @@ from rlsc.objectives.base import LossInputs, Objective, PoolView, SequenceLoss
 from rlsc.objectives.combined import Combined, parts_of
 from rlsc.objectives.general import General
 from rlsc.objectives.policy_gradient import PolicyGradient
-from rlsc.objectives.registry import OBJECTIVES, check_siblings, create_objective
+from rlsc.objectives.registry import OBJECTIVES, check_judges, check_siblings, create_objective
 from rlsc.objectives.rlsc import RLSC
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "PolicyGradient",
     "PoolView",
     "SequenceLoss",
+    "check_judges",
     "check_siblings",
     "create_objective",
     "parts_of",

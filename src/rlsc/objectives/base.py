@@ -1,57 +1,104 @@
 """The contract of an objective.
 
-First `weigh` gives each of a question's completions a weight (an advantage, a confidence), from
-what is known of all its siblings; then `loss` makes a micro-batch's loss of weights and log-probs.
-Shapes: _K a question's siblings, _B rows of a micro-batch, _T completion tokens. Units: nats.
+First `weigh` gives each completion of a pool a weight (an advantage, a confidence), from what is
+known of all of them; then `loss` makes a micro-batch's loss of weights and log-probs.
+Shapes: _K a pool's completions, _B rows of a micro-batch, _T completion tokens. Units: nats.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 
+from rlsc.errors import ConfigError
 from rlsc.types import Message
 
-NEEDS = ("scores", "reference", "answers", "labels", "reward_model", "values")
-"""What an objective may ask for in `needs`; each costs time, and labels cost their being there."""
+Value = TypeVar("Value")
+
+WEIGHTS_NEEDS = (
+    *("scores", "reference", "values"),
+    *("answers", "labels", "reward_model", "environment"),
+)
+"""What `weights_need` may name; each costs time, and labels cost their being there."""
+FORWARD_NEEDS = frozenset({"scores", "reference", "values"})
+"""Those that take a forward pass over the step's completions before the update."""
+LOSS_NEEDS = ("reference", "entropy_gradient")
+"""What `loss_needs` may name."""
+
+
+class Needing(Generic[Value]):
+    """A field of `PoolView` that is there for objectives whose `weights_need` names its need."""
+
+    def __init__(self, need: str) -> None:
+        self.need = need
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, pool: PoolView | None, owner: type) -> Value:
+        if pool is None:
+            return self  # type: ignore[return-value]  # of the class: the field itself
+        if self._name not in pool.known:
+            raise ConfigError(
+                f"{pool.reader} reads {self._name} of a pool, which is there only with "
+                f"{self.need!r} in weights_need"
+            )
+        value: Value = pool.known[self._name]  # type: ignore[assignment]
+        return value
 
 
 @dataclass(frozen=True)
 class PoolView:
-    """A question's K completions before the loss; no gradient. What `needs` leaves out is None."""
+    """A pool's K completions as `weigh` sees them: no gradient, and only what was asked for.
+
+    Reading a field whose need is not in the objective's `weights_need` raises `ConfigError`.
+
+    >>> pool = PoolView("q", "What is 3 + 8?", ("11",), torch.ones(1, 1), torch.zeros(1), 0)
+    >>> len(pool), pool.zeros()
+    (1, tensor([0.], dtype=torch.float64))
+    """
 
     id: str
+    """The question's, or the pool's name where it has several."""
     prompt: str | Sequence[Message]
-    """As the data set has it: text or messages."""
+    """As the data set has it: text or messages. Empty where the pool's prompts differ."""
     texts: tuple[str, ...]
+    mask_KT: Tensor
+    """True on a completion's tokens, its stop token included."""
     truncated_K: Tensor
     """True where the cap cut a completion off."""
     seed: int
-    """Of this question at this step, for objectives that draw."""
-    mask_KT: Tensor | None = None
-    """With `scores`: True on the completion's tokens."""
-    logps_KT: Tensor | None = None
-    """With `scores`: log p_θ(y_t | x, y_<t), 0 outside the mask, as the next two."""
-    entropies_KT: Tensor | None = None
-    """With `scores`: H(p_θ(· | x, y_<t))."""
-    self_certainty_KT: Tensor | None = None
-    """With `scores`: KL(uniform ‖ p_θ(· | x, y_<t))."""
-    values_KT: Tensor | None = None
-    """With `values`: the value head's V(x, y_<t)."""
-    reference_logps_KT: Tensor | None = None
-    """With `reference`: the log-probs of the model before training."""
-    answers: tuple[str | None, ...] | None = None
-    """With `answers`: the final answer of each text; None where none was found."""
-    clusters: tuple[int | None, ...] | None = None
-    """With `answers`: equal answers (1/2 and 0.5) have one number, from 0 by first appearance."""
-    correct_K: Tensor | None = None
-    """With `labels`: 1 where the answer is the reference's, else 0."""
-    reward_model_K: Tensor | None = None
-    """With `reward_model`: its score of each completion."""
+    """Of this pool at this step, for objectives that draw."""
+    known: Mapping[str, object] = field(default_factory=dict)
+    """The fields below, by name."""
+    reader: str = "an objective"
+    """Who sees it, for errors."""
+
+    logps_KT = Needing[Tensor]("scores")
+    """log p_θ(y_t | x, y_<t), 0 outside the mask, as the next two."""
+    entropies_KT = Needing[Tensor]("scores")
+    """H(p_θ(· | x, y_<t))."""
+    self_certainty_KT = Needing[Tensor]("scores")
+    """KL(uniform ‖ p_θ(· | x, y_<t))."""
+    values_KT = Needing[Tensor]("values")
+    """The value head's V(x, y_<t)."""
+    reference_logps_KT = Needing[Tensor]("reference")
+    """The log-probs of the model before training."""
+    answers = Needing[tuple[str | None, ...]]("answers")
+    """The final answer of each text; None where none was found."""
+    clusters = Needing[tuple[int | None, ...]]("answers")
+    """Equal answers (1/2 and 0.5) have one number, from 0 by first appearance."""
+    correct_K = Needing[Tensor]("labels")
+    """1 where the answer is the reference answer, else 0."""
+    reward_model_K = Needing[Tensor]("reward_model")
+    """The reward model's score of each completion."""
+    environment_K = Needing[Tensor]("environment")
+    """The reward that the environment gave."""
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -59,6 +106,16 @@ class PoolView:
     def zeros(self) -> Tensor:
         """A zero for each completion, float64."""
         return torch.zeros(len(self.texts), dtype=torch.float64)
+
+    def seen_by(self, objective: Objective) -> PoolView:
+        """What this objective asked for, though others of a sum asked for more."""
+        needs = set(objective.weights_need)
+        known = {name: value for name, value in self.known.items() if NEED_OF[name] in needs}
+        return replace(self, known=known, reader=type(objective).__name__)
+
+
+NEED_OF = {name: item.need for name, item in vars(PoolView).items() if isinstance(item, Needing)}
+"""Which need each field of `PoolView` is there for."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +129,24 @@ class LossInputs:
     weights_BT: Tensor
     """What `weigh` gave: [B, 1], or [B, T] for a weight a token. 1 where it gave nothing."""
     entropies_BT: Tensor
-    """Entropy of the policy at each token; with a gradient where `entropy_gradient` asks for it."""
+    """Entropy of the policy at each token; its gradient with `entropy_gradient`."""
     old_logps_BT: Tensor
     """The log-probs at the first update on these completions, detached; then the same as now."""
-    reference_logps_BT: Tensor | None = None
-    """With `reference`: those of the model before training."""
+    reference_BT: Tensor | None = None
     weight_clip: float | None = None
     """The largest weight, up or down: of `weights_BT` already; a weight made in `loss` is cut."""
+    reader: str = "an objective"
+    """Whose loss it is, for errors."""
+
+    @property
+    def reference_logps_BT(self) -> Tensor:
+        """With `reference` in `loss_needs`: the log-probs of the model before training."""
+        if self.reference_BT is None:
+            raise ConfigError(
+                f"{self.reader} reads reference_logps_BT in its loss, which is there only with "
+                "'reference' in loss_needs"
+            )
+        return self.reference_BT
 
 
 @dataclass(frozen=True)
@@ -96,17 +164,21 @@ class SequenceLoss:
 
 
 class Objective:
-    """A loss over completions. Subclasses define `weigh`, `loss`, or both."""
+    """A loss over completions. Subclasses define `weigh`, `loss`, or both.
+
+    `weights_need` and `loss_needs` are class variables of a subclass, as
+    ``weights_need = frozenset({"answers"})``, or properties where they depend on its settings.
+    """
 
     @property
-    def needs(self) -> Collection[str]:
-        """Which of `NEEDS` the siblings must have."""
-        return set()
+    def weights_need(self) -> Collection[str]:
+        """Which of `WEIGHTS_NEEDS` `weigh` reads of a pool."""
+        return frozenset()
 
     @property
-    def entropy_gradient(self) -> bool:
-        """Whether `LossInputs.entropies_BT` must have a gradient."""
-        return False
+    def loss_needs(self) -> Collection[str]:
+        """Which of `LOSS_NEEDS` `loss` reads of a micro-batch."""
+        return frozenset()
 
     @property
     def added(self) -> float:
@@ -118,18 +190,8 @@ class Objective:
         """Whether a completion of weight 0 has no gradient, so that its backward is spared."""
         return False
 
-    @property
-    def loss_refers(self) -> bool:
-        """Whether `LossInputs.reference_logps_BT` must be there: with `reference` in `needs`."""
-        return "reference" in self.needs
-
-    @property
-    def weights_refer(self) -> bool:
-        """Whether `PoolView.reference_logps_KT` must be there: the same."""
-        return "reference" in self.needs
-
-    def weigh(self, siblings: PoolView) -> Tensor | None:
-        """Weights of a question's completions, [K] or [K, T], detached. None: no weights."""
+    def weigh(self, pool: PoolView) -> Tensor | None:
+        """Weights of a pool's completions, [K] or [K, T], detached. None: no weights."""
         return None
 
     def loss(self, rows: LossInputs) -> SequenceLoss:

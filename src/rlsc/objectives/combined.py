@@ -19,24 +19,16 @@ class Combined(Objective):
     parts: tuple[tuple[Objective, float], ...]
 
     @property
-    def needs(self) -> Collection[str]:
-        return {need for one, _ in self.parts for need in one.needs}
+    def weights_need(self) -> Collection[str]:
+        return {need for part, _ in self.parts for need in part.weights_need}
 
     @property
-    def entropy_gradient(self) -> bool:
-        return any(one.entropy_gradient for one, _ in self.parts)
+    def loss_needs(self) -> Collection[str]:
+        return {need for part, _ in self.parts for need in part.loss_needs}
 
     @property
     def zero_weight_is_zero_gradient(self) -> bool:
-        return all(one.zero_weight_is_zero_gradient for one, _ in self.parts)
-
-    @property
-    def loss_refers(self) -> bool:
-        return any(one.loss_refers for one, _ in self.parts)
-
-    @property
-    def weights_refer(self) -> bool:
-        return any(one.weights_refer for one, _ in self.parts)
+        return all(part.zero_weight_is_zero_gradient for part, _ in self.parts)
 
 
 def parts_of(objective: Objective) -> tuple[tuple[Objective, float], ...]:
@@ -44,7 +36,5 @@ def parts_of(objective: Objective) -> tuple[tuple[Objective, float], ...]:
     if not isinstance(objective, Combined):
         return ((objective, 1.0),)
     return tuple(
-        (inner, coefficient * own)
-        for one, coefficient in objective.parts
-        for inner, own in parts_of(one)
+        (inner, outer * own) for part, outer in objective.parts for inner, own in parts_of(part)
     )

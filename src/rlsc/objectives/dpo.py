@@ -36,48 +36,39 @@ class DPO(Objective):
     dpo_pairs: str = "confidence"
 
     @property
-    def needs(self) -> Collection[str]:
+    def weights_need(self) -> Collection[str]:
         return {"scores", "reference", *({"answers"} if self.dpo_pairs == "majority" else ())}
 
     @property
     def zero_weight_is_zero_gradient(self) -> bool:
         return True
 
-    @property
-    def loss_refers(self) -> bool:
-        return False
-
-    def weigh(self, siblings: PoolView) -> Tensor:
-        assert siblings.logps_KT is not None
-        assert siblings.reference_logps_KT is not None
-        weights = siblings.zeros()
-        pair = self._pair(siblings)
+    def weigh(self, pool: PoolView) -> Tensor:
+        weights = pool.zeros()
+        pair = self._pair(pool)
         if pair is not None:
-            ratios_K = (siblings.logps_KT - siblings.reference_logps_KT).sum(-1)
+            ratios_K = (pool.logps_KT - pool.reference_logps_KT).sum(-1)
             delta = ratios_K[pair[0]] - ratios_K[pair[1]]
             weight = self.dpo_beta * torch.sigmoid(-self.dpo_beta * delta)
             weights[pair[0]], weights[pair[1]] = weight, -weight
         return weights
 
-    def _pair(self, siblings: PoolView) -> tuple[int, int] | None:
+    def _pair(self, pool: PoolView) -> tuple[int, int] | None:
         """The indices of y_w and y_l; None where there is no such pair."""
         if self.dpo_pairs == "given":
             return 0, 1
-        assert siblings.logps_KT is not None
-        assert siblings.mask_KT is not None
-        confidence = (siblings.logps_KT.sum(-1) / siblings.mask_KT.sum(-1)).tolist()
+        confidence = (pool.logps_KT.sum(-1) / pool.mask_KT.sum(-1)).tolist()
         if self.dpo_pairs == "confidence":
-            order = sorted(range(len(siblings)), key=lambda index: confidence[index])
+            order = sorted(range(len(pool)), key=lambda index: confidence[index])
             return None if confidence[order[0]] == confidence[order[-1]] else (order[-1], order[0])
-        winner, _ = majority_cluster(siblings)
-        assert siblings.clusters is not None
-        others = Counter(one for one in siblings.clusters if one not in (None, winner))
+        winner, _ = majority_cluster(pool)
+        others = Counter(one for one in pool.clusters if one not in (None, winner))
         if not others:
             return None
         rarest = min(others, key=lambda cluster: others[cluster])
         chosen, rejected = (
             max(
-                (index for index, one in enumerate(siblings.clusters) if one == cluster),
+                (index for index, one in enumerate(pool.clusters) if one == cluster),
                 key=lambda index: confidence[index],
             )
             for cluster in (winner, rarest)

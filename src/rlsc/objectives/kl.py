@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
@@ -23,16 +22,9 @@ class KL(Objective):
     same).
     """
 
-    @property
-    def needs(self) -> Collection[str]:
-        return {"reference"}
-
-    @property
-    def weights_refer(self) -> bool:
-        return False
+    loss_needs = frozenset({"reference"})
 
     def loss(self, rows: LossInputs) -> SequenceLoss:
-        assert rows.reference_logps_BT is not None
         loss_BT = divergence(rows.logps_BT, rows.reference_logps_BT)
         loss_B = loss_BT.masked_fill(~rows.mask_BT, 0.0).sum(-1)
         nothing_B = torch.full_like(loss_B.detach(), -torch.inf)  # no weight on the likelihood

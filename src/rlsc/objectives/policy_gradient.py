@@ -22,16 +22,12 @@ class Clipped(Objective):
     """Of the KL divergence to the model before training; 0 spares that model."""
 
     @property
-    def needs(self) -> Collection[str]:
-        return {"reference"} if self.beta else set()
+    def loss_needs(self) -> Collection[str]:
+        return {"reference"} if self.beta else ()
 
     @property
     def zero_weight_is_zero_gradient(self) -> bool:
         return not self.beta
-
-    @property
-    def weights_refer(self) -> bool:
-        return False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +56,7 @@ class PolicyGradient(Clipped):
     def added(self) -> float:
         return self.alpha if self.shaping == "plus_alpha" else math.nan
 
-    def reward(self, siblings: PoolView) -> Tensor:
+    def reward(self, pool: PoolView) -> Tensor:
         """The reward of each completion, [K]."""
         raise NotImplementedError(f"{type(self).__name__} has no reward")
 
@@ -68,8 +64,8 @@ class PolicyGradient(Clipped):
         """The weights that these rewards become."""
         return shape(self.shaping, rewards_K, self.alpha)
 
-    def weigh(self, siblings: PoolView) -> Tensor:
-        return self.shaped(self.reward(siblings))
+    def weigh(self, pool: PoolView) -> Tensor:
+        return self.shaped(self.reward(pool))
 
     def loss(self, rows: LossInputs) -> SequenceLoss:
         return sequence_loss(clipped_loss(rows, self.epsilon, self.beta, self.loss_type), rows)
@@ -81,7 +77,6 @@ def clipped_loss(rows: LossInputs, epsilon: float, beta: float, loss_type: str) 
     clipped_BT = ratio_BT.clamp(1 - epsilon, 1 + epsilon)
     loss_BT = -torch.minimum(ratio_BT * rows.weights_BT, clipped_BT * rows.weights_BT)
     if beta:
-        assert rows.reference_logps_BT is not None
         loss_BT = loss_BT + beta * divergence(rows.logps_BT, rows.reference_logps_BT)
     loss_B = loss_BT.masked_fill(~rows.mask_BT, 0.0).sum(-1)
     return loss_B / rows.mask_BT.sum(-1).clamp(min=1) if loss_type == "grpo" else loss_B

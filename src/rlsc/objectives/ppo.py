@@ -29,18 +29,12 @@ class PPO(Clipped):
     gae_lambda: float = 0.95
 
     @property
-    def needs(self) -> Collection[str]:
-        reward = "reward_model" if self.reward_model else "labels"
-        return {"scores", "values", reward, *super().needs}
+    def weights_need(self) -> Collection[str]:
+        return {"values", "reward_model" if self.reward_model else "labels"}
 
-    def weigh(self, siblings: PoolView) -> Tensor:
-        rewards_K = siblings.reward_model_K if self.reward_model else siblings.correct_K
-        assert rewards_K is not None
-        assert siblings.values_KT is not None
-        assert siblings.mask_KT is not None
-        return advantages(
-            rewards_K, siblings.values_KT, siblings.mask_KT, self.gae_gamma, self.gae_lambda
-        )
+    def weigh(self, pool: PoolView) -> Tensor:
+        rewards_K = pool.reward_model_K if self.reward_model else pool.correct_K
+        return advantages(rewards_K, pool.values_KT, pool.mask_KT, self.gae_gamma, self.gae_lambda)
 
     def loss(self, rows: LossInputs) -> SequenceLoss:
         return sequence_loss(clipped_loss(rows, self.epsilon, self.beta, "dr_grpo"), rows)

@@ -15,7 +15,7 @@ from torch import Tensor
 from rlsc.config.checks import one_of
 from rlsc.config.objective import OWN_SETTINGS, ObjectiveArguments
 from rlsc.errors import ConfigError
-from rlsc.objectives.base import NEEDS, Objective, PoolView
+from rlsc.objectives.base import WEIGHTS_NEEDS, Objective, PoolView
 from rlsc.objectives.combined import Combined, parts_of
 from rlsc.objectives.controls import Constant, FormatOnly, InverseMajority, Random
 from rlsc.objectives.dpo import DPO
@@ -32,6 +32,7 @@ from rlsc.objectives.sequence_entropy import SequenceEntropy
 from rlsc.objectives.shaping import RELATIVE
 from rlsc.objectives.token_entropy import TokenEntropy
 from rlsc.objectives.ttrl import TTRL
+from rlsc.types import AnswerKey
 
 OBJECTIVES: dict[str, type[Objective]] = {
     "rlsc": RLSC,
@@ -57,20 +58,18 @@ OBJECTIVES: dict[str, type[Objective]] = {
 class UserReward(PolicyGradient):
     """r = a function of your own, from `PoolView` to K numbers.
 
-    An attribute `needs` of the function, a name or several, says what it sees; by default scores
-    and answers.
+    An attribute `weights_need` of the function says what it sees; by default scores and answers.
     """
 
     function: Callable[[PoolView], Sequence[float] | Tensor]
 
     @property
-    def needs(self) -> Collection[str]:
-        needs = getattr(self.function, "needs", ("scores", "answers"))
-        names = {needs} if isinstance(needs, str) else {*needs}
-        return names.union(super().needs)
+    def weights_need(self) -> Collection[str]:
+        needs: Collection[str] = getattr(self.function, "weights_need", ("scores", "answers"))
+        return needs
 
-    def reward(self, siblings: PoolView) -> Tensor:
-        rewards: Any = self.function(siblings)  # what it is, is checked where it is used
+    def reward(self, pool: PoolView) -> Tensor:
+        rewards: Any = self.function(pool)  # what it is, is checked where it is used
         return rewards
 
 
@@ -87,10 +86,10 @@ def create_objective(settings: ObjectiveArguments) -> Objective:
     for name in names:
         found = OBJECTIVES[name] if name in OBJECTIVES else _imported(name)
         objective, known = _made(name, found, given, settings)
-        known |= {"reward_model"} & set(objective.needs)
-        unknown = sorted(set(objective.needs) - set(NEEDS))
+        known |= {"reward_model"} & set(objective.weights_need)
+        unknown = sorted(set(objective.weights_need) - set(WEIGHTS_NEEDS))
         if unknown:
-            raise ConfigError(f"{name} needs {unknown[0]!r}: known are {', '.join(NEEDS)}")
+            raise ConfigError(f"{name} needs {unknown[0]!r}: known are {', '.join(WEIGHTS_NEEDS)}")
         made.append(objective)
         taken |= known
     braked = "beta" in given - taken  # none has a divergence of its own: it becomes a part
@@ -115,6 +114,22 @@ def check_siblings(objective: Objective, num_generations: int) -> None:
                 f"objective {type(one).__name__} {how}compares siblings: "
                 "num_generations must be 2 or more"
             )
+
+
+def check_judges(
+    objective: Objective, ids: Collection[str], labelled: AnswerKey | None, reward_model: Any
+) -> None:
+    """Raise `ConfigError` where an objective needs labels or a reward model that are not there."""
+    if "labels" in objective.weights_need:  # others never touch the answers
+        missing = [name for name in ids if name not in (labelled or ())]
+        if missing:
+            raise ConfigError(
+                f"this objective needs labels, and {len(missing)} of {len(ids)} "
+                f"training questions have no reference answer (such as {missing[0]!r}): name "
+                "the column with --answer_column, or take an objective without labels"
+            )
+    if "reward_model" in objective.weights_need and reward_model is None:
+        raise ConfigError("this objective needs a reward model: name one with --reward_model")
 
 
 def _made(name: str, found: Any, given: set[str], settings: Any) -> tuple[Objective, set[str]]:

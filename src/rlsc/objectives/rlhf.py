@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -24,10 +23,7 @@ class RLHF(PolicyGradient):
     reward_model: str | None = None
     """Its Hub id or folder; loaded by the trainer."""
 
-    @property
-    def needs(self) -> Collection[str]:
-        return {"reward_model", *super().needs}
+    weights_need = frozenset({"reward_model"})
 
-    def reward(self, siblings: PoolView) -> Tensor:
-        assert siblings.reward_model_K is not None
-        return siblings.reward_model_K
+    def reward(self, pool: PoolView) -> Tensor:
+        return pool.reward_model_K

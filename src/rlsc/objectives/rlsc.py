@@ -35,17 +35,17 @@ class RLSC(Objective):
     alpha: float = 0.1
 
     @property
-    def needs(self) -> Collection[str]:
-        return OF_SIBLINGS[self.weight].needs if self.weight in OF_SIBLINGS else set()
+    def weights_need(self) -> Collection[str]:
+        return OF_SIBLINGS[self.weight].needs if self.weight in OF_SIBLINGS else ()
 
     @property
     def added(self) -> float:
         return self.alpha
 
-    def weigh(self, siblings: PoolView) -> Tensor | None:
+    def weigh(self, pool: PoolView) -> Tensor | None:
         if self.weight not in OF_SIBLINGS:
             return None  # the row's own log-probs are enough: `loss` has them
-        return OF_SIBLINGS[self.weight](siblings)
+        return OF_SIBLINGS[self.weight](pool)
 
     def loss(self, rows: LossInputs) -> SequenceLoss:
         """Loss of each row; see `SequenceLoss` for shapes."""

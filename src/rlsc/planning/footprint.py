@@ -122,7 +122,8 @@ def _halved(training: RLSCConfig, model: Any) -> bool:
 
 
 def _refers(training: RLSCConfig) -> bool:
-    needs = create_objective(training).needs
+    objective = create_objective(training)
+    needs = {*objective.weights_need, *objective.loss_needs}
     return "reference" in needs or training.rollout_policy == "base"
 
 
@@ -188,11 +189,11 @@ def _update(model: Any, training: RLSCConfig, device: Device, prompt_length: int
             scores = scorer(
                 max(batches, key=lambda one: one.tokens),
                 training.loss_temperature,
-                entropy_gradient=objective.entropy_gradient,
-                states="values" in objective.needs,
+                entropy_gradient="entropy_gradient" in objective.loss_needs,
+                states="values" in objective.weights_need,
             )
         loss = scores.logps_BT.sum()
-        if objective.entropy_gradient:
+        if "entropy_gradient" in objective.loss_needs:
             loss = loss + scores.entropies_BT.sum()
         loss.backward()
         del scores, loss

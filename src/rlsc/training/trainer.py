@@ -142,7 +142,9 @@ class RLSCTrainer(WholeCheckpoints):
         """What samples, what watches, what updates: each is made of those before it."""
         args, model, tokenizer = self.args, self.model, self.processing_class
         self.scorer = Scorer(model, layout_of(model, args), args.tokens_per_microbatch)
-        self.auxiliary = create_auxiliary(args, self.objective, model, self.scorer.layout)
+        self.auxiliary = create_auxiliary(
+            args, self.objective, model, self.scorer.layout, self.environment.asks_base
+        )
         dtype = torch.bfloat16 if args.bf16 else next(model.parameters()).dtype
         self.engine = engine or create_engine(args, model, tokenizer, dtype)
         params = sampling_of(tokenizer, model, args)

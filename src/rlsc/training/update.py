@@ -48,8 +48,8 @@ class StepBatch:
     engine_logps_N: Tensor | None = None
     """Where importance weights are asked for: log q(y|x) of the engine that sampled."""
     old_logps_NT: Tensor | None = None
-    """What ratios refer to: the log-probs of the model before training where that has sampled,
-    else the policy's at the first update on these completions; None during it."""
+    """What ratios refer to, from the second update on these completions: the policy's log-probs at
+    the first. None during it, and where the model before training has sampled."""
 
     @property
     def size(self) -> int:
@@ -103,7 +103,6 @@ class Update:
             divisor=sum(gathered(size)) / count(),
             weightless=self._scorer.cut(weightless),
             engine_logps_N=summed_logps(groups) if args.importance_sampling_correction else None,
-            old_logps_NT=advantages.sampler_logps_NT,
         )
 
     def backward(self, model: torch.nn.Module, batch: StepBatch, step: int) -> Outcome:
@@ -113,7 +112,8 @@ class Update:
         """
         width = max((len(c.token_ids) for g in batch.groups for c in g.completions), default=0)
         logps_NT = None
-        if self._args.num_iterations > 1 and batch.old_logps_NT is None:
+        first = batch.old_logps_NT is None and batch.advantages.sampler_logps_NT is None
+        if self._args.num_iterations > 1 and first:
             logps_NT = torch.zeros(batch.size, width, dtype=torch.float64)
         outcome = Outcome(torch.zeros(()), StepRecord.empty(batch.size), logps_NT)
         with keep_freed_memory(), self._scorer.attached():
@@ -199,7 +199,7 @@ class Update:
         outcome: Outcome,
         step: int,
     ) -> Tensor:
-        """The micro-batch's part of the mean over the step's completions; masked ones count as 0."""
+        """Its part of the mean over the step's completions, of which masked ones count as 0."""
         args, returns_NT = self._args, batch.advantages.returns_NT
         scores = self._scored(micro_batch, model, states=returns_NT is not None)
         loss = micro_batch_loss(
@@ -257,15 +257,18 @@ def micro_batch_loss(
 ) -> Tensor:
     """Sum over the micro-batch's completions of their losses; fills their part of `record`.
 
-    Ratios refer to `old_logps_NT`, by default to the present log-probs. With `engine_logps_N` each
-    loss is weighted by p_old(y|x) / q(y|x), at most `cap`: samples from the engine's distribution q
-    then stand for the policy's own, but for what the cap cuts off.
+    Ratios refer to `old_logps_NT`; by default to the model before training where that has sampled,
+    else to the present log-probs. With `engine_logps_N` each loss is weighted by
+    p_old(y|x) / q(y|x), at most `cap`: samples from the engine's distribution q then stand for the
+    policy's own, but for what the cap cuts off.
     """
     logps_BT = scores.logps_BT
     mask_BT = batch.completion_mask_BT.to(logps_BT.device)
     # Merged rows are identical, so any member speaks for all.
     first_B = torch.tensor([row.members[0] for row in batch.rows])
     old_BT = logps_BT.detach()
+    if old_logps_NT is None:
+        old_logps_NT = advantages.sampler_logps_NT
     if old_logps_NT is not None:
         old_BT = old_logps_NT[first_B, : logps_BT.shape[1]].to(logps_BT)
     parts = [part_N[first_B] for part_N in advantages.parts]
@@ -311,8 +314,9 @@ def _row_loss(
             weights_BT,
             scores.entropies_BT,
             old_logps_BT,
-            reference_logps_BT,
+            reference_logps_BT if "reference" in part.loss_needs else None,
             weight_clip,
+            type(part).__name__,
         )
         losses.append((part.loss(inputs), coefficient))
     if len(losses) == 1:

@@ -29,9 +29,9 @@ def siblings(texts: list[str], logps: torch.Tensor | None = None) -> PoolView:
     with Grader(workers=1) as grader:
         answers, clusters = cluster_answers(texts, grader)
     cut = torch.zeros(len(texts), dtype=torch.bool)
-    mask = None if logps is None else torch.ones_like(logps, dtype=torch.bool)
-    known = {"answers": answers, "clusters": clusters, "logps_KT": logps, "mask_KT": mask}
-    return PoolView("q", "q", tuple(texts), cut, 0, **known)
+    known = {"answers": answers, "clusters": clusters, "logps_KT": logps}
+    mask = torch.ones(len(texts), 1 if logps is None else logps.shape[1], dtype=torch.bool)
+    return PoolView("q", "q", tuple(texts), mask, cut, 0, known)
 
 
 def test_every_configured_weight_exists() -> None:

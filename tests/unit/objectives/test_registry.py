@@ -43,7 +43,7 @@ def test_settings_reach_the_fields_of_their_name() -> None:
     )
     dr_grpo = made(objective="grpo", shaping="centred", loss_type="dr_grpo", beta=0.1)
     assert dr_grpo == GRPO(shaping="centred", loss_type="dr_grpo", beta=0.1)
-    assert dr_grpo.needs == {"labels", "reference"}
+    assert (dr_grpo.weights_need, dr_grpo.loss_needs) == ({"labels"}, {"reference"})
     assert made(objective="dpo", dpo_pairs="majority") == DPO(dpo_pairs="majority")
 
 
