@@ -14,12 +14,10 @@ from rlsc.commands.train_evaluation import evaluation_set, questions_of
 from rlsc.config.run import RunConfig
 from rlsc.data.prompts import fit_context, render
 from rlsc.data.questions import QuestionSet
-from rlsc.engines import resolve_engine
-from rlsc.engines.vllm import check_installed, check_plain
+from rlsc.engines import engine_class, resolve_engine
 from rlsc.errors import ConfigError, ModelError, RLSCError
 from rlsc.evaluation.benchmark_run import load_benchmarks
 from rlsc.models.adapters import lora_config, with_adapter
-from rlsc.models.attention import check_architecture
 from rlsc.models.loading import context_length, empty_model, load_config, load_tokenizer
 from rlsc.planning.plan import show, this_device
 from rlsc.records import folder as runfolder
@@ -101,16 +99,12 @@ def _check_training(
 
 def _engine(training: RLSCConfig, model: Any) -> str:
     """Which one it would be, by all that is known without weights and without a server."""
-    name = resolve_engine(training.engine)
-    if name == "vllm":
-        check_plain(model)
-        if training.vllm_mode == "server":
-            return f"vllm, the server at {training.vllm_server_base_url} (not asked)"
-        check_installed()
-    if name != "native":
-        return name
+    name, engine = resolve_engine(training.engine), engine_class(training)
     try:
-        check_architecture(model)
+        engine.check_supports(model)
     except ModelError as error:
-        return f"hf, since the native engine can't serve the model: {error}"
-    return name
+        if engine.fallback is None:
+            raise
+        return f"{engine.fallback}, since the {name} engine can't serve the model: {error}"
+    engine.check_installed()
+    return ", ".join(filter(None, (name, engine.place(training))))

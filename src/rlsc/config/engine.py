@@ -6,8 +6,15 @@ from dataclasses import dataclass, field
 
 from rlsc.config.checks import at_least, one_of, positive
 from rlsc.errors import ConfigError
+from rlsc.runtime.user_code import SYNTAX, is_user_code
 
-ENGINES = ("native", "hf", "vllm", "auto")
+ENGINES = {
+    "native": "rlsc.engines.native.engine:NativeEngine",
+    "hf": "rlsc.engines.hf:HFEngine",
+    "vllm": "rlsc.engines.vllm:VLLMEngine",
+}
+"""The registry of engines, as text: an engine's module is imported only where it is used."""
+AUTO = "auto"
 _MEMORY_HELP = "Most key/value cache of native, in GB; by default half of the free memory."
 
 
@@ -15,7 +22,10 @@ _MEMORY_HELP = "Most key/value cache of native, in GB; by default half of the fr
 class EngineArguments:
     """The engine and its means. Names of vLLM's settings are those of TRL."""
 
-    engine: str = field(default="native", metadata={"help": f"One of {', '.join(ENGINES)}."})
+    engine: str = field(
+        default="native",
+        metadata={"help": f"One of {', '.join((*ENGINES, AUTO))}; your own as {SYNTAX}."},
+    )
     rollout_batch_size: int = field(
         default=256, metadata={"help": "Completions decoded at once; bounds the key/value cache."}
     )
@@ -44,7 +54,7 @@ class EngineArguments:
 
 def check_engine(config: EngineArguments) -> None:
     """Raise `ConfigError` on the first setting that cannot work."""
-    one_of("engine", config.engine, ENGINES)
+    check_engine_name(config.engine)
     one_of("vllm_mode", config.vllm_mode, ("colocate", "server"))
     at_least("rollout_batch_size", config.rollout_batch_size, 1)
     if config.rollout_memory_gb is not None:
@@ -61,3 +71,9 @@ def check_engine(config: EngineArguments) -> None:
             "vllm_server_base_url must start with http:// or https://, "
             f"not {config.vllm_server_base_url!r}"
         )
+
+
+def check_engine_name(name: str) -> None:
+    """Raise `ConfigError` unless it is in the table, `auto`, or has the form of a user's own."""
+    if not is_user_code(name):
+        one_of("engine", name, (*ENGINES, AUTO))

@@ -13,11 +13,10 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers.pytorch_utils import Conv1D
 
 from rlsc.config.run import RunConfig
-from rlsc.engines import resolve_engine
-from rlsc.engines.native.kv_cache import aligned, bytes_per_token
+from rlsc.engines import engine_class
+from rlsc.engines.memory import Part, Workload
 from rlsc.logprobs import tree_attention as path_attention
 from rlsc.logprobs import vocabulary_head as chunked_head
 from rlsc.logprobs.padded_rows import ScoredSequence
@@ -25,10 +24,10 @@ from rlsc.logprobs.scorer import Layout, Scorer
 from rlsc.models.adapters import lora_config, with_adapter
 from rlsc.models.loading import disable_dropout, empty_model
 from rlsc.objectives import create_objective
-from rlsc.planning.live_memory import LiveMemory, give_shapes, nbytes
+from rlsc.planning.live_memory import LiveMemory, give_shapes
+from rlsc.runtime.memory import nbytes
 from rlsc.training.arguments import RLSCConfig
 
-_PREFILL = 8192  # tokens that the native engine computes at once
 _HOLES = (1.0, 0.15)  # of gradients and of activations on a CPU, fitted: see docs/scaling.md
 _MOMENTS = {"adamw": 2, "adam": 2, "nadam": 2, "lion": 1, "rmsprop": 1, "sgd": 0}  # of AdamW: two
 
@@ -42,16 +41,6 @@ class Device:
     processes: int = 1
     sharded: bool = False
     """Weights, gradients and optimizer state are divided over the processes (FSDP2)."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """Bytes of one thing while the engine is made, while it samples, and in an update."""
-
-    name: str
-    start: int = 0
-    sampling: int = 0
-    update: int = 0
 
 
 @dataclass(frozen=True)
@@ -238,57 +227,16 @@ def _engine(
     training: RLSCConfig, model: Any, device: Device, prompt_length: int, parts: list[Part]
 ) -> tuple[list[Part], int]:
     """What it keeps and takes, and how many completions it samples at once."""
-    name = resolve_engine(training.engine)
-    completions = training.per_device_train_batch_size * training.num_generations
-    rows = min(training.rollout_batch_size, completions)
-    if name == "vllm":
-        if training.vllm_mode == "server":
-            return [Part("vLLM: a server on other devices")], rows
-        taken = int(training.vllm_gpu_memory_utilization * (device.memory or 0))
-        sleeps = training.vllm_enable_sleep_mode and device.kind == "cuda"
-        return [Part("vLLM: weights and cache", taken, taken, 0 if sleeps else taken)], rows
     weights = next(model.parameters()).dtype
-    dtype = torch.bfloat16 if training.bf16 else weights
-    kept, start = _sampling_weights(model, dtype, name == "native" and device.kind == "cpu")
-    cap, width = aligned(training.max_completion_length), aligned(prompt_length)
-    token = bytes_per_token(model.config.get_text_config(), dtype.itemsize)
-    prompts = training.per_device_train_batch_size
-    if name == "native":
-        resident = sum(part.sampling for part in parts) + kept
-        free = None if device.memory is None else max(0, device.memory - resident) / 2
-        budget = free if training.rollout_memory_gb is None else training.rollout_memory_gb * 1e9
-        if budget is not None:
-            rows = max(1, min(rows, int(budget // (token * (width + cap)))))
-        cache = token * (rows * cap + min(prompts, rows) * width)
-    else:
-        cache = token * rows * (prompt_length + training.max_completion_length)
-    return [
-        Part("weights to sample with", start, kept, 0),
-        Part("key/value cache", 0, cache, 0),
-        Part("tensors of sampling", 0, _sampling(model, dtype, rows, prompts, width, cap), 0),
-    ], rows
-
-
-def _sampling_weights(model: Any, dtype: torch.dtype, packed: bool) -> tuple[int, int]:
-    """Bytes of what `SamplingWeights` keeps, and of what it takes while it is made."""
-    is_copy = next(model.parameters()).dtype != dtype
-    copy = sum(one.numel() for one in model.parameters()) * dtype.itemsize if is_copy else 0
-    start = nbytes(model) if is_copy else 0  # the copy is made in the model's own dtype
-    if not packed:
-        return copy, start
-    linears = [one.weight for one in model.modules() if type(one) in (nn.Linear, Conv1D)]
-    laid_out = sum(one.numel() for one in linears) * dtype.itemsize
-    if is_copy and not hasattr(model, "peft_config"):  # only embeddings stay beside the packed
-        embedded = {id(one.weight) for one in model.modules() if isinstance(one, nn.Embedding)}
-        freed = sum(one.numel() for one in linears if id(one) not in embedded)
-        return copy - freed * dtype.itemsize + laid_out, max(start, copy + laid_out)
-    return copy + laid_out, max(start, copy + laid_out)
-
-
-def _sampling(model: Any, dtype: torch.dtype, rows: int, prompts: int, width: int, cap: int) -> int:
-    """The larger of prompts computed at once and of a decoding step's logits and scores."""
-    config = model.config.get_text_config()
-    inner = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
-    prompt = min(_PREFILL, prompts * width) * (3 * inner + 6 * config.hidden_size)
-    scores = rows * config.num_attention_heads * (width + cap)
-    return dtype.itemsize * max(prompt, rows * config.vocab_size + 3 * scores)
+    work = Workload(
+        model=model,
+        dtype=torch.bfloat16 if training.bf16 else weights,
+        prompts=training.per_device_train_batch_size,
+        completions=training.per_device_train_batch_size * training.num_generations,
+        prompt_length=prompt_length,
+        max_new_tokens=training.max_completion_length,
+        device=device.kind,
+        device_memory=device.memory,
+        resident=sum(part.sampling for part in parts),
+    )
+    return engine_class(training).memory(training, work)

@@ -76,8 +76,3 @@ def give_shapes(model: torch.nn.Module, dtype: torch.dtype | None = None) -> Non
         for name, buffer in module._buffers.items():
             if buffer is not None:
                 module._buffers[name] = torch.zeros(buffer.shape, dtype=buffer.dtype)
-
-
-def nbytes(module: torch.nn.Module) -> int:
-    """Of its parameters and buffers, tied ones once."""
-    return sum(one.nbytes for one in {*module.parameters(), *module.buffers()})

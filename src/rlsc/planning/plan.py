@@ -13,6 +13,7 @@ import torch
 from rich.table import Table
 
 from rlsc.config.run import PlanConfig, RunConfig
+from rlsc.engines import engine_class
 from rlsc.errors import ConfigError
 from rlsc.models.loading import load_config
 from rlsc.planning.footprint import Device, Footprint, footprint, optimizer_name
@@ -122,12 +123,8 @@ def _changes(
         yield "--padding_free true", of_training(padding_free=True)
     if training.padding_free and not training.logits_chunk_size:
         yield "--logits_chunk_size 256", of_training(logits_chunk_size=256)
-    rows = max(1, training.rollout_batch_size // 4)
-    if training.engine != "vllm" and rows < training.rollout_batch_size:
-        yield f"--rollout_batch_size {rows}", of_training(rollout_batch_size=rows)
-    if training.engine == "vllm" and training.vllm_mode == "colocate":
-        yield "--vllm_enable_sleep_mode true", of_training(vllm_enable_sleep_mode=True)
-        yield "--vllm_mode server", of_training(vllm_mode="server")
+    for name, value in engine_class(training).smaller(training):
+        yield f"--{name} {str(value).lower()}", of_training(**{name: value})
     if training.max_completion_length > 1:
         half = training.max_completion_length // 2
         yield f"--max_completion_length {half}", of_training(max_completion_length=half)

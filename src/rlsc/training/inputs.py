@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from rlsc.data.prompts import end_of_turn, fit_context, render, stop_token_ids
-from rlsc.engines import SamplingParams, ScriptedEngine, resolve_engine
+from rlsc.engines import SamplingParams, ScriptedEngine, engine_class
 from rlsc.engines.base import ZERO3_NEEDS
 from rlsc.errors import ConfigError, QuestionError
 from rlsc.logprobs.scorer import Layout, supported_layout
@@ -51,7 +51,7 @@ def check_sharding(accelerator: Any, args: RLSCConfig) -> None:
         ]
         if wrong:
             raise ConfigError(f"FSDP needs {', '.join(wrong)}: see recipes/accelerate/fsdp2.yaml")
-    if zero is not None and zero.zero_stage == 3 and resolve_engine(args.engine) != "vllm":
+    if zero is not None and zero.zero_stage == 3 and not engine_class(args).takes_zero3:
         raise ConfigError(f"--engine {args.engine} and ZeRO-3: {ZERO3_NEEDS}")
 
 

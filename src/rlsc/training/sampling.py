@@ -96,7 +96,7 @@ class Sampler:
         self._sync("current")
         play = environment.play(step, seed_for(self._args.seed, "environment", step), rows)
         pools = drive(play, answer)
-        if getattr(self._engine, "foreign", False) and not self._engine_is_checked:
+        if self._engine.foreign and not self._engine_is_checked:
             self._check_engine(list(prompts.values())[:_CHECKED])
         raw = {name: ask.prompt for name, ask in asks.items()}
         return Rollout(pools, raw, len(asks) - len(prompts))

@@ -224,7 +224,7 @@ class RLSCTrainer(WholeCheckpoints):
         groups = _of_all(rollout)
         if self.guard and self.guard.observe(step, groups if self._policy_samples else None):
             return None
-        getattr(self.engine, "release", lambda: None)()
+        self.engine.release()
         release_freed_memory()
         batch = self.update.cut(rollout.groups, self._weigh(step, rollout))
         self._rollout_metrics = rollout_metrics(groups) | self.environment.metrics()
