@@ -110,8 +110,6 @@ def rollout_metrics(groups: Sequence[CompletionGroup]) -> dict[str, float]:
     By keys, which cost a regular expression a completion. Clusters would find more answers equal,
     but take a process that does algebra, for objectives that have no use for it.
     """
-    if not groups:
-        return {}
     signals = group_signals(groups)
     return {name: signals[name] for name in _OF_ANSWERS}
 

@@ -222,6 +222,8 @@ class RLSCTrainer(WholeCheckpoints):
         clock = time.perf_counter()
         rollout = self.sampler.collect(self.environment, step, rows, self.progress)
         groups = _of_all(rollout)
+        if not groups:
+            raise ConfigError(f"step {step}: the environment gave no completion to train on")
         if self.guard and self.guard.observe(step, groups if self._policy_samples else None):
             return None
         self.engine.release()
