@@ -19,6 +19,7 @@ from rlsc.errors import ConfigError, ModelError, RLSCError
 from rlsc.evaluation.benchmark_run import load_benchmarks
 from rlsc.models.adapters import lora_config, with_adapter
 from rlsc.models.loading import context_length, empty_model, load_config, load_tokenizer
+from rlsc.objectives import create_objective
 from rlsc.planning.plan import show, this_device
 from rlsc.records import folder as runfolder
 from rlsc.runtime.console import console
@@ -91,7 +92,7 @@ def _check_training(
     rows = prompt_rows(config, questions, tokenizer)
     prompts, _ = render_all(rows, model, tokenizer, training)
     sampling_of(tokenizer, model, training)
-    if training.dpo_pairs == "given":
+    if create_objective(training).completions_given:
         given_pairs(rows, tokenizer, training.max_completion_length)
     RLSCTrainer.get_optimizer_cls_and_kwargs(training, model)  # one that is not installed
     return model, prompts

@@ -25,7 +25,7 @@ from rlsc.evaluation.changes import run_changes
 from rlsc.evaluation.evaluate import differences
 from rlsc.models.adapters import lora_config, save_merged
 from rlsc.models.loading import load_model
-from rlsc.objectives import RLSC, Objective, check_judges, check_siblings, create_objective
+from rlsc.objectives import RLSC, Objective, create_objective
 from rlsc.records import folder as runfolder
 from rlsc.records.checkpoints import last_checkpoint
 from rlsc.records.environment import check_same_questions, write_environment
@@ -140,10 +140,8 @@ def check_together(config: RunConfig, training: RLSCConfig) -> str:
 
 def check_objective_of(training: RLSCConfig, questions: QuestionSet) -> None:
     """That there is such an objective, with what it needs: before a model is loaded."""
-    objective = create_objective(training)
-    check_siblings(objective, training.num_generations)
     ids = [question.id for question in questions.train]
-    check_judges(objective, ids, questions.answers, training.reward_model)
+    create_objective(training).check_labels(ids, questions.answers)
 
 
 def _tell(folder: Path, results: Mapping[str, Any]) -> None:

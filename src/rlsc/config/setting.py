@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, field, fields
+from numbers import Integral, Real
 from typing import Any
 
 from rlsc.errors import ConfigError
@@ -121,8 +122,7 @@ def _kind(declared: Field[Any]) -> str:
 
 def _type(declared: Field[Any]) -> str:
     """`int`, `float`, `bool` or `str`, else the annotation as it is written."""
-    named = declared.type if isinstance(declared.type, str) else None
-    text = named or getattr(declared.type, "__name__", str(declared.type))
+    text = str(getattr(declared.type, "__name__", declared.type))
     return re.sub(r"\s*\|\s*None|Optional\[(\w+)\]", r"\1", text).strip()
 
 
@@ -136,7 +136,7 @@ def _is_taken(declared: Field[Any], value: Any) -> bool:
         return isinstance(value, str)
     if kind not in ("int", "float"):
         return value is not None
-    if isinstance(value, bool) or not isinstance(value, int if kind == "int" else int | float):
+    if isinstance(value, bool) or not isinstance(value, Integral if kind == "int" else Real):
         return False
     if math.isnan(value) or (math.isinf(value) and metadata.get("most") != math.inf):
         return False

@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
+from rlsc.config.setting import check_settings
 from rlsc.errors import ConfigError
-from rlsc.types import Message
+from rlsc.types import AnswerKey, Message
 
 Value = TypeVar("Value")
 
@@ -44,6 +45,8 @@ class Needing(Generic[Value]):
         if pool is None:
             return self  # type: ignore[return-value]  # of the class: the field itself
         if self._name not in pool.known:
+            if self.need in pool.needs:
+                raise ConfigError(f"{pool.reader} needs {self.need!r}, which this run has not")
             raise ConfigError(
                 f"{pool.reader} reads {self._name} of a pool, which is there only with "
                 f"{self.need!r} in weights_need"
@@ -78,6 +81,8 @@ class PoolView:
     """The fields below, by name."""
     reader: str = "an objective"
     """Who sees it, for errors."""
+    needs: Collection[str] = ()
+    """What that objective asked for."""
 
     logps_KT = Needing[Tensor]("scores")
     """log p_θ(y_t | x, y_<t), 0 outside the mask, as the next two."""
@@ -111,7 +116,7 @@ class PoolView:
         """What this objective asked for, though others of a sum asked for more."""
         needs = set(objective.weights_need)
         known = {name: value for name, value in self.known.items() if NEED_OF[name] in needs}
-        return replace(self, known=known, reader=type(objective).__name__)
+        return replace(self, known=known, reader=type(objective).__name__, needs=needs)
 
 
 NEED_OF = {name: item.need for name, item in vars(PoolView).items() if isinstance(item, Needing)}
@@ -163,12 +168,35 @@ class SequenceLoss:
     """log of the weight before a constant was added to it; else `log_weight_B`."""
 
 
+class RunSettings(Protocol):
+    """What an objective's `check` sees of the run; `RLSCConfig` has it all."""
+
+    num_generations: int
+    num_iterations: int
+    train_generations: int
+    rollout_policy: str
+    entropy_floor: float | None
+    skip_weight_below: float
+    mask_truncated_completions: bool
+    importance_sampling_correction: bool
+
+
 class Objective:
     """A loss over completions. Subclasses define `weigh`, `loss`, or both.
 
     `weights_need` and `loss_needs` are class variables of a subclass, as
     ``weights_need = frozenset({"answers"})``, or properties where they depend on its settings.
+    Fields of a subclass that is a dataclass are its settings; one that was declared by
+    `rlsc.config.setting.setting` is checked where an instance is made.
     """
+
+    reward_model: str | None = None
+    """Hub id or folder of the reward model: a field where `weights_need` has `reward_model`."""
+    value_learning_rate: float = 1e-3
+    """AdamW's for the value head: a field where `weights_need` has `values`."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
     @property
     def weights_need(self) -> Collection[str]:
@@ -190,6 +218,39 @@ class Objective:
         """Whether a completion of weight 0 has no gradient, so that its backward is spared."""
         return False
 
+    @property
+    def completions_given(self) -> bool:
+        """Whether the data set brings the completions, so that nothing is sampled."""
+        return False
+
+    def check(self, run: RunSettings) -> None:
+        """Raise `ConfigError` where this objective and the run's settings exclude each other."""
+        check_needs(self)
+        if "reward_model" in self.weights_need and self.reward_model is None:
+            raise ConfigError(
+                f"objective {type(self).__name__} needs a reward model: name one with "
+                "--reward_model"
+            )
+        if run.skip_weight_below:
+            raise ConfigError(
+                "skip_weight_below is for objective rlsc alone: its bound is of rlsc's own weights"
+            )
+
+    def check_labels(self, ids: Collection[str], answers: AnswerKey | None) -> None:
+        """Raise `ConfigError` where it needs labels that these questions have not.
+
+        Nobody else touches the answers.
+        """
+        if "labels" not in self.weights_need:
+            return
+        missing = [name for name in ids if name not in (answers or ())]
+        if missing:
+            raise ConfigError(
+                f"objective {type(self).__name__} needs labels, and {len(missing)} of {len(ids)} "
+                f"training questions have no reference answer (such as {missing[0]!r}): name "
+                "the column with --answer_column, or take an objective without labels"
+            )
+
     def weigh(self, pool: PoolView) -> Tensor | None:
         """Weights of a pool's completions, [K] or [K, T], detached. None: no weights."""
         return None
@@ -197,6 +258,30 @@ class Objective:
     def loss(self, rows: LossInputs) -> SequenceLoss:
         """Loss of each row: by default −w · log p_θ(y|x)."""
         return weighted_likelihood(rows)
+
+
+_RENAMED = {
+    "needs": "weights_need (what weigh reads) and loss_needs (what loss reads)",
+    "entropy_gradient": "'entropy_gradient' in loss_needs",
+    "weights_refer": "'reference' in weights_need",
+    "loss_refers": "'reference' in loss_needs",
+}
+
+
+def check_needs(objective: Objective) -> None:
+    """Raise `ConfigError` where an objective asks for what there is not, or by an old name."""
+    name = type(objective).__name__
+    for old, new in _RENAMED.items():
+        if hasattr(type(objective), old):
+            raise ConfigError(f"objective {name}: {old} is now {new}")
+    for where, known in (("weights_need", WEIGHTS_NEEDS), ("loss_needs", LOSS_NEEDS)):
+        needs = getattr(objective, where)
+        if isinstance(needs, str):
+            raise ConfigError(f"objective {name}: {where} is a set of names, as {{{needs!r}}}")
+        for need in sorted(set(needs) - set(known)):
+            raise ConfigError(
+                f"objective {name}: {where} has {need!r}; known are {', '.join(known)}"
+            )
 
 
 def weighted_likelihood(rows: LossInputs) -> SequenceLoss:

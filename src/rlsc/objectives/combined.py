@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from rlsc.objectives.base import Objective
+from rlsc.errors import ConfigError
+from rlsc.objectives.base import Objective, RunSettings
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,25 @@ class Combined(Objective):
     @property
     def zero_weight_is_zero_gradient(self) -> bool:
         return all(part.zero_weight_is_zero_gradient for part, _ in self.parts)
+
+    def check(self, run: RunSettings) -> None:
+        super().check(run)
+        parts = [part for part, _ in parts_of(self)]
+        for part in parts:
+            part.check(run)
+            if part.completions_given:
+                raise ConfigError(
+                    f"objective {type(part).__name__} takes its completions from the data set: "
+                    "no other can be added to it"
+                )
+        if sum("values" in part.weights_need for part in parts) > 1:
+            raise ConfigError("there is one value head: only one objective can learn values")
+        if len({part.reward_model for part in parts} - {None}) > 1:
+            raise ConfigError("there is one reward model: name the same for every objective")
+
+    @property
+    def reward_model(self) -> str | None:  # type: ignore[override]
+        return next((part.reward_model for part, _ in self.parts if part.reward_model), None)
 
 
 def parts_of(objective: Objective) -> tuple[tuple[Objective, float], ...]:

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rlsc.objectives.base import Objective, PoolView
+from rlsc.config.setting import setting
+from rlsc.errors import ConfigError
+from rlsc.objectives.base import Objective, PoolView, RunSettings
+from rlsc.objectives.policy_gradient import check_siblings
 from rlsc.objectives.ttrl import majority_cluster
 
 
@@ -32,8 +35,12 @@ class DPO(Objective):
     smoothing and the other losses of its family.
     """
 
-    dpo_beta: float = 0.1
-    dpo_pairs: str = "confidence"
+    dpo_beta: float = setting(0.1, "β.", least=0)
+    dpo_pairs: str = setting(
+        "confidence",
+        "Pairs by the policy's confidence, by the majority's answer, or given by the data set.",
+        choices=("confidence", "majority", "given"),
+    )
 
     @property
     def weights_need(self) -> Collection[str]:
@@ -42,6 +49,33 @@ class DPO(Objective):
     @property
     def zero_weight_is_zero_gradient(self) -> bool:
         return True
+
+    @property
+    def completions_given(self) -> bool:
+        return self.dpo_pairs == "given"
+
+    def check(self, run: RunSettings) -> None:
+        super().check(run)
+        check_siblings("objective dpo", run)
+        if run.train_generations or run.num_iterations > 1:
+            raise ConfigError(
+                "train_generations and num_iterations are not for dpo: a pair is two of all "
+                "completions, and its weight is that of the policy as it is"
+            )
+        if run.mask_truncated_completions or run.importance_sampling_correction:
+            raise ConfigError(
+                "mask_truncated_completions and importance_sampling_correction are not for dpo: "
+                "it would lose half of a pair, or weigh its halves differently"
+            )
+        if run.rollout_policy == "base":
+            raise ConfigError("rollout_policy base is not for dpo: its margins are the policy's")
+        if self.completions_given and run.num_generations != 2:
+            raise ConfigError(
+                "dpo_pairs given takes both completions from the data set: it needs "
+                "num_generations 2"
+            )
+        if self.completions_given and run.entropy_floor is not None:
+            raise ConfigError("entropy_floor is of the policy's samples: not for dpo_pairs given")
 
     def weigh(self, pool: PoolView) -> Tensor:
         weights = pool.zeros()

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from rlsc.config.setting import setting
+from rlsc.errors import ConfigError
 from rlsc.objectives.base import PoolView
 from rlsc.objectives.policy_gradient import PolicyGradient
 
@@ -27,8 +29,16 @@ class EMPO(PolicyGradient):
     Left out: clusters by an entailment model for free text; equal final answers are one meaning.
     """
 
-    entropy_low: float = 0.0
-    entropy_high: float = math.inf
+    entropy_low: float = setting(0.0, "Least semantic entropy of a question, in nats.", least=0)
+    entropy_high: float = setting(
+        math.inf, "Highest semantic entropy of a question, in nats.", least=0, most=math.inf
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.entropy_low > self.entropy_high:
+            low, high = self.entropy_low, self.entropy_high
+            raise ConfigError(f"entropy_low {low} is above entropy_high {high}")
 
     weights_need = frozenset({"answers"})
 
@@ -36,7 +46,7 @@ class EMPO(PolicyGradient):
         if not self.entropy_low <= semantic_entropy(pool) <= self.entropy_high:
             return pool.zeros()
         votes = Counter(pool.clusters)
-        shares = [0.0 if one is None else votes[one] / len(pool) for one in pool.clusters]
+        shares = [0.0 if c is None else votes[c] / len(pool) for c in pool.clusters]
         return torch.tensor(shares, dtype=torch.float64)
 
 

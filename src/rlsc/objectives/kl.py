@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
-from rlsc.objectives.base import LossInputs, Objective, SequenceLoss
-from rlsc.objectives.policy_gradient import divergence
+from rlsc.objectives.base import LossInputs, Objective, RunSettings, SequenceLoss
+from rlsc.objectives.policy_gradient import check_divergence, divergence
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,10 @@ class KL(Objective):
     """
 
     loss_needs = frozenset({"reference"})
+
+    def check(self, run: RunSettings) -> None:
+        super().check(run)
+        check_divergence(run)
 
     def loss(self, rows: LossInputs) -> SequenceLoss:
         loss_BT = divergence(rows.logps_BT, rows.reference_logps_BT)

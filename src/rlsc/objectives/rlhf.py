@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from rlsc.config.setting import setting
 from rlsc.objectives.base import PoolView
 from rlsc.objectives.policy_gradient import PolicyGradient
 
@@ -20,8 +21,7 @@ class RLHF(PolicyGradient):
     Left out: training the reward model, and the learned value (`ppo` with `--reward_model`).
     """
 
-    reward_model: str | None = None
-    """Its Hub id or folder; loaded by the trainer."""
+    reward_model: str | None = setting(None, "Hub id or folder of a sequence-classification model.")
 
     weights_need = frozenset({"reward_model"})
 

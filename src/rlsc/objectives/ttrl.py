@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from rlsc.config.setting import setting
 from rlsc.objectives.base import PoolView
 from rlsc.objectives.policy_gradient import PolicyGradient
 
@@ -22,7 +23,9 @@ class TTRL(PolicyGradient):
     Left out: the paper's schedules of learning rate and temperature.
     """
 
-    vote_threshold: float = 0.0
+    vote_threshold: float = setting(
+        0.0, "Least share of the majority for a reward.", least=0, most=1
+    )
 
     weights_need = frozenset({"answers"})
 

@@ -51,7 +51,7 @@ def answer(pool: PoolView) -> Tensor:
     """
     votes = Counter(pool.clusters)
     others = len(pool) - 1
-    shares = [0.0 if one is None else (votes[one] - 1) / others for one in pool.clusters]
+    shares = [0.0 if c is None else (votes[c] - 1) / others for c in pool.clusters]
     return torch.tensor(shares, dtype=torch.float64)
 
 
@@ -73,3 +73,4 @@ OF_SIBLINGS = {
     "group_softmax": SiblingWeight(group_softmax, frozenset({"scores"})),
     "answer": SiblingWeight(answer, frozenset({"answers"})),
 }
+NAMES = (*OF_TOKENS, *OF_SIBLINGS)

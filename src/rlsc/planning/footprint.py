@@ -73,8 +73,7 @@ def footprint(
     if config.use_peft:
         names = (config.lora_r, config.lora_alpha, config.lora_target_modules)
         model = with_adapter(model, lora_config(model, *names), training.seed)
-    trained = [one for one in model.parameters() if one.requires_grad]
-    weights, gradients = nbytes(model), sum(one.nbytes for one in trained)
+    weights, gradients = nbytes(model), sum(weight.nbytes for weight in _trained(model))
     share = device.processes if device.sharded else 1
     moments, notes = _optimizer(training, model)
     parts = [
@@ -87,14 +86,14 @@ def footprint(
         parts.append(Part("layers put together from their shards", 0, gathered, gathered))
     elif device.processes > 1:
         parts.append(Part("buckets of the gradients' exchange", 0, gradients, gradients))
-    if _refers(training) and not config.use_peft:
+    if _needs_reference(training) and not config.use_peft:
         parts.append(Part("the model before training", *[weights // share] * 3))
     if training.guard == "stop" and device.kind == "cpu":
         kept = training.guard_snapshots * gradients
         parts.append(Part("the guard's snapshots", 0, kept, kept))
     if config.use_peft and device.kind == "cpu":
         notes.append("with an adapter, peaks measured on CPUs were up to 1.5 times the plan")
-    if training.reward_model:
+    if create_objective(training).reward_model:
         notes.append("the reward model is not counted")
     engine, rows = _engine(training, model, device, prompt_length, parts)
     update = _update(model, training, device, prompt_length)
@@ -110,7 +109,7 @@ def _halved(training: RLSCConfig, model: Any) -> bool:
     return bool(training.bf16) and next(model.parameters()).dtype == torch.float32
 
 
-def _refers(training: RLSCConfig) -> bool:
+def _needs_reference(training: RLSCConfig) -> bool:
     objective = create_objective(training)
     needs = {*objective.weights_need, *objective.loss_needs}
     return "reference" in needs or training.rollout_policy == "base"
@@ -123,24 +122,29 @@ def optimizer_name(training: RLSCConfig) -> str:
 def _optimizer(training: RLSCConfig, model: Any) -> tuple[int, list[str]]:
     """Bytes of its state, and what to say of the estimate."""
     name = optimizer_name(training)
-    trained = [one for one in model.parameters() if one.requires_grad]
+    trained = _trained(model)
     if name == "adafactor":  # a row's and a column's means in place of a matrix
-        return sum(4 * (sum(one.shape[-2:]) if one.ndim > 1 else len(one)) for one in trained), []
+        return sum(4 * (sum(w.shape[-2:]) if w.ndim > 1 else len(w)) for w in trained), []
     known = name.removeprefix("paged_").split("_")[0]
     notes = [] if known in _MOMENTS else [f"optim {name} is counted as AdamW"]
     moments = _MOMENTS.get(known, 2)
     if "8bit" not in name:
-        return moments * sum(one.nbytes for one in trained), notes
-    whole = {id(one.weight) for one in model.modules() if isinstance(one, nn.Embedding)}
+        return moments * sum(weight.nbytes for weight in trained), notes
     # transformers has bitsandbytes keep the moments of embeddings in 32 bits.
-    return sum(moments * one.numel() * (4 if id(one) in whole else 1) for one in trained), notes
+    embedded = {id(layer.weight) for layer in model.modules() if isinstance(layer, nn.Embedding)}
+    sizes = (weight.numel() * (4 if id(weight) in embedded else 1) for weight in trained)
+    return moments * sum(sizes), notes
+
+
+def _trained(model: Any) -> list[Any]:
+    return [weight for weight in model.parameters() if weight.requires_grad]
 
 
 def _gathered(model: Any) -> int:
     """Two layers, one computed and one on its way, and what is in no layer, with gradients."""
-    layers = next(one for one in model.modules() if isinstance(one, nn.ModuleList))
+    layers = next(layers for layers in model.modules() if isinstance(layers, nn.ModuleList))
     outside = nbytes(model) - nbytes(layers)
-    return 2 * (outside + 2 * max(nbytes(one) for one in layers))
+    return 2 * (outside + 2 * max(nbytes(layer) for layer in layers))
 
 
 # The update.
@@ -166,17 +170,16 @@ def _update(model: Any, training: RLSCConfig, device: Device, prompt_length: int
     memory = LiveMemory()
     with memory:
         give_shapes(model, torch.bfloat16 if halved else None)
-        trained = [one for one in model.parameters() if one.requires_grad]
-        for one in trained:
-            if device.sharded:  # each leaves for its shard as it comes
-                one.register_post_accumulate_grad_hook(_leave)
+        for weight in _trained(model):
+            if device.sharded:  # each gradient leaves for its shard as it comes
+                weight.register_post_accumulate_grad_hook(_leave)
             elif len(batches) > 1:  # a later micro-batch adds to what is there
-                one.grad = torch.zeros_like(one)
+                weight.grad = torch.zeros_like(weight)
     before = memory.peak = memory.live
     with memory, scorer.attached(), _as_on(device.kind):
         with torch.autocast("cpu", torch.bfloat16, enabled=bool(training.bf16)):
             scores = scorer(
-                max(batches, key=lambda one: one.tokens),
+                max(batches, key=lambda batch: batch.tokens),
                 training.loss_temperature,
                 entropy_gradient="entropy_gradient" in objective.loss_needs,
                 states="values" in objective.weights_need,

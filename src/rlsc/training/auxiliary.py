@@ -7,7 +7,7 @@ from typing import Any
 
 from rlsc.logprobs.scorer import Layout
 from rlsc.models.reward_model import RewardModel
-from rlsc.objectives import Objective
+from rlsc.objectives import Objective, parts_of
 from rlsc.training.arguments import RLSCConfig
 from rlsc.training.reference import Reference
 from rlsc.training.value_head import ValueHead
@@ -38,9 +38,10 @@ def create_auxiliary(
     reference = reward_model = value_head = None
     if "reference" in needs or args.rollout_policy == "base" or asks_base:
         reference = Reference(policy, layout)
-    if "reward_model" in needs and args.reward_model:
-        reward_model = RewardModel(args.reward_model, args.device)
-    if "values" in needs:
-        hidden_size = policy.config.get_text_config().hidden_size
-        value_head = ValueHead(hidden_size, args.value_learning_rate, args.device)
+    if "reward_model" in needs and objective.reward_model:
+        reward_model = RewardModel(objective.reward_model, args.device)
+    for part, _ in parts_of(objective):
+        if "values" in part.weights_need:
+            hidden_size = policy.config.get_text_config().hidden_size
+            value_head = ValueHead(hidden_size, part.value_learning_rate, args.device)
     return AuxiliaryModels(reference, reward_model, value_head)

@@ -26,7 +26,7 @@ from rlsc.guard.guard import create_guard
 from rlsc.logprobs.scorer import Scorer
 from rlsc.models.adapters import with_adapter
 from rlsc.models.loading import disable_dropout, load_model
-from rlsc.objectives import Objective, check_judges, check_siblings, create_objective
+from rlsc.objectives import Objective, create_objective
 from rlsc.runtime.console import stops_untold
 from rlsc.runtime.memory import release_freed_memory
 from rlsc.runtime.processes import gathered, rank
@@ -127,8 +127,8 @@ class RLSCTrainer(WholeCheckpoints):
         # The loss is divided by the step's own denominator, and accumulation is always 1.
         self.loss_is_scaled_for_ga = True
         self.objective = objective or create_objective(args)
-        check_siblings(self.objective, args.num_generations)
-        check_judges(self.objective, [e.id for e in examples], answer_key, args.reward_model)
+        self.objective.check(args)
+        self.objective.check_labels([example.id for example in examples], answer_key)
         check_zero3(self.accelerator, args, self.objective)
         self.environment = environment or DatasetEnvironment(args.num_generations)
         self._answer_key = answer_key
@@ -149,7 +149,7 @@ class RLSCTrainer(WholeCheckpoints):
         self.engine = engine or create_engine(args, model, tokenizer, dtype)
         params = sampling_of(tokenizer, model, args)
         given: Engine | None = None
-        if args.dpo_pairs == "given":
+        if self.objective.completions_given:
             given = given_pairs(dataset, tokenizer, args.max_completion_length)
         reference = self.auxiliary.reference
         self.sampler = Sampler(

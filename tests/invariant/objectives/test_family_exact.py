@@ -23,6 +23,7 @@ from rlsc.objectives import (
     SequenceLoss,
 )
 from rlsc.objectives.controls import Constant, FormatOnly, InverseMajority, Random
+from rlsc.objectives.create import UserReward
 from rlsc.objectives.dpo import DPO
 from rlsc.objectives.empo import EMPO
 from rlsc.objectives.entropy_loss import EntropyLoss
@@ -30,7 +31,7 @@ from rlsc.objectives.grpo import GRPO
 from rlsc.objectives.kl import KL
 from rlsc.objectives.policy_gradient import PolicyGradient
 from rlsc.objectives.ppo import PPO, advantages
-from rlsc.objectives.registry import UserReward
+from rlsc.objectives.registry import load_objective
 from rlsc.objectives.rlhf import RLHF
 from rlsc.objectives.self_certainty import SelfCertainty
 from rlsc.objectives.sequence_entropy import SequenceEntropy
@@ -158,7 +159,7 @@ BY_HAND = {"standardised": standardised, "leave_one_out": leave_one_out, "raw": 
 
 def test_every_objective_of_the_table_is_tested_here() -> None:
     others = {RLSC, EntropyLoss, PPO, DPO, Constant, Random, KL}  # KL: test_brakes.py
-    assert set(OBJECTIVES.values()) == {*REWARDS, *others}
+    assert {load_objective(name) for name in OBJECTIVES} == {*REWARDS, *others}
 
 
 @pytest.mark.parametrize("objective", REWARDS, ids=lambda one: one.__name__)

@@ -137,7 +137,7 @@ def test_mistakes_are_one_line(
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--print_commands", "yes"], "print_commands is true or false"),
+        (["--print_commands", "maybe"], "print_commands: true or false, not 'maybe'"),
         (["--num_generations", "2"], "--num_generations is what 'K = 4' sets itself"),
     ],
 )

@@ -332,7 +332,10 @@ def test_objectives_of_a_users_own(name: str, tmp_path: Path, user_code: None) -
         ({"objective": "ttrl", "shaping": "odd"}, "shaping must be one of"),
         ({"objective": "ttrl", "train_generations": 9}, "train_generations must be"),
         ({"objective": "ttrl", "skip_weight_below": 0.1}, "skip_weight_below is for"),
-        ({"objective": "ttrl", "weight": "answer"}, "weight is a setting of rlsc"),
+        (
+            {"objective": "ttrl", "weight": "answer"},
+            "weight is no setting of objective ttrl: it is a setting of objective rlsc",
+        ),
         ({"objective": "dpo", "train_generations": 2}, "dpo"),
     ],
     ids=str,
