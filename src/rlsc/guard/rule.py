@@ -1,10 +1,9 @@
 """The guard's rule: from label-free signals to a verdict with its reasons.
 
-Narrowing alone is no harm: a task may well have one right answer a question, told in one way. So
+Narrowing alone is no harm: a task may well have one right answer a question, in one wording. So
 what counts as harm is what no task gains by: answers that are cut off, missing, or repeat
 themselves, different questions with one and the same answer, answers that are only a number of the
-question, and answers that leave what the
-untrained model itself found likeliest.
+question, and answers that leave what the untrained model itself found likeliest.
 
 Each is a number a question, and harm is a change of its mean by more than a margin and by more
 than some standard errors: over the same questions in pairs where there is a probe, else over the
@@ -122,7 +121,7 @@ class Rule:
 def judge(history: Sequence[Observation], patience: int) -> list[Health]:
     """A verdict for each observation, by those until then; the first is the untrained model's."""
     rule = Rule(patience)
-    return [rule.verdict(one) for one in history]
+    return [rule.verdict(observation) for observation in history]
 
 
 def due(verdicts: Sequence[Health], step: int, interval: int) -> bool:
@@ -131,13 +130,13 @@ def due(verdicts: Sequence[Health], step: int, interval: int) -> bool:
     Every `interval` steps, after the first update, which may change the most, and at every step as
     long as there is harm.
     """
-    asked = next((one for one in reversed(verdicts) if one.asked), None)
+    asked = next((health for health in reversed(verdicts) if health.asked), None)
     return not asked or not asked.step or asked.harm or step - asked.step >= interval
 
 
 def last_without_harm(verdicts: Sequence[Health]) -> int:
     """The last step that was looked at and shows no sign of harm; the untrained model has none."""
-    return max(one.step for one in verdicts if one.asked and not one.harm)
+    return max(health.step for health in verdicts if health.asked and not health.harm)
 
 
 def _harm(base: Observation, best: Mapping[str, Observation], now: Observation) -> Iterator[str]:
@@ -164,9 +163,9 @@ def change(before: Observation, now: Observation, name: str) -> tuple[float, flo
     return mean(now, name) - mean(before, name), error
 
 
-def mean(one: Observation, name: str) -> float:
+def mean(observation: Observation, name: str) -> float:
     """Of the values named `name`, over the questions."""
-    values = one.questions[name]
+    values = observation.questions[name]
     return math.fsum(values) / len(values)
 
 

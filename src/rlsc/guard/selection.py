@@ -21,9 +21,9 @@ CHANCE = 1.645
 """Standard errors of the paired difference: one in 20 by chance, one-sided."""
 
 
-def score(one: Observation) -> float | None:
+def score(observation: Observation) -> float | None:
     """From 0 to 1; None where the probe was not asked."""
-    return mean(one, SIGN) if SIGN in one.questions else None
+    return mean(observation, SIGN) if SIGN in observation.questions else None
 
 
 def candidates(
@@ -34,15 +34,15 @@ def candidates(
     return [seen for seen, verdict in pairs if verdict.asked and not verdict.harm][-last:]
 
 
-def choose(found: Sequence[Observation]) -> int:
+def choose(observations: Sequence[Observation]) -> int:
     """The step that is kept of these candidates, of which there is one at least."""
-    scored = [one for one in found if len(one.questions.get(SIGN, ())) >= FEWEST]
-    if len(scored) < len(found):  # no probe, or too small a one to tell them apart
-        return found[-1].step
-    best = max(scored, key=lambda one: mean(one, SIGN))
-    return max(one.step for one in scored if not _worse(one, best))
+    scored = [seen for seen in observations if len(seen.questions.get(SIGN, ())) >= FEWEST]
+    if len(scored) < len(observations):  # no probe, or too small a one to tell them apart
+        return observations[-1].step
+    best = max(scored, key=lambda seen: mean(seen, SIGN))
+    return max(seen.step for seen in scored if not _worse(seen, best))
 
 
-def _worse(one: Observation, best: Observation) -> bool:
-    lost, error = change(one, best, SIGN)
+def _worse(observation: Observation, best: Observation) -> bool:
+    lost, error = change(observation, best, SIGN)
     return lost > CHANCE * error

@@ -6,6 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Hashable, Sequence
+from functools import lru_cache
 
 from rlsc.grading.extract.answer import extract_answer
 from rlsc.grading.extract.boxes import boxed
@@ -31,21 +32,21 @@ def group_signals(groups: Sequence[CompletionGroup]) -> dict[str, float]:
       number of questions: 1 where each question has one answer of its own, 0 where the answers
       do not tell the questions apart. A lack of an answer counts as an answer.
     """
-    completions = [one for group in groups for one in group.completions]
+    completions = [completion for group in groups for completion in group.completions]
     keys = _keys(groups)
-    commonest = [_commonest(one) for one in keys]
-    sizes = [len(one) for one in keys]
+    commonest = [_commonest(of_question) for of_question in keys]
+    sizes = [len(of_question) for of_question in keys]
     shares = [votes / size for (_, votes), size in zip(commonest, sizes, strict=True)]
     return {
-        "completion_length": _mean([len(one.token_ids) for one in completions]),
-        "truncated": _mean([one.finish_reason == "length" for one in completions]),
-        "answered": _mean([key is not None for one in keys for key in one]),
-        "boxed": _mean([boxed(one.text) is not None for one in completions]),
-        "repetition": _mean([repetition(one) for one in completions]),
+        "completion_length": _mean([len(c.token_ids) for c in completions]),
+        "truncated": _mean([c.finish_reason == "length" for c in completions]),
+        "answered": _mean([key is not None for of_question in keys for key in of_question]),
+        "boxed": _mean([boxed(c.text) is not None for c in completions]),
+        "repetition": _mean([repetition(c) for c in completions]),
         "distinct_completions": _mean(
             [len({c.token_ids for c in g.completions}) / len(g.completions) for g in groups]
         ),
-        "distinct_answers": _mean([len(set(one) - {None}) / len(one) for one in keys]),
+        "distinct_answers": _mean([len(set(answers) - {None}) / len(answers) for answers in keys]),
         "majority_share": _mean(shares),
         "unanimous": _mean([share == 1 for share in shares]),
         "same_answer": _mean(_shared(keys)),
@@ -63,7 +64,7 @@ def question_values(groups: Sequence[CompletionGroup]) -> dict[str, list[float]]
     return {
         "truncated": [_mean([c.finish_reason == "length" for c in g.completions]) for g in groups],
         "repetition": [_mean([repetition(c) for c in g.completions]) for g in groups],
-        "answered": [_mean([key is not None for key in one]) for one in keys],
+        "answered": [_mean([key is not None for key in answers]) for answers in keys],
         "same_answer": _shared(keys),
         "copied": _copied(groups, keys),
     }
@@ -75,11 +76,11 @@ def answer_keys(groups: Sequence[CompletionGroup]) -> list[str | None]:
 
 
 def _keys(groups: Sequence[CompletionGroup]) -> list[list[str | None]]:
-    return [[_key(one.text) for one in group.completions] for group in groups]
+    return [[_key(completion.text) for completion in group.completions] for group in groups]
 
 
 def _shared(keys: Sequence[Sequence[str | None]]) -> list[float]:
-    answers = [_commonest(one)[0] for one in keys]
+    answers = [_commonest(of_question)[0] for of_question in keys]
     counts = Counter(answers)
     others = max(len(answers) - 1, 1)
     return [0.0 if answer is None else (counts[answer] - 1) / others for answer in answers]
@@ -92,7 +93,10 @@ def copied(answer: str | None, prompt: str) -> bool:
 
 def _copied(groups: Sequence[CompletionGroup], keys: Sequence[Sequence[str | None]]) -> list[float]:
     pairs = zip(groups, keys, strict=True)
-    return [_mean([copied(key, group.prompt.text) for key in one]) for group, one in pairs]
+    return [
+        _mean([copied(key, group.prompt.text) for key in of_question])
+        for group, of_question in pairs
+    ]
 
 
 def repetition(completion: Completion) -> float:
@@ -111,15 +115,16 @@ def information(answers: Sequence[Sequence[Hashable]]) -> float:
     """
     if len(answers) < 2:
         return 0.0
-    own = [_frequencies(one) for one in answers]
+    own = [_frequencies(of_question) for of_question in answers]
     pooled: Counter[Hashable] = Counter()
     for frequencies in own:
         for answer, share in frequencies.items():
             pooled[answer] += share / len(answers)  # type: ignore[assignment]
-    within = _mean([_entropy(one.values()) for one in own])
+    within = _mean([_entropy(frequencies.values()) for frequencies in own])
     return (_entropy(pooled.values()) - within) / math.log(len(answers))
 
 
+@lru_cache(maxsize=1024)  # a step's completions are asked for several times
 def _key(text: str) -> str | None:
     answer = extract_answer(text)
     return None if answer is None else answer_key(answer)

@@ -75,4 +75,4 @@ class Snapshots:
 
 def _trained(model: Any) -> dict[str, Tensor]:
     """Parameters by name, each once: tied ones are one parameter."""
-    return {name: one for name, one in model.named_parameters() if one.requires_grad}
+    return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}

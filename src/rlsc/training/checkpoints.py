@@ -50,7 +50,7 @@ class WholeCheckpoints(Trainer):
         folder = Path(super()._get_output_dir(trial))
         unfinished = folder / UNFINISHED
         name = f"{PREFIX}{self.state.global_step}"
-        with _told(folder / name):
+        with _errors_in_one_line(folder / name):
             if self.args.should_save and unfinished.exists():
                 shutil.rmtree(unfinished)
             wait()
@@ -72,8 +72,8 @@ class WholeCheckpoints(Trainer):
 
 
 @contextmanager
-def _told(checkpoint: Path) -> Iterator[None]:
-    """A disk that is full, or a folder that may not be written, in one line."""
+def _errors_in_one_line(checkpoint: Path) -> Iterator[None]:
+    """Within, a full disk or a folder that may not be written raises `OutputError`."""
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:  # torch raises the second

@@ -1,4 +1,4 @@
-"""What slows a collapse down, beside a divergence from the model before training (`--beta`)."""
+"""Filters: completions and questions that are left out of the loss, to slow a collapse down."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def kept_by_filters(
 
 def sampled_entropy(group: CompletionGroup) -> float:
     """−Σ log q(y_t) / Σ T over the siblings: an estimate of the entropy a token, in nats."""
-    logps = [value for one in group.completions for value in one.logps]
+    logps = [logp for completion in group.completions for logp in completion.logps]
     return -math.fsum(logps) / len(logps) if logps else 0.0
 
 
 def _unanimous(group: CompletionGroup) -> bool:
     """Whether all siblings give one answer, or, where none has one, are identical."""
-    if len({one.token_ids for one in group.completions}) == 1:
+    if len({completion.token_ids for completion in group.completions}) == 1:
         return True
-    _, clusters = cluster_answers([one.text for one in group.completions], shared_grader())
+    _, clusters = cluster_answers([c.text for c in group.completions], shared_grader())
     return len(set(clusters)) == 1 and clusters[0] is not None

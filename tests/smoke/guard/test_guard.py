@@ -19,6 +19,7 @@ from rlsc.guard.rule import COLLAPSED, HEALTHY, NARROWING, Health, Observation, 
 from rlsc.records.jsonl import read_jsonl
 from tests.conftest import tiny_model, tiny_tokenizer
 from tests.smoke.commands.test_train import arguments, results
+from tests.smoke.conftest import timeless
 from tests.smoke.training.test_trainer import CHATS, completions, config, weights
 
 ROWS = [{"id": str(index), "prompt": chat} for index, chat in enumerate(CHATS)]
@@ -65,8 +66,12 @@ def test_observing_leaves_the_run_as_it_is_without(tmp_path: Path) -> None:
     assert rows[0]["signals"]["divergence"] == pytest.approx(0, abs=1e-6)
     assert rows[4]["signals"]["divergence"] > 0
     metrics = read_jsonl(tmp_path / "on" / "metrics.jsonl")
-    assert metrics[2]["guard_verdict"] in (0, 1, 2)
-    assert metrics[2]["support"] == pytest.approx(rows[2]["signals"]["support"])
+    assert metrics[2]["guard/verdict"] in (0, 1, 2)
+    assert metrics[2]["guard/support"] == pytest.approx(rows[2]["signals"]["support"])
+    without = read_jsonl(tmp_path / "off" / "metrics.jsonl")
+    for row, unguarded in zip(metrics, without, strict=True):  # what is not the guard's is the same
+        own = {name: value for name, value in row.items() if not name.startswith("guard/")}
+        assert timeless(own) == timeless(unguarded)
 
 
 def test_a_collapse_stops_the_run_and_the_last_healthy_policy_is_the_result(
