@@ -18,7 +18,7 @@ from rlsc.logprobs.padded_rows import ScoredSequence
 from rlsc.logprobs.scorer import Batch, TokenStats
 from rlsc.objectives import Objective
 from rlsc.runtime.processes import gathered
-from rlsc.runtime.sharding import in_step, whole
+from rlsc.runtime.sharding import in_step, unsharded
 from rlsc.training.arguments import RLSCConfig
 from rlsc.training.metrics import StepRecord
 from rlsc.training.progress import StepProgress, non_finite_message
@@ -110,7 +110,7 @@ class Gradients:
         """By the plain model: a wrapped one may wait for other processes."""
         total = torch.zeros((), device=self._args.device)
         plain = self._accelerator.unwrap_model(model)
-        with whole(plain) if any(gathered(len(batches))) else nullcontext():
+        with unsharded(plain) if any(gathered(len(batches))) else nullcontext():
             for batch in batches:
                 total += self._loss(plain, batch, inputs, record, step)
         return total

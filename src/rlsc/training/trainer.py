@@ -23,7 +23,7 @@ from rlsc.logprobs.scorer import Batch, Scorer, TokenStats
 from rlsc.models.adapters import with_adapter
 from rlsc.models.loading import disable_dropout, load_model
 from rlsc.objectives import Objective, check_siblings, create_objective
-from rlsc.runtime.console import stops_untold
+from rlsc.runtime.console import without_missing_data_warning
 from rlsc.runtime.memory import keep_freed_memory
 from rlsc.runtime.processes import rank
 from rlsc.training.arguments import RLSCConfig
@@ -180,7 +180,10 @@ class RLSCTrainer(WholeCheckpoints):
         self.runlog.rewind(0)
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
-        with closing(self.progress), stops_untold(lambda: self.control.should_training_stop):
+        with (
+            closing(self.progress),
+            without_missing_data_warning(lambda: self.control.should_training_stop),
+        ):
             output = super().train(*args, **kwargs)
             size = self.args.per_device_train_batch_size
             prompts = self.train_dataset[rank() * size : (rank() + 1) * size]
