@@ -114,8 +114,8 @@ def stop_token_ids(tokenizer: Any, model: Any) -> tuple[int, ...]:
     ids: set[int] = set()
     generation_config = getattr(model, "generation_config", None)
     for source in (tokenizer, model.config, generation_config):
-        found = getattr(source, "eos_token_id", None)
-        ids.update([found] if isinstance(found, int) else found or [])
+        ends = getattr(source, "eos_token_id", None)
+        ids.update([ends] if isinstance(ends, int) else ends or [])
     if getattr(tokenizer, "chat_template", None):
         end = end_of_turn(tokenizer)
         if end is not None:
@@ -126,14 +126,15 @@ def stop_token_ids(tokenizer: Any, model: Any) -> tuple[int, ...]:
 
 
 def end_of_turn(tokenizer: Any) -> int | None:
+    """The special token that the chat template writes after an answer; None where there is none."""
     marker = "zebra"
     messages = [{"role": "user", "content": "x"}, {"role": "assistant", "content": marker}]
     try:
         text = tokenizer.apply_chat_template(messages, tokenize=False)
     except TemplateError:  # the template takes no answers
         return None
-    found, tail = text.rpartition(marker)[1:]
-    if not found:  # the template shows no answers
+    _, answer, tail = text.rpartition(marker)
+    if not answer:  # the template shows no answers
         return None
     token_ids = tokenizer(tail, add_special_tokens=False)["input_ids"]
     special = set(tokenizer.all_special_ids) | set(tokenizer.added_tokens_decoder)

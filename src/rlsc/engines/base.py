@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,10 +12,7 @@ import torch
 
 from rlsc.config.engine import EngineArguments
 from rlsc.engines.memory import Part, Workload
-from rlsc.engines.packed import PackedLinears
 from rlsc.errors import ShardedModelError
-from rlsc.models.adapters import adapter_is_off
-from rlsc.runtime.sharding import whole
 from rlsc.types import Completion, CompletionGroup, FinishReason, Prompt
 
 ZERO3_NEEDS = (
@@ -98,7 +93,8 @@ class Engine(ABC):
     @classmethod
     def smaller(cls, config: EngineArguments) -> list[tuple[str, Any]]:
         """Its settings, by name and value, each of which alone would take less memory."""
-        return []
+        rows = max(1, config.rollout_batch_size // 4)
+        return [("rollout_batch_size", rows)] if rows < config.rollout_batch_size else []
 
     @abstractmethod
     def sync(self, model: Any) -> None:
@@ -125,103 +121,9 @@ def seed_for(*parts: object) -> int:
     return int.from_bytes(digest, "big") >> 1
 
 
-class SamplingWeights:
-    """The weights that an engine samples with: the model itself, or a copy in another dtype.
-
-    Training keeps float32 weights; sampling in bfloat16 from an explicit copy is several times
-    faster than casting them at every token. The copy costs its size in memory, but for the time
-    between `release` and `sync`. `packed` lays the linear layers out for the CPU's products.
-    """
-
-    def __init__(self, model: Any, dtype: torch.dtype, packed: bool = False) -> None:
-        self._dtype = dtype
-        self._is_copy = next(model.parameters()).dtype != dtype
-        self._model = _frozen_copy(model, dtype) if self._is_copy else model
-        self._adapter_is_off = self._is_released = False
-        self._packed = PackedLinears.of(self._model) if packed else None
-        self._unused: set[int] = set()
-        # An adapter's layers may read the weights that they wrap.
-        if self._packed and self._is_copy and not hasattr(model, "peft_config"):
-            self._unused = self._packed.replaced(self._model)
-            self._free(self._unused)
-
-    @property
-    def config(self) -> Any:
-        """The language model's."""
-        return self._model.config.get_text_config()
-
-    @torch.no_grad()
-    def sync(self, model: Any) -> None:
-        """Copy the weights where a copy is kept, else take the model itself.
-
-        An adapter that is switched off at this moment is off in the sampling too.
-        """
-        self._adapter_is_off = adapter_is_off(model)
-        with whole(model):
-            self._take(model)
-        self._is_released = False
-
-    def _take(self, model: Any) -> None:
-        if self._is_copy:
-            for mine, theirs in zip(self._model.parameters(), model.parameters(), strict=True):
-                if id(mine) in self._unused:
-                    continue
-                if self._is_released:
-                    mine.data = torch.empty_like(theirs, dtype=self._dtype)
-                mine.copy_(theirs)
-        else:
-            self._model = model
-        if self._packed:
-            self._packed.attach(self._model)
-            self._packed.pack(model)
-
-    def release(self) -> None:
-        """Free what only sampling needs, until the next `sync`: an update has the memory."""
-        if self._packed:
-            self._packed.clear()
-        if self._is_copy:
-            self._free({id(one) for one in self._model.parameters()})
-        self._is_released = True
-
-    def _free(self, ids: set[int]) -> None:
-        for parameter in self._model.parameters():
-            if id(parameter) in ids:
-                parameter.data = parameter.data.new_empty(0)
-
-    @contextmanager
-    def sampling(self) -> Iterator[Any]:
-        """The model in eval mode, its training mode restored afterwards."""
-        if self._is_released:
-            raise RuntimeError("the engine's weights are released: call its sync(model) first")
-        was_training = self._model.training
-        self._model.eval()
-        try:
-            lent = self._packed.lent() if self._packed else nullcontext()
-            off = self._model.disable_adapter() if self._adapter_is_off else nullcontext()
-            with whole(self._model), lent, off:
-                yield self._model
-        finally:
-            self._model.train(was_training)
-
-
-def _frozen_copy(model: Any, dtype: torch.dtype) -> Any:
-    copied = copy.deepcopy(model).requires_grad_(False)
-    for parameter in copied.parameters():
-        parameter.data = parameter.data.to(dtype)
-    # Floating-point buffers (rotary frequencies) keep their precision, as under autocast.
-    copied.config.dtype = dtype
-    return copied
-
-
-def fewer_rows(config: EngineArguments) -> list[tuple[str, Any]]:
-    """A quarter of the completions at once, where there is one: for `Engine.smaller`."""
-    rows = max(1, config.rollout_batch_size // 4)
-    return [("rollout_batch_size", rows)] if rows < config.rollout_batch_size else []
-
-
 def check_not_sharded(model: Any) -> None:
     """Processes that decode different numbers of tokens would wait for each other for ever."""
-    if any(hasattr(one, "ds_id") for one in model.parameters()):
+    if any(hasattr(parameter, "ds_id") for parameter in model.parameters()):
         raise ShardedModelError(ZERO3_NEEDS)
 
 
@@ -245,9 +147,17 @@ def make_completion(
         reason = "stop"
     elif completes_stop_string(tokenizer, token_ids, params.stop_strings):
         reason = "stop"
-        whole = tokenizer.decode(list(token_ids), skip_special_tokens=False)
-        ends = [whole.find(stop) for stop in params.stop_strings if stop in whole]
-        text = whole[: min(ends)]
+        text = tokenizer.decode(list(token_ids), skip_special_tokens=False)
+        text = text[: min(text.find(stop) for stop in params.stop_strings if stop in text)]
         for special in tokenizer.all_special_tokens:
             text = text.replace(special, "")
     return Completion(text, tuple(token_ids), tuple(logps), reason)
+
+
+def grouped(
+    prompts: Sequence[Prompt], completions: Sequence[Completion], n: int
+) -> list[CompletionGroup]:
+    """Completions that stand prompt by prompt, `n` of each, as groups."""
+    starts = range(0, len(completions), n)
+    parts = (tuple(completions[start : start + n]) for start in starts)
+    return [CompletionGroup(*pair) for pair in zip(prompts, parts, strict=True)]

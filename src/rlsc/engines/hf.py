@@ -25,15 +25,15 @@ from rlsc.engines.base import (
     Engine,
     Progress,
     SamplingParams,
-    SamplingWeights,
     check_not_sharded,
     completes_stop_string,
-    fewer_rows,
+    grouped,
     make_completion,
     seed_for,
 )
 from rlsc.engines.memory import Part, Workload, tensors_part, weights_part
 from rlsc.engines.native.kv_cache import bytes_per_token
+from rlsc.engines.weights import SamplingWeights
 from rlsc.types import Completion, CompletionGroup, Prompt
 
 
@@ -106,10 +106,6 @@ class HFEngine(Engine):
             tensors_part(work, rows),
         ], rows
 
-    @classmethod
-    def smaller(cls, config: EngineArguments) -> list[tuple[str, Any]]:
-        return fewer_rows(config)
-
     def __init__(self, model: Any, tokenizer: Any, dtype: torch.dtype, max_rows: int = 256) -> None:
         check_not_sharded(model)
         self._weights = SamplingWeights(model, dtype)
@@ -141,10 +137,7 @@ class HFEngine(Engine):
                 completions += self._generate(model, [prompts[index] for index in part], params)
                 if on_progress:
                     on_progress(len(part))
-        return [
-            CompletionGroup(prompt, tuple(completions[index * n : (index + 1) * n]))
-            for index, prompt in enumerate(prompts)
-        ]
+        return grouped(prompts, completions, n)
 
     def _generate(
         self, model: Any, prompts: Sequence[Prompt], params: SamplingParams

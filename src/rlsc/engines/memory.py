@@ -59,8 +59,9 @@ def weights_part(work: Workload, packed: bool) -> Part:
         start = max(start, copy + sum(weight.numel() for weight in linears) * itemsize)
         copy += sum(weight.numel() for weight in linears) * itemsize
         if is_copy and not hasattr(work.model, "peft_config"):  # only embeddings stay beside
-            embedded = {id(m.weight) for m in modules if isinstance(m, nn.Embedding)}
-            copy -= sum(w.numel() for w in linears if id(w) not in embedded) * itemsize
+            embedded = {id(layer.weight) for layer in modules if isinstance(layer, nn.Embedding)}
+            freed = [weight for weight in linears if id(weight) not in embedded]
+            copy -= sum(weight.numel() for weight in freed) * itemsize
     return Part("weights to sample with", start, copy, 0)
 
 

@@ -61,7 +61,9 @@ class PackedLinears:
     def replaced(self, model: Any) -> set[int]:
         """The ids of the plain weights that `model` does not read while these are lent to it."""
         # A tied head's weight is read by its embedding.
-        embedded = {id(one.weight) for one in model.modules() if isinstance(one, nn.Embedding)}
+        embedded = {
+            id(layer.weight) for layer in model.modules() if isinstance(layer, nn.Embedding)
+        }
         return {id(layer.weight) for layer in self._layers} - embedded
 
     def attach(self, model: Any) -> None:

@@ -1,4 +1,4 @@
-"""An engine that says what it is told: for tests, and to replay stored completions."""
+"""An engine that returns prepared completions: for tests, and to replay stored ones."""
 
 from __future__ import annotations
 

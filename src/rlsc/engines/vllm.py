@@ -20,12 +20,12 @@ import torch
 from safetensors.torch import save_file
 
 from rlsc.config.engine import EngineArguments
-from rlsc.engines.base import Engine, Progress, SamplingParams, make_completion
+from rlsc.engines.base import Engine, Progress, SamplingParams, grouped, make_completion
 from rlsc.engines.memory import Part, Workload
 from rlsc.errors import ConfigError, ModelError
 from rlsc.models.loading import context_length
 from rlsc.runtime.processes import from_main, is_main, wait
-from rlsc.runtime.sharding import full
+from rlsc.runtime.sharding import full_tensor
 from rlsc.types import CompletionGroup, Prompt
 
 _WORKER = "rlsc.engines.vllm_worker.PolicyWorker"
@@ -163,9 +163,10 @@ class VLLMEngine(_VLLM):
         groups = []
         for prompt, output in zip(prompts, outputs, strict=True):
             completions = []
-            for one in output.outputs:
-                ids = list(one.token_ids)
-                logps = [at[token].logprob for at, token in zip(one.logprobs, ids, strict=True)]
+            for sample in output.outputs:
+                ids = list(sample.token_ids)
+                steps = zip(sample.logprobs, ids, strict=True)
+                logps = [logprobs[token].logprob for logprobs, token in steps]
                 completions.append(make_completion(self._tokenizer, ids, logps, params))
             groups.append(CompletionGroup(prompt, tuple(completions)))
             if on_progress:
@@ -208,7 +209,7 @@ class VLLMServerEngine(_VLLM):
     def sync(self, model: Any) -> None:
         """By the main process alone: the server is one for all of them."""
         weights = {}
-        for name, tensor in _weights(model):  # all gather what is sharded, one keeps it
+        for name, tensor in _weights(model):  # all gather what is sharded, the main one keeps it
             if is_main():
                 weights[name] = tensor.contiguous()
         wait()  # until nobody samples from the old ones
@@ -245,16 +246,13 @@ class VLLMServerEngine(_VLLM):
         choices = sorted(answer["choices"], key=lambda choice: choice["index"])
         completions = [
             make_completion(
-                self._tokenizer, one["token_ids"], one["logprobs"]["token_logprobs"], params
+                self._tokenizer, choice["token_ids"], choice["logprobs"]["token_logprobs"], params
             )
-            for one in choices
+            for choice in choices
         ]
         if on_progress:
             on_progress(len(completions))
-        return [
-            CompletionGroup(prompt, tuple(completions[index * n : (index + 1) * n]))
-            for index, prompt in enumerate(prompts)
-        ]
+        return grouped(prompts, completions, n)
 
     def _call(self, path: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
@@ -292,9 +290,9 @@ def _settings(params: SamplingParams) -> dict[str, Any]:
 
 
 def _weights(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
-    """Every parameter once, whole: a tied head goes with its embedding."""
+    """Every parameter once, gathered from its shards: a tied head goes with its embedding."""
     for name, parameter in model.named_parameters():
-        yield name, full(parameter).detach()
+        yield name, full_tensor(parameter).detach()
 
 
 def _is_installed() -> bool:

@@ -4,9 +4,9 @@
 """
 
 from rlsc.grading.api import VERSION, Grader, Item, Judgement, grade, shared_grader
-from rlsc.grading.clusters import cluster_answers
+from rlsc.grading.clusters import answer_key, cluster_answers
 from rlsc.grading.extract.answer import extract_answer
-from rlsc.grading.keys import answer_key
+from rlsc.grading.extract.boxes import boxed
 
 __all__ = [
     "VERSION",
@@ -14,6 +14,7 @@ __all__ = [
     "Item",
     "Judgement",
     "answer_key",
+    "boxed",
     "cluster_answers",
     "extract_answer",
     "grade",

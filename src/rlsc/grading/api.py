@@ -17,8 +17,6 @@ from rlsc.types import Verdict
 
 VERSION = 1
 """Of the grading rules. Stored with results: accuracies of two versions do not compare."""
-
-
 KINDS = ("math", "choice", "numeric")
 
 
@@ -76,8 +74,8 @@ class Grader:
 
     def clusters(self, answers: Sequence[Sequence[Any]]) -> list[int] | None:
         """Clusters of (answer, is it boxed, is it a number); None where a limit was reached."""
-        found: list[int] | None = self._call("clusters", list(map(list, answers)))[0]
-        return found
+        clusters: list[int] | None = self._call("clusters", list(map(list, answers)))[0]
+        return clusters
 
     def _call(self, *request: Any) -> tuple[Any, float]:
         worker = self._idle.get()

@@ -1,18 +1,22 @@
-"""Which of a question's answers are equal, without a reference."""
+"""Which of a question's answers are equal, without a reference; an answer's key for counting."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rlsc.grading.extract.answer import extract_answer
 from rlsc.grading.extract.boxes import boxed
-from rlsc.grading.keys import answer_key, is_number_key
+from rlsc.grading.notation.normalise import normalise
+from rlsc.grading.notation.numbers import number
 
 if TYPE_CHECKING:
     from rlsc.grading.api import Grader
 
 Clusters = tuple[int | None, ...]
+_LONGEST = 1000
+"""Longer answers are compared as they are: bringing them into form costs quadratic time."""
 
 
 def cluster_answers(
@@ -33,12 +37,34 @@ def cluster_answers(
         if key is not None:
             first.setdefault(key, index)
     places = {key: place for place, key in enumerate(first)}
-    if sum(not is_number_key(key) for key in first) and len(first) > 1:
-        meant = [
-            [answers[index], boxed(texts[index]) is not None, is_number_key(key)]
+    if sum(not _is_number_key(key) for key in first) and len(first) > 1:
+        described = [
+            [answers[index], boxed(texts[index]) is not None, _is_number_key(key)]
             for key, index in first.items()
         ]
-        merged = grader.clusters(meant)
+        merged = grader.clusters(described)
         if merged is not None:
             places = dict(zip(first, merged, strict=True))
     return answers, tuple(None if key is None else places[key] for key in keys)
+
+
+def answer_key(answer: str) -> str:
+    r"""Equal for two answers exactly when they are one number, or one text in LaTeX spelling.
+
+    Cheap and safe enough for training, where every completion is keyed at every step. It does no
+    algebra: $x + 1$ and $1 + x$ have two keys.
+
+    >>> answer_key(r"\dfrac12") == answer_key("0.5")
+    True
+    """
+    if len(answer) > _LONGEST:
+        return re.sub(r"\s+", "", answer)
+    plain = normalise(answer)
+    value = number(plain)
+    # No text has a space in its key, so no text looks like a number's.
+    return f" {value}" if value is not None else re.sub(r"[\s$]+", "", plain)
+
+
+def _is_number_key(key: str) -> bool:
+    """Whether a key is a number's: two such keys are equal exactly when the numbers are."""
+    return key.startswith(" ")

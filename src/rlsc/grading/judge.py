@@ -1,9 +1,9 @@
-"""One response against one reference. Runs in a guarded worker: see `worker.py`."""
+"""A response against its reference. Runs in a guarded worker: see `worker.py`."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rlsc.grading.equality.compare import is_literal, is_readable, is_unevaluated, same
@@ -49,7 +49,7 @@ def judge(
     # "The answer is 3 + 8" repeats the question; in a box it is meant.
     if correct and boxed(response) is None and is_literal(reference) and is_unevaluated(answer):
         correct = False
-    return answer, _verdict(correct)
+    return answer, Verdict.CORRECT if correct else Verdict.WRONG
 
 
 def clusters(answers: Sequence[tuple[str, bool, bool]]) -> list[int]:
@@ -60,13 +60,13 @@ def clusters(answers: Sequence[tuple[str, bool, bool]]) -> list[int]:
     heads: list[tuple[str, bool, bool]] = []
     result: list[int] = []
     for text, in_box, number in answers:
-        final = number or in_box or not _is_unevaluated(text)
+        final = number or in_box or not _holds(is_unevaluated, text)
         equal = (
             place
             for place, (head, head_final, head_number) in enumerate(heads)
             if final == head_final
             and not (number and head_number)
-            and (_alike(text, head) or _alike(head, text))
+            and (_holds(same, text, head) or _holds(same, head, text))
         )
         place = next(equal, len(heads))
         if place == len(heads):
@@ -75,23 +75,14 @@ def clusters(answers: Sequence[tuple[str, bool, bool]]) -> list[int]:
     return result
 
 
-def _is_unevaluated(text: str) -> bool:
+def _holds(test: Callable[..., bool], *texts: str) -> bool:
+    """Whether `test` holds; a form that nobody thought of does not, and is said on stderr."""
     try:
-        return is_unevaluated(text)
+        return test(*texts)
     except (MemoryError, RecursionError):
-        raise
+        raise  # a limit was reached: a timeout
     except Exception as error:
-        _log.warning("grading cannot read %.200r: %r", text, error)
-        return False
-
-
-def _alike(one: str, other: str) -> bool:
-    try:
-        return same(one, other)
-    except (MemoryError, RecursionError):
-        raise
-    except Exception as error:
-        _log.warning("grading cannot compare %.200r with %.200r: %r", one, other, error)
+        _log.warning("grading cannot read %.400r: %r", texts, error)
         return False
 
 
@@ -108,14 +99,9 @@ def _judge_choice(
         # An option's value in other words: 1/2 for an option 0.5.
         answer = extract_answer(response)
         options = zip(LETTERS, choices, strict=False)
-        equal = [] if answer is None else [one for one, text in options if same(answer, text)]
+        equal = [] if answer is None else [name for name, text in options if same(answer, text)]
         letter = equal[0] if len(equal) == 1 else None
     if letter is None:
         return None, Verdict.UNPARSED
-    if letter == reference.strip().strip("()").upper():
-        return letter, Verdict.CORRECT
-    return letter, Verdict.WRONG
-
-
-def _verdict(correct: bool) -> Verdict:
-    return Verdict.CORRECT if correct else Verdict.WRONG
+    correct = letter == reference.strip().strip("()").upper()
+    return letter, Verdict.CORRECT if correct else Verdict.WRONG

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from rlsc.errors import OutputError
-from rlsc.runtime.sharding import fill, full
+from rlsc.runtime.sharding import fill, full_tensor
 
 _NAME = "guard-snapshot-{}.safetensors"
 
@@ -40,7 +40,7 @@ class Snapshots:
         if kept.keys() != trained.keys():
             kept = {name: torch.empty(p.shape, dtype=p.dtype) for name, p in trained.items()}
         for name, parameter in trained.items():
-            kept[name].copy_(full(parameter))
+            kept[name].copy_(full_tensor(parameter))
         self._kept[step] = kept
 
     @torch.no_grad()

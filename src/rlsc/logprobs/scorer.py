@@ -1,7 +1,7 @@
 """What the policy says of a micro-batch's tokens: log-probs, entropies, self-certainty.
 
 Padded rows are the plain way and the reference. A token tree computes no padding and no shared
-beginning twice; which models it serves is found out by comparing the two.
+beginning twice; whether it serves a model is tested by comparing the two.
 """
 
 from __future__ import annotations
@@ -16,17 +16,12 @@ from torch import Tensor
 
 from rlsc.errors import ModelError
 from rlsc.logprobs.padded_rows import MicroBatch, ScoredSequence, make_micro_batches, pad
-from rlsc.logprobs.token_logprobs import (
-    completion_logits,
-    token_entropies,
-    token_logps,
-    token_self_certainty,
-)
+from rlsc.logprobs.token_logprobs import token_entropies, token_logps, token_self_certainty
 from rlsc.logprobs.token_tree import TreeBatch, make_tree, make_tree_batches
 from rlsc.logprobs.tree_attention import NAME, Paths
 from rlsc.logprobs.vocabulary_head import pair_scores
-from rlsc.models.attention import check_architecture, lent_attention, window_untold
-from rlsc.runtime.sharding import whole
+from rlsc.models.attention import check_architecture, hides_its_window, lent_attention
+from rlsc.runtime.sharding import unsharded
 
 Batch = MicroBatch | TreeBatch
 
@@ -82,7 +77,7 @@ class Scorer:
 
     def alone(self) -> AbstractContextManager[None]:
         """Within, forward passes without gradient wait for no other process."""
-        return whole(self._model)
+        return unsharded(self._model)
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
@@ -126,16 +121,19 @@ class Scorer:
 def score_completions(
     model: torch.nn.Module, batch: MicroBatch, temperature: float, entropy_gradient: bool = False
 ) -> TokenStats:
-    """The plain way: padded rows, all their logits at once."""
+    """The plain way: padded rows, all logits of their completions at once."""
     device = next(model.parameters()).device
     tokens_BT = batch.completion_ids_BT.to(device)
     outside_BT = ~batch.completion_mask_BT.to(device)
-    logits_BTV = completion_logits(
-        model,
-        batch.input_ids_BL.to(device),
-        batch.attention_mask_BL.to(device),
-        tokens_BT.shape[1],
-    )
+    attention_mask_BL = batch.attention_mask_BL.to(device)
+    length = tokens_BT.shape[1]  # prompts are padded on the left: completions start in one column
+    logits_BTV = model(
+        input_ids=batch.input_ids_BL.to(device),
+        attention_mask=attention_mask_BL,
+        position_ids=(attention_mask_BL.cumsum(-1) - 1).clamp(min=0),
+        logits_to_keep=length + 1,
+        use_cache=False,
+    ).logits[:, -length - 1 : -1]
     entropies_BT = token_entropies(
         logits_BTV if entropy_gradient else logits_BTV.detach(), temperature
     )
@@ -211,8 +209,8 @@ def _scoring_head(
     def scores(hidden_1NH: Tensor) -> Tensor:
         hidden_UH = hidden_1NH[0].index_select(0, tree.predictor_U)
         pairs = (tree.pair_at_M, tree.pair_token_M)
-        found = pair_scores(logits, hidden_UH, *pairs, temperature, chunk, entropy_gradient)
-        return torch.stack(found, -1)[None]
+        scores_3M = pair_scores(logits, hidden_UH, *pairs, temperature, chunk, entropy_gradient)
+        return torch.stack(scores_3M, -1)[None]
 
     head.forward = scores
     if softcap is not None:
@@ -268,7 +266,7 @@ def _check(model: Any, layout: Layout) -> None:
         model.train(training)
     if not paths.windows:
         raise ModelError("its layers do not call the attention function")
-    if window_untold(model.config.get_text_config(), paths.windows):
+    if hides_its_window(model.config.get_text_config(), paths.windows):
         raise ModelError("its attention is not told of its sliding window")
     expected = torch.cat(plain)
     difference = (tree[:, : expected.shape[1]] - expected).abs().max().item()

@@ -45,27 +45,5 @@ def token_self_certainty(logits_BTV: Tensor, temperature: float) -> Tensor:
     return torch.stack(rows)
 
 
-def completion_logits(
-    model: torch.nn.Module,
-    input_ids_BL: Tensor,
-    attention_mask_BL: Tensor,
-    completion_length: int,
-) -> Tensor:
-    """The logits that predict the last `completion_length` columns; [B, T, V].
-
-    Prompts are padded on the left, so that completions start in one column. Only the logits
-    that are needed are computed.
-    """
-    position_ids_BL = (attention_mask_BL.cumsum(-1) - 1).clamp(min=0)
-    logits = model(
-        input_ids=input_ids_BL,
-        attention_mask=attention_mask_BL,
-        position_ids=position_ids_BL,
-        logits_to_keep=completion_length + 1,
-        use_cache=False,
-    ).logits
-    return logits[:, -completion_length - 1 : -1]
-
-
 def _at_least_float32(x: Tensor) -> Tensor:
     return x if x.dtype == torch.float64 else x.float()

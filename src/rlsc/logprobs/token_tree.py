@@ -1,9 +1,9 @@
-"""Completions without padding, and what they begin with once.
+"""Completions without padding, and each beginning that they share once.
 
 The sequences of a micro-batch, prompt and completion, form a tree: where they share their
 beginning, each token of it stands once, and every sequence is a path. Linear layers, norms and
 the vocabulary head see each token of the tree once; attention alone goes along the paths
-(`path_attention.py`). The last token of a completion predicts nothing and is left out.
+(`tree_attention.py`). The last token of a completion predicts nothing and is left out.
 Shapes: _N tokens of the tree, _B rows, _L the longest path, _T completion tokens, _U tokens that
 predict something, _M pairs of such a token and one that follows it.
 """
@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -55,7 +54,7 @@ class TreeBatch:
         return len(self.token_ids_N)
 
     def to(self, device: torch.device) -> TreeBatch:
-        values: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(self)}
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
         tensors = {name: x.to(device) for name, x in values.items() if isinstance(x, Tensor)}
         return replace(self, **(values | tensors))
 
@@ -120,8 +119,8 @@ def make_tree_batches(
     saved, free = [0] * len(ordered), [0] * len(ordered)
     if share:
         saved[1:] = [
-            min(_agree(one, other), len(one.tokens) - 1, len(other.tokens) - 1)
-            for one, other in pairwise(ordered)
+            min(_agree(row, following), len(row.tokens) - 1, len(following.tokens) - 1)
+            for row, following in pairwise(ordered)
         ]
         free = [len(row.prompt_ids) for row in ordered]
 
@@ -148,13 +147,11 @@ def _cut(costs: Sequence[int], saved: Sequence[int], free: Sequence[int], budget
     return [*ends, len(costs)]
 
 
-def _agree(one: ScoredSequence | None, other: ScoredSequence) -> int:
+def _agree(first: ScoredSequence, second: ScoredSequence) -> int:
     """How many tokens both begin with."""
-    assert one is not None
-    a, b = one.tokens, other.tokens
     same = 0
-    for x, y in zip(a, b, strict=False):
-        if x != y:
+    for a, b in zip(first.tokens, second.tokens, strict=False):
+        if a != b:
             break
         same += 1
     return same
@@ -162,15 +159,16 @@ def _agree(one: ScoredSequence | None, other: ScoredSequence) -> int:
 
 def _padded(lists: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
     """As one tensor, 0 past each end, and where the lists are."""
-    lengths = torch.tensor([len(one) for one in lists])
+    lengths = torch.tensor([len(values) for values in lists])
     longest = int(lengths.max())
-    values = torch.tensor([[*one, *[0] * (longest - len(one))] for one in lists])
-    return values, torch.arange(longest) < lengths[:, None]
+    padded = torch.tensor([[*values, *[0] * (longest - len(values))] for values in lists])
+    return padded, torch.arange(longest) < lengths[:, None]
 
 
 def _places(paths: Sequence[Sequence[int]], width: int, tokens: int) -> tuple[Tensor, ...]:
+    """`TreeBatch.first_N`, `places` and `starts_N`; `width`: of the longest path."""
     flat = [row * width + column for row, path in enumerate(paths) for column in range(len(path))]
-    node = torch.tensor([one for path in paths for one in path])
+    node = torch.tensor([token for path in paths for token in path])
     places = torch.tensor(flat)[node.argsort(stable=True)]
     counts_N = node.bincount(minlength=tokens)
     starts_N = counts_N.cumsum(0) - counts_N

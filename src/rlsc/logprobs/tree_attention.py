@@ -25,7 +25,7 @@ from rlsc.models.attention import asks_for_more, softcap_of
 
 NAME = "rlsc_paths"
 _SCORES = 2**24  # held at once
-_SHORT = 384  # tokens: up to here whole scores are quicker on a CPU
+_SHORT = 384  # tokens: up to here all scores at once are quicker on a CPU
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
@@ -35,7 +35,7 @@ class Paths:
 
     tree: TreeBatch
     replaces: str  # the model's own attention function, by name
-    windows: set[int | None] = field(default_factory=set)  # that layers told of
+    windows: set[int | None] = field(default_factory=set)  # that layers passed
 
 
 def path_attention(
@@ -94,7 +94,7 @@ def _by_products(
     window: int | None,
     softcap: float | None,
 ) -> Tensor:
-    """Scores held whole: on a CPU several times quicker for short paths than in blocks."""
+    """All scores held at once: on a CPU several times quicker for short paths than in blocks."""
     rows, heads, length, size = query.shape
     key, value = key.reshape(-1, length, size), value.reshape(-1, length, size)
     scores = torch.bmm((query * scale).reshape(len(key), -1, size), key.mT)
@@ -135,10 +135,10 @@ class _AlongPaths(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         tree: TreeBatch = ctx.tree
         saved = ctx.saved_tensors  # once: reading them may compute them anew
-        grad = grads[0].flatten(1)
+        output_grad = grads[0].flatten(1)
         # Of the places where a token stands, the first alone gave its output.
-        spread = grad.new_zeros(tree.path_BL.numel(), grad.shape[1])
-        spread[tree.first_N] = grad
+        spread = output_grad.new_zeros(tree.path_BL.numel(), output_grad.shape[1])
+        spread[tree.first_N] = output_grad
         start, parts = 0, []
         for paths_BL in _slices(tree, saved[0].shape[1]):
             inputs = [_laid_out(x, paths_BL).requires_grad_() for x in saved]
@@ -146,7 +146,7 @@ class _AlongPaths(torch.autograd.Function):
                 output = ctx.attend(*inputs)
             here = spread[start : start + paths_BL.numel()]
             here = here.view(*paths_BL.shape, -1, output.shape[-1]).transpose(1, 2)
-            parts.append([_flat(one) for one in torch.autograd.grad(output, inputs, here)])
+            parts.append([_flat(grad) for grad in torch.autograd.grad(output, inputs, here)])
             start += paths_BL.numel()
         query, key, value = (torch.cat(part) for part in zip(*parts, strict=True))
         return (

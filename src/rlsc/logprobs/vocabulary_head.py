@@ -38,7 +38,7 @@ def pair_scores(
     """
     tokens = len(hidden_UH)
     size = chunk or tokens
-    found: list[tuple[Tensor, ...]] = []
+    scores: list[tuple[Tensor, ...]] = []
     for start, a, b in _parts(at_M, tokens, size):
         inputs = (hidden_UH[start : start + size], at_M[a:b] - start, tokens_M[a:b])
         settings = (temperature, entropy_gradient)
@@ -48,8 +48,8 @@ def pair_scores(
             )
         else:
             part = _scores(head, *inputs, *settings)
-        found.append(part)
-    logps, entropies, certainty = (torch.cat(values) for values in zip(*found, strict=True))
+        scores.append(part)
+    logps, entropies, certainty = (torch.cat(values) for values in zip(*scores, strict=True))
     return logps, entropies, certainty
 
 

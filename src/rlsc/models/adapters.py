@@ -21,8 +21,8 @@ def with_adapter(model: Any, peft_config: Any, seed: int) -> Any:
 
 def adapter_is_off(model: Any) -> bool:
     """Whether the model, at this moment, is computed without its adapter."""
-    layers = [one for one in model.modules() if isinstance(one, BaseTunerLayer)]
-    return any(one.disable_adapters for one in layers)
+    layers = (layer for layer in model.modules() if isinstance(layer, BaseTunerLayer))
+    return any(layer.disable_adapters for layer in layers)
 
 
 def lora_config(model: Any, r: int, alpha: int, target_modules: str) -> LoraConfig:

@@ -45,8 +45,11 @@ def check_architecture(model: Any) -> None:
         raise ModelError("transformers can't set its attention function")
 
 
-def window_untold(config: Any, windows: set[int | None]) -> bool:
-    """Whether layers see a window alone, of which none of their calls told the function."""
+def hides_its_window(config: Any, windows: set[int | None]) -> bool:
+    """Whether it has a sliding window, and no call passed one to the attention function.
+
+    `windows`: what the calls passed as `sliding_window`.
+    """
     return windows == {None} and _has_window(config)
 
 

@@ -54,8 +54,8 @@ def load_config(name: str | None = None, trust_remote_code: bool = False) -> tup
     path = _embedded_file() if name is None else None
     if path is not None:
         return _plain(AutoConfig.from_pretrained(path.parent, gguf_file=path.name)), EMBEDDED_NOTE
-    name = _found(name or EMBEDDED_HUB_ID, weights=False)
-    with _said(name):
+    name = _folder_or_id(name or EMBEDDED_HUB_ID, weights=False)
+    with _errors_in_a_line(name):
         return AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code), name
 
 
@@ -64,8 +64,8 @@ def load_tokenizer(name: str | None = None, trust_remote_code: bool = False) -> 
     path = _embedded_file() if name is None else None
     if path is not None:
         return AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
-    name = _found(name or EMBEDDED_HUB_ID)
-    with _said(name):
+    name = _folder_or_id(name or EMBEDDED_HUB_ID)
+    with _errors_in_a_line(name):
         return AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
 
 
@@ -103,8 +103,8 @@ def weights_fingerprint(name: str | None) -> str | None:
 
 
 def _load(name: str, dtype: torch.dtype, trust_remote_code: bool) -> tuple[Any, Any]:
-    name = _found(name)
-    with _said(name):
+    name = _folder_or_id(name)
+    with _errors_in_a_line(name):
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
         model, loading = AutoModelForCausalLM.from_pretrained(
             name, dtype=dtype, trust_remote_code=trust_remote_code, output_loading_info=True
@@ -118,8 +118,8 @@ def _load(name: str, dtype: torch.dtype, trust_remote_code: bool) -> tuple[Any, 
     return model, tokenizer
 
 
-def _found(name: str, weights: bool = True) -> str:
-    """A Hub id as it is; of a folder its path, after a look into it."""
+def _folder_or_id(name: str, weights: bool = True) -> str:
+    """A Hub id as it is, or the path of a folder, once it is checked to hold a model."""
     path = Path(name).expanduser()
     if path.is_dir():
         _check_folder(path, weights)
@@ -130,8 +130,8 @@ def _found(name: str, weights: bool = True) -> str:
 
 
 @contextlib.contextmanager
-def _said(name: str) -> Iterator[None]:
-    """What goes wrong within, in a line."""
+def _errors_in_a_line(name: str) -> Iterator[None]:
+    """Within, whatever goes wrong is raised as a `ModelError` of one line."""
     try:
         yield
     except Exception as error:  # hub, JSON, safetensors and remote-code errors share no base

@@ -69,10 +69,10 @@ class RewardModel:
         elif self._tokenizer.chat_template:
             messages = [*prompt, {"role": "assistant", "content": text}]
             try:
-                whole = self._tokenizer.apply_chat_template(messages, tokenize=False)
+                conversation = self._tokenizer.apply_chat_template(messages, tokenize=False)
             except TemplateError as error:
                 raise ConfigError(f"the reward model's template refuses it: {error}") from error
-            ids = self._tokenizer(whole, add_special_tokens=False)["input_ids"]
+            ids = self._tokenizer(conversation, add_special_tokens=False)["input_ids"]
         else:
             turns = "\n".join(message["content"] for message in prompt)
             ids = self._tokenizer(f"{turns}\n{text}")["input_ids"]

@@ -39,23 +39,22 @@ def make_progress(unit: str) -> Progress:
 
 
 @contextmanager
-def stops_untold(stopping: Callable[[], bool]) -> Iterator[None]:
-    """Without transformers' guess that data are missing, where a run is `stopping` on purpose.
+def without_missing_data_warning(stopping: Callable[[], bool]) -> Iterator[None]:
+    """Within, transformers does not warn of missing data while the run is `stopping` on purpose.
 
     It warns whenever an epoch had no step, also where that is since the run was to stop.
     """
 
-    def told(record: standard_logging.LogRecord) -> bool:
-        return not (
-            str(record.msg).startswith("There seems not to be a single sample") and stopping()
-        )
+    def is_wanted(record: standard_logging.LogRecord) -> bool:
+        warns = str(record.msg).startswith("There seems not to be a single sample")
+        return not (warns and stopping())
 
     logger = standard_logging.getLogger("transformers.trainer")
-    logger.addFilter(told)
+    logger.addFilter(is_wanted)
     try:
         yield
     finally:
-        logger.removeFilter(told)
+        logger.removeFilter(is_wanted)
 
 
 def quiet_libraries() -> None:

@@ -15,28 +15,25 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def _together() -> bool:
+def _group() -> Any:
+    """`torch.distributed` where this process is one of an initialised group, else None."""
     if "torch" not in sys.modules:  # a command that only reads: it has started no process
-        return False
+        return None
     from torch import distributed
 
-    return distributed.is_available() and distributed.is_initialized()
+    return distributed if distributed.is_available() and distributed.is_initialized() else None
 
 
 def count() -> int:
-    if not _together():
-        return 1
-    from torch import distributed
-
-    return distributed.get_world_size()
+    """How many processes the run has."""
+    group = _group()
+    return group.get_world_size() if group else 1
 
 
 def rank() -> int:
-    if not _together():
-        return 0
-    from torch import distributed
-
-    return distributed.get_rank()
+    """This process's number, from 0."""
+    group = _group()
+    return group.get_rank() if group else 0
 
 
 def is_main() -> bool:
@@ -48,43 +45,36 @@ def gathered(value: T) -> list[T]:
     """Every process's value, in order of rank; all of them must call it."""
     if count() == 1:
         return [value]
-    from torch import distributed
-
-    found: list[T | None] = [None] * count()
-    distributed.all_gather_object(found, value)
-    return found  # type: ignore[return-value]
+    values: list[T | None] = [None] * count()
+    _group().all_gather_object(values, value)
+    return values  # type: ignore[return-value]
 
 
 def from_main(make: Callable[[], T]) -> T:
     """What the main process makes, on all of them; what it raises, too."""
     if count() == 1:
         return make()
-    from torch import distributed
-
-    found: list[Any] = [None, None]
+    outcome: list[Any] = [None, None]  # what was made, what was raised
     if is_main():
         try:
-            found[0] = make()
+            outcome[0] = make()
         except Exception as error:
-            found[1] = error
-    distributed.broadcast_object_list(found)
-    if found[1] is not None:
-        raise found[1]
-    return found[0]
+            outcome[1] = error
+    _group().broadcast_object_list(outcome)
+    made, raised = outcome
+    if raised is not None:
+        raise raised
+    return made
 
 
 def summed(tensor: torch.Tensor) -> torch.Tensor:
-    """In place, over the processes."""
+    """The tensor, summed in place over the processes."""
     if count() > 1:
-        from torch import distributed
-
-        distributed.all_reduce(tensor)
+        _group().all_reduce(tensor)
     return tensor
 
 
 def wait() -> None:
     """Until all processes have come here."""
     if count() > 1:
-        from torch import distributed
-
-        distributed.barrier()
+        _group().barrier()

@@ -1,6 +1,6 @@
-"""Weights that are spread over the processes: whole where something needs them so.
+"""Weights that are sharded over the processes: gathered where something needs all of them.
 
-FSDP2's can be had whole for a while; ZeRO-3's only one by one, so that what needs forward passes
+FSDP2's can be gathered for a while; ZeRO-3's only one by one, so that what needs forward passes
 of a process's own is refused with it.
 
 With a plain model everything here does nothing. All processes must come to each call.
@@ -21,16 +21,16 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 def is_sharded(model: Any) -> bool:
     """Whether a process holds only its part of some weight, at this moment."""
-    return any(isinstance(one, DTensor) for one in model.parameters())
+    return any(isinstance(parameter, DTensor) for parameter in model.parameters())
 
 
 def in_step(model: Any) -> bool:
     """Whether a forward or backward pass waits for one of every other process."""
-    return is_sharded(model) or any(hasattr(one, "ds_id") for one in model.parameters())
+    return is_sharded(model) or any(hasattr(weight, "ds_id") for weight in model.parameters())
 
 
-def full(tensor: Tensor) -> Tensor:
-    """The whole of a tensor, on every process."""
+def full_tensor(tensor: Tensor) -> Tensor:
+    """All of a tensor, gathered from its shards, on every process."""
     if hasattr(tensor, "ds_id"):
         import deepspeed
 
@@ -40,10 +40,10 @@ def full(tensor: Tensor) -> Tensor:
 
 
 def fill(parameter: Tensor, value: Tensor) -> None:
-    """Write a whole tensor into a parameter, which may be a part of it."""
+    """Write a full tensor into a parameter, which may hold a shard of it."""
     if isinstance(parameter, DTensor):
-        whole = value.to(parameter.device)
-        value = distribute_tensor(whole, parameter.device_mesh, parameter.placements)
+        value = value.to(parameter.device)
+        value = distribute_tensor(value, parameter.device_mesh, parameter.placements)
     parameter.copy_(value)
 
 
@@ -53,10 +53,10 @@ def local(tensor: Tensor) -> Tensor:
 
 
 @contextmanager
-def whole(model: Any) -> Iterator[None]:
-    """Within, the model's own modules hold whole weights, and its forward waits for nobody.
+def unsharded(model: Any) -> Iterator[None]:
+    """Within, the model's own modules hold full weights, and its forward waits for nobody.
 
-    It costs the memory of the whole weights, in the dtype that FSDP computes in, until the end.
+    It costs the memory of the full weights, in the dtype that FSDP computes in, until the end.
     Weights must not be changed within: the parts are what stays.
     """
     if not is_sharded(model):
@@ -82,8 +82,9 @@ def whole(model: Any) -> Iterator[None]:
 def _prefetch_alike(units: Sequence[FSDPModule]) -> None:
     """Each unit of a backward pass gathers the one before it, on every process.
 
-    Left alone, FSDP2 goes by the forward passes since the last backward one. Those within `whole`
-    count too, and a process that had no questions made none: it would wait for another gathering.
+    Left alone, FSDP2 goes by the forward passes since the last backward one. Those within
+    `unsharded` count too, and a process that had no questions made none: it would wait for another
+    gathering.
     """
     root, *layers = units
     before = dict(zip(layers[1:], layers, strict=False))

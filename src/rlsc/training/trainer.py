@@ -27,7 +27,7 @@ from rlsc.logprobs.scorer import Scorer
 from rlsc.models.adapters import with_adapter
 from rlsc.models.loading import disable_dropout, load_model
 from rlsc.objectives import Objective, create_objective
-from rlsc.runtime.console import stops_untold
+from rlsc.runtime.console import without_missing_data_warning
 from rlsc.runtime.memory import release_freed_memory
 from rlsc.runtime.processes import gathered, rank
 from rlsc.training.arguments import RLSCConfig
@@ -179,7 +179,10 @@ class RLSCTrainer(WholeCheckpoints):
         self.runlog.rewind(0)
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
-        with closing(self.progress), stops_untold(lambda: self.control.should_training_stop):
+        with (
+            closing(self.progress),
+            without_missing_data_warning(lambda: self.control.should_training_stop),
+        ):
             output = super().train(*args, **kwargs)
             self._finish_guard(self.state.global_step)
             return output

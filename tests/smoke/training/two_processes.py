@@ -16,7 +16,7 @@ from rlsc.data.prompts import render
 from rlsc.engines import NativeEngine, SamplingParams
 from rlsc.grading import extract_answer
 from rlsc.runtime.processes import is_main
-from rlsc.runtime.sharding import full, is_sharded
+from rlsc.runtime.sharding import full_tensor, is_sharded
 from rlsc.types import AnswerKey
 from tests.conftest import tiny_model, tiny_tokenizer
 from tests.smoke.training.sharded import on_cpus
@@ -63,12 +63,12 @@ def main() -> None:
     gradients: list[dict[str, torch.Tensor]] = []
 
     def remember(*_: object, **__: object) -> None:
-        gradients.append({n: full(p.grad).clone() for n, p in run.model.named_parameters()})
+        gradients.append({n: full_tensor(p.grad).clone() for n, p in run.model.named_parameters()})
 
     run.callback_handler.callbacks[0].on_pre_optimizer_step = remember
     run.train()
     sharded = is_sharded(run.model)
-    weights = {name: full(one.detach()) for name, one in run.model.named_parameters()}
+    weights = {name: full_tensor(one.detach()) for name, one in run.model.named_parameters()}
     if is_main():
         state = {"gradients": gradients, "weights": weights, "sharded": sharded}
         torch.save(state, Path(folder) / "state.pt")

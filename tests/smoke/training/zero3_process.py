@@ -16,7 +16,7 @@ from rlsc import RLSCTrainer
 from rlsc.commands.main import main as rlsc
 from rlsc.engines import ScriptedEngine
 from rlsc.runtime.processes import is_main
-from rlsc.runtime.sharding import full, in_step
+from rlsc.runtime.sharding import full_tensor, in_step
 from rlsc.types import Completion
 from tests.conftest import tiny_model, tiny_tokenizer
 from tests.smoke.training.test_trainer import CHATS, config
@@ -30,7 +30,7 @@ class Given(ScriptedEngine):
     seen = 0
 
     def sync(self, model: torch.nn.Module) -> None:
-        self.seen = sum(full(one).numel() for one in model.parameters())
+        self.seen = sum(full_tensor(one).numel() for one in model.parameters())
 
 
 def on_cpus() -> None:
@@ -87,7 +87,7 @@ def main() -> None:
     )
     run.train()
     assert in_step(run.model) == ZERO3  # or it would be plain DDP
-    weights = {name: full(one).detach() for name, one in run.model.named_parameters()}
+    weights = {name: full_tensor(one).detach() for name, one in run.model.named_parameters()}
     assert engine.seen == sum(one.numel() for one in weights.values())
     if is_main():
         torch.save(weights, Path(folder) / "state.pt")

@@ -54,8 +54,9 @@ def test_a_server_is_another_variant_of_vllm() -> None:
     engine = engine_class(config)
     engine.check_installed()  # nothing is needed here
     assert engine.place(config) == "the server at http://there:1 (not asked)"
-    assert engine.smaller(config) == []
-    assert "vllm_mode" in dict(engine_class(named("vllm")).smaller(named("vllm")))
+    colocated = named("vllm")
+    assert ("vllm_mode", "server") in engine_class(colocated).smaller(colocated)
+    assert ("vllm_mode", "server") not in engine.smaller(config)
 
 
 @pytest.mark.parametrize("name", [name for name in ENGINES if name != "vllm"])

@@ -1,8 +1,8 @@
 """One call of the native engine: which completions are computed together, and when.
 
-PoolView that have drawn the same tokens so far share one branch: one row of the buffers, one row
-of every product. A branch splits as they part. Branches whose rows have all ended leave, and
-waiting rows take their place.
+Siblings that have drawn the same tokens so far share one branch: one row of the buffers, one row
+of every product. A branch splits as they part. Branches whose completions have all ended leave,
+and waiting ones take their place.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ import torch
 from torch import Tensor
 
 from rlsc.engines.base import Progress, SamplingParams, completes_stop_string
-from rlsc.engines.native.kv_cache import FEWEST, Decode, RolloutCache, aligned
+from rlsc.engines.native.kv_cache import FEWEST, Decode, RolloutCache, aligned, key_value_heads
 from rlsc.engines.native.prefill import PromptForward, Question
 from rlsc.engines.native.sampling import sample_tokens
 
 
 @dataclass(eq=False)
-class Row:
+class Decoding:
     """One completion in the making."""
 
     question: Question
     seed: int
-    uniforms: list[float] = field(default_factory=list)  # the row's own random stream
+    uniforms: list[float] = field(default_factory=list)  # its own random stream
     token_ids: list[int] = field(default_factory=list)
     logps: list[float] = field(default_factory=list)
 
@@ -39,24 +39,24 @@ class Row:
 
 @dataclass(eq=False)
 class Branch:
-    """Rows of one question that agree so far."""
+    """Completions of one question that agree so far."""
 
     question: Question
-    rows: list[Row]
+    decodings: list[Decoding]
 
     @property
     def tokens(self) -> list[int]:
-        return self.rows[0].token_ids
+        return self.decodings[0].token_ids
 
 
 class Rollout:
-    """Fills `rows`, at most `max_rows` at once; branch i lies in row i of the buffers."""
+    """Completes `decodings`, at most `max_rows` at once; branch i lies in row i of the buffers."""
 
     def __init__(
         self,
         model: Any,
         tokenizer: Any,
-        rows: Sequence[Row],
+        decodings: Sequence[Decoding],
         params: SamplingParams,
         max_rows: int,
         replaces: str,
@@ -65,40 +65,39 @@ class Rollout:
         self._model, self._tokenizer, self._params = model, tokenizer, params
         self._max_rows, self._on_progress = max_rows, on_progress
         # Prompts of like length together: the shorter are padded to the longest in flight.
-        self._queue = deque(sorted(rows, key=lambda row: -row.question.length))
+        self._queue = deque(sorted(decodings, key=lambda decoding: -decoding.question.length))
         self._device = next(model.parameters()).device
         config = model.config.get_text_config()
         self.cache = RolloutCache(
             config.num_hidden_layers, self._device, replaces, params.max_new_tokens
         )
-        questions = list(dict.fromkeys(row.question for row in rows))
+        questions = list(dict.fromkeys(decoding.question for decoding in decodings))
         self._prefill = PromptForward(model, self.cache, questions)
-        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-        shared = config.num_attention_heads // heads
+        shared = config.num_attention_heads // key_value_heads(config)
         self._fewest = 1 if model.dtype == torch.bfloat16 else -(-FEWEST // shared)
         self._branches: list[Branch] = []
         self._questions: list[Question] = []  # by slot
 
     def run(self) -> None:
         while self._queue or self._branches:
-            room = self._max_rows - self._live_rows()
-            # Not for every row that ends: prompts are computed several at once.
+            room = self._max_rows - self._decoding_count()
+            # Not for every completion that ends: prompts are computed several at once.
             if self._queue and (not self._branches or room >= max(1, self._max_rows // 8)):
                 self._admit(room)
             if self._branches:
                 self._sample(self._branches, self._decode())
                 self._divide()
 
-    def _live_rows(self) -> int:
-        return sum(len(branch.rows) for branch in self._branches)
+    def _decoding_count(self) -> int:
+        return sum(len(branch.decodings) for branch in self._branches)
 
     def _admit(self, room: int) -> None:
-        """Begin waiting rows: compute their prompts, sample their first tokens."""
-        by_question: dict[Question, list[Row]] = {}
+        """Begin waiting completions: compute their prompts, sample their first tokens."""
+        by_question: dict[Question, list[Decoding]] = {}
         for _ in range(min(room, len(self._queue))):
-            row = self._queue.popleft()
-            row.begin(self._params.max_new_tokens)
-            by_question.setdefault(row.question, []).append(row)
+            decoding = self._queue.popleft()
+            decoding.begin(self._params.max_new_tokens)
+            by_question.setdefault(decoding.question, []).append(decoding)
         fresh = [question for question in by_question if question.slot < 0]
         for question in fresh:
             question.slot = len(self._questions)
@@ -106,11 +105,11 @@ class Rollout:
         longest = max(question.width for question in self._questions)
         self.cache.reserve_prompts(len(self._questions), longest)
         self._prefill(fresh)
-        new = [Branch(question, rows) for question, rows in by_question.items()]
+        new = [Branch(question, decodings) for question, decodings in by_question.items()]
         logits = [branch.question.logits_V for branch in new]
         self._sample(new, torch.stack([logits_V for logits_V in logits if logits_V is not None]))
         for branch in new:
-            branch.question.waiting -= len(branch.rows)
+            branch.question.waiting -= len(branch.decodings)
             branch.question.branches += 1
             if not branch.question.waiting:
                 branch.question.logits_V = None
@@ -121,8 +120,8 @@ class Rollout:
         """Logits [B, V] after one more token of every branch."""
         lengths = [len(branch.tokens) - 1 for branch in self._branches]
         prompts = [branch.question.length for branch in self._branches]
-        # Branches may yet split, into as many as there are rows.
-        rows = self._max_rows if self._queue else self._live_rows()
+        # Branches may yet split, into as many as there are completions.
+        rows = self._max_rows if self._queue else self._decoding_count()
         width = aligned(max(lengths) + 1)
         self.cache.reserve_rows(rows, width)
         siblings = max(self._fewest, *(question.branches for question in self._questions))
@@ -164,31 +163,31 @@ class Rollout:
         ).logits[:, -1]
 
     def _sample(self, branches: Sequence[Branch], logits_BV: Tensor) -> None:
-        """Every row draws its own token from its branch's distribution."""
-        rows = [row for branch in branches for row in branch.rows]
-        branch_at = [index for index, branch in enumerate(branches) for _ in branch.rows]
-        uniforms = [row.uniforms[len(row.token_ids)] for row in rows]
+        """Every completion draws its own token from its branch's distribution."""
+        decodings = [decoding for branch in branches for decoding in branch.decodings]
+        branch_at = [index for index, branch in enumerate(branches) for _ in branch.decodings]
+        uniforms = [decoding.uniforms[len(decoding.token_ids)] for decoding in decodings]
         tokens, logps = sample_tokens(logits_BV, branch_at, uniforms, self._params)
-        for row, token, logp in zip(rows, tokens, logps, strict=True):
-            row.token_ids.append(token)
-            row.logps.append(logp)
+        for decoding, token, logp in zip(decodings, tokens, logps, strict=True):
+            decoding.token_ids.append(token)
+            decoding.logps.append(logp)
 
     def _divide(self) -> None:
-        """Split branches whose rows have parted; drop what has ended."""
+        """Split branches whose completions have parted; drop what has ended."""
         holes, new, sources, ended = [], [], [], 0
         for index, branch in enumerate(self._branches):
-            by_token: dict[int, list[Row]] = {}
-            for row in branch.rows:
-                if self._has_ended(row):
+            by_token: dict[int, list[Decoding]] = {}
+            for decoding in branch.decodings:
+                if self._has_ended(decoding):
                     ended += 1
                 else:
-                    by_token.setdefault(row.token_ids[-1], []).append(row)
+                    by_token.setdefault(decoding.token_ids[-1], []).append(decoding)
             branch.question.branches += len(by_token) - 1
             if not by_token:
                 holes.append(index)
                 continue
-            branch.rows, *others = by_token.values()
-            new += [Branch(branch.question, rows) for rows in others]
+            branch.decodings, *others = by_token.values()
+            new += [Branch(branch.question, decodings) for decodings in others]
             sources += [index] * len(others)
         self._place(new, sources, holes)
         done = [q.slot for q in self._questions if not q.branches and not q.waiting]
@@ -208,12 +207,12 @@ class Rollout:
         self.cache.move_rows(sources, targets)
         self.cache.move_rows(*_fill_holes(self._branches, holes[len(new) :]))
 
-    def _has_ended(self, row: Row) -> bool:
-        params = self._params
+    def _has_ended(self, decoding: Decoding) -> bool:
+        params, token_ids = self._params, decoding.token_ids
         return (
-            row.token_ids[-1] in params.stop_token_ids
-            or len(row.token_ids) == params.max_new_tokens
-            or completes_stop_string(self._tokenizer, row.token_ids, params.stop_strings)
+            token_ids[-1] in params.stop_token_ids
+            or len(token_ids) == params.max_new_tokens
+            or completes_stop_string(self._tokenizer, token_ids, params.stop_strings)
         )
 
     def _tensor(self, values: list[int]) -> Tensor:

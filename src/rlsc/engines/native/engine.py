@@ -16,18 +16,18 @@ from rlsc.engines.base import (
     Engine,
     Progress,
     SamplingParams,
-    SamplingWeights,
     check_not_sharded,
-    fewer_rows,
+    grouped,
     make_completion,
 )
 from rlsc.engines.memory import Part, Workload, tensors_part, weights_part
-from rlsc.engines.native.decoding import Rollout, Row
+from rlsc.engines.native.decoding import Decoding, Rollout
 from rlsc.engines.native.kv_cache import aligned, bytes_per_token
 from rlsc.engines.native.prefill import Question
 from rlsc.engines.native.shared_prefix import NAME
+from rlsc.engines.weights import SamplingWeights
 from rlsc.errors import ModelError, NonFiniteError
-from rlsc.models.attention import check_architecture, lent_attention, window_untold
+from rlsc.models.attention import check_architecture, hides_its_window, lent_attention
 from rlsc.runtime.memory import free_memory
 from rlsc.types import CompletionGroup, Prompt
 
@@ -65,10 +65,6 @@ class NativeEngine(Engine):
         cache = token * (rows * cap + min(work.prompts, rows) * width)
         return [weights, Part("key/value cache", 0, cache), tensors_part(work, rows)], rows
 
-    @classmethod
-    def smaller(cls, config: EngineArguments) -> list[tuple[str, Any]]:
-        return fewer_rows(config)
-
     def __init__(
         self,
         model: Any,
@@ -101,27 +97,27 @@ class NativeEngine(Engine):
         on_progress: Progress | None = None,
     ) -> list[CompletionGroup]:
         questions = [Question(prompt, n) for prompt in prompts]
-        rows = [
-            Row(question, _sibling_seed(seed, sibling))
+        decodings = [
+            Decoding(question, _sibling_seed(seed, sibling))
             for question, seed in zip(questions, seeds, strict=True)
             for sibling in range(n)
         ]
         longest = max((question.width for question in questions), default=0)
         with self._weights.sampling() as model, lent_attention(model, NAME) as replaced:
-            if not rows:  # a process without questions helps the others gather their weights
+            if not decodings:  # a process without questions helps the others gather their weights
                 return []
             max_rows = self._affordable_rows(model, longest + aligned(params.max_new_tokens))
-            rollout = Rollout(model, self._tokenizer, rows, params, max_rows, replaced, on_progress)
+            rollout = Rollout(
+                model, self._tokenizer, decodings, params, max_rows, replaced, on_progress
+            )
             rollout.run()
         self._windows = rollout.cache.windows
         rollout.cache.layers.clear()  # they and the cache know each other: nothing else frees them
         completions = [
-            make_completion(self._tokenizer, row.token_ids, row.logps, params) for row in rows
+            make_completion(self._tokenizer, decoding.token_ids, decoding.logps, params)
+            for decoding in decodings
         ]
-        return [
-            CompletionGroup(prompt, tuple(completions[index * n : (index + 1) * n]))
-            for index, prompt in enumerate(prompts)
-        ]
+        return grouped(prompts, completions, n)
 
     def _affordable_rows(self, model: Any, tokens: int) -> int:
         row = tokens * bytes_per_token(model.config.get_text_config(), model.dtype.itemsize)
@@ -145,7 +141,7 @@ class NativeEngine(Engine):
             raise  # of the weights, whatever samples from them
         except Exception as error:
             raise ModelError(f"its forward failed: {error}") from error
-        if window_untold(self._weights.config, self._windows):
+        if hides_its_window(self._weights.config, self._windows):
             raise ModelError("its attention is not told of its sliding window")
         tokens, logps = group.completions[0].token_ids, group.completions[0].logps
         with self._weights.sampling() as model:

@@ -12,7 +12,7 @@ Shapes: _G prompts, _B rows, _H key/value heads, _D head size, _P prompt, _T sam
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,7 +29,7 @@ FEWEST = 4  # rows in a float32 product: with fewer, its sums run in another ord
 class Prefill:
     """A forward over prompts laid end to end, [1, tokens]: prompt i goes to `slots[i]`.
 
-    All begin at column `start`; what comes before it is what an earlier step was told to `keep`.
+    All begin at column `start`; what comes before it is what an earlier step was to `keep`.
     """
 
     slots: Tensor
@@ -199,14 +199,6 @@ class RolloutLayer(CacheLayerMixin):
         ):
             blocks.append(like.new_zeros(rows, like.shape[1], width, like.shape[3]))
 
-    def move_rows(self, source: Tensor, target: Tensor) -> None:
-        for block in (*self.key_blocks, *self.value_blocks):
-            block[target] = block[source]
-
-    def move_prompts(self, source: Tensor, target: Tensor) -> None:
-        for buffer in (self.prompt_keys, self.prompt_values):
-            buffer[target] = buffer[source]
-
     def get_seq_length(self) -> int:
         return 0
 
@@ -229,7 +221,7 @@ class RolloutCache(Cache):
         self.replaces = replaces  # the model's own attention function, by name
         self.step: Prefill | Decode
         self.prompt_slots = self.prompt_width = self.width = 0
-        self.windows: set[int | None] = set()  # that the layers' attention was told of
+        self.windows: set[int | None] = set()  # that the layers passed to their attention
         self._device = device
         self.starts: list[int] = []  # of the blocks
 
@@ -260,22 +252,19 @@ class RolloutCache(Cache):
         ]
 
     def move_rows(self, source: list[int], target: list[int]) -> None:
-        self._move(RolloutLayer.move_rows, source, target)
+        blocks = (block for x in self.layers for block in (*x.key_blocks, *x.value_blocks))
+        self._move(blocks, source, target)
 
     def move_prompts(self, source: list[int], target: list[int]) -> None:
-        self._move(RolloutLayer.move_prompts, source, target)
+        buffers = (buffer for x in self.layers for buffer in (x.prompt_keys, x.prompt_values))
+        self._move(buffers, source, target)
 
-    def _move(
-        self,
-        move: Callable[[RolloutLayer, Tensor, Tensor], None],
-        source: list[int],
-        target: list[int],
-    ) -> None:
+    def _move(self, buffers: Iterable[Tensor], source: list[int], target: list[int]) -> None:
         if source:
-            at = (torch.tensor(indices, device=self._device) for indices in (source, target))
-            source_at, target_at = at
-            for layer in self.layers:
-                move(layer, source_at, target_at)
+            source_at = torch.tensor(source, device=self._device)
+            target_at = torch.tensor(target, device=self._device)
+            for buffer in buffers:
+                buffer[target_at] = buffer[source_at]
 
 
 def aligned(width: int) -> int:
@@ -283,9 +272,14 @@ def aligned(width: int) -> int:
     return -(-width // ALIGN) * ALIGN
 
 
+def key_value_heads(config: Any) -> int:
+    """Key/value heads of a layer, which several query heads may share."""
+    return getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+
+
 def bytes_per_token(config: Any, itemsize: int) -> int:
     """Of a token's keys and values in all layers; `config`: the language model's."""
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    heads = key_value_heads(config)
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     return int(2 * config.num_hidden_layers * heads * size * itemsize)
 

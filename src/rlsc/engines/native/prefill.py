@@ -1,4 +1,4 @@
-"""Prompts: each is computed once, without padding; what all of a call begin with, once for all.
+"""Prompts: each is computed once, without padding; a beginning common to all, once for all.
 
 Chat templates and worked examples make such beginnings long. How prompts are cut and put together
 changes no number: a token's sums run over its own prompt's keys, in their order.
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rlsc.engines.native.kv_cache import ALIGN, Prefill, RolloutCache
+from rlsc.engines.native.kv_cache import Prefill, RolloutCache, aligned
 from rlsc.types import Prompt
 
 _TOKENS = 8192  # in one forward
@@ -38,7 +38,7 @@ class Question:
     @property
     def width(self) -> int:
         """The room that it takes in the buffers."""
-        return -(-self.length // ALIGN) * ALIGN
+        return aligned(self.length)
 
 
 class PromptForward:
@@ -47,7 +47,7 @@ class PromptForward:
     def __init__(self, model: Any, cache: RolloutCache, questions: Sequence[Question]) -> None:
         self._model, self._cache = model, cache
         self._device = next(model.parameters()).device
-        self._common = common_beginning([one.prompt.token_ids for one in questions])
+        self._common = common_beginning([question.prompt.token_ids for question in questions])
         self._is_known = False
         if self._common * (len(questions) - 1) < _WORTH:
             self._common = 0
@@ -77,11 +77,11 @@ class PromptForward:
 
     def _forward(self, questions: Sequence[Question], start: int, stop: int | None) -> Tensor:
         """Logits [Q, V] after `[start:stop]` of each prompt."""
-        token_ids = [one.prompt.token_ids[start:stop] for one in questions]
-        lengths = self._tensor([len(one) for one in token_ids])
+        prompts = [question.prompt.token_ids[start:stop] for question in questions]
+        lengths = self._tensor([len(prompt) for prompt in prompts])
         slots = self._tensor([question.slot for question in questions])
         self._cache.step = Prefill(slots, lengths, start, keep=stop is not None)
-        input_ids = self._tensor([token for one in token_ids for token in one])
+        input_ids = self._tensor([token for prompt in prompts for token in prompt])
         with _head_at(self._model, lengths.cumsum(0) - 1):
             return self._model(
                 input_ids=input_ids[None],
@@ -101,7 +101,7 @@ def common_beginning(prompts: Sequence[tuple[int, ...]]) -> int:
     same = 0
     while same < min(len(low), len(high)) and low[same] == high[same]:
         same += 1
-    return max(0, min([same, *(len(one) - 1 for one in prompts)]))
+    return max(0, min([same, *(len(prompt) - 1 for prompt in prompts)]))
 
 
 @contextmanager

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from rlsc.grading.equality.numbers import number
-from rlsc.grading.equality.units import Unit, split_unit
 from rlsc.grading.equality.values import equal_values, expression, within
+from rlsc.grading.notation.numbers import number
+from rlsc.grading.notation.units import Unit, split_unit
 
 _LETTER = re.compile(r"(?:\\text\s*\{)?\s*\(([A-H])\)\s*\}?|([A-H])")
 _LETTERED = re.compile(r"(?:\\text\s*\{)?\s*\(?([A-H])(?:\)|[.:]|\s*$)")

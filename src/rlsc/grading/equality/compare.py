@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 from rlsc.grading.equality.atoms import equal_atoms, is_value, squeeze
 from rlsc.grading.equality.forms import Atom, Form, Many, Matrix, Relation, Tuple, parse
-from rlsc.grading.equality.numbers import number
 from rlsc.grading.equality.relations import (
     distinct_names,
     equal_equations,
@@ -24,9 +23,10 @@ from rlsc.grading.equality.relations import (
     variable,
 )
 from rlsc.grading.equality.sets import as_set
-from rlsc.grading.equality.units import split_unit
 from rlsc.grading.equality.values import expression
-from rlsc.grading.extract.normalise import normalise
+from rlsc.grading.notation.normalise import normalise
+from rlsc.grading.notation.numbers import number
+from rlsc.grading.notation.units import split_unit
 
 MAX_LENGTH = 2000
 """Longer answers are compared as text: no reference is near it, and work must stay bounded."""
@@ -45,7 +45,7 @@ def same(answer: str, reference: str, tolerance: float = 0.0) -> bool:
         return True
     comparison = _Comparison(tolerance)
     return any(
-        comparison.forms(gold, one) for gold in _readings(reference) for one in _readings(answer)
+        comparison.forms(gold, form) for gold in _readings(reference) for form in _readings(answer)
     )
 
 
@@ -161,10 +161,10 @@ class _Comparison:
             answer = [parse(item.sides[-1]) for item in answer if isinstance(item, Relation)]
         left = list(answer)
         for item in gold:
-            found = next((i for i, other in enumerate(left) if self.forms(item, other)), None)
-            if found is None:
+            place = next((i for i, other in enumerate(left) if self.forms(item, other)), None)
+            if place is None:
                 return False
-            del left[found]
+            del left[place]
         return True
 
     def _sequences(self, gold: Sequence[Form], answer: Sequence[Form]) -> bool:
@@ -226,8 +226,8 @@ class _Comparison:
 
     def _same_sides(self, gold: Relation, answer: Relation) -> bool:
         return len(gold.sides) == len(answer.sides) and all(
-            _squeeze_name(one) == _squeeze_name(other) or self.forms(parse(one), parse(other))
-            for one, other in zip(gold.sides, answer.sides, strict=True)
+            _squeeze_name(left) == _squeeze_name(right) or self.forms(parse(left), parse(right))
+            for left, right in zip(gold.sides, answer.sides, strict=True)
         )
 
     def _equations(self, gold: Relation, answer: Relation) -> bool:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from rlsc.grading.equality.numbers import number
-from rlsc.grading.extract.normalise import closing
+from rlsc.grading.notation.normalise import closing
+from rlsc.grading.notation.numbers import number
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,8 @@ def parse(text: str, lists: bool = False) -> Form:
         signs = ((r"\pm", "+", "-"), (r"\mp", "-", "+"))
         both = [text, text]
         for command, *replaced in signs:
-            both = [one.replace(command, sign) for one, sign in zip(both, replaced, strict=True)]
-        return _many([one.strip().removeprefix("+").strip() for one in both])
+            both = [text.replace(command, sign) for text, sign in zip(both, replaced, strict=True)]
+        return _many([text.strip().removeprefix("+").strip() for text in both])
     relation = split(text, _SIGN, keep=True)
     if len(relation) > 1:
         signs_ = tuple(_SIGNS.get(sign, sign) for sign in relation[1::2])
@@ -159,8 +159,8 @@ def _many(parts: list[str]) -> Many:
     items: list[Form] = []
     for part in parts:
         form = parse(part)
-        whole = isinstance(form, Many) and form.braced and len(parts) > 1
-        items += form.items if isinstance(form, Many) and not whole else [form]
+        is_set = isinstance(form, Many) and form.braced and len(parts) > 1
+        items += form.items if isinstance(form, Many) and not is_set else [form]
     # "x = 1, 2" says x of both.
     first = items[0]
     if isinstance(first, Relation) and all(isinstance(item, Atom) for item in items[1:]):

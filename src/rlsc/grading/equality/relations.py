@@ -44,8 +44,8 @@ def says_value(left: str) -> bool:
 
 def named(items: Sequence[Form]) -> list[Relation]:
     """The items if all are definitions of different names, else none."""
-    found = [item for item in items if isinstance(item, Relation) and is_definition(item)]
-    return found if len(found) == len(items) and distinct_names(items) else []
+    definitions = [item for item in items if isinstance(item, Relation) and is_definition(item)]
+    return definitions if len(definitions) == len(items) and distinct_names(items) else []
 
 
 def variable(name: str) -> str | None:

@@ -50,9 +50,9 @@ def _as_set(form: Form) -> Any | None:
 
 
 def _member_set(form: Form) -> Any | None:
-    found = _as_set(form)
-    if found is not None:
-        return found
+    members = _as_set(form)
+    if members is not None:
+        return members
     value = _real(form)
     return None if value is None else sympy.FiniteSet(value)
 

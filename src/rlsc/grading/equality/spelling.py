@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from rlsc.grading.equality.numbers import MIXED
+from rlsc.grading.notation.numbers import MIXED
 
 _DECIMAL = re.compile(r"(?<![\w.])(\d*)\.(\d+)(?![\w.])|(?<![\w.])(\d+)\.(\d*)")
 _DERIVATIVE = re.compile(
@@ -21,11 +21,7 @@ _RESERVED = re.compile(
     r"(?:\s*_\s*(?:\{\s*(\w+)\s*\}|(\w)))?"
 )
 _NAME_PARTS = re.compile(r"[^A-Za-z0-9]")
-
-
-_SPELLINGS = {r"\hbar": "h_{bar}", r"\odot": "odot", r"\ast": r"\cdot"}
-
-
+_SPELLINGS = {r"\hbar": "h_{bar}", r"\odot": "odot", "°": "", r"\ast": r"\cdot"}
 _REPEATING = re.compile(r"(\d*)\.(\d*)\\(?:overline|bar)\s*\{\s*(\d+)\s*\}")
 
 
@@ -63,12 +59,8 @@ def prepare(text: str) -> str:
     text = re.sub(r"(?<=\d)\s*(?=\\frac\{\d+\}\{\d+\})", "+", text) if MIXED.match(text) else text
     text = re.sub(r"_([A-Za-z0-9])(?=[A-Za-z0-9])", r"_{\1} ", text)
     text = _RESERVED.sub(_alias, text)
-    text = (
-        text.replace(r"\hbar", "h_{bar}")
-        .replace(r"\odot", "odot")
-        .replace("°", "")
-        .replace(r"\ast", r"\cdot")
-    )
+    for command, spelling in _SPELLINGS.items():
+        text = text.replace(command, spelling)
     text = re.sub(r"\s*([_^])\s*", r"\1", text)
     text = re.sub(r"_\{\s*\\text\s*\{\s*(\w+)\s*\}\s*\}", r"_{\1}", text)
     text = re.sub(r"\\text\s*\{\s*(\w)\s*\}", r"\1", text)

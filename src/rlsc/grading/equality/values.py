@@ -21,9 +21,9 @@ from latex2sympy2_extended import latex2sympy
 from latex2sympy2_extended.latex2sympy2 import ConversionConfig
 from sympy.core.function import AppliedUndef
 
-from rlsc.grading.equality.numbers import number
 from rlsc.grading.equality.spelling import prepare
-from rlsc.grading.extract.normalise import closing
+from rlsc.grading.notation.normalise import closing
+from rlsc.grading.notation.numbers import number
 
 DIGITS = 50
 _TOLERANCE = mpmath.mpf(10) ** -40
@@ -186,7 +186,7 @@ def _evaluate(left: Any, right: Any) -> Iterator[tuple[Any, Any]]:
     symbols = tuple(sorted(left.free_symbols | right.free_symbols, key=str))
     roots = _has_roots(left) or _has_roots(right)
     functions = _call(left, symbols), _call(right, symbols)
-    found = 0
+    defined = 0
     for point, real in _points(len(symbols), _integers_only(left, right)):
         try:
             a, b = (mpmath.mpmathify(function(*point)) for function in functions)
@@ -199,9 +199,9 @@ def _evaluate(left: Any, right: Any) -> Iterator[tuple[Any, Any]]:
             continue  # √(r²) is r: under a root or logarithm, names stand for positive numbers
         if not real and not imaginary and (_is_complex(a) or _is_complex(b)):
             continue
-        found += 1
+        defined += 1
         yield a, b
-    if found < 3:
+    if defined < 3:
         yield mpmath.mpf(0), mpmath.mpf(1)
 
 
@@ -210,7 +210,7 @@ def _has_roots(part: Any) -> bool:
     if part.has(sympy.Abs):
         return False
     powers = (p for p in part.atoms(sympy.Pow) if p.base.free_symbols)
-    logs = (one for one in part.atoms(sympy.log) if one.free_symbols)
+    logs = (log for log in part.atoms(sympy.log) if log.free_symbols)
     return any(p.exp.is_Rational and not p.exp.is_Integer for p in powers) or any(logs)
 
 

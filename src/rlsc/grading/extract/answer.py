@@ -14,7 +14,6 @@ import re
 
 from rlsc.grading.extract.boxes import boxed
 from rlsc.grading.extract.fallback import last_formula, last_number
-from rlsc.grading.extract.normalise import normalise
 from rlsc.grading.extract.passages import (
     CIRCUMSTANCE,
     CONNECTIVES,
@@ -28,6 +27,7 @@ from rlsc.grading.extract.passages import (
     right_side,
     with_unit,
 )
+from rlsc.grading.notation.normalise import normalise
 
 _NEXT_QUESTION = re.compile(
     r"\n[ \t]*(?:#+\s*|\*\*)?(?:Question|Problem|Human|User|Q)(?:\s*\d+)?\s*:"
@@ -78,16 +78,16 @@ def extract_answer(text: str) -> str | None:
     """
     text = own_words(text)
     for find in (boxed, _marked):
-        if (found := find(text)) is not None:
-            return found
+        if (answer := find(text)) is not None:
+            return answer
     text = text[-LAST_WORDS:]
     for find in (_answer_line, _stated, _both):
-        if (found := find(text)) is not None:
-            return found
+        if (answer := find(text)) is not None:
+            return answer
     text = _REMARK.sub("", text)
     for find in (_bare, _conclusion, last_formula, last_number):
-        if (found := find(text)) is not None:
-            return found
+        if (answer := find(text)) is not None:
+            return answer
     return None
 
 
@@ -111,14 +111,14 @@ def own_words(text: str) -> str:
 
 
 def _marked(text: str) -> str | None:
-    found = last_match(MARKS, text)  # GSM8K's "#### 42", and <answer>42</answer>
-    return right_side(clean(found.group(1) or found.group(2))) if found else None
+    mark = last_match(MARKS, text)  # GSM8K's "#### 42", and <answer>42</answer>
+    return right_side(clean(mark.group(1) or mark.group(2))) if mark else None
 
 
 def _answer_line(text: str) -> str | None:
     """A last line `A: 42`."""
-    found = _ANSWER_LINE.search(text)
-    return right_side(clean(found.group(1))) if found else None
+    line = _ANSWER_LINE.search(text)
+    return right_side(clean(line.group(1))) if line else None
 
 
 def _stated(text: str) -> str | None:
@@ -131,8 +131,8 @@ def _stated(text: str) -> str | None:
             return _formulas(rest, formula)
         end = _SENTENCE_END.search(rest)
         statement = clean(rest[: end.start()] if end else rest)
-        told = _WHICH_IS.match(rest[end.start() :]) if end else None  # "2 + 8, which equals 10"
-        if statement and (value := told[1] if told else _value_of(statement)) is not None:
+        result = _WHICH_IS.match(rest[end.start() :]) if end else None  # "2 + 8, which equals 10"
+        if statement and (value := result[1] if result else _value_of(statement)) is not None:
             return value
     return None
 
@@ -187,8 +187,8 @@ def _formulas(text: str, first: re.Match[str]) -> str:
 
 def _both(text: str) -> str | None:
     """`The smallest is 3 and the largest is 8.` has two answers."""
-    found = _BOTH.search(clean(text[-300:]))
-    return f"{found.group(1)}, {found.group(2)}" if found else None
+    pair = _BOTH.search(clean(text[-300:]))
+    return f"{pair.group(1)}, {pair.group(2)}" if pair else None
 
 
 def _bare(text: str) -> str | None:
@@ -206,9 +206,9 @@ def _bare(text: str) -> str | None:
     if len(words) <= 3 and not re.search(r"\d", plain):
         return None if plain.endswith(":") else _value_of(plain)
     ending = re.search(r".*\s(?:is|are|was|were|equals|facing)\s+(.+)$", plain)
-    one_word = ending is not None and len(ending[1].split()) == 1 and not re.search(r"\d", plain)
+    is_word = ending is not None and len(ending[1].split()) == 1 and not re.search(r"\d", plain)
     denied = ending is not None and DENIAL.search(plain[: ending.start(1)])
-    if ending and not denied and (is_mathematics(ending[1]) or one_word):
+    if ending and not denied and (is_mathematics(ending[1]) or is_word):
         return _value_of(ending[1])
     return None
 

@@ -28,16 +28,16 @@ def boxed(text: str) -> str | None:
         if len(between) > 60 or not _CONNECTOR.fullmatch(between):
             break
         group.insert(0, box)
-    found = ", ".join(inside for _, _, inside in group)
+    content = ", ".join(inside for _, _, inside in group)
     # The sign of "-\boxed{5}" stands outside.
     sign = re.search(r"(?:^|[\s$=])-\s*$", text[max(0, group[0][0] - 6) : group[0][0]])
-    return f"-({found})" if sign and len(group) == 1 else found
+    return f"-({content})" if sign and len(group) == 1 else content
 
 
 def _boxes(text: str) -> list[tuple[int, int, str]]:
     """Start, end and content of the outermost closed boxes that hold something, in one pass."""
     open_braces: list[tuple[int, int, bool]] = []  # start, start of the content, is it a box
-    found: list[tuple[int, int, str]] = []
+    boxes: list[tuple[int, int, str]] = []
     for match in _BRACE_OR_BOX.finditer(text):
         token = match.group()
         if token in (r"\{", r"\}"):
@@ -47,10 +47,10 @@ def _boxes(text: str) -> list[tuple[int, int, str]]:
         elif open_braces:
             start, inner, is_box = open_braces.pop()
             if is_box and (inside := text[inner : match.start()].strip()):
-                while found and found[-1][0] > start:
-                    found.pop()  # a box inside this one
-                found.append((start, match.end(), inside))
-    return found
+                while boxes and boxes[-1][0] > start:
+                    boxes.pop()  # a box inside this one
+                boxes.append((start, match.end(), inside))
+    return boxes
 
 
 def _unclosed(text: str) -> str | None:

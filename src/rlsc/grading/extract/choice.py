@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from rlsc.grading.extract.answer import LAST_WORDS, MARKS, own_words
 from rlsc.grading.extract.boxes import boxed
-from rlsc.grading.extract.normalise import normalise
 from rlsc.grading.extract.passages import DENIAL, clean, last_match
+from rlsc.grading.notation.normalise import normalise
 from rlsc.types import LETTERS
 
 _TEXT = re.compile(r"\\(?:text\w*|math\w+)\s*\{([^{}]*)\}")
@@ -109,17 +109,17 @@ def _by_pattern(text: str, letters: str) -> str | None:
     if len(judged) == 1:
         return judged.pop()
     for pattern in (_BOLD, _LAST_WORD):
-        found = last_match(pattern, text)
-        if found is not None and DENIAL.search(text[: found.start(1)][-40:]):
+        choice = last_match(pattern, text)
+        if choice is not None and DENIAL.search(text[: choice.start(1)][-40:]):
             continue
-        if found is not None and found.group(1).upper() in letters:
-            return found.group(1).upper()
+        if choice is not None and choice.group(1).upper() in letters:
+            return choice.group(1).upper()
     lines = [match.group(1) for match in _LINE.finditer(text) if match.group(1) in letters]
     # A copied list of options chooses none of them; one repeated below it does.
     if lines and (len(set(lines)) == 1 or lines.count(lines[-1]) > 1):
         return lines[-1]
-    found = last_match(re.compile(r"answer\W+[^\n]*?\(([A-J])\)", re.IGNORECASE), text)
-    return found.group(1) if found and found.group(1) in letters else None
+    bracketed = last_match(re.compile(r"answer\W+[^\n]*?\(([A-J])\)", re.IGNORECASE), text)
+    return bracketed.group(1) if bracketed and bracketed.group(1) in letters else None
 
 
 def _of_statement(text: str, choices: Sequence[str] | None) -> str | None:
@@ -142,32 +142,32 @@ def _of_statement(text: str, choices: Sequence[str] | None) -> str | None:
 
 def _matching_options(text: str, choices: Sequence[str] | None) -> list[str]:
     """Options with this text: as it stands, else with case and spelling of LaTeX set aside."""
-    for form in (_light, lambda one: _light(one).casefold(), _plain):
+    for form in (_light, lambda option: _light(option).casefold(), _plain):
         wanted, options = form(text), [form(option) for option in choices or ()]
-        found = [
+        matching = [
             letter
             for letter, option in zip(LETTERS, options, strict=False)
             if wanted and option == wanted
         ]
         # Aa and AA differ by case alone: then case decides, and nothing looser.
-        if found or len(set(options)) < len(options):
-            return found if len(found) == 1 or form is _light else []
+        if matching or len(set(options)) < len(options):
+            return matching if len(matching) == 1 or form is _light else []
     return []
 
 
 def _named_option(text: str, choices: Sequence[str] | None) -> str | None:
     """The one option whose text ends the response's last line."""
     wanted = _plain(text.strip().rpartition("\n")[2][-300:])
-    found = [
+    named = [
         letter
         for letter, option in zip(LETTERS, choices or (), strict=False)
         if (plain := _plain(option)) and re.search(rf"(?<![a-z0-9./-]){re.escape(plain)}$", wanted)
     ]
-    if len(found) > 1 and choices:  # "increases then decreases" ends on "decreases" too
-        longest = max(found, key=lambda letter: len(choices[LETTERS.index(letter)]))
-        ends = [_plain(choices[LETTERS.index(letter)]) for letter in found]
+    if len(named) > 1 and choices:  # "increases then decreases" ends on "decreases" too
+        longest = max(named, key=lambda letter: len(choices[LETTERS.index(letter)]))
+        ends = [_plain(choices[LETTERS.index(letter)]) for letter in named]
         return longest if all(max(ends, key=len).endswith(end) for end in ends) else None
-    return found[0] if found else None
+    return named[0] if named else None
 
 
 def _light(text: str) -> str:

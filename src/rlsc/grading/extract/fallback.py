@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from rlsc.grading.equality.numbers import TENS, UNITS
 from rlsc.grading.extract.passages import (
     CIRCUMSTANCE,
     DENIAL,
@@ -16,6 +15,7 @@ from rlsc.grading.extract.passages import (
     right_side,
     with_unit,
 )
+from rlsc.grading.notation.numbers import TENS, UNITS
 
 _NEAR_END = 150
 _SENTENCE = 1000
@@ -65,11 +65,11 @@ def last_number(text: str) -> str | None:
     spelled = _last_spelled(text, numbers[-1].end() if numbers else 0)
     if number is None or spelled:
         return spelled
-    found = re.sub("[$＄€£]", "", number.group())
+    digits = re.sub("[$＄€£]", "", number.group())
     # "5-3" is a subtraction, not minus three.
-    if found.startswith("-") and number.start() > 0 and text[number.start() - 1].isalnum():
-        found = found[1:]
-    return found + (with_unit(text, number).removeprefix(number.group()))
+    if digits.startswith("-") and number.start() > 0 and text[number.start() - 1].isalnum():
+        digits = digits[1:]
+    return digits + (with_unit(text, number).removeprefix(number.group()))
 
 
 # The 1 of A_1 and the 2 of x^{2} are no answers.
@@ -92,13 +92,15 @@ def _without_circumstances(text: str, numbers: list[re.Match[str]]) -> re.Match[
         if re.search(r"\d", text[start : cut.start()]):
             end = cut.start()
             break
-    numbers = [one for one in numbers if start <= one.start() < end]
+    numbers = [number for number in numbers if start <= number.start() < end]
     if "=" not in text[start:]:
         stated = [number for number in numbers if _VERB.search(text, start, number.start())]
         if stated:
             return stated[-1]
-    free = [one for one in numbers if not CIRCUMSTANCE.search(text[start : one.start()][-40:])]
-    return free[-1] if free else None
+    for number in reversed(numbers):
+        if not CIRCUMSTANCE.search(text[start : number.start()][-40:]):
+            return number
+    return None
 
 
 _ASIDE = re.compile(r",?\s+(?:which|leaving|compared|because|since|than)\b|\s\((?=[^()]*\)\W*$)")
@@ -111,15 +113,15 @@ _VERB = re.compile(
 
 def _last_spelled(text: str, start: int) -> str | None:
     """`thirty-nine` after the last number in digits; "over the three months" answers nothing."""
-    found = last_match(_SPELLED, text[start:])
-    if found is None:
+    spelled = last_match(_SPELLED, text[start:])
+    if spelled is None:
         return None
-    before, after = text[: start + found.start()], text[start + found.end() :]
+    before, after = text[: start + spelled.start()], text[start + spelled.end() :]
     if re.search(r"[.!?]\s+\S|\n\s*\S", after) or re.match(r"\s*times\b", after):
         return None  # not the last sentence
     # "two numbers" is talk; "is nine" and "thirty-nine" are answers.
-    told = _TOLD.search(before) or len(found.group()) > 5 or not re.search(r"\d", before)
-    return found.group() if told and not CIRCUMSTANCE.search(before[-40:]) else None
+    stated = _STATED.search(before) or len(spelled.group()) > 5 or not re.search(r"\d", before)
+    return spelled.group() if stated and not CIRCUMSTANCE.search(before[-40:]) else None
 
 
-_TOLD = re.compile(r"\b(?:is|are|was|were|has|have|had|get|gets|equals)\s+(?:only |just )?$")
+_STATED = re.compile(r"\b(?:is|are|was|were|has|have|had|get|gets|equals)\s+(?:only |just )?$")

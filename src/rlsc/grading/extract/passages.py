@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from rlsc.grading.equality.units import is_unit_word
-from rlsc.grading.extract.normalise import normalise
+from rlsc.grading.notation.normalise import normalise
+from rlsc.grading.notation.units import is_unit_word
 
 _COMMAND = re.compile(r"\\text\s*\{[^{}]*\}|\\(?:begin|end)\s*\{[^{}]*\}|\\[A-Za-z]+")
 _WORD = re.compile(r"[A-Za-z]{2,}")
@@ -100,6 +100,7 @@ _DEFINES = re.compile(r"\s*\\?[A-Za-z](?:_\{?\w+\}?)?\s*=")
 
 
 def inside(match: re.Match[str]) -> str:
+    """The content of a match of `MATH` or of bold text, without its signs."""
     return clean(next(group for group in match.groups() if group is not None))
 
 
@@ -111,7 +112,7 @@ def with_unit(text: str, number: re.Match[str]) -> str:
 
 def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
     """The last match of `pattern`."""
-    found = None
-    for found in pattern.finditer(text):  # noqa: B007
+    match = None
+    for match in pattern.finditer(text):  # noqa: B007
         pass
-    return found
+    return match

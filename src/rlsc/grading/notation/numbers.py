@@ -74,13 +74,13 @@ def _in_words(text: str) -> Fraction | None:
     words = words[sign == -1 :]
     if (words and words[-1].removesuffix("s") in _PARTS) or (words and words[-1] in _PARTS):
         part = _PARTS.get(words[-1]) or _PARTS[words[-1].removesuffix("s")]
-        top = _whole(["one" if word in ("a", "an") else word for word in words[:-1]] or ["one"])
+        top = _integer(["one" if word in ("a", "an") else word for word in words[:-1]] or ["one"])
         return None if top is None else Fraction(sign * top, part)
-    whole = _whole(words)
-    return None if whole is None else Fraction(sign * whole)
+    value = _integer(words)
+    return None if value is None else Fraction(sign * value)
 
 
-def _whole(words: list[str]) -> int | None:
+def _integer(words: list[str]) -> int | None:
     total, current, seen = 0, 0, False
     for word in words:
         if word in _SMALL:

@@ -11,93 +11,67 @@ _F = Fraction
 _BASE: dict[str, tuple[str, Fraction]] = {}
 
 
-def _define(dimension: str, table: dict[str, tuple[str, Fraction | int]]) -> None:
-    for names, size in table.values():
+def _define(dimension: str, *units: tuple[str, Fraction | int]) -> None:
+    for names, size in units:
         for name in names.split():
             _BASE[name] = (dimension, Fraction(size))
 
 
 _define(
     "length",
-    {
-        "m": ("m meter meters metre metres", 1),
-        "cm": ("cm centimeter centimeters centimetre centimetres", _F(1, 100)),
-        "mm": ("mm millimeter millimeters", _F(1, 1000)),
-        "km": ("km kilometer kilometers kilometre kilometres", 1000),
-        "nm": ("nm nanometer nanometers", _F(1, 10**9)),
-        "Å": ("angstrom angstroms", _F(1, 10**10)),
-        "in": ("inch inches", _F(254, 10000)),
-        "ft": ("ft foot feet", _F(3048, 10000)),
-        "yd": ("yd yard yards", _F(9144, 10000)),
-        "mi": ("mi mile miles", _F(1609344, 1000)),
-    },
+    ("m meter meters metre metres", 1),
+    ("cm centimeter centimeters centimetre centimetres", _F(1, 100)),
+    ("mm millimeter millimeters", _F(1, 1000)),
+    ("km kilometer kilometers kilometre kilometres", 1000),
+    ("nm nanometer nanometers", _F(1, 10**9)),
+    ("angstrom angstroms", _F(1, 10**10)),
+    ("inch inches", _F(254, 10000)),
+    ("ft foot feet", _F(3048, 10000)),
+    ("yd yard yards", _F(9144, 10000)),
+    ("mi mile miles", _F(1609344, 1000)),
 )
 _define(
     "mass",
-    {
-        "kg": ("kg kilogram kilograms", 1),
-        "g": ("g gram grams", _F(1, 1000)),
-        "mg": ("mg milligram milligrams", _F(1, 10**6)),
-        "lb": ("lb lbs pound pounds", _F(45359237, 10**8)),
-        "oz": ("oz ounce ounces", _F(45359237, 16 * 10**8)),
-    },
+    ("kg kilogram kilograms", 1),
+    ("g gram grams", _F(1, 1000)),
+    ("mg milligram milligrams", _F(1, 10**6)),
+    ("lb lbs pound pounds", _F(45359237, 10**8)),
+    ("oz ounce ounces", _F(45359237, 16 * 10**8)),
 )
 _define(
     "time",
-    {
-        "s": ("s sec secs second seconds", 1),
-        "ms": ("ms millisecond milliseconds", _F(1, 1000)),
-        "min": ("min mins minute minutes", 60),
-        "h": ("h hr hrs hour hours", 3600),
-        "day": ("day days", 86400),
-        "week": ("week weeks", 604800),
-        "year": ("year years yr yrs", 31557600),
-    },
+    ("s sec secs second seconds", 1),
+    ("ms millisecond milliseconds", _F(1, 1000)),
+    ("min mins minute minutes", 60),
+    ("h hr hrs hour hours", 3600),
+    ("day days", 86400),
+    ("week weeks", 604800),
+    ("year years yr yrs", 31557600),
 )
-_define("money", {"$": ("dollar dollars USD usd", 1), "c": ("cent cents", _F(1, 100))})
-_define("degree", {"°": ("° degree degrees deg", 1)})
-_define("radian", {"rad": ("rad rads radian radians", 1)})
-_define("volume", {"L": ("L liter liters litre litres", 1), "mL": ("mL ml", _F(1, 1000))})
-_define("force", {"N": ("N newton newtons", 1), "kN": ("kN", 1000)})
-_define(
-    "energy",
-    {
-        "J": ("J joule joules", 1),
-        "kJ": ("kJ", 1000),
-        "eV": ("eV", 0),
-        "erg": ("erg ergs", _F(1, 10**7)),
-    },
-)
-_define("power", {"W": ("W watt watts", 1), "kW": ("kW", 1000)})
-_define("frequency", {"Hz": ("Hz hertz", 1), "kHz": ("kHz", 1000), "MHz": ("MHz", 10**6)})
-_define("temperature", {"K": ("K kelvin", 1)})
-_define("celsius", {"°C": ("°C celsius", 1)})
-_define("fahrenheit", {"°F": ("°F fahrenheit", 1)})
-_define("capacitance", {"F": ("F farad farads", 1)})
-_define("inductance", {"H": ("H henry henries", 1)})
-_define("charge", {"C": ("C coulomb coulombs", 1)})
-_define("field", {"T": ("T tesla", 1)})
-_define("pressure", {"Pa": ("Pa pascal pascals", 1), "atm": ("atm", 101325)})
-_define("amount", {"mol": ("mol mole moles", 1)})
-_define("voltage", {"V": ("V volt volts", 1)})
-_define("current", {"A": ("A amp amps ampere amperes", 1)})
-_define("resistance", {"ohm": ("ohm ohms", 1)})
+_define("money", ("dollar dollars USD usd", 1), ("cent cents", _F(1, 100)))
+_define("degree", ("° degree degrees deg", 1))
+_define("radian", ("rad rads radian radians", 1))
+_define("volume", ("L liter liters litre litres", 1), ("mL ml", _F(1, 1000)))
+_define("force", ("N newton newtons", 1), ("kN", 1000))
+_define("energy", ("J joule joules", 1), ("kJ", 1000), ("eV", 0), ("erg ergs", _F(1, 10**7)))
+_define("power", ("W watt watts", 1), ("kW", 1000))
+_define("frequency", ("Hz hertz", 1), ("kHz", 1000), ("MHz", 10**6))
+_define("temperature", ("K kelvin", 1))
+_define("celsius", ("°C celsius", 1))
+_define("fahrenheit", ("°F fahrenheit", 1))
+_define("capacitance", ("F farad farads", 1))
+_define("inductance", ("H henry henries", 1))
+_define("charge", ("C coulomb coulombs", 1))
+_define("field", ("T tesla", 1))
+_define("pressure", ("Pa pascal pascals", 1), ("atm", 101325))
+_define("amount", ("mol mole moles", 1))
+_define("voltage", ("V volt volts", 1))
+_define("current", ("A amp amps ampere amperes", 1))
+_define("resistance", ("ohm ohms", 1))
 
 _MODIFIERS = {"per", "square", "sq", "cubic", "squared", "cubed", "mph", "kph"}
 _NOT_UNITS = set("or and more less half factorial squared cubed dozen hundred not if to".split())
-_NOISE = {
-    "unit",
-    "units",
-    "about",
-    "approximately",
-    "exactly",
-    "total",
-    "of",
-    "the",
-    "a",
-    "each",
-    "in",
-}
+_NOISE = set("unit units about approximately exactly total of the a each in".split())
 _TOKEN = re.compile(r"°[CF]|°|/|\bper\b|[A-Za-z$]+|\^\s*\{?\s*-?\d+\s*\}?|[·*()]|\\cdot")
 _TAIL = re.compile(
     r"(?:\s*(?:\\text\s*\{(?:[^{}]|\{[^{}]*\})*\}|°|\^\s*\{?\s*-?\d\s*\}?|/|\\cdot(?![A-Za-z])|(?<![A-Za-z\\])[A-Za-z]{2,}\.?"

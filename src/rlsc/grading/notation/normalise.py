@@ -16,58 +16,30 @@ _FUNCTIONS = (
     "arcsin arccos arctan sin cos tan cot sec csc sinh cosh tanh log ln exp max min".split()
 )
 
+_COMMANDS = {
+    "×": "times",
+    **dict.fromkeys("·⋅∙•∗", "cdot"),
+    **dict(zip("π∞≤≥≠≈±∓∪∩∈", "pi infty le ge ne approx pm mp cup cap in".split(), strict=True)),
+    **dict(
+        zip("∅∖∠△→√ℏ…", "emptyset setminus angle triangle to sqrt hbar ldots".split(), strict=True)
+    ),
+    **dict(zip("⌊⌋⌈⌉", "lfloor rfloor lceil rceil".split(), strict=True)),
+    **dict(zip("αβγδεζηθικλμνξρστυφχψω", _GREEK, strict=True)),
+    **dict(zip("ΓΔΘΞΠΣΦΨΩ", "Gamma Delta Theta Xi Pi Sigma Phi Psi Omega".split(), strict=True)),
+}
 _CHARACTERS = {
+    **{character: rf"\{command} " for character, command in _COMMANDS.items()},
     **dict.fromkeys("−–—‐‑﹣", "-"),
-    **dict.fromkeys("·⋅∙•∗", r"\cdot "),
     **dict.fromkeys("\u00a0\u2009\u202f\u2005\u200a\u2007", " "),
-    **dict.fromkeys("\u200b\u2061\u2062\u2063\ufeff", ""),
+    **dict.fromkeys("\u200b\u2061\u2062\u2063\ufeff€£", ""),
     **dict.fromkeys("“”„", '"'),
     **dict.fromkeys("‘’′", "'"),
-    "×": r"\times ",
-    "÷": "/",
-    "⁄": "/",
-    "π": r"\pi ",
-    "∞": r"\infty ",
-    "≤": r"\le ",
-    "≥": r"\ge ",
-    "≠": r"\ne ",
-    "≈": r"\approx ",
-    "±": r"\pm ",
-    "∓": r"\mp ",
-    "∪": r"\cup ",
-    "∩": r"\cap ",
-    "∈": r"\in ",
-    "∅": r"\emptyset ",
-    "∖": r"\setminus ",
-    "°": r"^\circ ",
-    "º": r"^\circ ",
+    **dict.fromkeys("÷⁄", "/"),
+    **dict.fromkeys("°º", r"^\circ "),
+    **dict.fromkeys("\u212b\u00c5", r"\text{ angstrom}"),
     "ℝ": r"\mathbb{R}",
-    "∠": r"\angle ",
-    "△": r"\triangle ",
-    "→": r"\to ",
-    "√": r"\sqrt ",
     "∛": r"\sqrt[3]",
-    "⌊": r"\lfloor ",
-    "⌋": r"\rfloor ",
-    "⌈": r"\lceil ",
-    "⌉": r"\rceil ",
-    "ℏ": r"\hbar ",
     "¢": r"\text{ cents}",
-    "€": "",
-    "£": "",
-    "\u212b": r"\text{ angstrom}",
-    "\u00c5": r"\text{ angstrom}",
-    "…": r"\ldots ",
-    **{
-        unicodedata.lookup(f"GREEK SMALL LETTER {name.upper().replace('LAMBDA', 'LAMDA')}"): (
-            rf"\{name} "
-        )
-        for name in _GREEK
-    },
-    **{
-        unicodedata.lookup(f"GREEK CAPITAL LETTER {name.upper()}"): rf"\{name} "
-        for name in ("Gamma", "Delta", "Theta", "Xi", "Pi", "Sigma", "Phi", "Psi", "Omega")
-    },
     "＄": "＄",  # an escaped dollar, which is money
 }
 _SUPERSCRIPTS = {**dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n", strict=True))}
