@@ -104,10 +104,7 @@ def check_kill(whole: tuple[Path, float], model: Path, tmp_path: Path, kill: int
     time.sleep(random.Random(kill).random() * whole[1])
     process.send_signal(signal.SIGKILL)
     process.wait()
-    resumed = subprocess.run(
-        command(model, folder, "--resume"), env=environment(), capture_output=True, text=True
-    )
-    assert resumed.returncode == 0, resumed.stderr
+    assert _main(["train", *arguments(model, folder, *FLAGS, "--resume")]) == 0
     same_end(folder, whole[0])
 
 
