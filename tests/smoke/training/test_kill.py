@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 
 from rlsc.commands.main import _main
 from rlsc.records.checkpoints import SEAL, damage, last_checkpoint
+from rlsc.records.checkpoints import checkpoints as saved
 from rlsc.records.jsonl import read_jsonl
 from rlsc.training import checkpoints
 from tests.conftest import tiny_model, tiny_tokenizer
@@ -120,7 +121,7 @@ def test_a_kill_while_a_checkpoint_is_written(
         with monkeypatch.context() as patch:
             patch.setattr(checkpoints, name, die)
             assert _main(["train", *arguments(tiny_folder, folder, *flags)]) == 130
-        assert {one.name for one in checkpoints.checkpoints(folder)} == {"checkpoint-1"}
+        assert {one.name for one in saved(folder)} == {"checkpoint-1"}
         assert _main(["train", *arguments(tiny_folder, folder, *flags, "--resume")]) == 0
         for key in ("before", "after", "difference", "steps"):
             assert results(folder)[key] == results(expected)[key]
@@ -244,5 +245,5 @@ def test_a_clock_that_goes_back_changes_nothing(
     for key in ("before", "after", "steps"):
         assert results(folder)[key] == results(expected)[key]
     assert min(results(folder)["seconds"].values()) >= 0
-    names = {path.name for path in checkpoints.checkpoints(folder)}
+    names = {path.name for path in saved(folder)}
     assert names == {"checkpoint-3", "checkpoint-4"}
