@@ -28,8 +28,13 @@ install: $(INSTALLED)
 demo: install
 	$(BIN)/rlsc demo $(ARGS)
 
+# Tests keep to one thread each (tests/conftest.py). A worker that is done takes over another's last
+# tests, so that fixtures of a module or a session are made twice at most where work changes hands.
+WORKERS ?= 2
+PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
+
 test: install
-	$(BIN)/pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 # vLLM's build for CPUs. What it brings for images and sound does not fit this torch.
 VLLM_INSTALLED := $(VENV)/.installed-vllm
@@ -43,7 +48,7 @@ install-vllm: $(VLLM_INSTALLED)
 
 # The tests that `make test` leaves out: more of what a quicker one has seen.
 test-slow: install
-	$(BIN)/pytest -m slow $(ARGS)
+	$(PYTEST) -m slow $(ARGS)
 
 test-vllm: install-vllm
 	$(BIN)/pytest tests/vllm $(ARGS)

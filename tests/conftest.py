@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# A worker of pytest-xdist a core, and the processes that tests start: one thread each.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from pathlib import Path
 

@@ -15,7 +15,7 @@ from rlsc.objectives import Objective
 from rlsc.training.metrics import StepRecord
 from rlsc.training.update import first_of_each, micro_batch_loss, split_unalike
 from rlsc.types import Completion, CompletionGroup, Prompt
-from tests.invariant.tabular import PROMPT, STOP, Sequence_, TabularPolicy, completions
+from tests.invariant.tabular import PROMPT, STOP, Sequence_, TabularPolicy
 from tests.invariant.weighed import weigh
 
 T = 0.5
@@ -43,8 +43,8 @@ def group_of(outcomes: Outcomes) -> CompletionGroup:
 
 def tuples(policy: TabularPolicy, k: int) -> Iterator[tuple[float, Outcomes]]:
     """Every K outcomes with their probability."""
-    q = dict(zip(completions(), policy.probabilities(T).tolist(), strict=True))
-    for outcomes in product(completions(), repeat=k):
+    q = dict(zip(policy.completions, policy.probabilities(T).tolist(), strict=True))
+    for outcomes in product(policy.completions, repeat=k):
         probability = 1.0
         for outcome in outcomes:
             probability *= q[outcome]
@@ -107,7 +107,7 @@ def expected_gradient(policy: TabularPolicy, objective: Objective, k: int, **giv
 
 def by_hand(policy: TabularPolicy, weigh_all: Weigh, k: int, mean_over_tokens: bool) -> Tensor:
     """E over groups of −(1/K) Σ_k w_k ∇log p(y_k), from the policy's definition alone."""
-    logps = {outcome: policy.log_prob(outcome, T) for outcome in completions()}
+    logps = {outcome: policy.log_prob(outcome, T) for outcome in policy.completions}
     factors = dict.fromkeys(logps, 0.0)
     for probability, outcomes in tuples(policy, k):
         weights = weigh_all(outcomes)

@@ -27,24 +27,25 @@ PROMPT = (1,)
 Sequence_ = tuple[int, ...]
 
 
-def prefixes() -> list[Sequence_]:
+def prefixes(cap: int = MAX_LENGTH) -> list[Sequence_]:
     """All prefixes that can be continued: no stop token in them, shorter than the cap."""
     going_on = range(1, VOCABULARY)
-    return [p for length in range(MAX_LENGTH) for p in product(going_on, repeat=length)]
+    return [p for length in range(cap) for p in product(going_on, repeat=length)]
 
 
-def completions() -> list[Sequence_]:
+def completions(cap: int = MAX_LENGTH) -> list[Sequence_]:
     """All outcomes: sequences that end in the stop token, or are cut at the cap."""
-    ended = [(*prefix, STOP) for prefix in prefixes()]
-    cut = list(product(range(1, VOCABULARY), repeat=MAX_LENGTH))
+    ended = [(*prefix, STOP) for prefix in prefixes(cap)]
+    cut = list(product(range(1, VOCABULARY), repeat=cap))
     return sorted({*ended, *cut})
 
 
 class TabularPolicy(torch.nn.Module):
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, cap: int = MAX_LENGTH) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
-        self.place = {prefix: index for index, prefix in enumerate(prefixes())}
+        self.place = {prefix: index for index, prefix in enumerate(prefixes(cap))}
+        self.completions = completions(cap)
         table = torch.randn(len(self.place), VOCABULARY, generator=generator, dtype=torch.float64)
         self.table = torch.nn.Parameter(table)
 
@@ -66,8 +67,8 @@ class TabularPolicy(torch.nn.Module):
         return total
 
     def probabilities(self, temperature: float) -> Tensor:
-        """p(y) of every outcome, in the order of `completions()`."""
-        return torch.stack([self.log_prob(y, temperature).exp() for y in completions()])
+        """p(y) of every outcome, in the order of `completions`."""
+        return torch.stack([self.log_prob(y, temperature).exp() for y in self.completions])
 
 
 def batch_of(outcomes: list[Sequence_]) -> MicroBatch:

@@ -103,7 +103,7 @@ def _process() -> str:
 
 def _fail_among_others(error: Exception) -> int:
     """A bug, in an objective of the user's perhaps: the launcher ends the other processes."""
-    if any(sign in str(error) for sign in ("closed by peer", "Connection reset")):
+    if any(sign in str(error) for sign in ("closed by peer", "Connection reset", "Broken pipe")):
         _fail("another process has ended, and so this one does")
         return 1
     traceback.print_exc()

@@ -22,7 +22,7 @@ from rlsc.logprobs.scorer import Batch, Scorer, TokenStats
 from rlsc.objectives import LossInputs, Objective, SequenceLoss, parts_of
 from rlsc.runtime.memory import keep_freed_memory
 from rlsc.runtime.processes import count, gathered
-from rlsc.runtime.sharding import in_step, whole
+from rlsc.runtime.sharding import in_step, unsharded
 from rlsc.training.arguments import RLSCConfig
 from rlsc.training.auxiliary import AuxiliaryModels
 from rlsc.training.metrics import StepRecord
@@ -186,7 +186,7 @@ class Update:
         """By the plain model: a wrapped one may wait for other processes."""
         total = torch.zeros((), device=self._args.device)
         plain = self._accelerator.unwrap_model(model)
-        with whole(plain) if any(gathered(len(micro_batches))) else nullcontext():
+        with unsharded(plain) if any(gathered(len(micro_batches))) else nullcontext():
             for micro_batch in micro_batches:
                 total += self._loss(plain, micro_batch, batch, outcome, step)
         return total

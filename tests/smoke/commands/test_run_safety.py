@@ -16,12 +16,34 @@ from rlsc.errors import ConfigError, OutputError, QuestionError
 from rlsc.records.environment import without_secrets
 from rlsc.records.jsonl import read_jsonl
 from rlsc.records.run_folder import check_writable
+from tests.conftest import tiny_model, tiny_tokenizer
 from tests.smoke.commands.test_train import arguments, figures, results
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "run [1]"  # brackets are markup to some consoles
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    tiny_model().save_pretrained(folder)
+    tiny_tokenizer().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished_once(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    run(*parse(arguments(model, folder)))
+    return folder
+
+
+@pytest.fixture
+def finished(finished_once: Path, folder: Path) -> Path:
+    """A run that came to its end, for each test its own copy."""
+    return shutil.copytree(finished_once, folder)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -40,14 +62,13 @@ def files(folder: Path) -> dict[str, bytes]:
     ids=str,
 )
 def test_a_mistake_with_overwrite_costs_nothing(
-    tiny_folder: Path, folder: Path, capsys, mistake: tuple[str, str]
+    model: Path, finished: Path, capsys, mistake: tuple[str, str]
 ) -> None:
-    run(*parse(arguments(tiny_folder, folder)))
-    before = files(folder)
+    before = files(finished)
     capsys.readouterr()
-    assert _main(["train", *arguments(tiny_folder, folder, "--overwrite", *mistake)]) == 2
+    assert _main(["train", *arguments(model, finished, "--overwrite", *mistake)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
-    assert files(folder) == before
+    assert files(finished) == before
 
 
 @pytest.mark.parametrize("name", ["model/weights", "eval/mine", "checkpoint-3/x", "report.md"])
@@ -100,33 +121,30 @@ def test_more_steps_after_the_end_are_trained_and_evaluated_anew(
     assert figures(folder) == figures(tmp_path / "whole")
 
 
-def test_a_death_before_the_report_is_made_good(tiny_folder: Path, folder: Path) -> None:
-    run(*parse(arguments(tiny_folder, folder)))
-    (folder / "report.md").unlink()
-    run(*parse(arguments(tiny_folder, folder, "--resume")))
-    assert (folder / "report.md").exists()
+def test_a_death_before_the_report_is_made_good(model: Path, finished: Path) -> None:
+    (finished / "report.md").unlink()
+    run(*parse(arguments(model, finished, "--resume")))
+    assert (finished / "report.md").exists()
 
 
 @pytest.mark.parametrize("missing", ["trainer_state.json", "optimizer.pt", "model.safetensors"])
 def test_a_half_written_checkpoint_is_passed_over(
-    tiny_folder: Path, folder: Path, tmp_path: Path, missing: str
+    model: Path, finished: Path, missing: str
 ) -> None:
-    run(*parse(arguments(tiny_folder, folder)))
-    expected = figures(folder)
-    (folder / "results.json").unlink()
-    shutil.rmtree(folder / "model")
-    (folder / "checkpoint-2" / missing).unlink()
-    run(*parse(arguments(tiny_folder, folder, "--resume")))
-    assert figures(folder) == expected
-    assert len(read_jsonl(folder / "metrics.jsonl")) == 2
+    expected = figures(finished)
+    (finished / "results.json").unlink()
+    shutil.rmtree(finished / "model")
+    (finished / "checkpoint-2" / missing).unlink()
+    run(*parse(arguments(model, finished, "--resume")))
+    assert figures(finished) == expected
+    assert len(read_jsonl(finished / "metrics.jsonl")) == 2
 
 
 @pytest.mark.parametrize("content", ["", "[1", "- 1", "\0"])
-def test_a_damaged_config_is_said_in_a_line(tiny_folder: Path, folder: Path, content: str) -> None:
-    run(*parse(arguments(tiny_folder, folder, "--eval", "none")))
-    (folder / "config.yaml").write_text(content)
+def test_a_damaged_config_is_said_in_a_line(model: Path, finished: Path, content: str) -> None:
+    (finished / "config.yaml").write_text(content)
     with pytest.raises((OutputError, ConfigError), match=r"damaged"):
-        run(*parse(arguments(tiny_folder, folder, "--eval", "none", "--resume")))
+        run(*parse(arguments(model, finished, "--resume")))
 
 
 def test_secrets_stay_out_of_the_records() -> None:

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 
 from rlsc.commands.main import _main
 from rlsc.records.checkpoints import SEAL, damage, last_checkpoint
+from rlsc.records.checkpoints import checkpoints as saved
 from rlsc.records.jsonl import read_jsonl
 from rlsc.training import checkpoints
 from tests.conftest import tiny_model, tiny_tokenizer
@@ -103,10 +104,7 @@ def check_kill(whole: tuple[Path, float], model: Path, tmp_path: Path, kill: int
     time.sleep(random.Random(kill).random() * whole[1])
     process.send_signal(signal.SIGKILL)
     process.wait()
-    resumed = subprocess.run(
-        command(model, folder, "--resume"), env=environment(), capture_output=True, text=True
-    )
-    assert resumed.returncode == 0, resumed.stderr
+    assert _main(["train", *arguments(model, folder, *FLAGS, "--resume")]) == 0
     same_end(folder, whole[0])
 
 
@@ -122,7 +120,7 @@ def test_a_kill_while_a_checkpoint_is_written(
         with monkeypatch.context() as patch:
             patch.setattr(checkpoints, name, die)
             assert _main(["train", *arguments(tiny_folder, folder, *flags)]) == 130
-        assert {one.name for one in checkpoints.checkpoints(folder)} == {"checkpoint-1"}
+        assert {one.name for one in saved(folder)} == {"checkpoint-1"}
         assert _main(["train", *arguments(tiny_folder, folder, *flags, "--resume")]) == 0
         assert figures(folder) == figures(expected)
         assert not (folder / checkpoints.UNFINISHED).exists()
@@ -244,5 +242,5 @@ def test_a_clock_that_goes_back_changes_nothing(
         assert _main(["train", *arguments(tiny_folder, folder, *flags, "--resume")]) == 0
     assert figures(folder) == figures(expected)
     assert min(results(folder).seconds.values()) >= 0
-    names = {path.name for path in checkpoints.checkpoints(folder)}
+    names = {path.name for path in saved(folder)}
     assert names == {"checkpoint-3", "checkpoint-4"}

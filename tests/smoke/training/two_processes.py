@@ -1,6 +1,7 @@
-"""What `test_processes.py` starts, by itself or under `accelerate launch`: a short training.
+"""What `test_processes.py` runs, by itself and under `accelerate launch`: short trainings.
 
-Arguments: folder, questions a step and process, objective, further settings as JSON.
+Argument: a list as JSON, of each training its folder, questions a step and process, objective and
+further settings.
 """
 
 from __future__ import annotations
@@ -32,14 +33,13 @@ def said(model: torch.nn.Module, tokenizer: object, rows: list[dict]) -> dict[st
     return {row["id"]: answer or "1" for row, answer in zip(rows, answers, strict=True)}
 
 
-def main() -> None:
-    folder, size, objective, more = sys.argv[1:]
-    on_cpus()
-    settings = json.loads(more)
+def train(folder: str, size: int, objective: str, settings: dict) -> None:
+    """Leaves `state.pt` beside what a run leaves: gradients, weights, whether they were sharded."""
+    settings = dict(settings)
     dtype = getattr(torch, settings.pop("dtype", "float32"))
     args = config(
         Path(folder),
-        per_device_train_batch_size=int(size),
+        per_device_train_batch_size=size,
         objective=objective,
         max_steps=2,
         save_steps=2,
@@ -72,6 +72,12 @@ def main() -> None:
     if is_main():
         state = {"gradients": gradients, "weights": weights, "sharded": sharded}
         torch.save(state, Path(folder) / "state.pt")
+
+
+def main() -> None:
+    on_cpus()
+    for training in json.loads(sys.argv[1]):
+        train(*training)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rlsc.evaluation.token_spans import _by_windows, token_ends
-from rlsc.models.loading import load_model
+from rlsc.models.loading import load_tokenizer
 from tests.ascii_model import ascii_tokenizer
 
 TEXTS = ("2 + 2 = 4", "Größe: naïve café", "数学 is 🙂 fun 👩‍🔬!", "\n\n  indented\ttabs", "")
@@ -22,7 +22,7 @@ def by_beginnings(tokenizer, ids: list[int]) -> list[int]:
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return load_model(None)[1]
+    return load_tokenizer()
 
 
 @pytest.mark.parametrize("text", TEXTS)
