@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
-from rlsc.report.text import markdown_table
+from rlsc.report.markdown import markdown_table
 from workloads import CASES, STEPS
 
 from rlsc.data.prompts import format_question, render, stop_token_ids
