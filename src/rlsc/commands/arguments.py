@@ -14,7 +14,7 @@ import json
 import re
 import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -254,7 +254,8 @@ def mapping(text: str) -> dict[str, Any]:
 
 
 def _scalar(text: str) -> Any:
-    for read in (json.loads, float):
+    readers: tuple[Callable[[str], Any], ...] = (json.loads, float)
+    for read in readers:
         try:
             return read(text)
         except ValueError:

@@ -145,7 +145,10 @@ def _eval(argv: list[str]) -> None:
     _quiet()
     from rlsc.commands.eval import run_eval, run_regrade
 
-    run_regrade(Path(words[1])) if config is None else run_eval(config)
+    if config is None:
+        run_regrade(Path(words[1]))
+    else:
+        run_eval(config)
 
 
 def _compare(argv: list[str]) -> None:
