@@ -54,27 +54,13 @@ def load_questions(
 # Built-in arithmetic: each task is a list of unordered terms, each with the orders it is asked in.
 
 Terms = tuple[int, ...]
-
-
-def _single_digit(rng: random.Random) -> list[Terms]:
-    """All 45 unordered pairs of 1..9: 81 questions."""
-    return list(combinations_with_replacement(range(1, 10), 2))
-
-
-def _two_digit(rng: random.Random) -> list[Terms]:
-    """250 unordered pairs of 10..99: just under 500 questions."""
-    return rng.sample(list(combinations_with_replacement(range(10, 100), 2)), 250)
-
-
-def _three_terms(rng: random.Random) -> list[Terms]:
-    """All 165 unordered triples of 1..9: 729 questions."""
-    return list(combinations_with_replacement(range(1, 10), 3))
-
-
 ARITHMETIC: dict[str, Callable[[random.Random], list[Terms]]] = {
-    "single_digit": _single_digit,
-    "two_digit": _two_digit,
-    "three_terms": _three_terms,
+    # All 45 unordered pairs of 1..9: 81 questions.
+    "single_digit": lambda rng: list(combinations_with_replacement(range(1, 10), 2)),
+    # 250 unordered pairs of 10..99: just under 500 questions.
+    "two_digit": lambda rng: rng.sample([*combinations_with_replacement(range(10, 100), 2)], 250),
+    # All 165 unordered triples of 1..9: 729 questions.
+    "three_terms": lambda rng: list(combinations_with_replacement(range(1, 10), 3)),
 }
 
 
