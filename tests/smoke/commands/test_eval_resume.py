@@ -23,7 +23,7 @@ from tests.smoke.conftest import (
     write_jsonl,
 )
 
-MORE = ("--samples", 2, "--temperature", 0.8, "--max_new_tokens", 200, "--rollout_batch_size", 2)
+MORE = ("--samples", 2, "--temperature", 0.8, "--max_new_tokens", 100, "--rollout_batch_size", 2)
 COMMAND = [sys.executable, "-c", "from rlsc.commands.main import main; main()"]
 QUESTIONS = {"math500": 26, "gsm8k_test": 14}
 ROWS = 2 * sum(QUESTIONS.values())
@@ -61,7 +61,7 @@ def kill_after(rows: int, argv: list[str], folder: Path) -> int:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     ) as process:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 900
         while lines(folder) < rows and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.001)
         process.kill()
