@@ -14,12 +14,11 @@ import json
 import subprocess
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-from workers import MARK, Memory, reply
+from workers import MARK, Memory, never_stop, reply
 
 
 def main() -> None:
@@ -46,6 +45,7 @@ def _measure(flags: list[str]) -> dict[str, Any]:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
+    from rlsc.data.prompts import render
     from rlsc.models.loading import load_model, load_tokenizer
     from rlsc.planning.footprint import footprint
     from rlsc.planning.plan import this_device
@@ -62,7 +62,8 @@ def _measure(flags: list[str]) -> dict[str, Any]:
         with Memory() as memory:
             trainer = _trainer(model, tokenizer, config, training)
             trainer.train()
-    longest = max(len(one.token_ids) for one in trainer.train_dataset)
+    prompts = [render(row.prompt, row.id, tokenizer) for row in trainer.train_dataset]
+    longest = max(len(prompt.token_ids) for prompt in prompts)
     found = footprint(config, training, model.config, this_device(training), longest)
     peak = memory.peak - before
     return {
@@ -95,7 +96,7 @@ def _trainer(model: Any, tokenizer: Any, config: Any, training: Any) -> Any:
         tokenizer,
         peft_config=lora_config(model, *names) if config.use_peft else None,
     )
-    trainer._rollouts.sampling = replace(trainer._rollouts.sampling, stop_token_ids=())
+    never_stop(trainer.engine)
     return trainer
 
 

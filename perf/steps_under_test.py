@@ -7,12 +7,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, TrainerCallback
-from workers import Memory, reply
+from workers import Memory, never_stop, reply
 from workloads import STEPS, StepCase
 
 from rlsc import RLSCConfig, RLSCTrainer
@@ -108,7 +107,7 @@ def _ours(
         engine=engine,
     )
     if case.forced_length:
-        trainer._rollouts.sampling = replace(trainer._rollouts.sampling, stop_token_ids=())
+        never_stop(trainer.engine)
     return trainer
 
 

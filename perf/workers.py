@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 MARK = "@result "
@@ -84,3 +85,13 @@ class Memory:
         import psutil
 
         return self._cuda.memory_allocated() if self._cuda else psutil.Process().memory_info().rss
+
+
+def never_stop(engine: Any) -> None:
+    """From now on all its completions are as long as the cap."""
+    generate = engine.generate
+
+    def generate_to_the_cap(prompts: Any, n: int, params: Any, *rest: Any) -> Any:
+        return generate(prompts, n, replace(params, stop_token_ids=()), *rest)
+
+    engine.generate = generate_to_the_cap

@@ -99,6 +99,34 @@ class Pool:
         return [completion for group in self.groups for completion in group.completions]
 
 
+@dataclass(frozen=True)
+class Example:
+    """A row of the training data: a prompt, text or messages, and its id."""
+
+    id: str
+    prompt: str | Sequence[Message]
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A prompt that an environment wants ``n`` completions of.
+
+    >>> Ask("solve/deduction/17", "f(3) = ?", n=4).policy
+    'current'
+    """
+
+    id: str
+    """Unique in the step."""
+    prompt: str | Sequence[Message]
+    n: int = 1
+    max_new_tokens: int | None = None
+    """At most the run's cap, which None stands for."""
+    policy: Literal["current", "base"] = "current"
+    """``base``: the model before training, whose completions are never trained on."""
+    example: Example | None = None
+    """The row of the data set that is asked; None in games."""
+
+
 LETTERS = "ABCDEFGHIJ"
 """Of the options of a multiple-choice question, in order."""
 

@@ -1,15 +1,15 @@
 """The collapse guard: what it sees at each step, its verdict, and the policy that it keeps.
 
-Its rule is in `verdicts.py`, its choice in `selection.py`, its signals in `signals.py` and
-`probe.py`. It sees prompts and
-completions only, so it cannot use a label.
+Its rule is in `rule.py`, its choice in `selection.py`, its signals in `signals.py` and `probe.py`.
+It sees prompts and completions only, so it cannot use a label.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,13 +31,16 @@ from rlsc.guard.rule import (
 from rlsc.guard.selection import candidates, choose, score
 from rlsc.guard.signals import answer_keys, group_signals, question_values
 from rlsc.guard.snapshots import Snapshots
-from rlsc.logprobs.padded_rows import ScoredSequence
-from rlsc.logprobs.scorer import Batch, Scorer, TokenStats
+from rlsc.logprobs.scorer import Scorer
 from rlsc.records.jsonl import append_jsonl, read_jsonl, write_jsonl
 from rlsc.runtime.console import console
+from rlsc.runtime.memory import release_freed_memory
+from rlsc.runtime.processes import gathered
 from rlsc.types import CompletionGroup, Prompt
 
 FILE, PROBE = "guard.jsonl", "probe.json"
+PROBE_SIGNALS = ("support", "flips", "divergence")
+"""Those that only a probe has."""
 
 
 class GuardedRun(Protocol):
@@ -59,60 +62,62 @@ class GuardedRun(Protocol):
 class Guard(TrainerCallback):
     """Observes the policy whenever it is sampled; with `guard="stop"` it also keeps and restores.
 
-    The trainer calls `observe` after each rollout and `finish` after the last update; the parent's
-    loop calls what is named `on_…`.
+    `engine` asks the probe, `model` is the policy. The trainer calls `observe` after each rollout
+    and `finish` after the last update; transformers' loop calls what is named `on_…`.
     """
 
-    def __init__(self, args: GuardedRun, probe: Probe | None = None) -> None:
-        self._args, self._probe = args, probe
+    def __init__(
+        self, args: GuardedRun, engine: Engine, model: Any, probe: Probe | None = None
+    ) -> None:
+        self._args, self._engine, self._model, self._probe = args, engine, model, probe
         self._file = Path(args.output_dir) / FILE
         self._stops = args.guard == "stop"
         self._snapshots = Snapshots(args.guard_snapshots)
         self._rows: list[dict[str, Any]] = []
-        self._answered: list[str | None] = []  # the probe, when it was last asked
+        self._probe_answers: list[str | None] = []  # when it was last asked
         self._rule = Rule(args.guard_patience)
         self.verdicts: list[Health] = []
-        self.signals: dict[str, float] = {}
-        """Of the last observation."""
+        self.metrics: dict[str, float] = {}
+        """Of the last observation, to be logged: what the probe shows, and the verdict."""
         self.stopped_at: int | None = None
 
     def observe(
-        self,
-        step: int,
-        groups: Sequence[CompletionGroup] | None,
-        engine: Engine,
-        model: Any,
-        last: bool = False,
+        self, step: int, groups: Sequence[CompletionGroup] | None, last: bool = False
     ) -> bool:
-        """See the policy after `step` updates, which the engine has; whether to stop the run.
+        """See the policy after `step` updates; whether to stop the run, on all processes alike.
 
-        `groups` are completions of it; None where the rollout is not its own, and the probe's
-        greedy answers stand for them. The `last` step's policy is asked, whatever the interval.
+        `groups` are its completions, of all processes, as the engine has just sampled them; None
+        where the rollout is not the policy's own, and the probe's greedy answers stand for it. The
+        `last` step's policy is asked, whatever the interval.
         """
         clock = time.perf_counter()
+        if groups is None:
+            self._engine.sync(self._model)
         row: dict[str, Any] = {"step": step}
         asks = last or self._probe is None or due(self.verdicts, step, self._args.guard_interval)
-        row |= self._look(groups, engine) if asks else _glance(groups)
+        row |= self._asked(groups) if asks else _unasked(groups)
         self._take_up(row)
-        verdict, self.signals = self.verdicts[-1], row["signals"]
-        if self._stops and verdict.asked and not verdict.harm:
-            self._snapshots.take(step, model)
-        row |= _record(verdict) | {"score": score(_observation(row))}
+        health = self.verdicts[-1]
+        self.metrics = _metrics(row["signals"], health, of_rollouts=groups is not None)
+        if self._stops and health.asked and not health.harm:
+            self._snapshots.take(step, self._model)
+        row |= _record(health) | {"score": score(_observation(row))}
         row["seconds"] = time.perf_counter() - clock
         if self._args.should_save:
             append_jsonl(self._file, row)
-        if self._stops and verdict.verdict == COLLAPSED:
+        if self._stops and health.verdict == COLLAPSED:
             self.stopped_at = step
-        self._tell(step)
-        return self.stopped_at is not None
+        self._print_change(step)
+        release_freed_memory()
+        return gathered(self.stopped_at is not None)[0]
 
     def _take_up(self, row: dict[str, Any]) -> None:
         """As the newest of the records, by which it is judged."""
         self._rows.append(row)
-        self._answered = row.get("probe_answers", self._answered)
+        self._probe_answers = row.get("probe_answers", self._probe_answers)
         self.verdicts.append(self._rule.verdict(_observation(row)))
 
-    def _tell(self, step: int) -> None:
+    def _print_change(self, step: int) -> None:
         """A line where the verdict is another than at the step before."""
         now = self.verdicts[-1]
         last = self.verdicts[-2] if len(self.verdicts) > 1 else Health(0, HEALTHY)
@@ -124,10 +129,10 @@ class Guard(TrainerCallback):
             line += f"; stopped, and step {self.chosen} is kept"
         console.print(line, highlight=False, soft_wrap=True)
 
-    def finish(self, model: Any) -> None:
+    def finish(self) -> None:
         """With `guard="stop"`, put the chosen policy back where it is not the last."""
         if self._stops and self.verdicts and self.chosen != self.verdicts[-1].step:
-            self._snapshots.restore(self.chosen, model)
+            self._snapshots.restore(self.chosen, self._model)
 
     @property
     def chosen(self) -> int:
@@ -138,13 +143,6 @@ class Guard(TrainerCallback):
         history = [_observation(row) for row in self._rows]
         return candidates(history, self.verdicts, self._args.guard_snapshots)
 
-    @property
-    def metrics(self) -> dict[str, float]:
-        """The signals, and the verdict as a number: 0 healthy, 1 narrowing, 2 collapsed."""
-        if not self.verdicts:
-            return {}
-        return self.signals | {"guard_verdict": float(VERDICTS.index(self.verdicts[-1].verdict))}
-
     def results(self, steps: int) -> dict[str, Any]:
         """What results.json says: verdicts by step, what was kept and why; `steps` were made."""
         if not self.verdicts:
@@ -153,7 +151,7 @@ class Guard(TrainerCallback):
         return {
             "mode": self._args.guard,
             "probe_questions": len(self._probe) if self._probe else 0,
-            "verdicts": {str(one.step): _record(one) for one in self.verdicts},
+            "verdicts": {str(health.step): _record(health) for health in self.verdicts},
             "scores": {
                 str(row["step"]): row["score"] for row in self._rows if row["score"] is not None
             },
@@ -165,26 +163,27 @@ class Guard(TrainerCallback):
         }
 
     def _reason(self, advised: int) -> str:
-        """Why this step; harm is told first, since only steps without it are chosen from."""
+        """Why this step; harm comes first, since only steps without it are chosen from."""
         last, without = self.verdicts[-1], last_without_harm(self.verdicts)
-        told = f"no sign of harm at the last step seen, {last.step}"
+        reason = f"no sign of harm at the last step seen, {last.step}"
         if last.harm:
-            told = f"signs of harm after step {without}: {'; '.join(last.reasons)}"
+            reason = f"signs of harm after step {without}: {'; '.join(last.reasons)}"
         if advised == without:
-            return told
-        scores = {one.step: score(one) for one in self._candidates()}
-        return f"{told}; the score fell from {scores[advised]:.3f} to {scores[without]:.3f} since"
+            return reason
+        scores = {observation.step: score(observation) for observation in self._candidates()}
+        fall = f"{scores[advised]:.3f} to {scores[without]:.3f}"
+        return f"{reason}; the score fell from {fall} since"
 
-    def _look(self, groups: Sequence[CompletionGroup] | None, engine: Engine) -> dict[str, Any]:
-        """At the probe's answers, and at the rollouts."""
+    def _asked(self, groups: Sequence[CompletionGroup] | None) -> dict[str, Any]:
+        """What the probe's answers show, and the rollouts."""
         if self._probe is None:
             assert groups is not None
             return {"signals": group_signals(groups), "questions": question_values(groups)}
         if not self._rows:
-            self._probe.begin(engine)
-        answers = self._probe.ask(engine)
+            self._probe.begin(self._engine)
+        answers = self._probe.ask(self._engine)
         keys = answer_keys(answers.groups)
-        before = self._answered if self._rows else keys
+        before = self._probe_answers if self._rows else keys
         signals = group_signals(answers.groups if groups is None else groups)
         signals |= {
             "support": math.fsum(answers.support) / len(keys),
@@ -216,7 +215,7 @@ class Guard(TrainerCallback):
             self._probe.resume()
         if self._stops:
             folder = Path(args.output_dir) / f"checkpoint-{step}"
-            self._snapshots.load(folder, [one.step for one in self._candidates()])
+            self._snapshots.load(folder, [seen.step for seen in self._candidates()])
 
     def save(self, checkpoint: Path) -> None:
         """What a run that goes on from this checkpoint needs."""
@@ -224,9 +223,16 @@ class Guard(TrainerCallback):
             self._snapshots.save(checkpoint)
 
 
-def _glance(groups: Sequence[CompletionGroup] | None) -> dict[str, Any]:
+def _unasked(groups: Sequence[CompletionGroup] | None) -> dict[str, Any]:
     """Without the probe: what the rollouts show, if they are the policy's."""
     return {"signals": {} if groups is None else group_signals(groups), "questions": {}}
+
+
+def _metrics(signals: Mapping[str, float], health: Health, of_rollouts: bool) -> dict[str, float]:
+    """By the names of `training/metrics.py`, where the rollouts' own signals are logged already."""
+    names = [name for name in signals if name in PROBE_SIGNALS or not of_rollouts]
+    verdict = float(VERDICTS.index(health.verdict))
+    return {f"guard/{name}": signals[name] for name in names} | {"guard/verdict": verdict}
 
 
 def _observation(row: Mapping[str, Any]) -> Observation:
@@ -234,58 +240,47 @@ def _observation(row: Mapping[str, Any]) -> Observation:
     return Observation(row["step"], distinct, row["questions"], "probe_answers" in row)
 
 
-def _record(one: Health) -> dict[str, Any]:
+def _record(health: Health) -> dict[str, Any]:
     return {
-        "verdict": one.verdict,
-        "harm": one.harm,
-        "asked": one.asked,
-        "reasons": list(one.reasons),
+        "verdict": health.verdict,
+        "harm": health.harm,
+        "asked": health.asked,
+        "reasons": list(health.reasons),
     }
-
-
-class Watched(Protocol):
-    """What the guard needs of `Rollouts`."""
-
-    guard: Guard | None
-    sampling: SamplingParams
-
-    @property
-    def of_policy(self) -> bool: ...
-
-    def cut(self, rows: Sequence[ScoredSequence]) -> Sequence[Batch]: ...
 
 
 def create_guard(
     args: GuardedRun,
     prompts: Sequence[Prompt],
-    rollouts: Watched,
+    engine: Engine,
     scorer: Scorer,
-    score: Callable[..., TokenStats],
+    sampling: SamplingParams,
+    sees_rollouts: bool,
 ) -> Guard | None:
     """The guard that `args.guard` asks for; None where it is off, or has nothing to look at.
 
-    Raises `ConfigError` where a run could not be stopped though that was asked for.
+    `prompts` are the probe's, `scorer` has the policy. Raises `ConfigError` where a run could not
+    be stopped though that was asked for.
     """
     if args.guard == "off":
         return None
-    if not (rollouts.of_policy or (prompts and args.guard_probe_size)):
+    asks = bool(prompts and args.guard_probe_size)
+    if not (sees_rollouts or asks):
         if args.guard == "stop":
             raise ConfigError(
                 "guard stop sees nothing of the policy: neither its own rollouts nor a probe; "
                 "name --guard_questions, or take guard observe"
             )
         return None
-    if not (prompts and args.guard_probe_size):
-        rollouts.guard = Guard(args)
-        return rollouts.guard
-
-    def scores(batch: Batch) -> TokenStats:
-        # Without dropout, whose draws would change the run that is only looked at.
-        with scorer.attached(), scorer.evaluating():
-            return score(batch, args.temperature)
-
-    file = Path(args.output_dir) / PROBE
-    size = args.guard_probe_size
-    probe = Probe(prompts, size, rollouts.sampling, args.seed, scores, rollouts.cut, file)
-    rollouts.guard = Guard(args, probe)
-    return rollouts.guard
+    if not asks:
+        return Guard(args, engine, scorer.model)
+    probe = Probe(
+        prompts,
+        args.guard_probe_size,
+        sampling,
+        args.seed,
+        partial(scorer.evaluate, temperature=args.temperature),
+        scorer.cut,
+        Path(args.output_dir) / PROBE,
+    )
+    return Guard(args, engine, scorer.model, probe)

@@ -6,6 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Hashable, Sequence
+from functools import lru_cache
 
 from rlsc.grading.extract.answer import extract_answer
 from rlsc.grading.extract.boxes import boxed
@@ -120,6 +121,7 @@ def information(answers: Sequence[Sequence[Hashable]]) -> float:
     return (_entropy(pooled.values()) - within) / math.log(len(answers))
 
 
+@lru_cache(maxsize=1024)  # a step's completions are asked for several times
 def _key(text: str) -> str | None:
     answer = extract_answer(text)
     return None if answer is None else answer_key(answer)

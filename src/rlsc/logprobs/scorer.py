@@ -61,10 +61,20 @@ class Layout:
 class Scorer:
     """Computes micro-batches within `attached()`. `model` may be wrapped, e.g. by an adapter."""
 
-    def __init__(self, model: Any, layout: Layout) -> None:
+    def __init__(self, model: Any, layout: Layout, tokens_per_microbatch: int = 1024) -> None:
         self.layout = layout
+        self._tokens_per_microbatch = tokens_per_microbatch
         self._replaces = model.config._attn_implementation
         self._model = model
+
+    @property
+    def model(self) -> Any:
+        """The one whose forward this is."""
+        return self._model
+
+    def cut(self, rows: Sequence[ScoredSequence]) -> Sequence[Batch]:
+        """Rows as micro-batches."""
+        return self.layout.cut(rows, self._tokens_per_microbatch)
 
     def attached(self) -> AbstractContextManager[Any]:
         """Forward and backward passes of token trees belong within."""
@@ -84,6 +94,11 @@ class Scorer:
                 yield
         finally:
             self._model.train(training)
+
+    def evaluate(self, batch: Batch, temperature: float) -> TokenStats:
+        """Apart from training: attached, and without dropout, whose draws would change a run."""
+        with self.attached(), self.evaluating():
+            return self(batch, temperature)
 
     def __call__(
         self,

@@ -7,10 +7,10 @@ become lazy, so that `rlsc --help` and `rlsc report` load neither torch nor tran
 from __future__ import annotations
 
 import ast
-import inspect
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 
@@ -20,7 +20,9 @@ def lazy_face(package: str) -> Callable[[str], Any]:
 
     def attribute(name: str) -> Any:
         if not homes:
-            homes.update(_typed_imports(inspect.getsource(sys.modules[package])))
+            # inspect.getsource would ask the package for `__wrapped__`, and so come here again.
+            file = Path(str(sys.modules[package].__file__))
+            homes.update(_typed_imports(file.read_text(encoding="utf-8")))
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         value = getattr(import_module(homes[name]), name)

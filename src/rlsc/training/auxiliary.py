@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,16 +28,16 @@ def create_auxiliary(
     objective: Objective,
     policy: Any,
     layout: Layout,
-    precision: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    asks_base: bool = False,
 ) -> AuxiliaryModels:
-    """Those that the run takes; `precision` makes the context of the reference's forwards.
+    """Those that the run takes; `asks_base`: the environment asks the model before training.
 
     Raises `ModelError` for a reward model that cannot be loaded.
     """
     needs = {*objective.weights_need, *objective.loss_needs}
     reference = reward_model = value_head = None
-    if "reference" in needs or args.rollout_policy == "base":
-        reference = Reference(policy, layout, precision)
+    if "reference" in needs or args.rollout_policy == "base" or asks_base:
+        reference = Reference(policy, layout)
     if "reward_model" in needs and objective.reward_model:
         reward_model = RewardModel(objective.reward_model, args.device)
     for part, _ in parts_of(objective):

@@ -1,4 +1,4 @@
-"""What the trainer is given, made ready: prompts as tokens, a layout, an order of questions."""
+"""What the trainer is given, checked and made ready: rows that fit, a layout, their order."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rlsc.objectives import Objective
 from rlsc.runtime.console import console
 from rlsc.training.arguments import RLSCConfig
 from rlsc.training.weighing import takes_forward
-from rlsc.types import Completion, Prompt
+from rlsc.types import Completion, Example, Prompt
 
 
 def check_processes(args: RLSCConfig) -> None:
@@ -60,9 +60,9 @@ def check_zero3(accelerator: Any, args: RLSCConfig, objective: Objective) -> Non
     zero = getattr(accelerator.state, "deepspeed_plugin", None)
     if zero is None or zero.zero_stage != 3:
         return
+    scores = takes_forward(objective)
     alone = {
-        f"--objective {args.objective}": takes_forward(objective)
-        or objective.zero_weight_is_zero_gradient,
+        f"--objective {args.objective}": scores or objective.zero_weight_is_zero_gradient,
         "--rollout_policy base": args.rollout_policy == "base",
         "--skip_weight_below": args.skip_weight_below,
         "--dataloader_drop_last false": not args.dataloader_drop_last,
@@ -116,6 +116,13 @@ def render_all(
     return fitting, skipped
 
 
+def examples_of(dataset: Any, fitting: Sequence[Prompt]) -> list[Example]:
+    """The rows of the data set whose prompts are among these."""
+    ids = {prompt.id for prompt in fitting}
+    examples = (Example(str(row.get("id", at)), row["prompt"]) for at, row in enumerate(dataset))
+    return [example for example in examples if example.id in ids]
+
+
 def _rendered(dataset: Any, name: str, tokenizer: Any) -> list[Prompt]:
     prompts = []
     for index, row in enumerate(dataset):
@@ -134,11 +141,6 @@ def probe_prompts(dataset: Any, model: Any, tokenizer: Any, args: RLSCConfig) ->
         return prompts
     longest = room - args.max_completion_length
     return [prompt for prompt in prompts if len(prompt.token_ids) <= longest]
-
-
-def raw_prompts(dataset: Any) -> dict[str, Any]:
-    """The data set's prompts, text or messages, by id."""
-    return {str(row.get("id", index)): row["prompt"] for index, row in enumerate(dataset)}
 
 
 def given_pairs(dataset: Any, tokenizer: Any, cap: int) -> ScriptedEngine:
@@ -164,8 +166,8 @@ def given_pairs(dataset: Any, tokenizer: Any, cap: int) -> ScriptedEngine:
                     f"question {name}: its {column!r} has {len(ids)} tokens: raise "
                     "--max_completion_length"
                 )
-            one = Completion(text, ids, (0.0,) * len(ids), "stop")
-            script.setdefault(name, []).append(one)
+            completion = Completion(text, ids, (0.0,) * len(ids), "stop")
+            script.setdefault(name, []).append(completion)
     return ScriptedEngine(script)
 
 
@@ -211,8 +213,8 @@ class StepBatches(Sampler[list[int]]):
         self._epoch = epoch
 
     def __len__(self) -> int:
-        whole, rest = divmod(self._questions, self._size)
-        return (whole + (rest > 0 and not self._drop_last)) * self._repeats
+        batches, rest = divmod(self._questions, self._size)
+        return (batches + (rest > 0 and not self._drop_last)) * self._repeats
 
     def __iter__(self) -> Iterator[list[int]]:
         generator = torch.Generator().manual_seed(self._seed + self._epoch)
@@ -222,11 +224,11 @@ class StepBatches(Sampler[list[int]]):
                 yield order[start : start + self._size][self._share]
 
 
-def step_loader(prompts: Sequence[Prompt], per_process: int, args: RLSCConfig) -> Any:
-    """A loader of each step's prompts of this process, as lists."""
+def step_loader(examples: Sequence[Example], per_process: int, args: RLSCConfig) -> Any:
+    """A loader of each step's rows of this process, as lists."""
     seed = args.seed if args.data_seed is None else args.data_seed
     batches = StepBatches(
-        len(prompts),
+        len(examples),
         per_process,
         args.num_iterations,
         args.dataloader_drop_last,
@@ -235,4 +237,4 @@ def step_loader(prompts: Sequence[Prompt], per_process: int, args: RLSCConfig) -
         args.world_size,
     )
     workers = args.dataloader_num_workers
-    return DataLoader(prompts, batch_sampler=batches, collate_fn=list, num_workers=workers)  # type: ignore[arg-type]
+    return DataLoader(examples, batch_sampler=batches, collate_fn=list, num_workers=workers)  # type: ignore[arg-type]

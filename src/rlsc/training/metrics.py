@@ -1,18 +1,76 @@
 """What is logged of a step: what the policy did, and what the loss really weighed.
 
-All from quantities the step has computed anyway; nothing here needs labels.
+`METRICS` defines each name once. All are from quantities that the step has computed anyway; none
+needs labels but those of a reward that does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 
+from rlsc.guard.signals import group_signals
+from rlsc.runtime.processes import gathered
 from rlsc.statistics.estimates import collision_probability
 from rlsc.types import CompletionGroup
+
+METRICS: dict[str, str] = {
+    # Of the completions, under every objective alike.
+    "completion_length": "mean tokens of a completion",
+    "sampled_tokens": "tokens of all the step's completions",
+    "truncation_rate": "share of completions that the cap cut off",
+    "distinct_completions": "distinct siblings over K",
+    "f_hat": "unbiased estimate of Σ_y q(y|x)², q the policy that sampled, by identical siblings; "
+    "none for K = 1",
+    "answered": "share of completions with an answer",
+    "boxed": "share of completions with a boxed answer",
+    "distinct_answers": "distinct answers of a question's siblings over K",
+    "majority_share": "share of siblings that give their question's commonest answer",
+    "unanimous": "share of questions whose siblings all give one answer",
+    "repetition": "mean share of a completion's 4-grams of tokens that it has had before",
+    "same_answer": "share of the pairs of questions whose commonest answer is one and the same",
+    "copied": "share of completions whose answer is a number of the question's text",
+    "information": "mutual information of question and answer over the logarithm of the number of "
+    "questions: 1 where each question has one answer of its own",
+    "prompts_too_long": "asks left out since their prompt does not fit the model's context",
+    # Of the policy, at the loss's temperature.
+    "mean_p": "mean p(y|x)",
+    "max_p": "largest p(y|x)",
+    "mean_logp": "mean log p of a token, in nats",
+    "entropy": "mean entropy of a token, in nats",
+    # Of the loss.
+    "loss": "what the gradient is of, over the step's completions",
+    "reward": "mean reward, before it is shaped",
+    "reward_std": "mean over questions of the standard deviation of their rewards",
+    "zero_weight": "share of questions whose completions all weigh nothing",
+    "effective_sample_size": "(Σw)² / Σw² of the weights of a question's siblings, 1 to K; 0 where "
+    "all are 0",
+    "underflowed_weights": "share of weights, before a constant is added, that are 0 in float32",
+    "alpha_share": "share of the total weight that is the constant added to each",
+    "masked_completions": "share of completions that are left out of the loss",
+    "all_masked": "1 where every completion is left out",
+    "value_loss": "half the mean squared error of the value head, a token",
+    # Of the guard: what it sees on its probe, and what it makes of it.
+    "guard/support": "the untrained model's vote for the probe's answers",
+    "guard/flips": "share of the probe's answers that changed since it was asked before",
+    "guard/divergence": "estimate of KL(untrained model ‖ policy) on the probe, in nats a token",
+    "guard/verdict": "0 healthy, 1 narrowing, 2 collapsed",
+    # Of time.
+    "seconds": "the whole step's",
+    "sample_seconds": "sampling, the guard's look and weighing; where a step samples",
+}
+"""What each name in metrics.jsonl means. Weights may be negative: their sizes count. Answers are
+equal that have one `answer_key`. Where the policy does not sample, the guard's own signals of its
+probe's answers are there too, as `guard/` and a name of the first part."""
+
+_OF_ANSWERS = (
+    *("answered", "boxed", "distinct_answers", "majority_share", "unanimous"),
+    *("repetition", "same_answer", "copied", "information"),
+)
 
 
 @dataclass
@@ -46,31 +104,56 @@ class StepRecord:
                 target_N[list(indices)] = value
 
 
+def rollout_metrics(groups: Sequence[CompletionGroup]) -> dict[str, float]:
+    """Of the answers in a rollout, by the names of `METRICS`: the same for every objective.
+
+    By keys, which cost a regular expression a completion. Clusters would find more answers equal,
+    but take a process that does algebra, for objectives that have no use for it.
+    """
+    if not groups:
+        return {}
+    signals = group_signals(groups)
+    return {name: signals[name] for name in _OF_ANSWERS}
+
+
+def of_all_processes(
+    groups: Sequence[CompletionGroup],
+    record: StepRecord,
+    kept_N: Tensor,
+    metrics: Mapping[str, float],
+) -> tuple[list[CompletionGroup], StepRecord, Tensor, dict[str, float]]:
+    """The step's groups, record, kept completions and metrics, over all processes.
+
+    In order of rank, which is the order that one process would have them in. Metrics are means
+    over questions, so each process counts by how many it has.
+    """
+    parts = gathered((list(groups), record, kept_N, dict(metrics)))
+    if len(parts) == 1:
+        return parts[0]
+    everyone = [group for part in parts for group in part[0]]
+    names = [field.name for field in fields(StepRecord)]
+    joined = StepRecord(*(torch.cat([getattr(part[1], name) for part in parts]) for name in names))
+    # `zero_weight` is left out where it is 0; a process without questions has no metrics.
+    means = {
+        name: math.fsum(len(part[0]) * part[3].get(name, 0.0) for part in parts if part[0])
+        / len(everyone)
+        for name in dict.fromkeys(name for part in parts for name in part[3])
+    }
+    return everyone, joined, torch.cat([part[2] for part in parts]), means
+
+
 def step_metrics(
     groups: Sequence[CompletionGroup], record: StepRecord, alpha: float, kept: int
 ) -> dict[str, float]:
-    """The step's metrics, by name. Entropy and log-probs in nats, lengths in tokens.
+    """Of the loss and of what it is about, by the names of `METRICS`.
 
-    `kept` is the number of completions that are not masked out of the loss. Weights may be
-    negative, as advantages are: their sizes count here.
-
-    - `mean_p`, `max_p`: p(y|x) at the loss's temperature; `mean_logp` its log per token.
-    - `f_hat`: unbiased estimate of Σ_y q(y|x)², q the policy sampled from, by identical
-      siblings (nan for K = 1).
-    - `effective_sample_size`: (Σw)² / Σw² of the weights of a question's siblings, 1 to K; 0
-      where all are 0.
-    - `underflowed_weights`: share of confidence weights that are 0 in float32, be it because
-      they underflow or because the confidence is 0 (weight constant, a lone answer, siblings of
-      one reward).
-    - `alpha_share`: share of the total weight that is α rather than confidence.
-    - `distinct_completions`: distinct siblings over K.
-    - `sampled_tokens`: of all completions of the step.
+    `kept` is the number of completions that are not masked out of the loss.
     """
     completions = [completion for group in groups for completion in group.completions]
     sizes = [len(group.completions) for group in groups]
     p_N = record.logps_N.exp()
     f_hats = [collision_probability([c.token_ids for c in g.completions]) for g in groups]
-    ess = [_effective_sample_size(part) for part in record.log_weight_N.split(sizes)]
+    sample_sizes = [_effective_sample_size(part) for part in record.log_weight_N.split(sizes)]
     distinct = [len({c.token_ids for c in g.completions}) for g in groups]
     total_weight = float(record.log_weight_N.exp().sum())
     tokens = float(record.lengths_N.sum())
@@ -79,7 +162,7 @@ def step_metrics(
         "max_p": float(p_N.max()),
         "mean_logp": float(record.logps_N.sum()) / tokens,
         "f_hat": _mean([f for f in f_hats if f is not None]),
-        "effective_sample_size": _mean(ess),
+        "effective_sample_size": _mean(sample_sizes),
         "underflowed_weights": float((record.log_confidence_N.float().exp() == 0).double().mean()),
         "alpha_share": alpha * kept / total_weight if total_weight else float("nan"),
         "entropy": float(record.entropy_sum_N.sum()) / tokens,

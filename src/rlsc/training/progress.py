@@ -28,7 +28,7 @@ LINE = (
 def step_line(step: int, metrics: Mapping[str, float]) -> str:
     """One line for a step; `step` counts the updates made before its completions were sampled."""
     line = LINE.format(step=step, **{"grad_norm": float("nan"), **metrics})
-    verdict = metrics.get("guard_verdict")
+    verdict = metrics.get("guard/verdict")
     return line if verdict is None else f"{line}  {VERDICTS[int(verdict)]}"
 
 

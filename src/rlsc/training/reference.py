@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -14,21 +14,12 @@ from rlsc.logprobs.scorer import Batch, Layout, Scorer, TokenStats
 
 
 class Reference:
-    """A frozen copy; with an adapter the model itself, the adapter switched off.
+    """A frozen copy; with an adapter the model itself, the adapter switched off."""
 
-    `precision` makes the context of every forward: the trainer's autocast.
-    """
-
-    def __init__(
-        self,
-        model: Any,
-        layout: Layout,
-        precision: Callable[[], AbstractContextManager[Any]] = nullcontext,
-    ) -> None:
+    def __init__(self, model: Any, layout: Layout) -> None:
         self._adapted = hasattr(model, "disable_adapter")
         self._model = model if self._adapted else copy.deepcopy(model).requires_grad_(False).eval()
         self._scorer = Scorer(self._model, layout)
-        self._precision = precision
 
     @contextmanager
     def untrained(self) -> Iterator[Any]:
@@ -44,6 +35,5 @@ class Reference:
     @torch.no_grad()
     def scores(self, batch: Batch, temperature: float, states: bool = False) -> TokenStats:
         """Log-probs and what else is known of each token, as the trainer's own scores are."""
-        within = self._model.disable_adapter() if self._adapted else self._scorer.attached()
-        with within, self._precision():
+        with self._model.disable_adapter() if self._adapted else self._scorer.attached():
             return self._scorer(batch, temperature, states=states)

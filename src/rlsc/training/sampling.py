@@ -1,227 +1,217 @@
-"""A step's completions: sampled by the engine, weighed by the objective, cut into micro-batches."""
+"""A step's completions: an environment's asks rendered, sampled by the engine, pooled."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from rlsc.engines import Engine, SamplingParams, seed_for
-from rlsc.errors import ModelError
-from rlsc.guard.guard import Guard
-from rlsc.logprobs.padded_rows import ScoredSequence, make_rows
-from rlsc.logprobs.scorer import Batch, Scorer, TokenStats
-from rlsc.objectives import Objective
-from rlsc.runtime.memory import keep_freed_memory, release_freed_memory
-from rlsc.runtime.processes import count, gathered
-from rlsc.training.arguments import RLSCConfig
-from rlsc.training.auxiliary import AuxiliaryModels
-from rlsc.training.filters import kept_by_filters
-from rlsc.training.progress import StepProgress
-from rlsc.training.update import (
-    StepBatch,
-    engine_mismatch,
-    first_of_each,
-    split_unalike,
-    summed_logps,
-    without_idle,
-)
-from rlsc.training.weighing import Forward, Source, advantages, takes_forward
-from rlsc.types import CompletionGroup, Pool, Prompt
+import torch
 
-_CHECKED, _CHECKED_TOKENS = 8, 64  # questions, and tokens of each
+from rlsc.data.prompts import render
+from rlsc.engines import Engine, SamplingParams, seed_for
+from rlsc.environments.base import Environment, drive
+from rlsc.errors import ConfigError, ModelError
+from rlsc.logprobs.padded_rows import make_rows, pad
+from rlsc.logprobs.scorer import Batch, Scorer, TokenStats
+from rlsc.models.loading import context_length
+from rlsc.runtime.memory import keep_freed_memory, release_freed_memory
+from rlsc.runtime.processes import gathered
+from rlsc.training.arguments import RLSCConfig
+from rlsc.training.progress import StepProgress
+from rlsc.training.reference import Reference
+from rlsc.training.weighing import Forward
+from rlsc.types import Ask, CompletionGroup, Example, Message, Pool, Prompt
+
+_CHECKED, _CHECKED_TOKENS = 8, 64  # prompts, and tokens of each
 _MISMATCH_BOUND = 0.1  # nats a token: five times what bfloat16 does at temperature 0.5
 
 
-class Rollouts:
-    """Samples, shows the guard, and weighs.
+@dataclass(frozen=True)
+class Rollout:
+    """What an environment's play of one step came to, of this process."""
 
-    `score` is the policy's forward, under the trainer's precision; `given` are completions to
-    train on in place of sampled ones.
+    pools: Sequence[Pool]
+    prompts: Mapping[str, str | Sequence[Message]]
+    """What was asked, text or messages, by the ask's id."""
+    too_long: int
+    """Asks whose prompt does not fit the model's context: they have no completions."""
+
+    @property
+    def groups(self) -> list[CompletionGroup]:
+        """Those of the pools, in their order: the step's N completions are theirs."""
+        return [group for pool in self.pools for group in pool.groups]
+
+
+class Sampler:
+    """Plays an environment with an engine.
+
+    With `rollout_policy base` the `reference` samples in place of the policy; with given
+    completions `engine` is the one that has them.
     """
 
     def __init__(
         self,
         args: RLSCConfig,
-        sampling: SamplingParams,
-        objective: Objective,
-        auxiliary: AuxiliaryModels,
-        source: Source,
+        engine: Engine,
+        tokenizer: Any,
+        params: SamplingParams,
         scorer: Scorer,
-        score: Callable[..., TokenStats],
-        given: Engine | None = None,
+        reference: Reference | None = None,
     ) -> None:
-        self.guard: Guard | None = None
-        self._given = given
-        self._args, self.sampling = args, sampling
-        self._objective, self._auxiliary, self._source = objective, auxiliary, source
-        self._of_reference = args.rollout_policy == "base"
-        self._scorer, self._score = scorer, score
+        self._args, self._engine, self._tokenizer = args, engine, tokenizer
+        self._params, self._scorer, self._reference = params, scorer, reference
+        self._context = context_length(scorer.model)
         self._engine_is_checked = False
 
     @property
-    def of_policy(self) -> bool:
-        """Whether the policy itself samples, and not the model before training, or nobody."""
-        return self._given is None and not self._of_reference
+    def by_reference(self) -> bool:
+        """Whether the model before training samples, and not the policy."""
+        return self._args.rollout_policy == "base"
 
-    def sample(
+    def collect(
         self,
+        environment: Environment,
         step: int,
-        prompts: list[Prompt],
-        engine: Engine,
-        policy: Any,
-        progress: StepProgress,
-    ) -> StepBatch | None:
-        """Completions of these questions and their weights; None where the guard stops the run."""
-        clock = time.perf_counter()
-        if not self.of_policy and self._observe(step, None, engine, policy):
-            return None
-        sampler = self._given or engine
-        with self._sampling_model(policy) as model:
-            sampler.sync(model)
-        with progress.sampling(len(prompts) * self._args.num_generations) as on_progress:
-            groups = self._generate(step, prompts, sampler, on_progress)
-        if self.of_policy and self._observe(step, groups, engine, policy):
-            return None
-        if sampler.foreign and not self._engine_is_checked:
-            self._check_engine(sampler, prompts[:_CHECKED])
-        engine.release()
-        release_freed_memory()
-        batch = self._weigh(step, groups)
-        # A mean over the processes of these sums is the mean over all the step's completions.
-        batch.divisor = sum(gathered(batch.size)) / count()
-        batch.metrics["sample_seconds"] = time.perf_counter() - clock
-        return batch
+        rows: Sequence[Example],
+        progress: StepProgress | None = None,
+    ) -> Rollout:
+        """The pools that the environment makes of this step's rows. The engine has the policy then.
 
-    def finish(self, step: int, prompts: list[Prompt], engine: Engine, policy: Any) -> None:
-        """After the last update: the guard sees what came of it, and keeps what it holds best."""
-        if self.guard is None:
-            return
-        if self.guard.stopped_at is None:
-            groups = None
-            if self.of_policy:
-                engine.sync(policy)
-                groups = self._generate(step, prompts, engine)
-            self._observe(step, groups, engine, policy, last=True)
-        self.guard.finish(policy)
+        Raises `ConfigError` for an environment that asks or pools what cannot be, `ModelError`
+        for an engine whose log-probs are not the model's.
+        """
+        prompts: dict[str, Prompt] = {}
+        asks: dict[str, Ask] = {}
 
-    def _observe(
-        self,
-        step: int,
-        groups: Sequence[CompletionGroup] | None,
-        engine: Engine,
-        policy: Any,
-        last: bool = False,
-    ) -> bool:
-        """Whether the guard stops the run."""
-        if self.guard is None:
-            return False
-        if groups is None:
-            engine.sync(policy)
-        else:
-            groups = [group for part in gathered(groups) for group in part]
-        stops = self.guard.observe(step, groups, engine, policy, last)
-        release_freed_memory()
-        return gathered(stops)[0]  # one decision for all processes
+        def answer(wave: Sequence[Ask]) -> list[CompletionGroup | None]:
+            asks.update({ask.id: ask for ask in wave})
+            prompts.update(self._rendered(wave))
+            groups = self._sampled(step, [ask for ask in wave if ask.id in prompts], prompts, bar)
+            return [groups.get(ask.id) for ask in wave]
 
-    def _sampling_model(self, policy: Any) -> AbstractContextManager[Any]:
-        reference = self._auxiliary.reference if self._of_reference else None
-        return nullcontext(policy) if reference is None else reference.untrained()
+        bar = (progress or StepProgress(enabled=False)).sampling
+        self._sync("current")
+        play = environment.play(step, seed_for(self._args.seed, "environment", step), rows)
+        pools = drive(play, answer)
+        if self._engine.foreign and not self._engine_is_checked:
+            self._check_engine(list(prompts.values())[:_CHECKED])
+        raw = {name: ask.prompt for name, ask in asks.items()}
+        return Rollout(pools, raw, len(asks) - len(prompts))
 
-    def _generate(
-        self,
-        step: int,
-        prompts: list[Prompt],
-        engine: Engine,
-        on_progress: Callable[[int], None] | None = None,
-    ) -> list[CompletionGroup]:
-        args = self._args
-        return engine.generate(
-            prompts,
-            args.num_generations,
-            self.sampling,
-            # Seeded explicitly: on resume the parent restores the global stream too late.
-            [seed_for(args.seed, step, prompt.id) for prompt in prompts],
-            on_progress,
-        )
-
-    def cut(self, rows: Sequence[ScoredSequence]) -> Sequence[Batch]:
-        """Rows as micro-batches."""
-        return self._scorer.layout.cut(rows, self._args.tokens_per_microbatch)
-
-    def _weigh(self, step: int, groups: Sequence[CompletionGroup]) -> StepBatch:
-        args, states = self._args, "values" in self._objective.weights_need
-        rows = make_rows(groups, args.merge_duplicates)
-        with self._scoring():
-            weights = advantages(
-                [Pool(group.prompt.id, (group,)) for group in groups],
-                self._objective,
-                self._auxiliary,
-                Forward(
-                    lambda: self.cut(rows),
-                    lambda batch: self._sampler_score(batch, args.loss_temperature, states),
-                    args.loss_temperature,
-                    self._of_reference,
-                ),
-                self._source,
-                [seed_for(args.seed, "objective", step, group.prompt.id) for group in groups],
-                kept_by_filters(
-                    groups,
-                    args.entropy_floor,
-                    args.skip_unanimous,
-                    args.mask_truncated_completions,
-                ),
-            )
-        if not groups:  # of a last step: other processes have its questions
-            return StepBatch([], [], weights)
-        if args.train_generations:
-            groups, weights = first_of_each(groups, weights, args.train_generations)
-            rows = make_rows(groups, args.merge_duplicates)
-        rows = split_unalike(rows, weights)
-        idle: Sequence[ScoredSequence] = ()
-        if self._objective.zero_weight_is_zero_gradient:
-            rows, idle = without_idle(rows, weights)
-        batch = StepBatch(groups, self.cut(rows), weights, self.cut(idle))
-        if args.importance_sampling_correction:
-            batch.engine_logps_N = summed_logps(groups)
-        return batch
-
-    def _sampler_score(self, batch: Batch, temperature: float, states: bool = False) -> TokenStats:
-        """By the policy that samples: the present one, or the model before training."""
-        if self._of_reference and self._auxiliary.reference:
-            return self._auxiliary.reference.scores(batch, temperature, states)
-        return self._score(batch, temperature, states=states)
+    def forward(self, rollout: Rollout, states: bool = False) -> Forward:
+        """Over all completions of a rollout, by the model that has sampled them."""
+        args, rows = self._args, make_rows(rollout.groups, self._args.merge_duplicates)
+        score = partial(self._score, temperature=args.loss_temperature, states=states)
+        cut = partial(self._scorer.cut, rows)
+        return Forward(cut, score, args.loss_temperature, self.by_reference)
 
     @contextmanager
-    def _scoring(self) -> Iterator[None]:
-        """Where the objective weighs by the policy's own scores, a forward pass lies within."""
-        if not takes_forward(self._objective, self._of_reference):
-            yield
-            return
+    def scoring(self) -> Iterator[None]:
+        """Forward passes without gradient before the update belong within."""
         with keep_freed_memory(), self._scorer.alone(), self._scorer.attached():
             yield
         release_freed_memory()
 
-    def _check_engine(self, engine: Engine, prompts: list[Prompt]) -> None:
+    def _score(self, batch: Batch, temperature: float, states: bool = False) -> TokenStats:
+        """By the model that samples: the policy, or the model before training."""
+        if self.by_reference:
+            assert self._reference is not None
+            return self._reference.scores(batch, temperature, states)
+        return self._scorer(batch, temperature, states=states)
+
+    def _rendered(self, wave: Sequence[Ask]) -> dict[str, Prompt]:
+        """The prompts of a wave that leave room in the context for the completion, by id."""
+        prompts = {}
+        for ask in wave:
+            cap = self._cap(ask)
+            prompt = render(ask.prompt, ask.id, self._tokenizer)
+            if self._context is None or len(prompt.token_ids) <= self._context - cap:
+                prompts[ask.id] = prompt
+        return prompts
+
+    def _cap(self, ask: Ask) -> int:
+        most = self._params.max_new_tokens
+        cap = most if ask.max_new_tokens is None else ask.max_new_tokens
+        if not 1 <= cap <= most:
+            raise ConfigError(
+                f"the environment asks {ask.id!r} for {cap} new tokens: from 1 to "
+                f"--max_completion_length {most}"
+            )
+        return cap
+
+    def _sampled(
+        self,
+        step: int,
+        asks: Sequence[Ask],
+        prompts: Mapping[str, Prompt],
+        bar: Callable[[int], AbstractContextManager[Callable[[int], None]]],
+    ) -> dict[str, CompletionGroup]:
+        """The completions of these asks, by id: one call of the engine for all that are alike."""
+        alike: dict[tuple[str, int, int], list[Ask]] = {}
+        for ask in asks:
+            alike.setdefault((ask.policy, ask.n, self._cap(ask)), []).append(ask)
+        # Where weights are sharded, all processes must come to each call.
+        calls = dict.fromkeys(call for part in gathered(list(alike)) for call in part)
+        groups: dict[str, CompletionGroup] = {}
+        with bar(sum(ask.n for ask in asks)) as on_progress:
+            for policy, n, cap in calls:
+                if policy == "base":
+                    self._sync("base")
+                mine = alike.get((policy, n, cap), [])
+                sampled = self._engine.generate(
+                    [prompts[ask.id] for ask in mine],
+                    n,
+                    replace(self._params, max_new_tokens=cap),
+                    # Seeded explicitly: on resume the parent restores the global stream too late.
+                    [seed_for(self._args.seed, step, ask.id) for ask in mine],
+                    on_progress,
+                )
+                groups |= {ask.id: group for ask, group in zip(mine, sampled, strict=True)}
+                if policy == "base":
+                    self._sync("current")
+        return groups
+
+    def _sync(self, policy: str) -> None:
+        """Give the engine the weights that asks of this policy are sampled with."""
+        model: AbstractContextManager[Any] = nullcontext(self._scorer.model)
+        if policy == "base" or self.by_reference:
+            if self._reference is None:
+                raise ConfigError(
+                    "the environment asks the model before training, which this run does not hold: "
+                    "set asks_base = True in its class"
+                )
+            model = self._reference.untrained()
+        with model as sampling_model:
+            self._engine.sync(sampling_model)
+
+    def _check_engine(self, prompts: list[Prompt]) -> None:
         """On the first step: another library's log-probs must be the training forward's."""
         self._engine_is_checked = True
         if self._args.importance_sampling_correction:
             return
         # Without top-p and top-k, whose cut the forward does not make.
-        cap = min(self.sampling.max_new_tokens, _CHECKED_TOKENS)
-        plain = replace(self.sampling, top_p=1.0, top_k=0, max_new_tokens=cap)
-        groups = engine.generate(prompts, 1, plain, range(len(prompts)))
+        cap = min(self._params.max_new_tokens, _CHECKED_TOKENS)
+        plain = replace(self._params, top_p=1.0, top_k=0, max_new_tokens=cap)
+        groups = self._engine.generate(prompts, 1, plain, range(len(prompts)))
         with self._scorer.alone():
-            if not groups:
-                return
-            mismatch = engine_mismatch(
-                groups, lambda one: self._sampler_score(one, plain.temperature)
-            )
+            mismatch = self._mismatch(groups, plain.temperature) if groups else 0.0
         if not mismatch <= _MISMATCH_BOUND:
             raise ModelError(
-                f"{type(engine).__name__}'s log-probs are {mismatch:.2g} nats a token off "
+                f"{type(self._engine).__name__}'s log-probs are {mismatch:.2g} nats a token off "
                 f"the training forward's (bound {_MISMATCH_BOUND}): take --engine native, or weigh "
                 "completions for it by --importance_sampling_correction true"
             )
+
+    @torch.no_grad()
+    def _mismatch(self, groups: Sequence[CompletionGroup], temperature: float) -> float:
+        """Mean |log q − log p| in nats a token, over completions that the engine q has sampled."""
+        completions = [completion for group in groups for completion in group.completions]
+        logps_BT = self._score(pad(make_rows(groups, merge_duplicates=False)), temperature).logps_BT
+        differences = [
+            (logps_T[: len(completion.logps)].cpu() - torch.tensor(completion.logps)).abs()
+            for logps_T, completion in zip(logps_BT, completions, strict=True)
+        ]
+        return torch.cat(differences).mean().item()

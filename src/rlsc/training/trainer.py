@@ -1,54 +1,58 @@
 """`RLSCTrainer`: transformers' Trainer, with sampling where it fetches its batches.
 
 Everything else (checkpoints, resume, mixed precision, optimizers, trackers) is the parent's.
-Two hooks carry the method: `get_batch_samples` samples the completions of one optimizer step,
-and `training_step` weighs them and backpropagates, micro-batch by micro-batch.
+Two hooks carry the method, in five verbs: `get_batch_samples` collects the completions of a step,
+has the guard observe them, weighs them and cuts them into micro-batches; `training_step` goes
+backward through these.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import PrinterCallback, ProgressCallback
 
-from rlsc.engines import Engine, create_engine
+from rlsc.engines import Engine, create_engine, seed_for
+from rlsc.environments.base import Environment
+from rlsc.environments.dataset import DatasetEnvironment
 from rlsc.errors import ConfigError
 from rlsc.guard.guard import create_guard
-from rlsc.logprobs.scorer import Batch, Scorer, TokenStats
+from rlsc.logprobs.scorer import Scorer
 from rlsc.models.adapters import with_adapter
 from rlsc.models.loading import disable_dropout, load_model
 from rlsc.objectives import Objective, create_objective
 from rlsc.runtime.console import stops_untold
-from rlsc.runtime.memory import keep_freed_memory
-from rlsc.runtime.processes import rank
+from rlsc.runtime.memory import release_freed_memory
+from rlsc.runtime.processes import gathered, rank
 from rlsc.training.arguments import RLSCConfig
 from rlsc.training.auxiliary import create_auxiliary
 from rlsc.training.checkpoints import WholeCheckpoints
-from rlsc.training.gradients import Gradients
+from rlsc.training.filters import kept_by_filters
 from rlsc.training.inputs import (
     check_processes,
     check_sharding,
     check_zero3,
+    examples_of,
     given_pairs,
     layout_of,
     probe_prompts,
-    raw_prompts,
     render_all,
     sampling_of,
     step_loader,
 )
-from rlsc.training.metrics import StepRecord, step_metrics
+from rlsc.training.metrics import of_all_processes, rollout_metrics, step_metrics
 from rlsc.training.progress import KeepValueHead, StepProgress, StopOnNonFinite
 from rlsc.training.runlog import RunLog
-from rlsc.training.sampling import Rollouts
-from rlsc.training.update import StepBatch, of_all_processes
-from rlsc.training.weighing import Source
-from rlsc.types import AnswerKey, Prompt
+from rlsc.training.sampling import Rollout, Sampler
+from rlsc.training.update import Outcome, StepBatch, Update
+from rlsc.training.weighing import Advantages, Source, advantages, takes_forward
+from rlsc.types import AnswerKey, CompletionGroup, Example
 
 
 class RLSCTrainer(WholeCheckpoints):
@@ -66,6 +70,8 @@ class RLSCTrainer(WholeCheckpoints):
         answer_key: reference answers by id; only an objective that needs labels touches it.
         peft_config: trains an adapter instead of the weights.
         probe_dataset: rows with a `prompt`, for the guard alone; None: it sees rollouts only.
+        environment: makes the completions of a step of its rows; by default each question is asked
+            `num_generations` times and its siblings are compared with each other.
 
     Raises `ConfigError` or `QuestionError` on input that cannot work, `NonFiniteError` when loss
     or gradient is no longer finite (the checkpoints written until then stand).
@@ -89,6 +95,7 @@ class RLSCTrainer(WholeCheckpoints):
         answer_key: AnswerKey | None = None,
         callbacks: list[Any] | None = None,
         probe_dataset: Any = None,
+        environment: Environment | None = None,
         **kwargs: Any,
     ) -> None:
         args = args if args is not None else RLSCConfig()
@@ -103,11 +110,12 @@ class RLSCTrainer(WholeCheckpoints):
         if args.disable_dropout:
             disable_dropout(model)
         prompts, self.skipped_prompts = render_all(train_dataset, model, processing_class, args)
+        examples = examples_of(train_dataset, prompts)
         self.runlog = RunLog(args.output_dir)
         super().__init__(
             model=model,
             args=args,
-            train_dataset=prompts,
+            train_dataset=examples,
             data_collator=list,
             processing_class=processing_class,
             callbacks=[StopOnNonFinite(), self.runlog, *(callbacks or [])],
@@ -118,73 +126,51 @@ class RLSCTrainer(WholeCheckpoints):
             self.model.to(args.device)
         # The loss is divided by the step's own denominator, and accumulation is always 1.
         self.loss_is_scaled_for_ga = True
-        self._prepare_step(train_dataset, engine, objective, answer_key, probe_dataset)
-
-    def _prepare_step(
-        self,
-        dataset: Any,
-        engine: Engine | None,
-        objective: Objective | None,
-        answer_key: AnswerKey | None,
-        probe_dataset: Any,
-    ) -> None:
-        """What samples, what watches, what updates, in this order."""
-        args, processing_class = self.args, self.processing_class
-        self.objective: Objective = objective or create_objective(args)
+        self.objective = objective or create_objective(args)
         self.objective.check(args)
+        self.objective.check_labels([example.id for example in examples], answer_key)
         check_zero3(self.accelerator, args, self.objective)
-        dtype = torch.bfloat16 if args.bf16 else next(self.model.parameters()).dtype
-        self.engine: Engine = engine or create_engine(args, self.model, processing_class, dtype)
-        self._scorer = Scorer(self.model, layout_of(self.model, args))
-        self._prepare_rollouts(dataset, answer_key)
-        probe = probe_prompts(probe_dataset, self.model, processing_class, args)
-        self.guard = create_guard(args, probe, self._rollouts, self._scorer, self._score)
-        if self.guard:
-            self.keep(self.guard)
-        self._reused: StepBatch | None = None
+        self.environment = environment or DatasetEnvironment(args.num_generations)
+        self._answer_key = answer_key
+        self._make_parts(train_dataset, probe_dataset, engine)
+        self._batch: StepBatch | None = None
+        self._rollout_metrics: dict[str, float] = {}
         self._metrics: dict[str, float] = {}
         self._clock = 0.0
-        self.remove_callback(PrinterCallback)
-        self.remove_callback(ProgressCallback)
-        self.progress = StepProgress(enabled=not args.disable_tqdm)
-        self.add_callback(self.progress)
-        self._gradients = Gradients(
-            args,
-            self.objective,
-            self.auxiliary,
-            self._score,
-            self._rollouts.cut,
-            self.accelerator,
-            self.progress,
-        )
 
-    def _prepare_rollouts(self, dataset: Any, answer_key: AnswerKey | None) -> None:
-        """What samples and weighs, and what the objective needs beside the policy."""
-        args, source = self.args, Source(raw_prompts(dataset), answer_key)
-        self.objective.check_labels(source.prompts, answer_key)
+    def _make_parts(self, dataset: Any, probe_dataset: Any, engine: Engine | None) -> None:
+        """What samples, what watches, what updates: each is made of those before it."""
+        args, model, tokenizer = self.args, self.model, self.processing_class
+        self.scorer = Scorer(model, layout_of(model, args), args.tokens_per_microbatch)
         self.auxiliary = create_auxiliary(
-            args,
-            self.objective,
-            self.model,
-            self._scorer.layout,
-            self.compute_loss_context_manager,
+            args, self.objective, model, self.scorer.layout, self.environment.asks_base
+        )
+        dtype = torch.bfloat16 if args.bf16 else next(model.parameters()).dtype
+        self.engine = engine or create_engine(args, model, tokenizer, dtype)
+        params = sampling_of(tokenizer, model, args)
+        given: Engine | None = None
+        if self.objective.completions_given:
+            given = given_pairs(dataset, tokenizer, args.max_completion_length)
+        reference = self.auxiliary.reference
+        self.sampler = Sampler(
+            args, given or self.engine, tokenizer, params, self.scorer, reference
+        )
+        self._policy_samples = given is None and not self.sampler.by_reference
+        probe = probe_prompts(probe_dataset, model, tokenizer, args)
+        self.guard = create_guard(
+            args, probe, self.engine, self.scorer, params, self._policy_samples
+        )
+        self.progress = StepProgress(enabled=not args.disable_tqdm)
+        self.update = Update(
+            args, self.objective, self.auxiliary, self.scorer, self.accelerator, self.progress
         )
         if self.auxiliary.value_head is not None:
             self.keep(KeepValueHead(self.auxiliary.value_head))
-        sampling = sampling_of(self.processing_class, self.model, args)
-        given: Engine | None = None
-        if self.objective.completions_given:
-            given = given_pairs(dataset, self.processing_class, args.max_completion_length)
-        self._rollouts = Rollouts(
-            args,
-            sampling,
-            self.objective,
-            self.auxiliary,
-            source,
-            self._scorer,
-            self._score,
-            given,
-        )
+        if self.guard:
+            self.keep(self.guard)
+        self.remove_callback(PrinterCallback)
+        self.remove_callback(ProgressCallback)
+        self.add_callback(self.progress)
 
     def get_train_dataloader(self) -> Any:
         return step_loader(self.train_dataset, self._train_batch_size, self.args)
@@ -195,71 +181,106 @@ class RLSCTrainer(WholeCheckpoints):
     def train(self, *args: Any, **kwargs: Any) -> Any:
         with closing(self.progress), stops_untold(lambda: self.control.should_training_stop):
             output = super().train(*args, **kwargs)
-            size = self.args.per_device_train_batch_size
-            prompts = self.train_dataset[rank() * size : (rank() + 1) * size]
-            self._rollouts.finish(self.state.global_step, prompts, self.engine, self.model)
+            self._finish_guard(self.state.global_step)
             return output
+
+    def _finish_guard(self, step: int) -> None:
+        """After the last update the guard sees what came of it, and keeps what it holds best."""
+        if self.guard is None:
+            return
+        if self.guard.stopped_at is None:
+            groups: list[CompletionGroup] | None = None
+            if self._policy_samples:
+                size = self.args.per_device_train_batch_size
+                rows = self.train_dataset[rank() * size : (rank() + 1) * size]
+                groups = _of_all(self.sampler.collect(self.environment, step, rows))
+            self.guard.observe(step, groups, last=True)
+        self.guard.finish()
 
     # Sampling: called by the parent once per optimizer step, before its micro-batches.
 
     def get_batch_samples(
-        self, epoch_iterator: Iterator[list[Prompt]], num_batches: int, device: torch.device
+        self, epoch_iterator: Iterator[list[Example]], num_batches: int, device: torch.device
     ) -> tuple[list[StepBatch], None]:
         step = self.state.global_step
         # A run resumed at its last step would otherwise be given one more by the parent's loop.
         self.control.should_training_stop |= step >= self.state.max_steps
-        prompts = None if self.control.should_training_stop else next(epoch_iterator, None)
-        if prompts is None:
+        rows = None if self.control.should_training_stop else next(epoch_iterator, None)
+        if rows is None:
             return [], None
         self._clock = time.perf_counter()
-        if step % self.args.num_iterations == 0 or self._reused is None:
-            self._reused = self._rollouts.sample(
-                step, prompts, self.engine, self.model, self.progress
-            )
-        if self._reused is None:  # the guard has seen a collapse
+        if step % self.args.num_iterations == 0 or self._batch is None:
+            self._batch = self._next_batch(step, rows)
+        if self._batch is None:  # the guard has seen a collapse
             self.control.should_training_stop = True
             return [], None
         # The parent's loop takes a step per item: all micro-batches travel as one.
-        return [self._reused], None
+        return [self._batch], None
+
+    def _next_batch(self, step: int, rows: list[Example]) -> StepBatch | None:
+        """A new rollout, weighed and cut; None where the guard stops the run."""
+        clock = time.perf_counter()
+        rollout = self.sampler.collect(self.environment, step, rows, self.progress)
+        groups = _of_all(rollout)
+        if self.guard and self.guard.observe(step, groups if self._policy_samples else None):
+            return None
+        self.engine.release()
+        release_freed_memory()
+        batch = self.update.cut(rollout.groups, self._weigh(step, rollout))
+        self._rollout_metrics = rollout_metrics(groups) | self.environment.metrics()
+        if rollout.too_long:
+            self._rollout_metrics["prompts_too_long"] = rollout.too_long
+        self._rollout_metrics["sample_seconds"] = time.perf_counter() - clock
+        return batch
+
+    def _weigh(self, step: int, rollout: Rollout) -> Advantages:
+        """By the objective, and by the filters that leave completions out."""
+        args, by_reference = self.args, self.sampler.by_reference
+        filters = (args.entropy_floor, args.skip_unanimous, args.mask_truncated_completions)
+        forward = self.sampler.forward(rollout, "values" in self.objective.weights_need)
+        scores = takes_forward(self.objective, by_reference)
+        with self.sampler.scoring() if scores else nullcontext():
+            return advantages(
+                rollout.pools,
+                self.objective,
+                self.auxiliary,
+                forward,
+                Source(rollout.prompts, self._answer_key),
+                [seed_for(args.seed, "objective", step, pool.name) for pool in rollout.pools],
+                kept_by_filters(rollout.groups, *filters),
+            )
 
     # The update: called by the parent with the single item that `get_batch_samples` returned.
 
     def training_step(
-        self,
-        model: torch.nn.Module,
-        inputs: StepBatch,
-        num_items_in_batch: Any = None,
+        self, model: torch.nn.Module, inputs: StepBatch, num_items_in_batch: Any = None
     ) -> Tensor:
         model.train()
-        step, record = self.state.global_step, StepRecord.empty(inputs.size)
-        with keep_freed_memory(), self._scorer.attached():
-            loss = self._gradients(model, inputs, record, step)
-        self._record_step(step, inputs, record)
-        inputs.updated()
-        return loss
+        step = self.state.global_step
+        outcome = self.update.backward(model, inputs, step)
+        self._record_step(step, inputs, outcome)
+        if outcome.logps_NT is not None:  # what the ratios of later updates refer to
+            self._batch = replace(inputs, old_logps_NT=outcome.logps_NT)
+        return outcome.loss
 
-    def _score(
-        self,
-        batch: Batch,
-        temperature: float,
-        model: torch.nn.Module | None = None,
-        states: bool = False,
-    ) -> TokenStats:
-        with self.compute_loss_context_manager():
-            entropy_gradient = "entropy_gradient" in self.objective.loss_needs
-            return self._scorer(batch, temperature, model, entropy_gradient, states)
-
-    def _record_step(self, step: int, inputs: StepBatch, record: StepRecord) -> None:
-        groups, record, kept_N, metrics = of_all_processes(inputs, record)
-        self._metrics = step_metrics(groups, record, self.objective.added, int(kept_N.sum()))
+    def _record_step(self, step: int, batch: StepBatch, outcome: Outcome) -> None:
+        """Write the completions, and keep the metrics until the parent logs."""
+        kept_N, of_weights = batch.advantages.kept_N, batch.advantages.metrics
+        groups, record, kept_N, of_weights = of_all_processes(
+            batch.groups, outcome.record, kept_N, of_weights
+        )
         masked = 1.0 - float(kept_N.double().mean())
-        self._metrics |= {"masked_completions": masked, "all_masked": float(masked == 1.0)}
-        self._metrics |= metrics
-        if self.guard:
-            self._metrics = self.guard.metrics | self._metrics
-        self._metrics["seconds"] = time.perf_counter() - self._clock
-        if self.auxiliary.value_head is not None:
-            self._metrics["value_loss"] = self.auxiliary.value_head.step()
+        self._metrics = {
+            **(self.guard.metrics if self.guard else {}),
+            **step_metrics(groups, record, self.objective.added, int(kept_N.sum())),
+            **{"masked_completions": masked, "all_masked": float(masked == 1.0)},
+            **of_weights,
+            **self._rollout_metrics,
+            "seconds": time.perf_counter() - self._clock,
+        }
+        self._rollout_metrics.pop("sample_seconds", None)  # later updates sample nothing
+        if outcome.value_loss is not None:
+            self._metrics["value_loss"] = outcome.value_loss
         if self.args.should_save:
             self.runlog.write_completions(step, groups, record)
 
@@ -278,3 +299,8 @@ class RLSCTrainer(WholeCheckpoints):
             return 0
         tokens = sum(batch.tokens for batch in inputs.micro_batches)
         return 6 * sum(p.numel() for p in self.model.parameters()) * tokens
+
+
+def _of_all(rollout: Rollout) -> list[CompletionGroup]:
+    """The groups of all processes, in order of rank."""
+    return [group for part in gathered(rollout.groups) for group in part]

@@ -1,78 +1,55 @@
-"""The arithmetic of one optimizer step: score completions, weigh them, make the loss.
+"""From a rollout's advantages to gradients: micro-batches, their losses, the backward passes.
 
-No Trainer here. Shapes: _N the step's completions, _B rows of a micro-batch, _T its tokens.
+Of several processes each has its own micro-batches, perhaps more or fewer than another, or none.
+Shapes: _N the step's completions, _B rows of a micro-batch, _T its tokens.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from rlsc.logprobs.padded_rows import ScoredSequence, make_rows, pad
-from rlsc.logprobs.scorer import Batch, TokenStats
+from rlsc.errors import NonFiniteError
+from rlsc.logprobs.padded_rows import ScoredSequence, make_rows
+from rlsc.logprobs.scorer import Batch, Scorer, TokenStats
 from rlsc.objectives import LossInputs, Objective, SequenceLoss, parts_of
-from rlsc.runtime.processes import gathered
+from rlsc.runtime.memory import keep_freed_memory
+from rlsc.runtime.processes import count, gathered
+from rlsc.runtime.sharding import in_step, whole
+from rlsc.training.arguments import RLSCConfig
+from rlsc.training.auxiliary import AuxiliaryModels
 from rlsc.training.metrics import StepRecord
-from rlsc.training.weighing import Advantages, Score
+from rlsc.training.progress import StepProgress, non_finite_message
+from rlsc.training.weighing import Advantages
 from rlsc.types import CompletionGroup
 
-
-def _old_logps(old_logps_NT: Tensor | None, first_B: Tensor, logps_BT: Tensor) -> Tensor:
-    """Those of the first update on these completions; during it, the present ones."""
-    if old_logps_NT is None:
-        return logps_BT.detach()
-    return old_logps_NT[first_B, : logps_BT.shape[1]].to(logps_BT)
+_NO_COMPLETION = (ScoredSequence((0,), (0,), ()),)
+"""Two tokens, for the pass of a process that has no micro-batch left."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class StepBatch:
     """One optimizer step's work, of this process."""
 
     groups: Sequence[CompletionGroup]
+    advantages: Advantages
     micro_batches: Sequence[Batch]
-    weights: Advantages
-    idle: Sequence[Batch] = ()
-    """Rows that weigh nothing: scored for the records, without a backward pass."""
-    divisor: float = 0.0
-    """What the sum of the losses is divided by: the step's completions, per process. By default
-    those of this one."""
-    updates: int = 0
-    """How many have been made with it."""
+    divisor: float
+    """What the sum of the losses is divided by: the step's completions, per process."""
+    weightless: Sequence[Batch] = ()
+    """Rows of weight 0: scored for the records, without a backward pass."""
     engine_logps_N: Tensor | None = None
     """Where importance weights are asked for: log q(y|x) of the engine that sampled."""
-    noted_NT: Tensor | None = None
-    """The log-probs of the first of several updates, while it goes on."""
     old_logps_NT: Tensor | None = None
-    """Those, from the second update on; where the model before training sampled, its own."""
-    metrics: dict[str, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.divisor = self.divisor or self.size
-        self.old_logps_NT = self.weights.sampler_logps_NT
-        self.metrics |= self.weights.metrics
-
-    def note_logps(self, batch: Batch, scores: TokenStats) -> None:
-        """At the first of several updates: its log-probs, for the ratios of the later ones."""
-        if self.old_logps_NT is not None:  # another policy has sampled: its own count
-            return
-        noted_NT = self.noted_NT
-        if noted_NT is None:
-            longest = max(len(c.token_ids) for group in self.groups for c in group.completions)
-            noted_NT = self.noted_NT = torch.zeros(self.size, longest, dtype=torch.float64)
-        logps_BT = scores.logps_BT.detach().to(noted_NT)
-        for row, logps_T in zip(batch.rows, logps_BT, strict=True):
-            noted_NT[list(row.members), : len(logps_T)] = logps_T
-
-    def updated(self) -> None:
-        """From the second update on, ratios refer to what the first has noted."""
-        self.updates += 1
-        self.metrics.pop("sample_seconds", None)  # later updates sample nothing
-        if self.noted_NT is not None:
-            self.old_logps_NT = self.noted_NT
+    """What ratios refer to, from the second update on these completions: the policy's log-probs at
+    the first. None during it, and where the model before training has sampled."""
 
     @property
     def size(self) -> int:
@@ -80,35 +57,197 @@ class StepBatch:
         return sum(len(group.completions) for group in self.groups)
 
 
-def of_all_processes(
-    inputs: StepBatch, record: StepRecord
-) -> tuple[list[CompletionGroup], StepRecord, Tensor, dict[str, float]]:
-    """The step's groups, record, kept completions and metrics, over all processes.
+@dataclass(frozen=True)
+class Outcome:
+    """What the passes over a step's completions came to."""
 
-    In order of rank, which is the order that one process would have them in. Metrics are means
-    over questions, so each process counts by how many it has.
-    """
-    weights = inputs.weights
-    parts = gathered((list(inputs.groups), record, weights.kept_N, inputs.metrics))
-    if len(parts) == 1:
-        return parts[0]
-    groups = [group for part in parts for group in part[0]]
-    names = [one.name for one in fields(StepRecord)]
-    whole = StepRecord(*(torch.cat([getattr(part[1], name) for part in parts]) for name in names))
-    # `zero_weight` is left out where it is 0; a process without questions has no metrics.
-    metrics = {
-        name: math.fsum(len(part[0]) * part[3].get(name, 0.0) for part in parts if part[0])
-        / len(groups)
-        for name in dict.fromkeys(name for part in parts for name in part[3])
-    }
-    return groups, whole, torch.cat([part[2] for part in parts]), metrics
+    loss: Tensor
+    """Of this process's completions, as they are divided."""
+    record: StepRecord
+    logps_NT: Tensor | None = None
+    """Where further updates follow on these completions: what their ratios refer to."""
+    value_loss: float | None = None
+    """With a value head, which has taken its step."""
+
+
+class Update:
+    """Cuts a rollout into micro-batches and fills the model's gradients; the Trainer steps."""
+
+    def __init__(
+        self,
+        args: RLSCConfig,
+        objective: Objective,
+        auxiliary: AuxiliaryModels,
+        scorer: Scorer,
+        accelerator: Any,
+        progress: StepProgress,
+    ) -> None:
+        self._args, self._objective, self._auxiliary = args, objective, auxiliary
+        self._scorer, self._accelerator, self._progress = scorer, accelerator, progress
+
+    def cut(self, groups: Sequence[CompletionGroup], advantages: Advantages) -> StepBatch:
+        """The completions that are trained on, as micro-batches."""
+        args = self._args
+        if args.train_generations and groups:
+            groups, advantages = first_of_each(groups, advantages, args.train_generations)
+        size = sum(len(group.completions) for group in groups)
+        rows = split_unalike(make_rows(groups, args.merge_duplicates), advantages)
+        weightless: list[ScoredSequence] = []
+        if self._objective.zero_weight_is_zero_gradient:
+            rows, weightless = without_weightless(rows, advantages)
+        return StepBatch(
+            groups,
+            advantages,
+            self._scorer.cut(rows),
+            # A mean over the processes of these sums is the mean over all the step's completions.
+            divisor=sum(gathered(size)) / count(),
+            weightless=self._scorer.cut(weightless),
+            engine_logps_N=summed_logps(groups) if args.importance_sampling_correction else None,
+        )
+
+    def backward(self, model: torch.nn.Module, batch: StepBatch, step: int) -> Outcome:
+        """The loss and what is known of each completion; gradients are in the model.
+
+        `model` may be wrapped. Raises `NonFiniteError`.
+        """
+        width = max((len(c.token_ids) for g in batch.groups for c in g.completions), default=0)
+        logps_NT = None
+        first = batch.old_logps_NT is None and batch.advantages.sampler_logps_NT is None
+        if self._args.num_iterations > 1 and first:
+            logps_NT = torch.zeros(batch.size, width, dtype=torch.float64)
+        outcome = Outcome(torch.zeros(()), StepRecord.empty(batch.size), logps_NT)
+        with keep_freed_memory(), self._scorer.attached():
+            loss = self._passes(model, batch, outcome, step)
+        head = self._auxiliary.value_head
+        value_loss = None if head is None else head.step()
+        return Outcome(loss, outcome.record, logps_NT, value_loss)
+
+    def _passes(
+        self, model: torch.nn.Module, batch: StepBatch, outcome: Outcome, step: int
+    ) -> Tensor:
+        """Forward and backward over all rows; fills the outcome's record and log-probs."""
+        total = torch.zeros((), device=self._args.device)
+        micro_batches: Sequence[Batch] = batch.micro_batches
+        skips = bool(self._args.skip_weight_below)
+        if skips:
+            total = total + self._without_gradient(model, micro_batches, batch, outcome, step)
+            micro_batches = self._without_light_rows(batch, outcome.record)
+        passes = self._padded_with_none(model, micro_batches)
+        with self._progress.updating(len(passes)) as on_progress:
+            for index, micro_batch in enumerate(passes):
+                with self._exchange(model, last=index == len(passes) - 1):
+                    if micro_batch is None:
+                        loss = self._zero_loss(model)
+                    else:
+                        loss = self._loss(model, micro_batch, batch, outcome, step)
+                    self._accelerator.backward(loss)
+                if not skips:
+                    total += loss.detach()
+                on_progress(1)
+        return total + self._without_gradient(model, batch.weightless, batch, outcome, step)
+
+    def _padded_with_none(
+        self, model: torch.nn.Module, micro_batches: Sequence[Batch]
+    ) -> list[Batch | None]:
+        """The micro-batches, and None where only the other processes have one.
+
+        Sharded weights are gathered in every pass, so that all processes make as many; otherwise
+        they meet in the last alone, which all must have.
+        """
+        mine = len(micro_batches)
+        number = max(gathered(mine)) if in_step(model) else max(1, mine)
+        return [*repeat(None, number - mine), *micro_batches]
+
+    def _exchange(self, model: torch.nn.Module, last: bool) -> AbstractContextManager[Any]:
+        """Gradients are exchanged with the last pass; sharded ones with each, or all were held."""
+        # DeepSpeed exchanges where this says so, and then takes the optimizer's step.
+        self._accelerator.gradient_state._set_sync_gradients(last)
+        if last or in_step(model):
+            return nullcontext()
+        context: AbstractContextManager[Any] = self._accelerator.no_sync(model)
+        return context
+
+    def _zero_loss(self, model: torch.nn.Module) -> Tensor:
+        """A forward pass whose every gradient is 0."""
+        (micro_batch,) = self._scorer.cut(_NO_COMPLETION)
+        scores = self._scored(micro_batch, model)
+        self._reference_logps(micro_batch)  # of an adapter's model: a pass as the others make
+        return 0.0 * (scores.logps_BT.sum() + scores.entropies_BT.sum())
+
+    @torch.no_grad()
+    def _without_gradient(
+        self,
+        model: torch.nn.Module,
+        micro_batches: Sequence[Batch],
+        batch: StepBatch,
+        outcome: Outcome,
+        step: int,
+    ) -> Tensor:
+        """By the plain model: a wrapped one may wait for other processes."""
+        total = torch.zeros((), device=self._args.device)
+        plain = self._accelerator.unwrap_model(model)
+        with whole(plain) if any(gathered(len(micro_batches))) else nullcontext():
+            for micro_batch in micro_batches:
+                total += self._loss(plain, micro_batch, batch, outcome, step)
+        return total
+
+    def _loss(
+        self,
+        model: torch.nn.Module,
+        micro_batch: Batch,
+        batch: StepBatch,
+        outcome: Outcome,
+        step: int,
+    ) -> Tensor:
+        """Its part of the mean over the step's completions, of which masked ones count as 0."""
+        args, returns_NT = self._args, batch.advantages.returns_NT
+        scores = self._scored(micro_batch, model, states=returns_NT is not None)
+        loss = micro_batch_loss(
+            micro_batch,
+            scores,
+            self._objective,
+            batch.advantages,
+            outcome.record,
+            args.importance_sampling_cap,
+            self._reference_logps(micro_batch),
+            args.weight_clip,
+            batch.old_logps_NT,
+            batch.engine_logps_N,
+        )
+        loss = loss / batch.divisor
+        if not torch.isfinite(loss):
+            raise NonFiniteError(non_finite_message("loss", step, args.output_dir))
+        if outcome.logps_NT is not None:
+            logps_BT = scores.logps_BT.detach().to(outcome.logps_NT)
+            for row, logps_T in zip(micro_batch.rows, logps_BT, strict=True):
+                outcome.logps_NT[list(row.members), : len(logps_T)] = logps_T
+        if self._auxiliary.value_head is not None and returns_NT is not None:
+            self._auxiliary.value_head.learn(micro_batch, scores, returns_NT)
+        return loss
+
+    def _scored(self, batch: Batch, model: torch.nn.Module, states: bool = False) -> TokenStats:
+        gradient = "entropy_gradient" in self._objective.loss_needs
+        return self._scorer(batch, self._args.loss_temperature, model, gradient, states)
+
+    def _reference_logps(self, batch: Batch) -> Tensor | None:
+        """Where the loss itself refers to the model before training."""
+        reference = self._auxiliary.reference
+        if reference is None or "reference" not in self._objective.loss_needs:
+            return None
+        return reference(batch, self._args.loss_temperature)
+
+    def _without_light_rows(self, batch: StepBatch, record: StepRecord) -> Sequence[Batch]:
+        rows = [row for micro_batch in batch.micro_batches for row in micro_batch.rows]
+        kept = rows_that_weigh(batch.groups, record, rows, self._args.skip_weight_below)
+        # Where nothing weighs, e.g. all are masked, the gradient is 0 and not missing.
+        return self._scorer.cut(kept) if kept else batch.micro_batches
 
 
 def micro_batch_loss(
     batch: Batch,
     scores: TokenStats,
     objective: Objective,
-    weights: Advantages,
+    advantages: Advantages,
     record: StepRecord,
     cap: float = math.inf,
     reference_logps_BT: Tensor | None = None,
@@ -118,20 +257,25 @@ def micro_batch_loss(
 ) -> Tensor:
     """Sum over the micro-batch's completions of their losses; fills their part of `record`.
 
-    With `engine_logps_N` each is weighted by p_old(y|x) / q(y|x), at most `cap`: samples
-    from the engine's distribution q then stand for the policy's own, but for what the cap cuts off.
+    Ratios refer to `old_logps_NT`; by default to the model before training where that has sampled,
+    else to the present log-probs. With `engine_logps_N` each loss is weighted by
+    p_old(y|x) / q(y|x), at most `cap`: samples from the engine's distribution q then stand for the
+    policy's own, but for what the cap cuts off.
     """
     logps_BT = scores.logps_BT
-    if old_logps_NT is None:
-        old_logps_NT = weights.sampler_logps_NT
     mask_BT = batch.completion_mask_BT.to(logps_BT.device)
     # Merged rows are identical, so any member speaks for all.
     first_B = torch.tensor([row.members[0] for row in batch.rows])
-    old_BT = _old_logps(old_logps_NT, first_B, logps_BT)
+    old_BT = logps_BT.detach()
+    if old_logps_NT is None:
+        old_logps_NT = advantages.sampler_logps_NT
+    if old_logps_NT is not None:
+        old_BT = old_logps_NT[first_B, : logps_BT.shape[1]].to(logps_BT)
+    parts = [part_N[first_B] for part_N in advantages.parts]
     sequence_loss = _row_loss(
-        objective, weights, first_B, scores, mask_BT, old_BT, reference_logps_BT, weight_clip
+        objective, parts, scores, mask_BT, old_BT, reference_logps_BT, weight_clip
     )
-    kept_B = weights.kept_N[first_B].bool()
+    kept_B = advantages.kept_N[first_B].bool()
     record.fill(
         [row.members for row in batch.rows],
         logps_N=logps_BT.detach().sum(-1),
@@ -150,97 +294,79 @@ def micro_batch_loss(
 
 def _row_loss(
     objective: Objective,
-    weights: Advantages,
-    first_B: Tensor,
+    weights: Sequence[Tensor],
     scores: TokenStats,
     mask_BT: Tensor,
-    old_BT: Tensor,
+    old_logps_BT: Tensor,
     reference_logps_BT: Tensor | None,
     weight_clip: float | None,
 ) -> SequenceLoss:
     """The objective's loss of each row; of a sum of objectives, the sum."""
     logps_BT, columns = scores.logps_BT, mask_BT.shape[1]
-    found: list[tuple[SequenceLoss, float]] = []
-    for (one, coefficient), weights_N in zip(parts_of(objective), weights.parts, strict=True):
-        weights_BT = weights_N[first_B][:, :columns].to(logps_BT)
+    losses: list[tuple[SequenceLoss, float]] = []
+    for (part, coefficient), part_B in zip(parts_of(objective), weights, strict=True):
+        weights_BT = part_B[:, :columns].to(logps_BT)
         if weight_clip is not None:
             weights_BT = weights_BT.clamp(-weight_clip, weight_clip)
-        rows = LossInputs(
+        inputs = LossInputs(
             logps_BT,
             mask_BT,
             weights_BT,
             scores.entropies_BT,
-            old_BT,
-            reference_logps_BT if "reference" in one.loss_needs else None,
+            old_logps_BT,
+            reference_logps_BT if "reference" in part.loss_needs else None,
             weight_clip,
-            type(one).__name__,
+            type(part).__name__,
         )
-        found.append((one.loss(rows), coefficient))
-    if len(found) == 1:
-        return found[0][0]
-    weight_B = sum(c * one.sign_B * one.log_weight_B.exp() for one, c in found)
-    assert isinstance(weight_B, Tensor)
-    loss_B = torch.stack([c * one.loss_B for one, c in found]).sum(0)
+        losses.append((part.loss(inputs), coefficient))
+    if len(losses) == 1:
+        return losses[0][0]
+    weight_B = torch.stack([c * of.sign_B * of.log_weight_B.exp() for of, c in losses]).sum(0)
+    loss_B = torch.stack([c * of.loss_B for of, c in losses]).sum(0)
     return SequenceLoss(loss_B, weight_B.abs().log(), weight_B.sign(), weight_B.abs().log())
 
 
-def split_unalike(rows: Sequence[ScoredSequence], weights: Advantages) -> list[ScoredSequence]:
+def split_unalike(rows: Sequence[ScoredSequence], advantages: Advantages) -> list[ScoredSequence]:
     """Rows of identical completions, taken apart where their weights differ."""
     result: list[ScoredSequence] = []
     for row in rows:
-        alike = weights.alike(row.members)
+        alike = advantages.alike(row.members)
         parts = [row.members] if alike else [(member,) for member in row.members]
         result += [ScoredSequence(row.prompt_ids, row.completion_ids, members) for members in parts]
     return result
 
 
-def without_idle(
-    rows: Sequence[ScoredSequence], weights: Advantages
+def without_weightless(
+    rows: Sequence[ScoredSequence], advantages: Advantages
 ) -> tuple[list[ScoredSequence], list[ScoredSequence]]:
     """Rows that weigh something in some part of the objective, and the others.
 
     Where none does, all count as the first: then the gradient is 0 and not missing.
     """
-    idle = [all(not bool(part[row.members[0]].any()) for part in weights.parts) for row in rows]
-    if all(idle):
+    heavy = [any(bool(part[row.members[0]].any()) for part in advantages.parts) for row in rows]
+    if not any(heavy):
         return list(rows), []
-    weighty = [row for row, one in zip(rows, idle, strict=True) if not one]
-    return weighty, [row for row, one in zip(rows, idle, strict=True) if one]
+    pairs = list(zip(rows, heavy, strict=True))
+    return [row for row, weighs in pairs if weighs], [row for row, weighs in pairs if not weighs]
 
 
 def first_of_each(
-    groups: Sequence[CompletionGroup], weights: Advantages, count: int
-) -> tuple[Sequence[CompletionGroup], Advantages]:
-    """The first `count` completions of each question, with the weights that all have voted on."""
+    groups: Sequence[CompletionGroup], advantages: Advantages, number: int
+) -> tuple[list[CompletionGroup], Advantages]:
+    """The first `number` completions of each question, with the weights that all have voted on."""
     places: list[int] = []
     start = 0
     for group in groups:
-        places += range(start, start + min(count, len(group.completions)))
+        places += range(start, start + min(number, len(group.completions)))
         start += len(group.completions)
-    kept = [CompletionGroup(group.prompt, group.completions[:count]) for group in groups]
-    return kept, weights.select(torch.tensor(places))
+    kept = [CompletionGroup(group.prompt, group.completions[:number]) for group in groups]
+    return kept, advantages.select(torch.tensor(places))
 
 
 def summed_logps(groups: Sequence[CompletionGroup]) -> Tensor:
     """log q(y|x) of each completion under the engine that sampled it, [N]."""
-    completions = [one for group in groups for one in group.completions]
-    return _sums([one.logps for one in completions])
-
-
-def _sums(logps: Sequence[Sequence[float]]) -> Tensor:
-    return torch.tensor([math.fsum(one) for one in logps], dtype=torch.float64)
-
-
-@torch.no_grad()
-def engine_mismatch(groups: Sequence[CompletionGroup], score: Score) -> float:
-    """Mean |log q − log p| in nats a token, over completions that an engine q has sampled."""
-    completions = [one for group in groups for one in group.completions]
-    logps_BT = score(pad(make_rows(groups, merge_duplicates=False))).logps_BT
-    differences = [
-        (logps_T[: len(one.logps)].cpu() - torch.tensor(one.logps)).abs()
-        for logps_T, one in zip(logps_BT, completions, strict=True)
-    ]
-    return torch.cat(differences).mean().item()
+    logps = [math.fsum(c.logps) for group in groups for c in group.completions]
+    return torch.tensor(logps, dtype=torch.float64)
 
 
 def rows_that_weigh(

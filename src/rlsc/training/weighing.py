@@ -117,7 +117,6 @@ def advantages(
     weights: list[list[Tensor]] = [[] for _ in parts]
     rewards: list[Tensor] = []
     returns: list[Tensor] = []
-    shares: list[tuple[float, float]] = []
     columns = [values_NT.split(sizes) for values_NT in tokens.values()]
     rows = zip(pools, seeds, mask_NT.split(sizes), *columns, strict=True)
     for pool, seed, mask_KT, *values in rows:
@@ -128,14 +127,12 @@ def advantages(
             of_part.append(_weights(part, seen, rewards))
             if "values" in part.weights_need:
                 returns.append(of_part[-1] + seen.values_KT)  # A_t + V_t
-        if "answers" in needs:
-            shares.append(_shares(view.clusters))
     return Advantages(
         torch.ones(sum(sizes), dtype=torch.bool) if kept_N is None else kept_N,
         tuple(torch.cat(_widened(of_part)) for of_part in weights),
         torch.cat(returns) if returns else None,
         tokens["logps_KT"] if forward.of_reference else None,
-        _metrics(weights, rewards, shares),
+        _metrics(weights, rewards),
     )
 
 
@@ -257,18 +254,7 @@ def _widened(weights: Sequence[Tensor]) -> list[Tensor]:
     return [w if w.shape[1] == width else w.expand(-1, width) for w in weights]
 
 
-def _shares(clusters: Sequence[int | None]) -> tuple[float, float]:
-    """Which share of a pool's completions have an answer, and which the majority's."""
-    known = [cluster for cluster in clusters if cluster is not None]
-    most = max((known.count(cluster) for cluster in set(known)), default=0)
-    return len(known) / len(clusters), most / len(clusters)
-
-
-def _metrics(
-    weights: Sequence[Sequence[Tensor]],
-    rewards: Sequence[Tensor],
-    shares: Sequence[tuple[float, float]],
-) -> dict[str, float]:
+def _metrics(weights: Sequence[Sequence[Tensor]], rewards: Sequence[Tensor]) -> dict[str, float]:
     """`zero_weight`: share of pools whose completions all weigh nothing in every part."""
     metrics: dict[str, float] = {}
     if not all(bool((w == 1).all()) for of_part in weights for w in of_part):
@@ -279,7 +265,4 @@ def _metrics(
         metrics["reward"] = float(torch.cat(list(rewards)).mean())
         spreads = [rewards_K.std().item() for rewards_K in rewards if len(rewards_K) > 1]
         metrics["reward_std"] = math.fsum(spreads) / len(spreads) if spreads else math.nan
-    if shares:
-        metrics["answered"] = math.fsum(answered for answered, _ in shares) / len(shares)
-        metrics["majority_share"] = math.fsum(most for _, most in shares) / len(shares)
     return metrics

@@ -181,7 +181,7 @@ def test_several_updates_on_a_rollout(tmp_path: Path) -> None:
     ]
     assert ids[0] == ids[1] != ids[2]
     # What the first update has noted is what the second one's ratios refer to.
-    batch = whole._reused
+    batch = whole._batch
     assert batch is not None
     assert batch.old_logps_NT is not None
     first = [row["logprob"] for row in read_jsonl(tmp_path / "whole/completions/2.jsonl")]

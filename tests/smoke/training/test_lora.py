@@ -76,8 +76,8 @@ def test_the_base_is_the_model_without_its_adapter(
     dtype = torch.bfloat16 if changes.get("bf16") else torch.float32
     engine = NativeEngine(base, tiny_tokenizer(), dtype) if "rollout_policy" in changes else None
 
-    def copied(args, objective, policy, layout, precision):
-        return AuxiliaryModels(Reference(base, layout, precision))
+    def copied(args, objective, policy, layout, *_):
+        return AuxiliaryModels(Reference(base, layout))
 
     monkeypatch.setattr(trainer_module, "create_auxiliary", copied)
     other = trainer(tmp_path / "copy", engine, guard="off", **changes)

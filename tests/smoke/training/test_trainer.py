@@ -14,10 +14,11 @@ from peft import LoraConfig
 from transformers import AutoModelForCausalLM
 
 from rlsc import RLSCConfig, RLSCTrainer
+from rlsc.data.prompts import render
 from rlsc.engines import NativeEngine, SamplingParams, ScriptedEngine
 from rlsc.errors import ConfigError, ModelError, NonFiniteError, OutputError, QuestionError
 from rlsc.logprobs.padded_rows import make_rows, pad
-from rlsc.logprobs.scorer import score_completions
+from rlsc.logprobs.scorer import Scorer, score_completions
 from rlsc.records.jsonl import read_jsonl
 from rlsc.types import Completion
 from tests.conftest import tiny_model, tiny_tokenizer
@@ -147,19 +148,21 @@ def test_what_only_changes_cost_changes_nothing_else(tmp_path: Path, changes: di
     assert logs[0][0]["loss"] == pytest.approx(logs[1][0]["loss"], rel=1e-4)
 
 
-def test_skipped_completions_are_still_recorded(tmp_path: Path) -> None:
+def test_skipped_completions_are_still_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plain = trainer(tmp_path / "a", alpha=0.0, max_steps=1)
     skipping = trainer(tmp_path / "b", alpha=0.0, max_steps=1, skip_weight_below=0.5)
     rows_of_update: list[int] = []
-    score = skipping._gradients._score
+    score = Scorer.__call__
 
-    def count(batch, *args):
+    def count(scorer, batch, *args, **more):
         if torch.is_grad_enabled():
             rows_of_update.append(len(batch.rows))
-        return score(batch, *args)
+        return score(scorer, batch, *args, **more)
 
-    skipping._gradients._score = count
     plain.train()
+    monkeypatch.setattr(Scorer, "__call__", count)
     skipping.train()
     rows = [read_jsonl(tmp_path / name / "completions" / "0.jsonl") for name in "ab"]
     assert len(rows[1]) == 12
@@ -231,7 +234,8 @@ def test_an_adapter_trains_and_the_engine_sees_it(tmp_path: Path) -> None:
     # The engine draws from the adapted weights: its log-probs are those of the trained model.
     run.engine.sync(run.model)
     params = SamplingParams(8, (0,), temperature=0.5)
-    group = run.engine.generate(run.train_dataset[:1], 2, params, [5])[0]
+    prompt = render(run.train_dataset[0].prompt, "0", tiny_tokenizer())
+    group = run.engine.generate([prompt], 2, params, [5])[0]
     batch = pad(make_rows([group], merge_duplicates=False))
     adapted = score_completions(run.model, batch, 0.5).logps_BT
     with run.model.disable_adapter():
@@ -290,15 +294,15 @@ def test_an_all_masked_step_is_counted_and_harmless(tmp_path: Path) -> None:
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(tmp_path: Path) -> None:
     run = trainer(tmp_path, sampler=scripted((5, 0)))
+    generate = run.engine.generate
 
-    class Poison(ScriptedEngine):
-        def generate(self, *args, **kwargs):
-            if run.state.global_step == 3:
-                with torch.no_grad():
-                    next(run.model.parameters()).fill_(float("nan"))
-            return run_engine.generate(*args, **kwargs)
+    def poison(*args, **kwargs):
+        if run.state.global_step == 3:
+            with torch.no_grad():
+                next(run.model.parameters()).fill_(float("nan"))
+        return generate(*args, **kwargs)
 
-    run_engine, run.engine = run.engine, Poison({})
+    run.engine.generate = poison
     with pytest.raises(NonFiniteError, match="step 3"):
         run.train()
     assert (tmp_path / "checkpoint-2" / "model.safetensors").exists()
@@ -402,9 +406,9 @@ def test_an_engine_whose_log_probs_are_off(tmp_path: Path, shift: float, correct
     changes = {"max_steps": 1, "importance_sampling_correction": corrected}
     plain = trainer(tmp_path / "plain", max_steps=1)
     plain.train()
-    run = trainer(tmp_path / "run", **changes)
-    run.engine = ForeignEngine(run.model, tiny_tokenizer(), torch.float32)
-    run.engine.shift = shift
+    engine = ForeignEngine(tiny_model(), tiny_tokenizer(), torch.float32)
+    engine.shift = shift
+    run = trainer(tmp_path / "run", sampler=engine, **changes)
     if shift and not corrected:
         with pytest.raises(ModelError, match=r"0\.3 nats a token off the"):
             run.train()
