@@ -31,10 +31,13 @@ def test_the_objective_of_the_page_trains(
     (tmp_path / "brevity.py").write_text(code)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    name = "brevity:Brevity"
+    name = f"{tmp_path}/brevity.py:Brevity"
     if by == "table":
-        monkeypatch.setitem(OBJECTIVES, "brevity", name)
+        monkeypatch.setitem(OBJECTIVES, "brevity", "brevity:Brevity")
         name = "brevity"
-    trainer(tmp_path / "run", objective=name, temperature=1.0, max_steps=2).train()
+    settings = {"objective": name, "objective_settings": {"penalty": 2}}
+    run = trainer(tmp_path / "run", temperature=1.0, max_steps=2, **settings)
+    assert run.objective.penalty == 2.0
+    run.train()
     rows = read_jsonl(tmp_path / "run" / "completions" / "0.jsonl")
     assert min(row["weight"] for row in rows) < 0 < max(row["weight"] for row in rows)
