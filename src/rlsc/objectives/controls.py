@@ -55,4 +55,4 @@ class InverseMajority(PolicyGradient):
 
     def reward(self, pool: PoolView) -> Tensor:
         winner, _ = majority_cluster(pool)
-        return torch.tensor([float(one not in (None, winner)) for one in pool.clusters]).double()
+        return torch.tensor([float(c not in (None, winner)) for c in pool.clusters]).double()

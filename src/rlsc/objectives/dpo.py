@@ -96,13 +96,13 @@ class DPO(Objective):
             order = sorted(range(len(pool)), key=lambda index: confidence[index])
             return None if confidence[order[0]] == confidence[order[-1]] else (order[-1], order[0])
         winner, _ = majority_cluster(pool)
-        others = Counter(one for one in pool.clusters if one not in (None, winner))
+        others = Counter(c for c in pool.clusters if c not in (None, winner))
         if not others:
             return None
         rarest = min(others, key=lambda cluster: others[cluster])
         chosen, rejected = (
             max(
-                (index for index, one in enumerate(pool.clusters) if one == cluster),
+                (index for index, other in enumerate(pool.clusters) if other == cluster),
                 key=lambda index: confidence[index],
             )
             for cluster in (winner, rarest)

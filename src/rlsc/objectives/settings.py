@@ -7,6 +7,7 @@ without torch would save nothing and could fall behind the classes.
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import Field, dataclass, fields, is_dataclass, make_dataclass
 from functools import cache
@@ -38,7 +39,9 @@ class Declared:
         """The field of the run's settings: None stands for the objective's own value."""
         texts: dict[str, list[str]] = {}
         for name, field in zip(self.of, self.fields, strict=True):
-            text = f"{field.metadata['help'].rstrip('.')}; default {field.default}."
+            text = field.metadata["help"]
+            if field.default is not None and field.default != math.inf:
+                text = f"{text.rstrip('.')}; default {field.default}."
             texts.setdefault(text, []).append(name)
         parts = [
             text if len(names) >= _MANY else f"{', '.join(names)}: {text}"
@@ -51,14 +54,14 @@ class Declared:
 @cache
 def declared_settings() -> Mapping[str, Declared]:
     """Every setting that registered objectives declare by `setting`, by its name."""
-    found: dict[str, list[tuple[str, Field[Any], Any]]] = {}
+    rows_of: dict[str, list[tuple[str, Field[Any], Any]]] = {}
     for name in OBJECTIVES:
         for field, kind in settings_of(load_objective(name)).values():
             if "help" in field.metadata:
-                found.setdefault(field.name, []).append((name, field, kind))
+                rows_of.setdefault(field.name, []).append((name, field, kind))
     return {
         name: Declared(name, rows[0][2], tuple(r[0] for r in rows), tuple(r[1] for r in rows))
-        for name, rows in found.items()
+        for name, rows in rows_of.items()
     }
 
 
@@ -80,7 +83,7 @@ def _with_own_settings() -> Any:
         f"One of {names}; your own as FILE.py:Class or package.module:Class; or several between "
         "commas, added up.",
     )
-    flags = [(one.name, one.type | None, one.flag()) for one in declared_settings().values()]
+    flags = [(own.name, own.type | None, own.flag()) for own in declared_settings().values()]
     return make_dataclass(
         "ObjectiveSettings",
         [("objective", str, objective), *flags],
@@ -102,7 +105,7 @@ _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: 
 def converted(name: str, value: Any, kind: Any) -> Any:
     """A value as its field's type says; a number may be a text's. Raises `ConfigError`."""
     kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
-    wanted = next((one for one in kinds if one in _KINDS), None)
+    wanted = next((plain for plain in kinds if plain in _KINDS), None)
     given = type(value)
     if wanted is None or given in kinds:  # a type of the user's own is theirs to check
         return value

@@ -61,7 +61,8 @@ class RLSCConfig(
     def __post_init__(self) -> None:
         check_training(self)
         for name, value in settings_in_use(create_objective(self)).items():
-            setattr(self, name, value)
+            if name not in self.objective_settings:
+                setattr(self, name, value)
         zero = os.environ.get("ACCELERATE_USE_DEEPSPEED", "").lower() in ("1", "true")
         if (zero or self.deepspeed) and importlib.util.find_spec("deepspeed") is None:
             raise ConfigError("ZeRO needs DeepSpeed: pip install 'rlsc[deepspeed]'")

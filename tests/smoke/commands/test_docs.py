@@ -35,6 +35,9 @@ def test_the_objective_of_the_page_trains(
     if by == "registry":
         monkeypatch.setitem(OBJECTIVES, "brevity", "brevity:Brevity")
         name = "brevity"
-    trainer(tmp_path / "run", objective=name, temperature=1.0, max_steps=2).train()
+    settings = {"objective": name, "objective_settings": {"penalty": 2}}
+    run = trainer(tmp_path / "run", temperature=1.0, max_steps=2, **settings)
+    assert run.objective.penalty == 2.0
+    run.train()
     rows = read_jsonl(tmp_path / "run" / "completions" / "0.jsonl")
     assert min(row["weight"] for row in rows) < 0 < max(row["weight"] for row in rows)

@@ -16,7 +16,7 @@ from rlsc.objectives.grpo import GRPO
 from rlsc.records.jsonl import read_jsonl
 from rlsc.types import AnswerKey, Ask, Completion, Pool
 from tests.conftest import tiny_model, tiny_tokenizer
-from tests.invariant.training.test_pools import GameReward
+from tests.invariant.training.test_grpo_pools import GameReward
 from tests.smoke.training.test_trainer import CHATS, completions, config, weights
 
 ROWS = [{"id": f"q{index}", "prompt": chat} for index, chat in enumerate(CHATS)]

@@ -113,7 +113,7 @@ def test_needs_that_there_are_not_are_said(name: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"objective": "ttrl,dpo", "num_iterations": 2}, "num_iterations are not for dpo"),
+        ({"objective": "ttrl,dpo", "train_generations": 2}, "num_iterations are not for dpo"),
         ({"objective": "dpo", "mask_truncated_completions": True}, "are not for dpo"),
         ({"objective": "dpo", "rollout_policy": "base"}, "not for dpo"),
         ({"objective": "ppo", "rollout_policy": "base"}, "not for ppo"),
