@@ -1,20 +1,34 @@
-"""rlsc: label-free RL fine-tuning of language models by self-confidence (arXiv 2506.06395)."""
+"""rlsc: label-free RL fine-tuning of language models by self-confidence (arXiv 2506.06395).
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+What `__all__` lists is the public API. A name is imported when it is first used: `import rlsc`
+loads neither torch nor transformers.
+"""
+
+from typing import TYPE_CHECKING
+
+from rlsc.runtime.lazy import lazy_face
 
 if TYPE_CHECKING:
+    from rlsc.commands.api import compare, train
+    from rlsc.engines.base import Engine, SamplingParams
+    from rlsc.grading.api import grade
+    from rlsc.objectives.base import Objective
+    from rlsc.objectives.policy_gradient import PolicyGradient
     from rlsc.training.arguments import RLSCConfig
     from rlsc.training.trainer import RLSCTrainer
 
 __version__ = "0.1.0"
-__all__ = ["RLSCConfig", "RLSCTrainer", "__version__"]
+__all__ = [
+    "Engine",
+    "Objective",
+    "PolicyGradient",
+    "RLSCConfig",
+    "RLSCTrainer",
+    "SamplingParams",
+    "__version__",
+    "compare",
+    "grade",
+    "train",
+]
 
-_HOMES = {"RLSCConfig": "rlsc.training.arguments", "RLSCTrainer": "rlsc.training.trainer"}
-
-
-def __getattr__(name: str) -> Any:
-    """Import torch and transformers only when they are asked for: `rlsc --help` stays quick."""
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'rlsc' has no attribute {name!r}")
+__getattr__ = lazy_face(__name__)

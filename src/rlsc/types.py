@@ -82,6 +82,24 @@ class CompletionGroup:
     completions: Sequence[Completion]
 
 
+@dataclass(frozen=True)
+class Pool:
+    """Completions whose rewards are compared with each other: of one question, or of several.
+
+    ``rewards`` holds the environment's, one for each completion of each group; None where the
+    objective makes them.
+    """
+
+    name: str
+    groups: Sequence[CompletionGroup]
+    rewards: Sequence[Sequence[float]] | None = None
+
+    @property
+    def completions(self) -> list[Completion]:
+        """Of all its groups, in order."""
+        return [completion for group in self.groups for completion in group.completions]
+
+
 LETTERS = "ABCDEFGHIJ"
 """Of the options of a multiple-choice question, in order."""
 

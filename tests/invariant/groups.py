@@ -64,7 +64,7 @@ def group_loss(
     groups: Sequence[CompletionGroup] = [group_of(outcomes)]
 
     def score(batch, scored=policy):
-        scores = score_completions(scored, batch, T, objective.entropy_gradient)
+        scores = score_completions(scored, batch, T, "entropy_gradient" in objective.loss_needs)
         return scores._replace(states_BTH=scores.logps_BT.detach()[..., None])  # any, for PPO
 
     rows = make_rows(groups, merge_duplicates=True)
@@ -77,15 +77,22 @@ def group_loss(
         rows = make_rows(groups, merge_duplicates=True)
     batch = pad(split_unalike(rows, weights))
     size = len(groups[0].completions)
+    old_logps_NT = None
     if old is not None:
         logps_BT = score(batch, old).logps_BT.detach()
-        weights.old_logps_NT = torch.zeros(size, logps_BT.shape[1], dtype=torch.float64)
+        old_logps_NT = torch.zeros(size, logps_BT.shape[1], dtype=torch.float64)
         for row, logps_T in zip(batch.rows, logps_BT, strict=True):
-            weights.old_logps_NT[list(row.members)] = logps_T
+            old_logps_NT[list(row.members)] = logps_T
     reference_BT = None if reference is None else score(batch, reference).logps_BT.detach()
     record = StepRecord.empty(size)
     loss = micro_batch_loss(
-        batch, score(batch), objective, weights, record, reference_logps_BT=reference_BT
+        batch,
+        score(batch),
+        objective,
+        weights,
+        record,
+        reference_logps_BT=reference_BT,
+        old_logps_NT=old_logps_NT,
     )
     return loss / size
 

@@ -87,9 +87,11 @@ def library_losses(
         batch = batch_of([outcome])
         scores = score_completions(policy, batch, temperature)
         engine = None if engine_logps is None else engine_logps[index : index + 1]
-        weights = Advantages(torch.ones(1), (torch.ones(1, 1),), engine)
+        weights = Advantages(torch.ones(1), (torch.ones(1, 1),))
         record = StepRecord.empty(1)
-        losses.append(micro_batch_loss(batch, scores, objective, weights, record, cap))
+        losses.append(
+            micro_batch_loss(batch, scores, objective, weights, record, cap, engine_logps_N=engine)
+        )
     return losses
 
 

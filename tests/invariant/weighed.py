@@ -7,8 +7,10 @@ from typing import Any
 
 from rlsc.logprobs.scorer import Batch, TokenStats
 from rlsc.objectives import Objective
-from rlsc.training.weighing import Advantages, Weigher
-from rlsc.types import CompletionGroup
+from rlsc.training.auxiliary import AuxiliaryModels
+from rlsc.training.filters import kept_by_filters
+from rlsc.training.weighing import Advantages, Forward, Source, advantages
+from rlsc.types import AnswerKey, CompletionGroup, Pool
 
 
 def weigh(
@@ -17,9 +19,17 @@ def weigh(
     batches: Sequence[Batch],
     score: Callable[[Batch], TokenStats],
     mask_truncated: bool = False,
-    **judges: Any,
+    of_reference: bool = False,
+    answers: AnswerKey | None = None,
+    **models: Any,
 ) -> Advantages:
     prompts = {group.prompt.id: group.prompt.text for group in groups}
-    seeds = range(len(groups))
-    weigher = Weigher(objective, prompts, **judges)
-    return weigher.weigh(groups, seeds, lambda: batches, score, 0.5, mask_truncated)
+    return advantages(
+        [Pool(group.prompt.id, (group,)) for group in groups],
+        objective,
+        AuxiliaryModels(**models),
+        Forward(lambda: batches, score, 0.5, of_reference),
+        Source(prompts, answers),
+        range(len(groups)),
+        kept_by_filters(groups, None, False, mask_truncated),
+    )

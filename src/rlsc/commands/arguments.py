@@ -1,26 +1,39 @@
-"""Settings from a YAML recipe and the command line, flags winning, checked in one place."""
+"""Settings from a YAML recipe and the command line, flags winning, checked in one place.
+
+A flag is a field of a settings class: its name, default, help and range are the field's. Nothing
+here imports torch or transformers but `parse` and `parse_plan`, which list transformers' own flags.
+"""
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import difflib
+import inspect
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import yaml
-from transformers import HfArgumentParser
 
-from rlsc.config.compare import NOT_SHARED, OWN, CompareConfig
 from rlsc.config.run import EvalConfig, PlanConfig, RunConfig
+from rlsc.config.setting import allowed, default_of, limits
 from rlsc.errors import ConfigError
-from rlsc.training.arguments import RLSCConfig
 
+if TYPE_CHECKING:
+    from rlsc.training.arguments import RLSCConfig
 
-class _Parser(HfArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(message)
+REMOVED: dict[str, str] = {}
+"""Flags and keys that there were once, and what to write instead."""
+TRANSFORMERS = "transformers' TrainingArguments"
+"""The theme of what is not rlsc's own."""
+_TRUE, _FALSE = ("yes", "true", "t", "y", "1"), ("no", "false", "f", "n", "0")
+_METAVARS = {int: "N", float: "X", str: "TEXT"}
 
 
 def parse(argv: Sequence[str], recipe: Path | None = None) -> tuple[RunConfig, RLSCConfig]:
@@ -28,119 +41,228 @@ def parse(argv: Sequence[str], recipe: Path | None = None) -> tuple[RunConfig, R
 
     Raises `ConfigError` that names the key and, for an unknown one, the nearest known.
     """
-    run, training = _parse(_parser("train", RunConfig, RLSCConfig), argv, recipe)
+    from rlsc.training.arguments import RLSCConfig
+
+    text = "Fine-tune a language model by RLSC, or by another --objective."
+    run, training = Settings("train", text, RunConfig, RLSCConfig).read(argv, recipe)
     return run, training
 
 
 def parse_plan(argv: Sequence[str]) -> tuple[PlanConfig, RunConfig, RLSCConfig]:
     """Settings of `rlsc plan`: its own, and those of `rlsc train`, read as `parse` does."""
-    plan, run, training = _parse(_parser("plan", PlanConfig, RunConfig, RLSCConfig), argv, None)
+    from rlsc.training.arguments import RLSCConfig
+
+    text = "The memory that a run of rlsc train would take, without its weights."
+    plan, run, training = Settings("plan", text, PlanConfig, RunConfig, RLSCConfig).read(argv)
     return plan, run, training
-
-
-def parse_compare(argv: Sequence[str]) -> tuple[CompareConfig, list[str], bool]:
-    """Settings of `rlsc compare`, flags of `rlsc train` for all its runs, `--print_commands`."""
-    config, rest = _take_config(argv)
-    if config is None:
-        raise ConfigError("--config is missing: a recipe with objectives, see recipes/compare-*")
-    content = dict(_read_recipe(config))
-    flags: list[str] = []
-    print_commands = False
-    for name, value in _pairs(rest):
-        if name == "print_commands":
-            if (value or "true").lower() not in ("true", "false"):
-                raise ConfigError(f"print_commands is true or false, not {value!r}")
-            print_commands = (value or "true").lower() == "true"
-        elif name in (*OWN, *NOT_SHARED, "output_dir"):
-            content[name] = value
-        else:
-            flags += [f"--{name}"] if value is None else [f"--{name}={value}"]
-    return CompareConfig.of(content), flags, print_commands
-
-
-def recipe_flags(content: Mapping[str, Any]) -> list[str]:
-    """Settings of `rlsc train` as its flags. Raises `ConfigError` for one that it has not."""
-    known = _known(_parser("train", RunConfig, RLSCConfig))
-    return _as_flags("the recipe", content, known)
-
-
-def _pairs(argv: Sequence[str]) -> Iterator[tuple[str, str | None]]:
-    """(name, value) of flags, `--name value` or `--name=value`; None for one without."""
-    items = list(argv)
-    while items:
-        item = items.pop(0)
-        if not item.startswith("--"):
-            raise ConfigError(f"{item!r} belongs to no flag")
-        name, equals, value = item[2:].partition("=")
-        if equals:
-            yield name, value
-        else:
-            yield name, items.pop(0) if items and not items[0].startswith("--") else None
 
 
 def parse_eval(argv: Sequence[str]) -> EvalConfig:
     """Settings of `rlsc eval`, read and checked as those of `rlsc train`."""
-    (config,) = _parse(_parser("eval", EvalConfig), argv, None)
+    text = "Evaluate a model on benchmarks. --regrade DIR judges stored samples anew."
+    (config,) = Settings("eval", text, EvalConfig).read(argv)
     return config
 
 
-def _parse(parser: _Parser, argv: Sequence[str], recipe: Path | None) -> tuple[Any, ...]:
-    config, argv = _take_config(argv)
-    known = _known(parser)
-    arguments: list[str] = []
-    for path in (recipe, config):
-        if path is not None:
-            arguments += _as_flags(str(path), _read_recipe(path), known)
-    try:
-        *parsed, unknown = parser.parse_args_into_dataclasses(
-            [*arguments, *argv], return_remaining_strings=True, look_for_args_file=False
-        )
-    except ConfigError:
-        raise
-    except (
-        ValueError,
-        ImportError,
-        OSError,
-    ) as error:  # transformers' own checks of its own settings
-        raise ConfigError(" ".join(str(error).split())) from error
-    if unknown:
-        raise ConfigError(_unknown_message(unknown[0], known))
-    return tuple(parsed)
+def recipe_flags(content: Mapping[str, object]) -> list[str]:
+    """Settings of `rlsc train` as its flags. Raises `ConfigError` for one that it has not."""
+    from rlsc.training.arguments import RLSCConfig
+
+    return Settings("train", "", RunConfig, RLSCConfig).as_flags("the recipe", content)
 
 
-def resolved(run: RunConfig, training: RLSCConfig) -> dict[str, Any]:
+def resolved(*configs: Any) -> dict[str, Any]:
     """Every setting with a value, in a form that `parse` reads back."""
-    values = {**dataclasses.asdict(run), **training.to_dict()}
-    fields = {f.name for f in dataclasses.fields(training) if f.init}
-    fields |= {f.name for f in dataclasses.fields(run)}
+    values: dict[str, Any] = {}
+    for config in configs:
+        known = config.to_dict() if hasattr(config, "to_dict") else dataclasses.asdict(config)
+        values |= {field.name: known.get(field.name) for field in _settings_of(type(config))}
     # Secrets are not settings; to_dict() masks them, and the mask must not be read back.
-    fields = {name for name in fields if not name.endswith("_token")} - {"dry_run"}
-    return {key: values[key] for key in sorted(fields) if values.get(key) not in (None, {}, [])}
+    names = {name for name in values if not name.endswith("_token")} - {"dry_run"}
+    return {name: values[name] for name in sorted(names) if values[name] not in (None, {}, [])}
 
 
-def resolved_eval(config: EvalConfig) -> dict[str, Any]:
-    """Every setting of `rlsc eval` with a value."""
-    values = dataclasses.asdict(config)
-    return {key: values[key] for key in sorted(values) if values[key] is not None}
+class Parser(argparse.ArgumentParser):
+    """argparse's, with mistakes as `ConfigError`, one usage line, and `-` for `_` in flags."""
+
+    def __init__(self, command: str, usage: str, description: str) -> None:
+        super().__init__(
+            f"rlsc {command}",
+            usage=f"rlsc {command} {usage}",
+            description=description,
+            argument_default=argparse.SUPPRESS,
+            allow_abbrev=False,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(message)
+
+    def add_settings(self, *classes: type) -> None:
+        """A flag for each field of settings classes, by theme."""
+        for title, fields in themes(*classes).items():
+            group = self.add_argument_group(title)
+            for field, kind in fields:
+                _add_flag(group, field, kind)
+
+    def known(self, argv: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+        """Values of the flags that were given, and what belongs to none of them."""
+        items = [re.sub(r"^--[\w-]+", _underscored, item) for item in argv]
+        values, rest = self.parse_known_args(items)
+        return vars(values), rest
 
 
-_DESCRIPTIONS = {
-    "train": "Fine-tune a language model by RLSC, or by another --objective.",
-    "plan": "The memory that a run would take: own settings first, then those of rlsc train.",
-    "eval": "Evaluate a model on benchmarks. --regrade DIR judges stored samples anew.",
-}
+class Settings:
+    """The settings of a command: classes whose fields are flags and keys of a recipe."""
+
+    def __init__(self, command: str, description: str, *classes: type) -> None:
+        self._classes = classes
+        self._parser = Parser(command, "[--config FILE] [--NAME VALUE …]", description)
+        self._parser.epilog = "A switch is --NAME or --NAME true, and --NAME false or --no_NAME."
+        self._parser.add_argument("--config", metavar="FILE", help="A YAML recipe: NAME: VALUE.")
+        self._parser.add_settings(*classes)
+        self._several = {a.dest: a.nargs == "+" for a in self._parser._actions}
+        del self._several["help"], self._several["config"]
+
+    def read(self, argv: Sequence[str], recipe: Path | None = None) -> tuple[Any, ...]:
+        """An instance of each class. Raises `ConfigError`."""
+        config, argv = take_config(argv)
+        flags: list[str] = []
+        for path in (recipe, config):
+            if path is not None:
+                flags += self.as_flags(str(path), read_recipe(path))
+        values, unknown = self._parser.known([*flags, *argv])
+        if unknown:
+            raise ConfigError(unknown_message(unknown[0], self._several))
+        try:
+            return tuple(
+                cls(**{f.name: values[f.name] for f in _settings_of(cls) if f.name in values})
+                for cls in self._classes
+            )
+        except ConfigError:
+            raise
+        except (ValueError, ImportError, OSError) as error:  # transformers' checks of its own
+            raise ConfigError(" ".join(str(error).split())) from error
+
+    def as_flags(self, source: str, content: Mapping[str, object]) -> list[str]:
+        """A recipe as flags, so that one parser converts and checks both."""
+        arguments: list[str] = []
+        for key, value in content.items():
+            if key not in self._several:
+                raise ConfigError(f"{source}: {unknown_message(str(key), self._several)}")
+            if isinstance(value, list) and not self._several[key]:
+                raise ConfigError(f"{source}: {key} takes one value, not a list")
+            if isinstance(value, list):
+                arguments += [f"--{key}", *map(str, value)]
+            elif value is not None:
+                text = json.dumps(value) if isinstance(value, dict) else str(value)
+                arguments.append(f"--{key}={text}")
+        return arguments
 
 
-def _parser(command: str, *classes: Any) -> _Parser:
-    return _Parser(
-        classes,
-        prog=f"rlsc {command}",
-        description=_DESCRIPTIONS[command],
-        allow_abbrev=False,
-    )
+def themes(*classes: type) -> dict[str, list[tuple[dataclasses.Field[Any], Any]]]:
+    """The fields of settings classes with their types, by the class that declares them.
+
+    A theme is named by the first line of that class's docstring.
+    """
+    grouped: dict[str, list[tuple[dataclasses.Field[Any], Any]]] = {}
+    for cls in classes:
+        fields = {field.name: field for field in _settings_of(cls)}
+        hints = typing.get_type_hints(cls)
+        for base in cls.__mro__:
+            for name in filter(fields.__contains__, list(inspect.get_annotations(base))):
+                grouped.setdefault(_title(base), []).append((fields.pop(name), hints[name]))
+    return grouped
 
 
-def _take_config(argv: Sequence[str]) -> tuple[Path | None, list[str]]:
+def _title(cls: type) -> str:
+    if cls.__name__ == "TrainingArguments":
+        return TRANSFORMERS
+    # dataclasses writes `Name(field: type = …)` where a class has no docstring.
+    texts = (base.__doc__ for base in cls.__mro__ if base.__doc__)
+    written = next(text for text in texts if not re.match(r"\w+\(", text))
+    return written.partition("\n")[0].partition(". ")[0].rstrip(".")
+
+
+def _settings_of(cls: type) -> list[dataclasses.Field[Any]]:
+    return [field for field in dataclasses.fields(cls) if field.init]
+
+
+def _add_flag(group: Any, field: dataclasses.Field[Any], kind: Any) -> None:
+    """A flag of the field's type; unions are read as transformers' HfArgumentParser reads them."""
+    union = typing.get_origin(kind) in (typing.Union, types.UnionType)
+    members = [k for k in typing.get_args(kind) if k is not type(None)] if union else [kind]
+    enums = [k for k in members if isinstance(k, type) and issubclass(k, Enum)]
+    several = [k for k in members if typing.get_origin(k) is list]
+    flag, text = f"--{field.name}", help_of(field).replace("%", "%%")
+    if bool in members:
+        group.add_argument(flag, nargs="?", const=True, type=_truth, metavar="BOOL", help=text)
+        if field.default is True:
+            hidden = {"help": argparse.SUPPRESS, "dest": field.name, "action": "store_false"}
+            group.add_argument(f"--no_{field.name}", default=argparse.SUPPRESS, **hidden)
+    elif enums:
+        choices = [choice.value for choice in enums[0]]
+        group.add_argument(flag, choices=choices, metavar="NAME", help=text)
+    elif several and not (str in members and len(typing.get_args(kind)) > len(members)):
+        (inner,) = typing.get_args(several[0])
+        group.add_argument(flag, nargs="+", type=inner, metavar="TEXT", help=text)
+    elif str in members or members[0] in (int, float):
+        number = str if str in members else members[0]
+        group.add_argument(flag, type=number, metavar=_METAVARS[number], help=text)
+    elif typing.get_origin(members[0]) is dict:
+        group.add_argument(flag, type=mapping, metavar="NAME=VALUE,…", help=text)
+
+
+def help_of(field: dataclasses.Field[Any]) -> str:
+    """What `--help` says of a setting: its help, its default, and what it takes."""
+    text = " ".join(str(field.metadata.get("help", "")).split())
+    if "also" not in field.metadata:  # transformers' own: its first sentence
+        return re.split(r"(?<=[a-z)`]{2})\. ", text)[0].rstrip(".")
+    default = shown_default(field)
+    notes = [f"default {default}"] if default not in ("", "false") else []
+    notes += [allowed(field)] if limits(field) else []
+    return f"{text} [{'; '.join(notes)}]" if notes else text
+
+
+def shown_default(field: dataclasses.Field[Any]) -> str:
+    """A field's default as it would be written; empty where it has none."""
+    default = default_of(field)
+    if default is None or default == {}:
+        return ""
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def _truth(text: str) -> bool:
+    if text.lower() not in (*_TRUE, *_FALSE):
+        raise argparse.ArgumentTypeError(f"true or false, not {text!r}")
+    return text.lower() in _TRUE
+
+
+def mapping(text: str) -> dict[str, Any]:
+    """`NAME=VALUE,NAME=VALUE`, or a JSON object. Numbers, true, false and null are read as such."""
+    try:
+        if text.startswith("{"):
+            return dict(json.loads(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no mapping: {error}") from error
+    items = [[part.strip() for part in item.partition("=")] for item in text.split(",")]
+    items = [item for item in items if item != ["", "", ""]]
+    if not all(name and equals for name, equals, _ in items):
+        raise argparse.ArgumentTypeError(f"write NAME=VALUE,NAME=VALUE, not {text!r}")
+    if len({name for name, _, _ in items}) < len(items):
+        raise argparse.ArgumentTypeError(f"a name is there twice in {text!r}")
+    return {name: _scalar(value) for name, _, value in items}
+
+
+def _scalar(text: str) -> Any:
+    for read in (json.loads, float):
+        try:
+            return read(text)
+        except ValueError:
+            continue
+    return text
+
+
+def take_config(argv: Sequence[str]) -> tuple[Path | None, list[str]]:
     """Split off `--config FILE` (or `--config=FILE`)."""
     rest: list[str] = []
     config: Path | None = None
@@ -157,14 +279,8 @@ def _take_config(argv: Sequence[str]) -> tuple[Path | None, list[str]]:
     return config, rest
 
 
-def _known(parser: _Parser) -> dict[str, bool]:
-    """Of each setting whether it takes several values."""
-    known = {action.dest: action.nargs in ("+", "*") for action in parser._actions}
-    known.pop("help")
-    return known
-
-
-def _read_recipe(path: Path) -> Mapping[str, Any]:
+def read_recipe(path: Path) -> Mapping[str, object]:
+    """The content of a YAML recipe. Raises `ConfigError`."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -177,24 +293,15 @@ def _read_recipe(path: Path) -> Mapping[str, Any]:
     return content
 
 
-def _as_flags(source: str, content: Mapping[str, Any], known: Mapping[str, bool]) -> list[str]:
-    """A recipe as flags, so that one parser converts and checks both."""
-    arguments: list[str] = []
-    for key, value in content.items():
-        if key not in known:
-            raise ConfigError(f"{source}: {_unknown_message(str(key), known)}")
-        if isinstance(value, list) and not known[key]:
-            raise ConfigError(f"{source}: {key} takes one value, not a list")
-        if isinstance(value, list):
-            arguments += [f"--{key}", *map(str, value)]
-        elif value is not None:
-            text = json.dumps(value) if isinstance(value, dict) else str(value)
-            arguments.append(f"--{key}={text}")
-    return arguments
-
-
-def _unknown_message(name: str, known: Iterable[str]) -> str:
+def unknown_message(name: str, known: Iterable[str]) -> str:
+    """What to say of a flag or key that there is not: what replaced it, or the nearest."""
     key = name.lstrip("-").partition("=")[0].replace("-", "_")
+    if key in REMOVED:
+        return f"{key} was removed: {REMOVED[key]}"
     nearest = difflib.get_close_matches(key, known, n=1)
     hint = f"; did you mean {nearest[0]}?" if nearest else ""
     return f"unknown setting {name}{hint}"
+
+
+def _underscored(match: re.Match[str]) -> str:
+    return "--" + match[0][2:].replace("-", "_")

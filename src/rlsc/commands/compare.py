@@ -14,16 +14,21 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rlsc.commands.arguments import parse, recipe_flags, resolved
+from rlsc.commands.arguments import (
+    Parser,
+    parse,
+    read_recipe,
+    recipe_flags,
+    resolved,
+)
 from rlsc.commands.compared import FAILURE, compared
-from rlsc.config.compare import CompareConfig
+from rlsc.config.compare import NOT_SHARED, CompareArguments, CompareConfig
 from rlsc.errors import ConfigError, RLSCError
-from rlsc.objectives import check_siblings, create_objective
 from rlsc.records.files import write_text
 from rlsc.records.results import (
     EVALUATION,
@@ -37,7 +42,6 @@ from rlsc.records.results import (
 from rlsc.records.run_folder import ComparisonFolder, TrainingFolder, check_writable
 from rlsc.report import print_results, write_report
 from rlsc.runtime.console import console
-from rlsc.training.weighing import check_judges
 
 BASE = "base"
 # May differ from what a run was made with; all else would make rows that do not compare.
@@ -64,7 +68,41 @@ class Run:
         return (self.folder / FAILURE).is_file() and not self.finished
 
 
-def compare(config: CompareConfig, flags: Sequence[str], print_commands: bool = False) -> None:
+def parse_compare(argv: Sequence[str]) -> tuple[CompareConfig, list[str]]:
+    """Settings of `rlsc compare`, and flags of `rlsc train` for all its runs."""
+    usage = "--config FILE [--NAME VALUE …] [--NAME VALUE of train …]"
+    parser = Parser("compare", usage, (__doc__ or "").partition("\n")[0])
+    parser.add_argument("--config", metavar="FILE", help="A recipe, as recipes/compare-*.yaml.")
+    parser.add_settings(CompareArguments)
+    parser.epilog = "Every other flag is one of rlsc train, for all runs: rlsc train --help."
+    own, rest = parser.known(argv)
+    if "config" not in own:
+        raise ConfigError("--config is missing: a recipe with objectives, see recipes/compare-*")
+    content = dict(read_recipe(Path(own.pop("config"))))
+    flags: list[str] = []
+    for name, value in _pairs(rest):
+        if name in NOT_SHARED:
+            content[name] = value
+        else:
+            flags += [f"--{name}"] if value is None else [f"--{name}={value}"]
+    return CompareConfig.of(content | own), flags
+
+
+def _pairs(argv: Sequence[str]) -> Iterator[tuple[str, str | None]]:
+    """(name, value) of flags, `--name value` or `--name=value`; None for one without."""
+    items = list(argv)
+    while items:
+        item = items.pop(0)
+        if not item.startswith("--"):
+            raise ConfigError(f"{item!r} belongs to no flag")
+        name, equals, value = item[2:].partition("=")
+        if equals:
+            yield name, value
+        else:
+            yield name, items.pop(0) if items and not items[0].startswith("--") else None
+
+
+def compare(config: CompareConfig, flags: Sequence[str]) -> None:
     """Make every run that is not finished, one after another, then table and plot of all.
 
     `flags` are further ones of `rlsc train`, for all runs. With `print_commands` no run is made:
@@ -73,23 +111,24 @@ def compare(config: CompareConfig, flags: Sequence[str], print_commands: bool = 
     folder = ComparisonFolder(Path(config.output_dir))
     runs = _runs(config, flags)
     _check(folder, runs)
-    if print_commands:
+    if config.print_commands:
         for run in runs:
             print("rlsc train " + shlex.join([*run.flags, "--resume"]))
         return
     folder.prepare(_settings(config), overwrite=False)
-    left = [run for run in runs if not run.finished]
-    if left or not _has_temperatures(folder.base.path, config.temperatures):
+    unfinished = [run for run in runs if not run.finished]
+    if unfinished or not _has_temperatures(folder.base.path, config.temperatures):
         console.print("the untrained model …")
         base = str(folder.base.path)  # where nothing has changed, its answers are read back
         problem = _in_process(evaluate_base, runs[0].flags, config.temperatures, base)
         if problem:
             raise ConfigError(f"the untrained model could not be evaluated: {problem}")
     started = time.time()
-    for made, run in enumerate(left):
+    for made, run in enumerate(unfinished):
+        number = len(runs) - len(unfinished) + made + 1
         console.print(
-            f"run {len(runs) - len(left) + made + 1} of {len(runs)}: {run.label}, seed {run.seed}"
-            + _time_left(time.time() - started, made, len(left))
+            f"run {number} of {len(runs)}: {run.label}, seed {run.seed}"
+            + _time_left(time.time() - started, made, len(unfinished))
         )
         problem = _in_process(train, [*run.flags, "--overwrite" if run.failed else "--resume"])
         (run.folder / FAILURE).unlink(missing_ok=True)
@@ -124,16 +163,16 @@ def _settings(config: CompareConfig) -> dict[str, object]:
 def _runs(config: CompareConfig, flags: Sequence[str]) -> list[Run]:
     """Seed by seed, so that a comparison cut short has all methods."""
     for flag in flags:
-        name = flag.removeprefix("--").partition("=")[0].replace("-", "_")
+        name = flag.removeprefix("--").partition("=")[0]
         rows = [label for label, settings in config.methods.items() if name in settings]
         if rows:
             raise ConfigError(f"--{name} is what {rows[0]!r} sets itself: leave it out")
     base = Path(config.output_dir) / BASE
-    found = []
+    runs = []
     for seed in config.seeds:
         for label, settings in config.methods.items():
             folder = Path(config.output_dir) / label / f"seed-{seed}"
-            own: Mapping[str, Any] = {
+            own: Mapping[str, object] = {
                 "eval_seed": 0,
                 "save_model": False,
                 **config.shared,
@@ -142,8 +181,8 @@ def _runs(config: CompareConfig, flags: Sequence[str]) -> list[Run]:
                 "output_dir": str(folder),
                 "base_evaluation": str(base),
             }
-            found.append(Run(label, seed, folder, [*recipe_flags(own), *flags]))
-    return found
+            runs.append(Run(label, seed, folder, [*recipe_flags(own), *flags]))
+    return runs
 
 
 def _check(folder: ComparisonFolder, runs: Sequence[Run]) -> None:
@@ -156,9 +195,6 @@ def _check(folder: ComparisonFolder, runs: Sequence[Run]) -> None:
     for run in runs:
         try:
             config, training = parse([*run.flags])
-            objective = create_objective(training)  # a name that is none
-            check_siblings(objective, training.num_generations)
-            check_judges(objective, (), None, training.reward_model)
             settings = resolved(config, training)
             place = TrainingFolder(run.folder)
             if place.holds_run and not run.failed:

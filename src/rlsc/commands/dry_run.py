@@ -21,11 +21,9 @@ from rlsc.commands.train_evaluation import evaluation_set, questions_of
 from rlsc.config.run import RunConfig
 from rlsc.data.prompts import fit_context, render
 from rlsc.data.questions import QuestionSet
-from rlsc.engines import resolve_engine
-from rlsc.engines.vllm import check_installed, check_plain
+from rlsc.engines import engine_class, resolve_engine
 from rlsc.errors import ConfigError, ModelError, RLSCError
 from rlsc.models.adapters import lora_config, with_adapter
-from rlsc.models.attention import check_architecture
 from rlsc.models.loading import context_length, empty_model, load_config, load_tokenizer
 from rlsc.objectives import create_objective
 from rlsc.planning.plan import show, this_device
@@ -36,12 +34,10 @@ from rlsc.training.inputs import (
     check_processes,
     given_pairs,
     probe_prompts,
-    raw_prompts,
     render_all,
     sampling_of,
 )
 from rlsc.training.trainer import RLSCTrainer
-from rlsc.training.weighing import Weigher
 from rlsc.types import Prompt
 
 
@@ -70,11 +66,12 @@ def dry_run(config: RunConfig, training: RLSCConfig) -> None:
     except (ImportError, RuntimeError, ValueError) as error:  # such as layers that there are not
         raise ConfigError(" ".join(str(error).split())) from error
     if evaluated:
-        rows = [prompt_row(config, one, tokenizer) for one in evaluated.questions]
+        rows = [prompt_row(config, question, tokenizer) for question in evaluated.questions]
         cap = config.eval_max_new_tokens or training.max_completion_length
-        asked = [render(row["prompt"], row["id"], tokenizer) for row in rows]
-        fit_context(asked, cap, context_length(model), training.skip_long_prompts)
-    probe_prompts([prompt_row(config, one, tokenizer) for one in probe], model, tokenizer, training)
+        rendered = [render(row["prompt"], row["id"], tokenizer) for row in rows]
+        fit_context(rendered, cap, context_length(model), training.skip_long_prompts)
+    rows = [prompt_row(config, question, tokenizer) for question in probe]
+    probe_prompts(rows, model, tokenizer, training)
     complete = config.resume and is_complete(folder, training.max_steps)
     state = "holds a finished run" if complete else "can be written"
     relation = evaluated.relation if evaluated else "no questions"
@@ -103,9 +100,7 @@ def _check_training(
     rows = prompt_rows(config, questions, tokenizer)
     prompts, _ = render_all(rows, model, tokenizer, training)
     sampling_of(tokenizer, model, training)
-    named: Any = training.reward_model  # its weights stay where they are
-    Weigher(create_objective(training), raw_prompts(rows), questions.answers, named)
-    if training.dpo_pairs == "given":
+    if create_objective(training).completions_given:
         given_pairs(rows, tokenizer, training.max_completion_length)
     RLSCTrainer.get_optimizer_cls_and_kwargs(training, model)  # one that is not installed
     return model, prompts
@@ -113,16 +108,12 @@ def _check_training(
 
 def _engine(training: RLSCConfig, model: Any) -> str:
     """Which one it would be, by all that is known without weights and without a server."""
-    name = resolve_engine(training.engine)
-    if name == "vllm":
-        check_plain(model)
-        if training.vllm_mode == "server":
-            return f"vllm, the server at {training.vllm_server_base_url} (not asked)"
-        check_installed()
-    if name != "native":
-        return name
+    name, engine = resolve_engine(training.engine), engine_class(training)
     try:
-        check_architecture(model)
+        engine.check_supports(model)
     except ModelError as error:
-        return f"hf, since the native engine can't serve the model: {error}"
-    return name
+        if engine.fallback is None:
+            raise
+        return f"{engine.fallback}, since the {name} engine can't serve the model: {error}"
+    engine.check_installed()
+    return ", ".join(filter(None, (name, engine.place(training))))

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 import yaml
 
-from rlsc.commands.arguments import resolved_eval
+from rlsc.commands.arguments import resolved
 from rlsc.config.run import EvalConfig
 from rlsc.data.questions import load_questions
 from rlsc.engines import create_engine
@@ -46,7 +46,7 @@ def run_eval(config: EvalConfig) -> None:
     if config.benchmarks is None:
         raise ConfigError("--benchmarks is missing: a comma list, such as math500,gsm8k, or all")
     folder, started = EvaluationFolder(Path(config.output_dir)), time.monotonic()
-    settings = resolved_eval(config)
+    settings = resolved(config)
     folder.check(settings, config.resume, config.overwrite)
     tasks = load_tasks(config.benchmarks, config.data_dir, config.limit)
     questions = {task.name: task.questions for task in tasks}
@@ -158,7 +158,7 @@ def _finish(
         by_task[task.name] = task_results(
             facts, side, baseline.side(task.name) if baseline else None
         )
-    compared = baseline.describe(resolved_eval(config)) if baseline else None
+    compared = baseline.describe(resolved(config)) if baseline else None
     results = EvaluationResults(origin, by_task, compared)
     write_results(folder.path, results)
     write_report(folder.path)

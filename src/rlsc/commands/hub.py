@@ -13,11 +13,16 @@ from rlsc.errors import ConfigError
 from rlsc.records.results import TrainingResults, read_results_of
 from rlsc.records.run_folder import TrainingFolder
 from rlsc.report.markdown import markdown
-from rlsc.report.page import Block, Bullets, Heading, Page, Paragraph
-from rlsc.report.sections.made import how_it_was_made
+from rlsc.report.page import Block, Bullets, Heading, Page, Paragraph, Table
+from rlsc.report.sections.made import code_rows
 from rlsc.report.sections.steps import guard_text
 from rlsc.report.sections.training import headline, results_blocks
 
+_SETTINGS = (  # the others are of the machine that trained, and not for the public
+    *("objective", "weight", "alpha", "temperature", "logprob_temperature", "num_generations"),
+    *("per_device_train_batch_size", "max_completion_length", "max_steps", "learning_rate", "beta"),
+    *("guard", "template", "bf16", "seed", "split_seed"),
+)
 _LIMITS = (
     "The training sharpens what the base already believes. Where its most probable answer is "
     "wrong, the tuned model is wrong with more confidence; it learns no new facts.",
@@ -37,6 +42,7 @@ def write_card(folder: Path) -> Path:
 def model_card(folder: TrainingFolder) -> ModelCard:
     """Method, data, settings, the table with its intervals, limits, and the command."""
     results, config = read_results_of(TrainingResults, folder.path), folder.read_settings()
+    settings = [(name, str(config[name])) for name in _SETTINGS if config.get(name) is not None]
     base = config.get("model")
     data = ModelCardData(
         library_name="transformers",
@@ -51,7 +57,8 @@ def model_card(folder: TrainingFolder) -> ModelCard:
         *results_blocks(results),
         Heading("Limits"),
         Bullets(_LIMITS),
-        *how_it_was_made(folder),
+        Heading("How it was made"),
+        Table(("", ""), [*code_rows(folder.read_environment()), *settings], words=True),
     ]
     page = Page(config.get("hub_model_id") or folder.path.resolve().name, blocks)
     return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{markdown(page)}")

@@ -1,10 +1,12 @@
 """The command line: `rlsc demo`, `train`, `plan`, `eval`, `compare`, `report`.
 
-Bad input ends in one line and exit code 2.
+Bad input ends in one line and exit code 2. A command's modules are imported when it is called:
+torch and transformers take seconds, and `rlsc --help` none.
 """
 
 from __future__ import annotations
 
+import argparse
 import io
 import os
 import sys
@@ -12,35 +14,22 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from safetensors import SafetensorError
-
 from rlsc import __version__
-from rlsc.errors import NonFiniteError, RLSCError
+from rlsc.errors import ConfigError, NonFiniteError, RLSCError
 
-USAGE = """\
-rlsc: label-free RL fine-tuning of language models by self-confidence
-
-  rlsc demo [--overwrite | --resume] [--FIELD VALUE …]
-      fine-tune the embedded SmolLM2-135M-Instruct on single-digit additions, a few minutes on a CPU
-  rlsc train --config recipes/FILE.yaml [--FIELD VALUE …]
-  rlsc train --model NAME_OR_FOLDER --questions FILE.jsonl|HUB_DATASET|arithmetic \\
-             --max_steps 10 --num_generations 16 --max_completion_length 3072 \\
-             --temperature 0.5 --alpha 0.1 --output_dir DIR [--resume | --overwrite | --dry_run]
-  rlsc plan --config recipes/FILE.yaml [--FIELD VALUE of train …] \\
-            [--device_type cuda --device_memory_gb 80 --num_processes 8]
-      the memory that a run would take, without its weights, and what to change if it does not fit
-  rlsc eval --model NAME_OR_FOLDER --benchmarks math500,gsm8k [--data_dir FOLDER] \\
-            [--template chat] [--samples 16 --temperature 0.5] [--limit N] [--controls] \\
-            --output_dir DIR [--resume | --overwrite]
+_DESCRIPTION = "Label-free RL fine-tuning of language models by self-confidence."
+_EXAMPLES = """\
+examples:
+  rlsc demo
+  rlsc train --questions FILE.jsonl --model NAME_OR_FOLDER --output_dir DIR
+  rlsc train --config recipes/FILE.yaml --max_steps 20
+  rlsc plan --config recipes/FILE.yaml --device_type cuda --device_memory_gb 80
+  rlsc eval --model NAME_OR_FOLDER --benchmarks math500,gsm8k --output_dir DIR
   rlsc eval --regrade DIR
-  rlsc compare --config recipes/compare-FILE.yaml [--objectives rlsc,ttrl,grpo] [--seeds 0,1,2] \\
-               [--FIELD VALUE of train …] [--print_commands]
-      the same model, questions and budget for every objective: one table, one plot; it goes on
-      where it stopped
-  rlsc report DIR [DIR …] [--output_file FILE.html] [--watch]
-      make a run's report.html again, put several runs on one page, or follow one that goes on
-  rlsc train --help, rlsc plan --help, rlsc eval --help       every field
-  rlsc --version
+  rlsc compare --config recipes/compare-FILE.yaml --objectives rlsc,ttrl,grpo
+  rlsc report DIR
+
+rlsc COMMAND --help lists the flags of a command.
 """
 
 
@@ -54,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _main(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help", "help"):
-        print(USAGE, end="")
+        print(_help(), end="")
         return 0
     if argv[0] == "--version":
         print(f"rlsc {__version__}")
@@ -62,7 +51,9 @@ def _main(argv: list[str]) -> int:
     if argv[0] not in COMMANDS:
         return _fail(f"unknown command {argv[0]!r}: one of {', '.join(COMMANDS)} (rlsc --help)")
     try:
-        COMMANDS[argv[0]](argv[1:])
+        COMMANDS[argv[0]][1](argv[1:])
+    except SystemExit as end:  # --help of a command
+        return int(end.code or 0)
     except NonFiniteError as error:
         _fail(str(error))
         return 1
@@ -71,18 +62,32 @@ def _main(argv: list[str]) -> int:
     except OSError as error:  # such as a full disk
         _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
         return 1
-    except SafetensorError as error:  # the weights could not be written: a full disk, mostly
-        _fail(str(error))
-        return 1
     except KeyboardInterrupt:
         again = "the same command goes on" if argv[0] == "compare" else "go on with --resume"
         _fail(f"interrupted; from the last checkpoint {again}")
         return 130
     except Exception as error:
+        if type(error).__name__ == "SafetensorError":  # weights not written: a full disk, mostly
+            _fail(str(error))
+            return 1
         if not _process():
             raise
         return _fail_among_others(error)
     return 0
+
+
+def _help() -> str:
+    parser = argparse.ArgumentParser(
+        "rlsc",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="store_true", help="print the version")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for name, (summary, _) in COMMANDS.items():
+        commands.add_parser(name, help=summary)
+    return parser.format_help()
 
 
 def _fail(message: str) -> int:
@@ -107,88 +112,70 @@ def _fail_among_others(error: Exception) -> int:
     return 1
 
 
-def _train(argv: list[str]) -> None:
-    _run(argv, None)
-
-
 def _demo(argv: list[str]) -> None:
-    _run(argv, recipes_folder() / "demo-smollm2.yaml")
+    _train(argv, recipes_folder() / "demo-smollm2.yaml")
+
+
+def _train(argv: list[str], recipe: Path | None = None) -> None:
+    _quiet()
+    from rlsc.commands.api import run_training
+    from rlsc.commands.arguments import parse
+
+    run_training(*parse(argv, recipe))
 
 
 def _plan(argv: list[str]) -> None:
-    from rlsc.runtime.console import quiet_libraries
-
-    quiet_libraries()
+    _quiet()
     from rlsc.commands.arguments import parse_plan
+
+    settings = parse_plan(argv)
     from rlsc.planning.plan import run_plan
 
-    run_plan(*parse_plan(argv))
+    run_plan(*settings)
 
 
 def _eval(argv: list[str]) -> None:
-    from rlsc.runtime.console import quiet_libraries
-
-    quiet_libraries()
     from rlsc.commands.arguments import parse_eval
-    from rlsc.commands.eval import run_eval, run_regrade
-    from rlsc.errors import ConfigError
 
-    if argv and argv[0].startswith("--regrade="):
-        argv = [*argv[0].split("=", 1), *argv[1:]]
-    if "--regrade" not in argv:
-        run_eval(parse_eval(argv))
-        return
-    if len(argv) != 2 or argv[0] != "--regrade":
+    regrade = any(item.partition("=")[0] == "--regrade" for item in argv)
+    words = [*argv[0].split("=", 1), *argv[1:]] if regrade else []
+    if regrade and (len(words) != 2 or words[0] != "--regrade"):
         raise ConfigError("--regrade DIR takes no other flags: its settings are the evaluation's")
-    run_regrade(Path(argv[1]))
+    config = None if regrade else parse_eval(argv)
+    _quiet()
+    from rlsc.commands.eval import run_eval, run_regrade
+
+    run_regrade(Path(words[1])) if config is None else run_eval(config)
 
 
 def _compare(argv: list[str]) -> None:
-    if argv in (["-h"], ["--help"]):
-        print(USAGE, end="")
-        return
-    from rlsc.runtime.console import quiet_libraries
+    from rlsc.commands.compare import compare, parse_compare
 
-    quiet_libraries()
-    from rlsc.commands.arguments import parse_compare
-    from rlsc.commands.compare import compare
-
-    compare(*parse_compare(argv))
+    settings = parse_compare(argv)
+    _quiet()
+    compare(*settings)
 
 
 def _report(argv: list[str]) -> None:
-    if not argv or argv[0] in ("-h", "--help"):
-        print(USAGE, end="")
-        return
-    from rlsc.runtime.console import quiet_libraries
-
-    quiet_libraries()
     from rlsc.commands.report import parse_report, run_report
 
-    run_report(*parse_report(argv))
+    run_report(*parse_report(argv))  # quieting transformers would load it
 
 
-COMMANDS: dict[str, Callable[[list[str]], None]] = {
-    "demo": _demo,
-    "train": _train,
-    "plan": _plan,
-    "eval": _eval,
-    "compare": _compare,
-    "report": _report,
-}
-
-
-def _run(argv: list[str], recipe: Path | None) -> None:
-    # Imported late: torch and transformers take seconds, and `rlsc --help` none.
+def _quiet() -> None:
     from rlsc.runtime.console import quiet_libraries
 
     quiet_libraries()
-    from rlsc.commands.arguments import parse
-    from rlsc.commands.dry_run import dry_run
-    from rlsc.commands.train import run
 
-    config, training = parse(argv, recipe)
-    (dry_run if config.dry_run else run)(config, training)
+
+COMMANDS: dict[str, tuple[str, Callable[[list[str]], None]]] = {
+    "demo": ("train the embedded SmolLM2-135M-Instruct on additions: minutes on a CPU", _demo),
+    "train": ("train a model on questions, and evaluate it before and after", _train),
+    "plan": ("the memory that a run would take, and what to change if it does not fit", _plan),
+    "eval": ("a model on benchmarks", _eval),
+    "compare": ("the same model, questions and budget for several objectives", _compare),
+    "report": ("a run's page made again, several runs on one page, or one that goes on", _report),
+}
 
 
 def recipes_folder() -> Path:

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
+from rlsc.commands.arguments import Parser, unknown_message
 from rlsc.errors import ConfigError
 from rlsc.report.files import watch, write_html, write_html_of_several
 from rlsc.runtime.console import console
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message}; see rlsc --help")
-
-
 def parse_report(argv: Sequence[str]) -> tuple[list[Path], Path | None, bool]:
     """Folders, the file for several of them, and whether to follow a run that goes on."""
-    parser = _Parser("rlsc report", add_help=False, allow_abbrev=False)
-    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR")
-    parser.add_argument("--output_file", type=Path)
-    parser.add_argument("--watch", action="store_true")
-    arguments = parser.parse_args(argv)
-    return arguments.folders, arguments.output_file, arguments.watch
+    usage = "DIR [DIR …] [--output_file FILE.html] [--watch]"
+    parser = Parser("report", usage, (__doc__ or "").partition("\n")[0])
+    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="Folder of a run.")
+    parser.add_argument(
+        "--output_file", default=None, type=Path, metavar="FILE.html", help="Of several runs."
+    )
+    parser.add_argument(
+        "--watch", default=False, action="store_true", help="Follow a run that goes on."
+    )
+    values, unknown = parser.known(argv)
+    if unknown:
+        raise ConfigError(unknown_message(unknown[0], values))
+    return values["folders"], values["output_file"], values["watch"]
 
 
 def run_report(folders: Sequence[Path], file: Path | None, follow: bool) -> None:

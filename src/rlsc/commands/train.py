@@ -29,7 +29,7 @@ from rlsc.errors import ConfigError, RLSCError
 from rlsc.evaluation.benchmarks.tasks import load_tasks
 from rlsc.models.adapters import lora_config, save_merged
 from rlsc.models.loading import load_model
-from rlsc.objectives import RLSC, Objective, check_siblings, create_objective
+from rlsc.objectives import RLSC, Objective, create_objective
 from rlsc.records.checkpoints import last_checkpoint
 from rlsc.records.environment import check_same_questions, write_environment
 from rlsc.records.results import (
@@ -47,7 +47,6 @@ from rlsc.runtime.processes import is_main
 from rlsc.runtime.sharding import is_sharded
 from rlsc.training.arguments import RLSCConfig
 from rlsc.training.trainer import RLSCTrainer
-from rlsc.training.weighing import check_judges
 from rlsc.types import Question, Task
 
 
@@ -168,10 +167,8 @@ def check_together(config: RunConfig, training: RLSCConfig) -> str:
 
 def check_objective_of(training: RLSCConfig, questions: QuestionSet) -> None:
     """That there is such an objective, with what it needs: before a model is loaded."""
-    objective = create_objective(training)
-    check_siblings(objective, training.num_generations)
     ids = [question.id for question in questions.train]
-    check_judges(objective, ids, questions.answers, training.reward_model)
+    create_objective(training).check_labels(ids, questions.answers)
 
 
 def evaluate_untrained(

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
+from rlsc.config.setting import setting
 from rlsc.errors import ConfigError
 
-OWN = ("objectives", "seeds", "temperatures")
+
+@dataclass
+class CompareArguments:
+    """The comparison"""
+
+    objectives: str = setting(
+        "", "Names between commas; a recipe may also have {label: {setting: value}}."
+    )
+    seeds: str = setting("0", "Numbers between commas: every objective is run with each.")
+    temperatures: str = setting("0,0.5,1", "Those at which the untrained model is evaluated.")
+    output_dir: str = setting("", "Folder of the comparison, with a folder for each run.")
+    print_commands: bool = setting(
+        False, "Print the rlsc train commands of all runs, for a launcher, and run nothing."
+    )
+
+
+OWN = {declared.name: declared.default for declared in fields(CompareArguments)}
 NOT_SHARED = ("resume", "overwrite", "seed", "objective", "base_evaluation", "dry_run")
 """Of `rlsc train`, which the comparison sets itself."""
 _OF_ALL = (  # a row with another one of these would not compare
@@ -28,15 +44,16 @@ _OWN_FILES = re.compile(
 class CompareConfig:
     """`methods`: label → the settings in which its runs differ. `shared`: settings of all runs."""
 
-    methods: Mapping[str, Mapping[str, Any]]
+    methods: Mapping[str, Mapping[str, object]]
     seeds: tuple[int, ...]
     temperatures: tuple[float, ...]
     """Of the untrained model."""
     output_dir: str
-    shared: Mapping[str, Any]
+    shared: Mapping[str, object]
+    print_commands: bool
 
     @classmethod
-    def of(cls, content: Mapping[str, Any]) -> CompareConfig:
+    def of(cls, content: Mapping[str, object]) -> CompareConfig:
         """From a recipe. `objectives` is a list of names, or of {label: {setting: value}}.
 
         Raises `ConfigError`.
@@ -46,7 +63,7 @@ class CompareConfig:
                 raise ConfigError(f"rlsc compare needs {name} in its recipe, see recipes/compare-*")
         if not isinstance(content["output_dir"], str):
             raise ConfigError(f"output_dir must be a folder, not {content['output_dir']!r}")
-        methods: dict[str, Mapping[str, Any]] = {}
+        methods: dict[str, Mapping[str, object]] = {}
         for label, settings in _entries(content["objectives"]):
             if label in methods:
                 raise ConfigError(f"objectives: {label!r} is there twice")
@@ -57,52 +74,55 @@ class CompareConfig:
         for name in NOT_SHARED:
             if name in content:
                 raise ConfigError(f"{name} is set by the comparison itself: leave it out")
-        own = (*OWN, "output_dir")
-        shared = {name: value for name, value in content.items() if name not in own}
+        own = {**OWN, **content}
+        if not isinstance(own["print_commands"], bool):
+            raise ConfigError(f"print_commands is true or false, not {own['print_commands']!r}")
         return cls(
             methods,
-            tuple(_numbers("seeds", content.get("seeds", [0]), int)),
-            tuple(_numbers("temperatures", content.get("temperatures", [0, 0.5, 1]), float)),
-            str(content["output_dir"]),
-            shared,
+            tuple(_numbers("seeds", own["seeds"], int)),
+            tuple(_numbers("temperatures", own["temperatures"], float)),
+            str(own["output_dir"]),
+            {name: value for name, value in content.items() if name not in OWN},
+            own["print_commands"],
         )
 
 
-def _entries(value: Any) -> list[tuple[str, Mapping[str, Any]]]:
-    found: list[tuple[str, Mapping[str, Any]]] = []
-    for one in _listed("objectives", value):
-        if isinstance(one, str):
-            found.append((one, {}))
+def _entries(value: Any) -> list[tuple[str, Mapping[str, object]]]:
+    entries: list[tuple[str, Mapping[str, object]]] = []
+    for entry in _listed("objectives", value):
+        if isinstance(entry, str):
+            entries.append((entry, {}))
             continue
-        settings = next(iter(one.values())) if isinstance(one, dict) and len(one) == 1 else None
+        labelled = isinstance(entry, dict) and len(entry) == 1
+        label, settings = next(iter(entry.items())) if labelled else ("", None)
         if not isinstance(settings, dict):
-            raise ConfigError(f"objectives: {one!r} is neither a name nor {{label: settings}}")
+            raise ConfigError(f"objectives: {entry!r} is neither a name nor {{label: settings}}")
         taken = sorted(({*NOT_SHARED, *_OF_ALL} - {"objective"}) & set(settings))
         if taken:
             raise ConfigError(f"objectives: {taken[0]} must be the same for all, not of one")
-        found.append((str(next(iter(one))), settings))
-    return found
+        entries.append((str(label), settings))
+    return entries
 
 
 def _numbers(name: str, value: Any, kind: type) -> list[Any]:
     numbers = _listed(name, value)
-    if not all(_is_number(one) and kind(one) == one and 0 <= one < 2**63 for one in numbers):
+    if not all(_is_number(number, kind) for number in numbers):
         raise ConfigError(f"{name} must be a list of numbers, 0 or more, not {value!r}")
     if len(set(numbers)) < len(numbers):
         raise ConfigError(f"{name}: a number is there twice")
-    return [kind(one) for one in numbers]
+    return [kind(number) for number in numbers]
 
 
-def _is_number(value: Any) -> bool:
-    if isinstance(value, bool):
+def _is_number(value: Any, kind: type) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+    return 0 <= value < 2**63 and kind(value) == value
 
 
 def _listed(name: str, value: Any) -> list[Any]:
     if isinstance(value, str):
-        value = [one.strip() for one in value.split(",")]
-        value = value if name == "objectives" else [_number(name, one) for one in value]
+        parts = [part.strip() for part in value.split(",")]
+        value = parts if name == "objectives" else [_number(name, part) for part in parts]
     if not isinstance(value, list) or not value:
         raise ConfigError(f"{name} must be a list, not {value!r}")
     return value

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import copy
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 import torch
 
+from rlsc.config.engine import EngineArguments
+from rlsc.engines.memory import Part, Workload
 from rlsc.engines.packed import PackedLinears
 from rlsc.errors import ShardedModelError
 from rlsc.models.adapters import adapter_is_off
@@ -41,16 +44,70 @@ class SamplingParams:
     stop_strings: tuple[str, ...] = ()
 
 
-class Engine(Protocol):
+class Engine(ABC):
     """Samples completions from the policy as it was at the last `sync`.
 
-    An engine may have `release()`, which frees what only sampling needs until the next `sync`;
-    training calls it before an update.
+    A user's own is a subclass with `sync` and `generate`, named `--engine FILE.py:Class`. It is
+    made as `Class(model, tokenizer, dtype)` unless it has a `create` of its own.
     """
 
+    foreign: bool = False
+    """Kernels of another library: training checks its log-probs on the first step."""
+    seeded: ClassVar[bool] = True
+    """The same call with the same seeds gives the same texts."""
+    takes_zero3: ClassVar[bool] = False
+    """It can take over weights that DeepSpeed's ZeRO-3 divides over the processes."""
+    fallback: ClassVar[str | None] = None
+    """The name of the engine that stands in for a model that this one can't serve."""
+
+    @classmethod
+    def variant(cls, config: EngineArguments) -> type[Engine]:
+        """The class that these settings mean, where an engine has several forms."""
+        return cls
+
+    @classmethod
+    def preferred(cls) -> bool:
+        """Whether `--engine auto` means this engine on the machine at hand."""
+        return False
+
+    @classmethod
+    def create(
+        cls, config: EngineArguments, model: Any, tokenizer: Any, dtype: torch.dtype
+    ) -> Engine:
+        """An engine with these settings that samples from `model` in `dtype`."""
+        return cls(model, tokenizer, dtype)  # type: ignore[call-arg]
+
+    @classmethod  # noqa: B027
+    def check_installed(cls) -> None:
+        """Raise `ConfigError` that says what to install where something is missing."""
+
+    @classmethod  # noqa: B027
+    def check_supports(cls, model: Any) -> None:
+        """Raise `ModelError` for a model that it can't serve, by all but the model's weights."""
+
+    @classmethod
+    def place(cls, config: EngineArguments) -> str:
+        """Where it samples, in words; nothing where that is this process."""
+        return ""
+
+    @classmethod
+    def memory(cls, config: EngineArguments, work: Workload) -> tuple[list[Part], int]:
+        """What it takes of the device's memory, and how many completions it samples at once."""
+        return [Part("the engine (not counted)")], work.completions
+
+    @classmethod
+    def smaller(cls, config: EngineArguments) -> list[tuple[str, Any]]:
+        """Its settings, by name and value, each of which alone would take less memory."""
+        return []
+
+    @abstractmethod
     def sync(self, model: Any) -> None:
         """Take over the weights of `model`."""
 
+    def release(self) -> None:  # noqa: B027
+        """Free what only sampling needs, until the next `sync`: an update has the memory."""
+
+    @abstractmethod
     def generate(
         self,
         prompts: Sequence[Prompt],
@@ -154,6 +211,12 @@ def _frozen_copy(model: Any, dtype: torch.dtype) -> Any:
     # Floating-point buffers (rotary frequencies) keep their precision, as under autocast.
     copied.config.dtype = dtype
     return copied
+
+
+def fewer_rows(config: EngineArguments) -> list[tuple[str, Any]]:
+    """A quarter of the completions at once, where there is one: for `Engine.smaller`."""
+    rows = max(1, config.rollout_batch_size // 4)
+    return [("rollout_batch_size", rows)] if rows < config.rollout_batch_size else []
 
 
 def check_not_sharded(model: Any) -> None:

@@ -20,15 +20,20 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from rlsc.config.engine import EngineArguments
 from rlsc.engines.base import (
+    Engine,
     Progress,
     SamplingParams,
     SamplingWeights,
     check_not_sharded,
     completes_stop_string,
+    fewer_rows,
     make_completion,
     seed_for,
 )
+from rlsc.engines.memory import Part, Workload, tensors_part, weights_part
+from rlsc.engines.native.kv_cache import bytes_per_token
 from rlsc.types import Completion, CompletionGroup, Prompt
 
 
@@ -82,8 +87,28 @@ def _warpers(params: SamplingParams) -> list[LogitsProcessor]:
     return warpers
 
 
-class HFEngine:
+class HFEngine(Engine):
     """Plain and slow: what the other engines are checked against."""
+
+    @classmethod
+    def create(
+        cls, config: EngineArguments, model: Any, tokenizer: Any, dtype: torch.dtype
+    ) -> HFEngine:
+        return cls(model, tokenizer, dtype, config.rollout_batch_size)
+
+    @classmethod
+    def memory(cls, config: EngineArguments, work: Workload) -> tuple[list[Part], int]:
+        rows = min(config.rollout_batch_size, work.completions)
+        token = bytes_per_token(work.model.config.get_text_config(), work.dtype.itemsize)
+        return [
+            weights_part(work, packed=False),
+            Part("key/value cache", 0, token * rows * (work.prompt_length + work.max_new_tokens)),
+            tensors_part(work, rows),
+        ], rows
+
+    @classmethod
+    def smaller(cls, config: EngineArguments) -> list[tuple[str, Any]]:
+        return fewer_rows(config)
 
     def __init__(self, model: Any, tokenizer: Any, dtype: torch.dtype, max_rows: int = 256) -> None:
         check_not_sharded(model)

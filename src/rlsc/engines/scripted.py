@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rlsc.engines.base import Progress, SamplingParams
+from rlsc.engines.base import Engine, Progress, SamplingParams
 from rlsc.types import Completion, CompletionGroup, Prompt
 
 
-class ScriptedEngine:
+class ScriptedEngine(Engine):
     """Returns the first `n` completions written down for each prompt's id."""
 
     def __init__(self, script: Mapping[str, Sequence[Completion]]) -> None:

@@ -15,14 +15,18 @@ def spread(engine: Engine) -> Engine:
     return SpreadEngine(engine) if count() > 1 else engine
 
 
-class SpreadEngine:
+class SpreadEngine(Engine):
     """`generate` gives every process all groups. For evaluation: training samples its own."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.foreign = engine.foreign
 
     def sync(self, model: Any) -> None:
         self._engine.sync(model)
+
+    def release(self) -> None:
+        self._engine.release()
 
     def generate(
         self,

@@ -20,7 +20,8 @@ import torch
 from safetensors.torch import save_file
 
 from rlsc.config.engine import EngineArguments
-from rlsc.engines.base import Progress, SamplingParams, make_completion
+from rlsc.engines.base import Engine, Progress, SamplingParams, make_completion
+from rlsc.engines.memory import Part, Workload
 from rlsc.errors import ConfigError, ModelError
 from rlsc.models.loading import context_length
 from rlsc.runtime.processes import from_main, is_main, wait
@@ -31,16 +32,59 @@ _WORKER = "rlsc.engines.vllm_worker.PolicyWorker"
 _TIMEOUT = 3600  # seconds for one request to a server
 
 
-class VLLMEngine:
+class _VLLM(Engine):
+    foreign = True
+    seeded = False
+    takes_zero3 = True
+
+    @classmethod
+    def check_supports(cls, model: Any) -> None:
+        if hasattr(model, "peft_config"):
+            raise ModelError("engine vllm takes no adapters yet: use --engine native")
+
+
+class VLLMEngine(_VLLM):
     """vLLM in this process, beside the policy: on its GPU, or on the CPU."""
 
-    foreign = True  # kernels of its own: its log-probs are checked on the first step
+    @classmethod
+    def variant(cls, config: EngineArguments) -> type[Engine]:
+        return VLLMServerEngine if config.vllm_mode == "server" else cls
+
+    @classmethod
+    def preferred(cls) -> bool:
+        """Where it is installed and a GPU is there."""
+        return _is_installed() and torch.cuda.is_available()
+
+    @classmethod
+    def create(
+        cls, config: EngineArguments, model: Any, tokenizer: Any, dtype: torch.dtype
+    ) -> VLLMEngine:
+        return cls(model, tokenizer, dtype, config)
+
+    @classmethod
+    def check_installed(cls) -> None:
+        if not _is_installed():
+            raise ConfigError(
+                "engine vllm needs vLLM: pip install 'rlsc[vllm]' (on a CPU: make install-vllm), "
+                "or choose --engine native"
+            )
+
+    @classmethod
+    def memory(cls, config: EngineArguments, work: Workload) -> tuple[list[Part], int]:
+        taken = int(config.vllm_gpu_memory_utilization * (work.device_memory or 0))
+        sleeps = config.vllm_enable_sleep_mode and work.device == "cuda"
+        part = Part("vLLM: weights and cache", taken, taken, 0 if sleeps else taken)
+        return [part], min(config.rollout_batch_size, work.completions)
+
+    @classmethod
+    def smaller(cls, config: EngineArguments) -> list[tuple[str, Any]]:
+        return [("vllm_enable_sleep_mode", True), ("vllm_mode", "server")]
 
     def __init__(
         self, model: Any, tokenizer: Any, dtype: torch.dtype, config: EngineArguments
     ) -> None:
-        check_installed()
-        check_plain(model)
+        self.check_installed()
+        self.check_supports(model)
         self._tokenizer = tokenizer
         self._on_cpu = next(model.parameters()).device.type == "cpu"
         self._sleeps = config.vllm_enable_sleep_mode and not self._on_cpu
@@ -129,17 +173,30 @@ class VLLMEngine:
         return groups
 
 
-class VLLMServerEngine:
+class VLLMServerEngine(_VLLM):
     """A `vllm serve` of the same model, on other devices or another machine.
 
     Weights go through a safetensors file in a folder that both see: that works on every device
     and needs no process group, where vLLM's own transfer engines need CUDA.
     """
 
-    foreign = True  # kernels of its own: its log-probs are checked on the first step
+    @classmethod
+    def create(
+        cls, config: EngineArguments, model: Any, tokenizer: Any, dtype: torch.dtype
+    ) -> VLLMServerEngine:
+        return cls(model, tokenizer, config)
+
+    @classmethod
+    def place(cls, config: EngineArguments) -> str:
+        return f"the server at {config.vllm_server_base_url} (not asked)"
+
+    @classmethod
+    def memory(cls, config: EngineArguments, work: Workload) -> tuple[list[Part], int]:
+        rows = min(config.rollout_batch_size, work.completions)
+        return [Part("vLLM: a server on other devices")], rows
 
     def __init__(self, model: Any, tokenizer: Any, config: EngineArguments) -> None:
-        check_plain(model)
+        self.check_supports(model)
         self._tokenizer = tokenizer
         self._url = config.vllm_server_base_url.rstrip("/")
         shared = Path("/dev/shm")
@@ -240,19 +297,8 @@ def _weights(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
         yield name, full(parameter).detach()
 
 
-def check_installed() -> None:
-    """Raise `ConfigError` where vLLM is missing; a server needs none here."""
-    if importlib.util.find_spec("vllm") is None:
-        raise ConfigError(
-            "engine vllm needs vLLM: pip install 'rlsc[vllm]' (on a CPU: make install-vllm), "
-            "or choose --engine native"
-        )
-
-
-def check_plain(model: Any) -> None:
-    """Raise `ModelError` for weights that cannot be handed over."""
-    if hasattr(model, "peft_config"):
-        raise ModelError("engine vllm takes no adapters yet: use --engine native")
+def _is_installed() -> bool:
+    return importlib.util.find_spec("vllm") is not None
 
 
 def _check_length(prompts: Sequence[Prompt], params: SamplingParams, length: int) -> None:

@@ -1,10 +1,11 @@
-"""Objectives turn a group's completions into a loss. `base` is the contract, `table` the list."""
+"""Objectives turn a group's completions into a loss. `base`: the contract; `registry`: the list."""
 
 from rlsc.objectives.base import LossInputs, Objective, PoolView, SequenceLoss
 from rlsc.objectives.combined import Combined, parts_of
+from rlsc.objectives.create import create_objective
 from rlsc.objectives.general import General
 from rlsc.objectives.policy_gradient import PolicyGradient
-from rlsc.objectives.registry import OBJECTIVES, check_siblings, create_objective
+from rlsc.objectives.registry import OBJECTIVES
 from rlsc.objectives.rlsc import RLSC
 
 __all__ = [
@@ -17,7 +18,6 @@ __all__ = [
     "PolicyGradient",
     "PoolView",
     "SequenceLoss",
-    "check_siblings",
     "create_objective",
     "parts_of",
 ]

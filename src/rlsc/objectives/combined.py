@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from rlsc.objectives.base import Objective
+from rlsc.errors import ConfigError
+from rlsc.objectives.base import Objective, RunSettings
 
 
 @dataclass(frozen=True)
@@ -19,24 +20,35 @@ class Combined(Objective):
     parts: tuple[tuple[Objective, float], ...]
 
     @property
-    def needs(self) -> Collection[str]:
-        return {need for one, _ in self.parts for need in one.needs}
+    def weights_need(self) -> Collection[str]:
+        return {need for part, _ in self.parts for need in part.weights_need}
 
     @property
-    def entropy_gradient(self) -> bool:
-        return any(one.entropy_gradient for one, _ in self.parts)
+    def loss_needs(self) -> Collection[str]:
+        return {need for part, _ in self.parts for need in part.loss_needs}
 
     @property
     def zero_weight_is_zero_gradient(self) -> bool:
-        return all(one.zero_weight_is_zero_gradient for one, _ in self.parts)
+        return all(part.zero_weight_is_zero_gradient for part, _ in self.parts)
+
+    def check(self, run: RunSettings) -> None:
+        super().check(run)
+        parts = [part for part, _ in parts_of(self)]
+        for part in parts:
+            part.check(run)
+            if part.completions_given:
+                raise ConfigError(
+                    f"objective {type(part).__name__} takes its completions from the data set: "
+                    "no other can be added to it"
+                )
+        if sum("values" in part.weights_need for part in parts) > 1:
+            raise ConfigError("there is one value head: only one objective can learn values")
+        if len({part.reward_model for part in parts} - {None}) > 1:
+            raise ConfigError("there is one reward model: name the same for every objective")
 
     @property
-    def loss_refers(self) -> bool:
-        return any(one.loss_refers for one, _ in self.parts)
-
-    @property
-    def weights_refer(self) -> bool:
-        return any(one.weights_refer for one, _ in self.parts)
+    def reward_model(self) -> str | None:  # type: ignore[override]
+        return next((part.reward_model for part, _ in self.parts if part.reward_model), None)
 
 
 def parts_of(objective: Objective) -> tuple[tuple[Objective, float], ...]:
@@ -44,7 +56,5 @@ def parts_of(objective: Objective) -> tuple[tuple[Objective, float], ...]:
     if not isinstance(objective, Combined):
         return ((objective, 1.0),)
     return tuple(
-        (inner, coefficient * own)
-        for one, coefficient in objective.parts
-        for inner, own in parts_of(one)
+        (inner, outer * own) for part, outer in objective.parts for inner, own in parts_of(part)
     )

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
@@ -24,25 +23,25 @@ class Constant(Objective):
     turns the noise into full steps.
     """
 
-    def weigh(self, siblings: PoolView) -> Tensor:
-        return siblings.zeros() + 1
+    def weigh(self, pool: PoolView) -> Tensor:
+        return pool.zeros() + 1
 
 
 @dataclass(frozen=True)
 class Random(PolicyGradient):
     """r(y) = 1 or 0 by a fair coin that sees nothing. The spurious reward of arXiv 2506.10947."""
 
-    def reward(self, siblings: PoolView) -> Tensor:
-        generator = torch.Generator().manual_seed(siblings.seed)
-        return torch.randint(0, 2, (len(siblings),), generator=generator).double()
+    def reward(self, pool: PoolView) -> Tensor:
+        generator = torch.Generator().manual_seed(pool.seed)
+        return torch.randint(0, 2, (len(pool),), generator=generator).double()
 
 
 @dataclass(frozen=True)
 class FormatOnly(PolicyGradient):
     r"""r(y) = 1 where the text has a \boxed answer, right or wrong. arXiv 2506.10947."""
 
-    def reward(self, siblings: PoolView) -> Tensor:
-        return torch.tensor([float(r"\boxed{" in text) for text in siblings.texts]).double()
+    def reward(self, pool: PoolView) -> Tensor:
+        return torch.tensor([float(r"\boxed{" in text) for text in pool.texts]).double()
 
 
 @dataclass(frozen=True)
@@ -52,13 +51,8 @@ class InverseMajority(PolicyGradient):
     After the incorrect rewards of arXiv 2506.10947, which need labels to find a wrong majority.
     """
 
-    @property
-    def needs(self) -> Collection[str]:
-        return {"answers", *super().needs}
+    weights_need = frozenset({"answers"})
 
-    def reward(self, siblings: PoolView) -> Tensor:
-        winner, _ = majority_cluster(siblings)
-        assert siblings.clusters is not None
-        return torch.tensor(
-            [float(one not in (None, winner)) for one in siblings.clusters]
-        ).double()
+    def reward(self, pool: PoolView) -> Tensor:
+        winner, _ = majority_cluster(pool)
+        return torch.tensor([float(one not in (None, winner)) for one in pool.clusters]).double()

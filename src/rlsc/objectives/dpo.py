@@ -9,7 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rlsc.objectives.base import Objective, PoolView
+from rlsc.config.setting import setting
+from rlsc.errors import ConfigError
+from rlsc.objectives.base import Objective, PoolView, RunSettings
+from rlsc.objectives.policy_gradient import check_siblings
 from rlsc.objectives.ttrl import majority_cluster
 
 
@@ -32,11 +35,15 @@ class DPO(Objective):
     smoothing and the other losses of its family.
     """
 
-    dpo_beta: float = 0.1
-    dpo_pairs: str = "confidence"
+    dpo_beta: float = setting(0.1, "β.", least=0)
+    dpo_pairs: str = setting(
+        "confidence",
+        "Pairs by the policy's confidence, by the majority's answer, or given by the data set.",
+        choices=("confidence", "majority", "given"),
+    )
 
     @property
-    def needs(self) -> Collection[str]:
+    def weights_need(self) -> Collection[str]:
         return {"scores", "reference", *({"answers"} if self.dpo_pairs == "majority" else ())}
 
     @property
@@ -44,40 +51,58 @@ class DPO(Objective):
         return True
 
     @property
-    def loss_refers(self) -> bool:
-        return False
+    def completions_given(self) -> bool:
+        return self.dpo_pairs == "given"
 
-    def weigh(self, siblings: PoolView) -> Tensor:
-        assert siblings.logps_KT is not None
-        assert siblings.reference_logps_KT is not None
-        weights = siblings.zeros()
-        pair = self._pair(siblings)
+    def check(self, run: RunSettings) -> None:
+        super().check(run)
+        check_siblings("objective dpo", run)
+        if run.train_generations or run.num_iterations > 1:
+            raise ConfigError(
+                "train_generations and num_iterations are not for dpo: a pair is two of all "
+                "completions, and its weight is that of the policy as it is"
+            )
+        if run.mask_truncated_completions or run.importance_sampling_correction:
+            raise ConfigError(
+                "mask_truncated_completions and importance_sampling_correction are not for dpo: "
+                "it would lose half of a pair, or weigh its halves differently"
+            )
+        if run.rollout_policy == "base":
+            raise ConfigError("rollout_policy base is not for dpo: its margins are the policy's")
+        if self.completions_given and run.num_generations != 2:
+            raise ConfigError(
+                "dpo_pairs given takes both completions from the data set: it needs "
+                "num_generations 2"
+            )
+        if self.completions_given and run.entropy_floor is not None:
+            raise ConfigError("entropy_floor is of the policy's samples: not for dpo_pairs given")
+
+    def weigh(self, pool: PoolView) -> Tensor:
+        weights = pool.zeros()
+        pair = self._pair(pool)
         if pair is not None:
-            ratios_K = (siblings.logps_KT - siblings.reference_logps_KT).sum(-1)
+            ratios_K = (pool.logps_KT - pool.reference_logps_KT).sum(-1)
             delta = ratios_K[pair[0]] - ratios_K[pair[1]]
             weight = self.dpo_beta * torch.sigmoid(-self.dpo_beta * delta)
             weights[pair[0]], weights[pair[1]] = weight, -weight
         return weights
 
-    def _pair(self, siblings: PoolView) -> tuple[int, int] | None:
+    def _pair(self, pool: PoolView) -> tuple[int, int] | None:
         """The indices of y_w and y_l; None where there is no such pair."""
         if self.dpo_pairs == "given":
             return 0, 1
-        assert siblings.logps_KT is not None
-        assert siblings.mask_KT is not None
-        confidence = (siblings.logps_KT.sum(-1) / siblings.mask_KT.sum(-1)).tolist()
+        confidence = (pool.logps_KT.sum(-1) / pool.mask_KT.sum(-1)).tolist()
         if self.dpo_pairs == "confidence":
-            order = sorted(range(len(siblings)), key=lambda index: confidence[index])
+            order = sorted(range(len(pool)), key=lambda index: confidence[index])
             return None if confidence[order[0]] == confidence[order[-1]] else (order[-1], order[0])
-        winner, _ = majority_cluster(siblings)
-        assert siblings.clusters is not None
-        others = Counter(one for one in siblings.clusters if one not in (None, winner))
+        winner, _ = majority_cluster(pool)
+        others = Counter(one for one in pool.clusters if one not in (None, winner))
         if not others:
             return None
         rarest = min(others, key=lambda cluster: others[cluster])
         chosen, rejected = (
             max(
-                (index for index, one in enumerate(siblings.clusters) if one == cluster),
+                (index for index, one in enumerate(pool.clusters) if one == cluster),
                 key=lambda index: confidence[index],
             )
             for cluster in (winner, rarest)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from rlsc.config.setting import setting
+from rlsc.errors import ConfigError
 from rlsc.objectives.base import PoolView
 from rlsc.objectives.policy_gradient import PolicyGradient
 
 
 @dataclass(frozen=True)
 class EMPO(PolicyGradient):
-    """r(y) = share of the siblings, y among them, with an answer equal to y's. arXiv 2504.05812.
+    """r(y) = share of the pool, y among them, with an answer equal to y's. arXiv 2504.05812.
 
     It lowers the semantic entropy −Σ_c p(c) log p(c) of the answers. Questions whose semantic
     entropy, in nats, lies outside [`entropy_low`, `entropy_high`] are left out: certain already,
@@ -28,28 +29,32 @@ class EMPO(PolicyGradient):
     Left out: clusters by an entailment model for free text; equal final answers are one meaning.
     """
 
-    entropy_low: float = 0.0
-    entropy_high: float = math.inf
+    entropy_low: float = setting(0.0, "Least semantic entropy of a question, in nats.", least=0)
+    entropy_high: float = setting(
+        math.inf, "Highest semantic entropy of a question, in nats.", least=0, most=math.inf
+    )
 
-    @property
-    def needs(self) -> Collection[str]:
-        return {"answers", *super().needs}
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.entropy_low > self.entropy_high:
+            low, high = self.entropy_low, self.entropy_high
+            raise ConfigError(f"entropy_low {low} is above entropy_high {high}")
 
-    def reward(self, siblings: PoolView) -> Tensor:
-        assert siblings.clusters is not None
-        if not self.entropy_low <= semantic_entropy(siblings) <= self.entropy_high:
-            return siblings.zeros()
-        votes = Counter(siblings.clusters)
-        shares = [0.0 if one is None else votes[one] / len(siblings) for one in siblings.clusters]
+    weights_need = frozenset({"answers"})
+
+    def reward(self, pool: PoolView) -> Tensor:
+        if not self.entropy_low <= semantic_entropy(pool) <= self.entropy_high:
+            return pool.zeros()
+        votes = Counter(pool.clusters)
+        shares = [0.0 if c is None else votes[c] / len(pool) for c in pool.clusters]
         return torch.tensor(shares, dtype=torch.float64)
 
 
-def semantic_entropy(siblings: PoolView) -> float:
+def semantic_entropy(pool: PoolView) -> float:
     """Entropy, in nats, of the answers' clusters by frequency; unanswered completions not counted.
 
     0 where nobody answered.
     """
-    assert siblings.clusters is not None
-    votes = Counter(cluster for cluster in siblings.clusters if cluster is not None)
+    votes = Counter(cluster for cluster in pool.clusters if cluster is not None)
     total = sum(votes.values())
     return -sum(count / total * math.log(count / total) for count in votes.values())

@@ -16,9 +16,7 @@ class EntropyLoss(Objective):
     Left out: the choice of a single question by the variance of its accuracy, which needs labels.
     """
 
-    @property
-    def entropy_gradient(self) -> bool:
-        return True
+    loss_needs = frozenset({"entropy_gradient"})
 
     def loss(self, rows: LossInputs) -> SequenceLoss:
         inside_BT = rows.entropies_BT.masked_fill(~rows.mask_BT, 0.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -22,10 +21,7 @@ class GRPO(PolicyGradient):
     Left out: a format reward beside the answer's; combine it with `format_only` for that.
     """
 
-    @property
-    def needs(self) -> Collection[str]:
-        return {"labels", *super().needs}
+    weights_need = frozenset({"labels"})
 
-    def reward(self, siblings: PoolView) -> Tensor:
-        assert siblings.correct_K is not None
-        return siblings.correct_K
+    def reward(self, pool: PoolView) -> Tensor:
+        return pool.correct_K

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
 
-from rlsc.objectives.base import LossInputs, Objective, SequenceLoss
-from rlsc.objectives.policy_gradient import divergence
+from rlsc.objectives.base import LossInputs, Objective, RunSettings, SequenceLoss
+from rlsc.objectives.policy_gradient import check_divergence, divergence
 
 
 @dataclass(frozen=True)
@@ -23,16 +22,13 @@ class KL(Objective):
     same).
     """
 
-    @property
-    def needs(self) -> Collection[str]:
-        return {"reference"}
+    loss_needs = frozenset({"reference"})
 
-    @property
-    def weights_refer(self) -> bool:
-        return False
+    def check(self, run: RunSettings) -> None:
+        super().check(run)
+        check_divergence(run)
 
     def loss(self, rows: LossInputs) -> SequenceLoss:
-        assert rows.reference_logps_BT is not None
         loss_BT = divergence(rows.logps_BT, rows.reference_logps_BT)
         loss_B = loss_BT.masked_fill(~rows.mask_BT, 0.0).sum(-1)
         nothing_B = torch.full_like(loss_B.detach(), -torch.inf)  # no weight on the likelihood

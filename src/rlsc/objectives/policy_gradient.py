@@ -9,29 +9,40 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rlsc.objectives.base import LossInputs, Objective, PoolView, SequenceLoss, sequence_loss
-from rlsc.objectives.shaping import shape
+from rlsc.config.setting import setting
+from rlsc.errors import ConfigError
+from rlsc.objectives.base import (
+    LossInputs,
+    Objective,
+    PoolView,
+    RunSettings,
+    SequenceLoss,
+    sequence_loss,
+)
+from rlsc.objectives.shaping import NAMES, RELATIVE, shape
 
 
 @dataclass(frozen=True, kw_only=True)
 class Clipped(Objective):
     """What objectives with the clipped surrogate share: its clip, and the divergence beside it."""
 
-    epsilon: float = 0.2
-    beta: float = 0.0
-    """Of the KL divergence to the model before training; 0 spares that model."""
+    epsilon: float = setting(0.2, "Clip of the ratio p / p_old, up and down.", least=0, most=1)
+    beta: float = setting(
+        0.0, "Coefficient of a KL divergence to the model before training, for any.", least=0
+    )
 
     @property
-    def needs(self) -> Collection[str]:
-        return {"reference"} if self.beta else set()
+    def loss_needs(self) -> Collection[str]:
+        return {"reference"} if self.beta else ()
 
     @property
     def zero_weight_is_zero_gradient(self) -> bool:
         return not self.beta
 
-    @property
-    def weights_refer(self) -> bool:
-        return False
+    def check(self, run: RunSettings) -> None:
+        super().check(run)
+        if self.beta:
+            check_divergence(run)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,12 +55,15 @@ class PolicyGradient(Clipped):
     Left out: the separate reward of each step of a solution, and a reference model that moves.
     """
 
-    shaping: str = "standardised"
-    alpha: float = 0.1
-    """Counts for the shaping `plus_alpha` alone."""
-    loss_type: str = "grpo"
-    """grpo: the mean over a completion's tokens. dr_grpo: their sum, which a long wrong answer
-    cannot dilute (arXiv 2503.20783; its constant divisor is left to the learning rate)."""
+    shaping: str = setting("standardised", "From rewards to weights.", choices=NAMES)
+    alpha: float = setting(0.1, "With shaping plus_alpha: added to every reward.", least=0)
+    loss_type: str = setting(
+        "grpo",
+        "grpo: mean over a completion's tokens; dr_grpo: their sum.",
+        choices=("grpo", "dr_grpo"),
+    )
+    """The sum is one that a long wrong answer cannot dilute (arXiv 2503.20783; its constant
+    divisor is left to the learning rate)."""
 
     @property
     def zero_weight_is_zero_gradient(self) -> bool:
@@ -60,7 +74,17 @@ class PolicyGradient(Clipped):
     def added(self) -> float:
         return self.alpha if self.shaping == "plus_alpha" else math.nan
 
-    def reward(self, siblings: PoolView) -> Tensor:
+    def check(self, run: RunSettings) -> None:
+        super().check(run)
+        own = type(self)
+        if own.weigh is PolicyGradient.weigh and self.shaping in RELATIVE:
+            check_siblings(f"objective {own.__name__} with shaping {self.shaping}", run)
+        if all(getattr(own, name) is getattr(PolicyGradient, name) for name in _METHODS):
+            raise ConfigError(
+                f"objective {own.__name__} has neither a reward, nor weigh, nor loss of its own"
+            )
+
+    def reward(self, pool: PoolView) -> Tensor:
         """The reward of each completion, [K]."""
         raise NotImplementedError(f"{type(self).__name__} has no reward")
 
@@ -68,11 +92,29 @@ class PolicyGradient(Clipped):
         """The weights that these rewards become."""
         return shape(self.shaping, rewards_K, self.alpha)
 
-    def weigh(self, siblings: PoolView) -> Tensor:
-        return self.shaped(self.reward(siblings))
+    def weigh(self, pool: PoolView) -> Tensor:
+        return self.shaped(self.reward(pool))
 
     def loss(self, rows: LossInputs) -> SequenceLoss:
         return sequence_loss(clipped_loss(rows, self.epsilon, self.beta, self.loss_type), rows)
+
+
+_METHODS = ("reward", "weigh", "loss")
+
+
+def check_siblings(who: str, run: RunSettings) -> None:
+    """Raise `ConfigError` where a single completion has nobody to be compared with."""
+    if run.num_generations < 2:
+        raise ConfigError(f"{who} compares siblings: num_generations must be 2 or more")
+
+
+def check_divergence(run: RunSettings) -> None:
+    """Raise `ConfigError` where a divergence's estimate would be of another model's samples."""
+    if run.rollout_policy == "base":
+        raise ConfigError(
+            "rollout_policy base and a KL divergence exclude each other: its estimate needs "
+            "samples of the policy"
+        )
 
 
 def clipped_loss(rows: LossInputs, epsilon: float, beta: float, loss_type: str) -> Tensor:
@@ -81,7 +123,6 @@ def clipped_loss(rows: LossInputs, epsilon: float, beta: float, loss_type: str) 
     clipped_BT = ratio_BT.clamp(1 - epsilon, 1 + epsilon)
     loss_BT = -torch.minimum(ratio_BT * rows.weights_BT, clipped_BT * rows.weights_BT)
     if beta:
-        assert rows.reference_logps_BT is not None
         loss_BT = loss_BT + beta * divergence(rows.logps_BT, rows.reference_logps_BT)
     loss_B = loss_BT.masked_fill(~rows.mask_BT, 0.0).sum(-1)
     return loss_B / rows.mask_BT.sum(-1).clamp(min=1) if loss_type == "grpo" else loss_B

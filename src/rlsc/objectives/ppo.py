@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rlsc.objectives.base import LossInputs, PoolView, SequenceLoss, sequence_loss
+from rlsc.config.setting import setting
+from rlsc.errors import ConfigError
+from rlsc.objectives.base import LossInputs, PoolView, RunSettings, SequenceLoss, sequence_loss
 from rlsc.objectives.policy_gradient import Clipped, clipped_loss
 
 
@@ -24,23 +26,23 @@ class PPO(Clipped):
     Left out: the value's gradient into the policy's layers, its clip, and an entropy bonus.
     """
 
-    reward_model: str | None = None
-    gae_gamma: float = 1.0
-    gae_lambda: float = 0.95
+    reward_model: str | None = setting(None, "Hub id or folder of a sequence-classification model.")
+    gae_gamma: float = setting(1.0, "Discount.", least=0, most=1)
+    gae_lambda: float = setting(0.95, "GAE's λ.", least=0, most=1)
+    value_learning_rate: float = setting(1e-3, "AdamW's rate for the value head.", least=0)
 
     @property
-    def needs(self) -> Collection[str]:
-        reward = "reward_model" if self.reward_model else "labels"
-        return {"scores", "values", reward, *super().needs}
+    def weights_need(self) -> Collection[str]:
+        return {"values", "reward_model" if self.reward_model else "labels"}
 
-    def weigh(self, siblings: PoolView) -> Tensor:
-        rewards_K = siblings.reward_model_K if self.reward_model else siblings.correct_K
-        assert rewards_K is not None
-        assert siblings.values_KT is not None
-        assert siblings.mask_KT is not None
-        return advantages(
-            rewards_K, siblings.values_KT, siblings.mask_KT, self.gae_gamma, self.gae_lambda
-        )
+    def check(self, run: RunSettings) -> None:
+        super().check(run)
+        if run.rollout_policy == "base":
+            raise ConfigError("rollout_policy base is not for ppo: its values are the policy's")
+
+    def weigh(self, pool: PoolView) -> Tensor:
+        rewards_K = pool.reward_model_K if self.reward_model else pool.correct_K
+        return advantages(rewards_K, pool.values_KT, pool.mask_KT, self.gae_gamma, self.gae_lambda)
 
     def loss(self, rows: LossInputs) -> SequenceLoss:
         return sequence_loss(clipped_loss(rows, self.epsilon, self.beta, "dr_grpo"), rows)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from torch import Tensor
 
+from rlsc.config.setting import setting
 from rlsc.objectives.base import PoolView
 from rlsc.objectives.policy_gradient import PolicyGradient
 
@@ -21,13 +21,9 @@ class RLHF(PolicyGradient):
     Left out: training the reward model, and the learned value (`ppo` with `--reward_model`).
     """
 
-    reward_model: str | None = None
-    """Its Hub id or folder; loaded by the trainer."""
+    reward_model: str | None = setting(None, "Hub id or folder of a sequence-classification model.")
 
-    @property
-    def needs(self) -> Collection[str]:
-        return {"reward_model", *super().needs}
+    weights_need = frozenset({"reward_model"})
 
-    def reward(self, siblings: PoolView) -> Tensor:
-        assert siblings.reward_model_K is not None
-        return siblings.reward_model_K
+    def reward(self, pool: PoolView) -> Tensor:
+        return pool.reward_model_K

@@ -9,8 +9,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rlsc.objectives.base import LossInputs, Objective, PoolView, SequenceLoss
-from rlsc.objectives.weights import OF_SIBLINGS, OF_TOKENS
+from rlsc.config.setting import setting
+from rlsc.errors import ConfigError
+from rlsc.objectives.base import (
+    LossInputs,
+    Objective,
+    PoolView,
+    RunSettings,
+    SequenceLoss,
+    check_needs,
+)
+from rlsc.objectives.policy_gradient import check_siblings
+from rlsc.objectives.weights import NAMES, OF_SIBLINGS, OF_TOKENS
 
 
 @dataclass(frozen=True)
@@ -31,21 +41,30 @@ class RLSC(Objective):
     `weights.py`.
     """
 
-    weight: str = "sequence"
-    alpha: float = 0.1
+    weight: str = setting("sequence", "Confidence that weighs a completion.", choices=NAMES)
+    alpha: float = setting(0.1, "Added to every weight (L2); 0 is L1.", least=0)
 
     @property
-    def needs(self) -> Collection[str]:
-        return OF_SIBLINGS[self.weight].needs if self.weight in OF_SIBLINGS else set()
+    def weights_need(self) -> Collection[str]:
+        return OF_SIBLINGS[self.weight].needs if self.weight in OF_SIBLINGS else ()
+
+    def check(self, run: RunSettings) -> None:
+        check_needs(self)
+        if self.weight == "constant" and self.alpha == 0:
+            raise ConfigError("weight constant is alpha alone: alpha must be above 0")
+        if self.weight == "answer":
+            check_siblings("weight answer", run)
+        if run.skip_weight_below and self.weight == "token":
+            raise ConfigError("skip_weight_below needs one weight a completion, not weight 'token'")
 
     @property
     def added(self) -> float:
         return self.alpha
 
-    def weigh(self, siblings: PoolView) -> Tensor | None:
+    def weigh(self, pool: PoolView) -> Tensor | None:
         if self.weight not in OF_SIBLINGS:
             return None  # the row's own log-probs are enough: `loss` has them
-        return OF_SIBLINGS[self.weight](siblings)
+        return OF_SIBLINGS[self.weight](pool)
 
     def loss(self, rows: LossInputs) -> SequenceLoss:
         """Loss of each row; see `SequenceLoss` for shapes."""

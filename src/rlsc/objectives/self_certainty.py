@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -20,16 +19,12 @@ class SelfCertainty(PolicyGradient):
     Left out: the paper's ablation with the base model as a fixed judge.
     """
 
-    @property
-    def needs(self) -> Collection[str]:
-        return {"scores", *super().needs}
+    weights_need = frozenset({"scores"})
 
-    def reward(self, siblings: PoolView) -> Tensor:
-        assert siblings.self_certainty_KT is not None
-        return mean_over_tokens(siblings.self_certainty_KT, siblings)
+    def reward(self, pool: PoolView) -> Tensor:
+        return mean_over_tokens(pool.self_certainty_KT, pool)
 
 
-def mean_over_tokens(values_KT: Tensor, siblings: PoolView) -> Tensor:
+def mean_over_tokens(values_KT: Tensor, pool: PoolView) -> Tensor:
     """Mean over each completion's own tokens, [K]; `values_KT` is 0 outside."""
-    assert siblings.mask_KT is not None
-    return values_KT.sum(-1) / siblings.mask_KT.sum(-1)
+    return values_KT.sum(-1) / pool.mask_KT.sum(-1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -19,10 +18,7 @@ class SequenceEntropy(PolicyGradient):
     Left out: the sum over tokens instead of the mean, which rewards being short.
     """
 
-    @property
-    def needs(self) -> Collection[str]:
-        return {"scores", *super().needs}
+    weights_need = frozenset({"scores"})
 
-    def reward(self, siblings: PoolView) -> Tensor:
-        assert siblings.logps_KT is not None
-        return mean_over_tokens(siblings.logps_KT, siblings)
+    def reward(self, pool: PoolView) -> Tensor:
+        return mean_over_tokens(pool.logps_KT, pool)

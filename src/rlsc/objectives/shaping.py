@@ -52,6 +52,8 @@ SHAPINGS: dict[str, Callable[[Tensor], Tensor]] = {
     function.__name__: function for function in (raw, centred, standardised, leave_one_out)
 }
 
+NAMES = (*SHAPINGS, "plus_alpha")
+
 RELATIVE = ("centred", "standardised", "leave_one_out")
 """Those that leave nothing of the reward of a single completion."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -22,10 +21,7 @@ class TokenEntropy(PolicyGradient):
     the mean, which rewards being short.
     """
 
-    @property
-    def needs(self) -> Collection[str]:
-        return {"scores", *super().needs}
+    weights_need = frozenset({"scores"})
 
-    def reward(self, siblings: PoolView) -> Tensor:
-        assert siblings.entropies_KT is not None
-        return -mean_over_tokens(siblings.entropies_KT, siblings)
+    def reward(self, pool: PoolView) -> Tensor:
+        return -mean_over_tokens(pool.entropies_KT, pool)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from torch import Tensor
 
+from rlsc.config.setting import setting
 from rlsc.objectives.base import PoolView
 from rlsc.objectives.policy_gradient import PolicyGradient
 
@@ -23,27 +23,25 @@ class TTRL(PolicyGradient):
     Left out: the paper's schedules of learning rate and temperature.
     """
 
-    vote_threshold: float = 0.0
+    vote_threshold: float = setting(
+        0.0, "Least share of the majority for a reward.", least=0, most=1
+    )
 
-    @property
-    def needs(self) -> Collection[str]:
-        return {"answers", *super().needs}
+    weights_need = frozenset({"answers"})
 
-    def reward(self, siblings: PoolView) -> Tensor:
-        rewards = siblings.zeros()
-        winner, share = majority_cluster(siblings)
+    def reward(self, pool: PoolView) -> Tensor:
+        rewards = pool.zeros()
+        winner, share = majority_cluster(pool)
         if winner is not None and share >= self.vote_threshold:
-            assert siblings.clusters is not None
-            for index, cluster in enumerate(siblings.clusters):
+            for index, cluster in enumerate(pool.clusters):
                 rewards[index] = float(cluster == winner)
         return rewards
 
 
-def majority_cluster(siblings: PoolView) -> tuple[int | None, float]:
+def majority_cluster(pool: PoolView) -> tuple[int | None, float]:
     """The most frequent answer's cluster, ties to the first seen, and its share of all K."""
-    assert siblings.clusters is not None
-    votes = Counter(cluster for cluster in siblings.clusters if cluster is not None)
+    votes = Counter(cluster for cluster in pool.clusters if cluster is not None)
     if not votes:
         return None, 0.0
     winner, count = votes.most_common(1)[0]
-    return winner, count / len(siblings)
+    return winner, count / len(pool)

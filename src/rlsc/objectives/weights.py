@@ -38,22 +38,20 @@ def constant(logps_BT: Tensor, mask_BT: Tensor) -> Tensor:
     return torch.full_like(logps_BT[:, :1], -torch.inf)
 
 
-def group_softmax(siblings: PoolView) -> Tensor:
+def group_softmax(pool: PoolView) -> Tensor:
     """p(y|x) / Σ_k p(y_k|x): the softmax of log p over the siblings; they sum to 1."""
-    assert siblings.logps_KT is not None
-    return siblings.logps_KT.sum(-1).softmax(0)
+    return pool.logps_KT.sum(-1).softmax(0)
 
 
-def answer(siblings: PoolView) -> Tensor:
+def answer(pool: PoolView) -> Tensor:
     """The share of the *other* siblings with the same answer.
 
     It estimates p(a|x) = Σ_{y→a} p(y|x) without exponentials and, leaving the row itself out,
     without bias. A completion without an answer agrees with nobody.
     """
-    assert siblings.clusters is not None
-    votes = Counter(siblings.clusters)
-    others = len(siblings) - 1
-    shares = [0.0 if one is None else (votes[one] - 1) / others for one in siblings.clusters]
+    votes = Counter(pool.clusters)
+    others = len(pool) - 1
+    shares = [0.0 if c is None else (votes[c] - 1) / others for c in pool.clusters]
     return torch.tensor(shares, dtype=torch.float64)
 
 
@@ -64,8 +62,8 @@ class SiblingWeight:
     function: Callable[[PoolView], Tensor]
     needs: frozenset[str]
 
-    def __call__(self, siblings: PoolView) -> Tensor:
-        return self.function(siblings)
+    def __call__(self, pool: PoolView) -> Tensor:
+        return self.function(pool)
 
 
 OF_TOKENS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -75,3 +73,4 @@ OF_SIBLINGS = {
     "group_softmax": SiblingWeight(group_softmax, frozenset({"scores"})),
     "answer": SiblingWeight(answer, frozenset({"answers"})),
 }
+NAMES = (*OF_TOKENS, *OF_SIBLINGS)

@@ -13,11 +13,10 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers.pytorch_utils import Conv1D
 
 from rlsc.config.run import RunConfig
-from rlsc.engines import resolve_engine
-from rlsc.engines.native.kv_cache import aligned, bytes_per_token
+from rlsc.engines import engine_class
+from rlsc.engines.memory import Part, Workload
 from rlsc.logprobs import tree_attention as path_attention
 from rlsc.logprobs import vocabulary_head as chunked_head
 from rlsc.logprobs.padded_rows import ScoredSequence
@@ -25,10 +24,10 @@ from rlsc.logprobs.scorer import Layout, Scorer
 from rlsc.models.adapters import lora_config, with_adapter
 from rlsc.models.loading import disable_dropout, empty_model
 from rlsc.objectives import create_objective
-from rlsc.planning.live_memory import LiveMemory, give_shapes, nbytes
+from rlsc.planning.live_memory import LiveMemory, give_shapes
+from rlsc.runtime.memory import nbytes
 from rlsc.training.arguments import RLSCConfig
 
-_PREFILL = 8192  # tokens that the native engine computes at once
 _HOLES = (1.0, 0.15)  # of gradients and of activations on a CPU, fitted: see docs/scaling.md
 _MOMENTS = {"adamw": 2, "adam": 2, "nadam": 2, "lion": 1, "rmsprop": 1, "sgd": 0}  # of AdamW: two
 
@@ -42,16 +41,6 @@ class Device:
     processes: int = 1
     sharded: bool = False
     """Weights, gradients and optimizer state are divided over the processes (FSDP2)."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """Bytes of one thing while the engine is made, while it samples, and in an update."""
-
-    name: str
-    start: int = 0
-    sampling: int = 0
-    update: int = 0
 
 
 @dataclass(frozen=True)
@@ -84,8 +73,7 @@ def footprint(
     if config.use_peft:
         names = (config.lora_r, config.lora_alpha, config.lora_target_modules)
         model = with_adapter(model, lora_config(model, *names), training.seed)
-    trained = [one for one in model.parameters() if one.requires_grad]
-    weights, gradients = nbytes(model), sum(one.nbytes for one in trained)
+    weights, gradients = nbytes(model), sum(weight.nbytes for weight in _trained(model))
     share = device.processes if device.sharded else 1
     moments, notes = _optimizer(training, model)
     parts = [
@@ -98,14 +86,14 @@ def footprint(
         parts.append(Part("layers put together from their shards", 0, gathered, gathered))
     elif device.processes > 1:
         parts.append(Part("buckets of the gradients' exchange", 0, gradients, gradients))
-    if _refers(training) and not config.use_peft:
+    if _needs_reference(training) and not config.use_peft:
         parts.append(Part("the model before training", *[weights // share] * 3))
     if training.guard == "stop" and device.kind == "cpu":
         kept = training.guard_snapshots * gradients
         parts.append(Part("the guard's snapshots", 0, kept, kept))
     if config.use_peft and device.kind == "cpu":
         notes.append("with an adapter, peaks measured on CPUs were up to 1.5 times the plan")
-    if training.reward_model:
+    if create_objective(training).reward_model:
         notes.append("the reward model is not counted")
     engine, rows = _engine(training, model, device, prompt_length, parts)
     update = _update(model, training, device, prompt_length)
@@ -121,8 +109,9 @@ def _halved(training: RLSCConfig, model: Any) -> bool:
     return bool(training.bf16) and next(model.parameters()).dtype == torch.float32
 
 
-def _refers(training: RLSCConfig) -> bool:
-    needs = create_objective(training).needs
+def _needs_reference(training: RLSCConfig) -> bool:
+    objective = create_objective(training)
+    needs = {*objective.weights_need, *objective.loss_needs}
     return "reference" in needs or training.rollout_policy == "base"
 
 
@@ -133,24 +122,29 @@ def optimizer_name(training: RLSCConfig) -> str:
 def _optimizer(training: RLSCConfig, model: Any) -> tuple[int, list[str]]:
     """Bytes of its state, and what to say of the estimate."""
     name = optimizer_name(training)
-    trained = [one for one in model.parameters() if one.requires_grad]
+    trained = _trained(model)
     if name == "adafactor":  # a row's and a column's means in place of a matrix
-        return sum(4 * (sum(one.shape[-2:]) if one.ndim > 1 else len(one)) for one in trained), []
+        return sum(4 * (sum(w.shape[-2:]) if w.ndim > 1 else len(w)) for w in trained), []
     known = name.removeprefix("paged_").split("_")[0]
     notes = [] if known in _MOMENTS else [f"optim {name} is counted as AdamW"]
     moments = _MOMENTS.get(known, 2)
     if "8bit" not in name:
-        return moments * sum(one.nbytes for one in trained), notes
-    whole = {id(one.weight) for one in model.modules() if isinstance(one, nn.Embedding)}
+        return moments * sum(weight.nbytes for weight in trained), notes
     # transformers has bitsandbytes keep the moments of embeddings in 32 bits.
-    return sum(moments * one.numel() * (4 if id(one) in whole else 1) for one in trained), notes
+    embedded = {id(layer.weight) for layer in model.modules() if isinstance(layer, nn.Embedding)}
+    sizes = (weight.numel() * (4 if id(weight) in embedded else 1) for weight in trained)
+    return moments * sum(sizes), notes
+
+
+def _trained(model: Any) -> list[Any]:
+    return [weight for weight in model.parameters() if weight.requires_grad]
 
 
 def _gathered(model: Any) -> int:
     """Two layers, one computed and one on its way, and what is in no layer, with gradients."""
-    layers = next(one for one in model.modules() if isinstance(one, nn.ModuleList))
+    layers = next(layers for layers in model.modules() if isinstance(layers, nn.ModuleList))
     outside = nbytes(model) - nbytes(layers)
-    return 2 * (outside + 2 * max(nbytes(one) for one in layers))
+    return 2 * (outside + 2 * max(nbytes(layer) for layer in layers))
 
 
 # The update.
@@ -176,23 +170,22 @@ def _update(model: Any, training: RLSCConfig, device: Device, prompt_length: int
     memory = LiveMemory()
     with memory:
         give_shapes(model, torch.bfloat16 if halved else None)
-        trained = [one for one in model.parameters() if one.requires_grad]
-        for one in trained:
-            if device.sharded:  # each leaves for its shard as it comes
-                one.register_post_accumulate_grad_hook(_leave)
+        for weight in _trained(model):
+            if device.sharded:  # each gradient leaves for its shard as it comes
+                weight.register_post_accumulate_grad_hook(_leave)
             elif len(batches) > 1:  # a later micro-batch adds to what is there
-                one.grad = torch.zeros_like(one)
+                weight.grad = torch.zeros_like(weight)
     before = memory.peak = memory.live
     with memory, scorer.attached(), _as_on(device.kind):
         with torch.autocast("cpu", torch.bfloat16, enabled=bool(training.bf16)):
             scores = scorer(
-                max(batches, key=lambda one: one.tokens),
+                max(batches, key=lambda batch: batch.tokens),
                 training.loss_temperature,
-                entropy_gradient=objective.entropy_gradient,
-                states="values" in objective.needs,
+                entropy_gradient="entropy_gradient" in objective.loss_needs,
+                states="values" in objective.weights_need,
             )
         loss = scores.logps_BT.sum()
-        if objective.entropy_gradient:
+        if "entropy_gradient" in objective.loss_needs:
             loss = loss + scores.entropies_BT.sum()
         loss.backward()
         del scores, loss
@@ -237,57 +230,16 @@ def _engine(
     training: RLSCConfig, model: Any, device: Device, prompt_length: int, parts: list[Part]
 ) -> tuple[list[Part], int]:
     """What it keeps and takes, and how many completions it samples at once."""
-    name = resolve_engine(training.engine)
-    completions = training.per_device_train_batch_size * training.num_generations
-    rows = min(training.rollout_batch_size, completions)
-    if name == "vllm":
-        if training.vllm_mode == "server":
-            return [Part("vLLM: a server on other devices")], rows
-        taken = int(training.vllm_gpu_memory_utilization * (device.memory or 0))
-        sleeps = training.vllm_enable_sleep_mode and device.kind == "cuda"
-        return [Part("vLLM: weights and cache", taken, taken, 0 if sleeps else taken)], rows
     weights = next(model.parameters()).dtype
-    dtype = torch.bfloat16 if training.bf16 else weights
-    kept, start = _sampling_weights(model, dtype, name == "native" and device.kind == "cpu")
-    cap, width = aligned(training.max_completion_length), aligned(prompt_length)
-    token = bytes_per_token(model.config.get_text_config(), dtype.itemsize)
-    prompts = training.per_device_train_batch_size
-    if name == "native":
-        resident = sum(part.sampling for part in parts) + kept
-        free = None if device.memory is None else max(0, device.memory - resident) / 2
-        budget = free if training.rollout_memory_gb is None else training.rollout_memory_gb * 1e9
-        if budget is not None:
-            rows = max(1, min(rows, int(budget // (token * (width + cap)))))
-        cache = token * (rows * cap + min(prompts, rows) * width)
-    else:
-        cache = token * rows * (prompt_length + training.max_completion_length)
-    return [
-        Part("weights to sample with", start, kept, 0),
-        Part("key/value cache", 0, cache, 0),
-        Part("tensors of sampling", 0, _sampling(model, dtype, rows, prompts, width, cap), 0),
-    ], rows
-
-
-def _sampling_weights(model: Any, dtype: torch.dtype, packed: bool) -> tuple[int, int]:
-    """Bytes of what `SamplingWeights` keeps, and of what it takes while it is made."""
-    is_copy = next(model.parameters()).dtype != dtype
-    copy = sum(one.numel() for one in model.parameters()) * dtype.itemsize if is_copy else 0
-    start = nbytes(model) if is_copy else 0  # the copy is made in the model's own dtype
-    if not packed:
-        return copy, start
-    linears = [one.weight for one in model.modules() if type(one) in (nn.Linear, Conv1D)]
-    laid_out = sum(one.numel() for one in linears) * dtype.itemsize
-    if is_copy and not hasattr(model, "peft_config"):  # only embeddings stay beside the packed
-        embedded = {id(one.weight) for one in model.modules() if isinstance(one, nn.Embedding)}
-        freed = sum(one.numel() for one in linears if id(one) not in embedded)
-        return copy - freed * dtype.itemsize + laid_out, max(start, copy + laid_out)
-    return copy + laid_out, max(start, copy + laid_out)
-
-
-def _sampling(model: Any, dtype: torch.dtype, rows: int, prompts: int, width: int, cap: int) -> int:
-    """The larger of prompts computed at once and of a decoding step's logits and scores."""
-    config = model.config.get_text_config()
-    inner = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
-    prompt = min(_PREFILL, prompts * width) * (3 * inner + 6 * config.hidden_size)
-    scores = rows * config.num_attention_heads * (width + cap)
-    return dtype.itemsize * max(prompt, rows * config.vocab_size + 3 * scores)
+    work = Workload(
+        model=model,
+        dtype=torch.bfloat16 if training.bf16 else weights,
+        prompts=training.per_device_train_batch_size,
+        completions=training.per_device_train_batch_size * training.num_generations,
+        prompt_length=prompt_length,
+        max_new_tokens=training.max_completion_length,
+        device=device.kind,
+        device_memory=device.memory,
+        resident=sum(part.sampling for part in parts),
+    )
+    return engine_class(training).memory(training, work)

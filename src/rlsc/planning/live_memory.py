@@ -33,9 +33,9 @@ class LiveMemory(TorchDispatchMode):
             return func(*args, **kwargs)
         with self._fake:
             output = func(*args, **kwargs)
-        for one in tree_leaves(output):
-            if isinstance(one, FakeTensor):
-                self._count(one.untyped_storage())
+        for leaf in tree_leaves(output):
+            if isinstance(leaf, FakeTensor):
+                self._count(leaf.untyped_storage())
         return output
 
     def _count(self, storage: Any) -> None:
@@ -53,8 +53,8 @@ class LiveMemory(TorchDispatchMode):
 
 def _of_whole_numbers(func: Any, args: Any, kwargs: Any) -> bool:
     """Whether a call only handles whole numbers and truth values, and may be made in earnest."""
-    tensors = [one for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)]
-    if any(isinstance(one, FakeTensor) or one.is_floating_point() for one in tensors):
+    tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+    if any(isinstance(leaf, FakeTensor) or leaf.is_floating_point() for leaf in tensors):
         return False
     dtype = kwargs.get("dtype")
     if dtype is None:
@@ -66,18 +66,13 @@ def give_shapes(model: torch.nn.Module, dtype: torch.dtype | None = None) -> Non
     """Within `LiveMemory`: put tensors without data in place of a meta model's, tied ones once."""
     made: dict[Tensor, torch.nn.Parameter] = {}
     for module in model.modules():
-        for name, one in module._parameters.items():
-            if one is None:
+        for name, weight in module._parameters.items():
+            if weight is None:
                 continue
-            if one not in made:
-                new = torch.zeros(one.shape, dtype=dtype or one.dtype)
-                made[one] = torch.nn.Parameter(new, requires_grad=one.requires_grad)
-            module._parameters[name] = made[one]
+            if weight not in made:
+                zeros = torch.zeros(weight.shape, dtype=dtype or weight.dtype)
+                made[weight] = torch.nn.Parameter(zeros, requires_grad=weight.requires_grad)
+            module._parameters[name] = made[weight]
         for name, buffer in module._buffers.items():
             if buffer is not None:
                 module._buffers[name] = torch.zeros(buffer.shape, dtype=buffer.dtype)
-
-
-def nbytes(module: torch.nn.Module) -> int:
-    """Of its parameters and buffers, tied ones once."""
-    return sum(one.nbytes for one in {*module.parameters(), *module.buffers()})

@@ -13,6 +13,7 @@ import torch
 from rich.table import Table
 
 from rlsc.config.run import PlanConfig, RunConfig
+from rlsc.engines import engine_class
 from rlsc.errors import ConfigError
 from rlsc.models.loading import load_config
 from rlsc.planning.footprint import Device, Footprint, footprint, optimizer_name
@@ -52,17 +53,17 @@ def show(
     config: RunConfig, training: RLSCConfig, model_config: Any, device: Device, prompt_length: int
 ) -> bool:
     """Print the plan, and where it does not fit what would save how much; whether it fits."""
-    found = footprint(config, training, model_config, device, prompt_length)
-    console.print(_table(found, device))
-    _tell_step(training, found, device, prompt_length)
-    for note in found.notes:
+    expected = footprint(config, training, model_config, device, prompt_length)
+    console.print(_table(expected, device))
+    console.print(_step(training, expected, device, prompt_length), soft_wrap=True)
+    for note in expected.notes:
         console.print(f"note    {note}", soft_wrap=True)
     if device.memory is None:
-        console.print(f"peak    {_gb(found.peak)}; --device_memory_gb says whether that fits")
+        console.print(f"peak    {_gb(expected.peak)}; --device_memory_gb says whether that fits")
         return True
-    fits = found.peak <= ROOM * device.memory
+    fits = expected.peak <= ROOM * device.memory
     console.print(
-        f"{'fits' if fits else 'DOES NOT FIT'}: {_gb(found.peak)} of {_gb(device.memory)}, "
+        f"{'fits' if fits else 'DOES NOT FIT'}: {_gb(expected.peak)} of {_gb(device.memory)}, "
         f"of which {ROOM:.0%} may be planned",
         soft_wrap=True,
     )
@@ -82,7 +83,7 @@ def advice(
     Those that save the most first; ones that save nothing are left out.
     """
     now = footprint(config, training, model_config, device, prompt_length).peak
-    found = []
+    changes = []
     for name, changed in _changes(config, training, device):
         try:
             peak = footprint(*changed[:2], model_config, changed[2], prompt_length).peak
@@ -90,8 +91,8 @@ def advice(
             continue
         enough = device.memory is not None and peak <= ROOM * device.memory
         if peak < now:
-            found.append((name, now - peak, enough))
-    return sorted(found, key=lambda one: -one[1])
+            changes.append((name, now - peak, enough))
+    return sorted(changes, key=lambda change: -change[1])
 
 
 def _changes(
@@ -105,15 +106,15 @@ def _changes(
             setattr(changed, name, value)
         return config, changed, device
 
-    whole = not config.use_peft
+    all_weights = not config.use_peft
     if not training.gradient_checkpointing:
         yield "--gradient_checkpointing true", of_training(gradient_checkpointing=True)
-    if whole or config.model_dtype == "float32":
+    if all_weights or config.model_dtype == "float32":
         adapter = replace(config, use_peft=True, model_dtype="bfloat16")
         yield "--use_peft true --model_dtype bfloat16", (adapter, training, device)
-    if whole and "8bit" not in optimizer_name(training):
+    if all_weights and "8bit" not in optimizer_name(training):
         yield "--optim adamw_8bit (needs bitsandbytes)", of_training(optim="adamw_8bit")
-    if whole and optimizer_name(training) != "adafactor":
+    if all_weights and optimizer_name(training) != "adafactor":
         yield "--optim adafactor", of_training(optim="adafactor")
     if training.tokens_per_microbatch > 1:
         half = training.tokens_per_microbatch // 2
@@ -122,46 +123,42 @@ def _changes(
         yield "--padding_free true", of_training(padding_free=True)
     if training.padding_free and not training.logits_chunk_size:
         yield "--logits_chunk_size 256", of_training(logits_chunk_size=256)
-    rows = max(1, training.rollout_batch_size // 4)
-    if training.engine != "vllm" and rows < training.rollout_batch_size:
-        yield f"--rollout_batch_size {rows}", of_training(rollout_batch_size=rows)
-    if training.engine == "vllm" and training.vllm_mode == "colocate":
-        yield "--vllm_enable_sleep_mode true", of_training(vllm_enable_sleep_mode=True)
-        yield "--vllm_mode server", of_training(vllm_mode="server")
+    for name, value in engine_class(training).smaller(training):
+        yield f"--{name} {str(value).lower()}", of_training(**{name: value})
     if training.max_completion_length > 1:
         half = training.max_completion_length // 2
         yield f"--max_completion_length {half}", of_training(max_completion_length=half)
-    if device.processes > 1 and not device.sharded and whole:
+    if device.processes > 1 and not device.sharded and all_weights:
         sharded = replace(device, sharded=True)
         changed = of_training(engine="vllm", vllm_mode="server")[1]
         name = "FSDP2 (accelerate launch --use_fsdp --fsdp_version 2, a vLLM server)"
         yield name, (config, changed, sharded)
 
 
-def _table(found: Footprint, device: Device) -> Table:
+def _table(expected: Footprint, device: Device) -> Table:
     names = {"start": "the engine is made", "sampling": "sampling", "update": "the update"}
     table = Table(title=f"GB on each device ({device.kind}), from the second step on")
     table.add_column("", no_wrap=True)
-    for name in found.phases:
-        table.add_column(names[name], justify="right")
-    for part in found.parts:
-        values = [getattr(part, name) for name in found.phases]
-        table.add_row(part.name, *(f"{value / 1e9:.2f}" if value else "" for value in values))
+    for phase in expected.phases:
+        table.add_column(names[phase], justify="right")
+    for part in expected.parts:
+        sizes = [getattr(part, phase) for phase in expected.phases]
+        table.add_row(part.name, *(f"{size / 1e9:.2f}" if size else "" for size in sizes))
     table.add_section()
-    table.add_row("together", *(f"{value / 1e9:.2f}" for value in found.phases.values()))
+    table.add_row("sum", *(f"{size / 1e9:.2f}" for size in expected.phases.values()))
     return table
 
 
-def _tell_step(training: RLSCConfig, found: Footprint, device: Device, prompt_length: int) -> None:
-    questions, siblings = training.per_device_train_batch_size, training.num_generations
-    tokens = questions * siblings * training.max_completion_length
-    everywhere = f", {tokens * device.processes:,} in all" if device.processes > 1 else ""
-    console.print(
-        f"a step  {questions} questions × {siblings} completions × at most "
+def _step(training: RLSCConfig, expected: Footprint, device: Device, prompt_length: int) -> str:
+    questions, completions = training.per_device_train_batch_size, training.num_generations
+    tokens = questions * completions * training.max_completion_length
+    several = device.processes > 1
+    everywhere = f", {tokens * device.processes:,} in all" if several else ""
+    return (
+        f"a step  {questions} questions × {completions} completions × at most "
         f"{training.max_completion_length:,} tokens: {tokens:,} tokens on each of "
-        f"{device.processes} process{'es' if device.processes > 1 else ''}{everywhere}; "
-        f"{found.rows} completions sampled at once; prompts of up to {prompt_length} tokens",
-        soft_wrap=True,
+        f"{device.processes} process{'es' if several else ''}{everywhere}; "
+        f"{expected.rows} completions sampled at once; prompts of up to {prompt_length} tokens"
     )
 
 

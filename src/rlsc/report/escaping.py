@@ -20,4 +20,4 @@ def plain(text: object) -> Markup:
     """
     if isinstance(text, Markup):
         return text
-    return escape(_UNSEEN.sub(lambda found: f"[U+{ord(found[0]):04X}]", str(text)))
+    return escape(_UNSEEN.sub(lambda match: f"[U+{ord(match[0]):04X}]", str(text)))

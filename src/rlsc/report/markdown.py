@@ -68,7 +68,7 @@ def _headline(block: Headline) -> Iterator[str]:
     ]
     yield "\n".join(numbers)
     yield "\n".join(f"- {_inline(note)}" for note in block.notes)
-    yield "\n".join(f"- {name}: {_inline(value)}" for name, value in block.facts)
+    yield "\n".join(f"- {_inline(name)}: {_inline(value)}" for name, value in block.facts)
 
 
 def _folded(table: Table) -> Iterator[str]:

@@ -23,9 +23,9 @@ WIDTH, HEIGHT = 360, 196
 """Of a chart without its legend, in units of 1/10 of its text's size."""
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 8, 12, 34
-_LETTER, _LINE, _ROW = 5.8, 14, 24
-_LONGEST = 46
-"""Characters of a name in a legend; its tooltip has all of it."""
+_LETTER, _LINE, _ROW = 6.2, 14, 24
+_LONGEST = 38
+"""Characters of a name that is drawn; its tooltip has all of it."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,8 @@ def _axes(
         yield f'<text x="{_LEFT - 5}" y="{y(tick) + 3:g}" class="end">{tick:g}</text>'
     for tick in x_ticks:
         if x.low <= tick <= x.high:
-            yield f'<text x="{x(tick)}" y="{bottom + 13}" class="mid">{tick:g}</text>'
+            anchor = "end" if x(tick) > right - 8 else "mid"
+            yield f'<text x="{x(tick)}" y="{bottom + 13}" class="{anchor}">{tick:g}</text>'
     if chart.unit_square:
         ends = f'x1="{x(0)}" y1="{y(0)}" x2="{x(1)}" y2="{y(1)}"'
         yield f'<line class="ideal" {ends}/>'
@@ -213,14 +214,13 @@ def _legend(chart: Chart) -> tuple[list[str], float]:
     keys += [("level", chart.level[1])] if chart.level else []
     parts, left, line = [], float(_LEFT), 0
     for style, name in keys:
-        short = name if len(name) <= _LONGEST else f"…{name[1 - _LONGEST :]}"
+        short = _short(name)
         width = 20 + _LETTER * len(short)
         if left > _LEFT and left + width > WIDTH:
             left, line = float(_LEFT), line + 1
         top = HEIGHT + 5 + line * _LINE
         parts.append(_key(style, left, top))
-        tooltip = f"<title>{plain(name)}</title>" if short != name else ""
-        parts.append(f'<text x="{left + 15:.1f}" y="{top + 4}">{plain(short)}{tooltip}</text>')
+        parts.append(f'<text x="{left + 15:.1f}" y="{top + 4}">{_named(name)}</text>')
         left += width
     return parts, (line + 1) * _LINE + 2
 
@@ -252,9 +252,7 @@ def _intervals(chart: Intervals) -> _Drawing:
 
 def _interval(row: Measured, x: Scale, top: float) -> Iterator[str]:
     style, name = f"c{row.colour}", _full_name(row)
-    if len(name) > _LONGEST:
-        name = f"…{name[1 - _LONGEST :]}"
-    yield f'<text x="{x(0)}" y="{top}">{plain(name)}</text>'
+    yield f'<text x="{x(0)}" y="{top}">{_named(name)}</text>'
     yield f'<text x="{x(100)}" y="{top}" class="end strong">{row.value:.1f} {row.bounds}</text>'
     if row.interval:
         low, high = (x(min(max(edge, 0.0), 100.0)) for edge in row.interval)
@@ -280,6 +278,16 @@ def _described(series: Series, chart: Chart) -> str:
     (x0, y0), (x1, y1) = known[0], known[-1]
     low, high = min(y for _, y in known), max(y for _, y in known)
     return f"{series.name}: {y0:.3g} at {x0:g}, {y1:.3g} at {x1:g}, from {low:.3g} to {high:.3g}."
+
+
+def _short(name: str) -> str:
+    """Without its middle, where it is too long to be drawn."""
+    return name if len(name) <= _LONGEST else f"{name[:12]}…{name[13 - _LONGEST :]}"
+
+
+def _named(name: str) -> str:
+    short = _short(name)
+    return plain(short) + (Markup("<title>{}</title>").format(plain(name)) if short != name else "")
 
 
 def _style(series: Series) -> str:

@@ -29,7 +29,7 @@ def show(blocks: Iterable[Block]) -> None:
 def _show_headline(block: Headline) -> None:
     _print(block.verdict)
     for number in block.numbers:
-        _print(f"  {f'{number.group} · ' if number.group else ''}{number.name}: {number}")
+        _print(f"{f'{number.group} · ' if number.group else ''}{number.name}: {number}")
     for note in block.notes:
         _print(note)
 
@@ -38,10 +38,11 @@ def _show_table(table: Table) -> None:
     if not table.rows:
         return
     columns = table.brief or range(len(table.header))
-    grid = Grid(box=rich.box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    grid = Grid(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for place in columns:
         right = place > 0 and not table.words
-        grid.add_column(table.header[place], justify="right" if right else "left")
+        narrow = right and place + 1 < len(table.header)  # the last may say why a run failed
+        grid.add_column(table.header[place], justify="right" if right else "left", no_wrap=narrow)
     for index, row in enumerate(table.rows):
         style = "bold" if index in table.bold else None
         grid.add_row(*(row[place] for place in columns), style=style)

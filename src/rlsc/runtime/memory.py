@@ -58,6 +58,11 @@ def free_memory(device: torch.device) -> int:
     return psutil.virtual_memory().available
 
 
+def nbytes(module: torch.nn.Module) -> int:
+    """Bytes of a model's parameters and buffers, tied ones once."""
+    return sum(tensor.nbytes for tensor in {*module.parameters(), *module.buffers()})
+
+
 def _libc() -> Any:
     try:
         libc = ctypes.CDLL(None)

@@ -5,17 +5,26 @@ from __future__ import annotations
 import importlib.util
 import math
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from transformers import TrainingArguments
 from transformers.integrations import unset_hf_deepspeed_config
 
-from rlsc.config.checks import at_least, positive
 from rlsc.config.engine import EngineArguments, check_engine
-from rlsc.config.guard import GuardArguments, check_guard
-from rlsc.config.objective import ObjectiveArguments, check_objective
+from rlsc.config.guard import GuardArguments
+from rlsc.config.objective import check_objective
+from rlsc.config.run import check_output_dir
+from rlsc.config.setting import check_settings
+from rlsc.config.training import (
+    CostArguments,
+    LossArguments,
+    SamplingArguments,
+    TrainerArguments,
+)
 from rlsc.errors import ConfigError
+from rlsc.objectives.create import create_objective, settings_in_use
+from rlsc.objectives.settings import ObjectiveSettings
 
 
 def cpu_has_bf16() -> bool:
@@ -31,8 +40,17 @@ def device_has_bf16() -> bool:
 
 
 @dataclass
-class RLSCConfig(EngineArguments, ObjectiveArguments, GuardArguments, TrainingArguments):
-    """Settings of `RLSCTrainer`: those of `transformers.TrainingArguments` and these.
+class RLSCConfig(
+    ObjectiveSettings,
+    SamplingArguments,
+    TrainerArguments,
+    LossArguments,
+    GuardArguments,
+    EngineArguments,
+    CostArguments,
+    TrainingArguments,
+):
+    """Settings of `RLSCTrainer`: those of `transformers.TrainingArguments` and rlsc's own.
 
     The defaults are those of the RLSC paper (arXiv 2506.06395, v3) where it states them.
     `per_device_train_batch_size` counts *questions* and each brings its `num_generations`
@@ -40,93 +58,10 @@ class RLSCConfig(EngineArguments, ObjectiveArguments, GuardArguments, TrainingAr
     (a ValueError) on a setting that cannot work.
     """
 
-    # What differs from transformers' own defaults.
-    output_dir: str = field(default="rlsc-output", metadata={"help": "Folder of the run."})
-    per_device_train_batch_size: int = field(
-        default=8, metadata={"help": "Distinct questions per device and optimizer step."}
-    )
-    max_steps: int = field(default=10, metadata={"help": "Optimizer steps; -1: num_train_epochs."})
-    learning_rate: float = field(default=1e-5, metadata={"help": "AdamW's learning rate."})
-    lr_scheduler_type: str = field(default="constant", metadata={"help": "Schedule of the rate."})
-    weight_decay: float = field(default=0.01, metadata={"help": "AdamW's weight decay."})
-    bf16: bool | None = field(
-        default=None,
-        metadata={"help": "bf16 autocast over the weights; by default where the device has it."},
-    )
-    logging_steps: float = field(default=1, metadata={"help": "Steps between log lines."})
-    logging_nan_inf_filter: bool = field(default=False, metadata={"help": "Hide NaN in logs."})
-    save_steps: float = field(default=5, metadata={"help": "Steps between checkpoints."})
-    save_total_limit: int | None = field(default=2, metadata={"help": "Checkpoints kept."})
-    report_to: str | None = field(default="none", metadata={"help": "Trackers, as transformers."})
-    dataloader_drop_last: bool = field(
-        default=True, metadata={"help": "Never a short last batch: a step has a fixed size."}
-    )
-    disable_tqdm: bool | None = field(default=False, metadata={"help": "No progress bars."})
-    ddp_find_unused_parameters: bool | None = field(
-        default=False, metadata={"help": "With several processes: every parameter has a gradient."}
-    )
-    use_cache: bool = field(default=True, metadata={"help": "Kept in the saved model's config."})
-
-    # Sampling.
-    num_generations: int = field(default=16, metadata={"help": "Completions per question, K."})
-    max_completion_length: int = field(default=3072, metadata={"help": "Cap on new tokens."})
-    temperature: float = field(default=0.5, metadata={"help": "Sampling temperature, > 0."})
-    top_p: float = field(default=1.0, metadata={"help": "Nucleus sampling; 1 is off."})
-    top_k: int = field(default=0, metadata={"help": "Top-k sampling; 0 is off."})
-    skip_long_prompts: bool = field(
-        default=False,
-        metadata={"help": "Leave out (and count) prompts that do not fit the model's context."},
-    )
-
-    # The loss; ObjectiveArguments has the objectives' own settings.
-    logprob_temperature: str = field(
-        default="sampling",
-        metadata={"help": "Temperature of the loss's log-probs: 'sampling' or a number."},
-    )
-    importance_sampling_correction: bool = field(
-        default=False,
-        metadata={"help": "Weigh completions by p(policy) / p(engine) where an engine is off."},
-    )
-    importance_sampling_cap: float = field(
-        default=2.0, metadata={"help": "The largest importance weight."}
-    )
-    mask_truncated_completions: bool = field(
-        default=False, metadata={"help": "Leave completions without an end out of the loss."}
-    )
-    disable_dropout: bool = field(
-        default=True, metadata={"help": "The weight is the policy's own probability."}
-    )
-
-    # Cost.
-    tokens_per_microbatch: int = field(
-        default=1024,
-        metadata={"help": "Tokens of one forward and backward pass, besides its first prompt."},
-    )
-    padding_free: bool = field(
-        default=True, metadata={"help": "Completions laid end to end instead of padded (exact)."}
-    )
-    share_prefixes: bool = field(
-        default=True,
-        metadata={"help": "What completions begin with is computed once a micro-batch (exact)."},
-    )
-    logits_chunk_size: int = field(
-        default=256,
-        metadata={"help": "Tokens whose logits are held at once (exact); 0: all, no recomputing."},
-    )
-    merge_duplicates: bool = field(
-        default=True,
-        metadata={"help": "Compute identical completions of a question once (exact)."},
-    )
-    skip_weight_below: float = field(
-        default=0.0,
-        metadata={
-            "help": "Leave completions out of the backward pass whose weight is below this share "
-            "of their group's largest; 0: none. Costs a forward pass, spares most backward ones."
-        },
-    )
-
     def __post_init__(self) -> None:
         check_training(self)
+        for name, value in settings_in_use(create_objective(self)).items():
+            setattr(self, name, value)
         zero = os.environ.get("ACCELERATE_USE_DEEPSPEED", "").lower() in ("1", "true")
         if (zero or self.deepspeed) and importlib.util.find_spec("deepspeed") is None:
             raise ConfigError("ZeRO needs DeepSpeed: pip install 'rlsc[deepspeed]'")
@@ -149,55 +84,40 @@ class RLSCConfig(EngineArguments, ObjectiveArguments, GuardArguments, TrainingAr
 
 def check_training(config: RLSCConfig) -> None:
     """Raise `ConfigError` on the first training setting that cannot work."""
-    at_least("num_generations", config.num_generations, 1)
-    at_least("max_completion_length", config.max_completion_length, 1)
-    at_least("per_device_train_batch_size", config.per_device_train_batch_size, 1)
+    check_settings(config)
     check_engine(config)
-    at_least("tokens_per_microbatch", config.tokens_per_microbatch, 1)
-    at_least("logits_chunk_size", config.logits_chunk_size, 0)
+    check_output_dir(config.output_dir)
+    _check_trainer(config)
     _check_skipping(config)
-    at_least("top_k", config.top_k, 0)
-    for name in ("learning_rate", "weight_decay", "max_grad_norm"):
-        value = getattr(config, name)
-        if not (math.isfinite(float(value)) and float(value) >= 0):
-            raise ConfigError(f"{name} must be 0 or more, not {value}")
-    if not config.output_dir or "\0" in config.output_dir:
-        raise ConfigError("output_dir is empty: name a folder")
-    for name in ("seed", "data_seed"):
-        value = getattr(config, name)
-        if value is not None and not 0 <= value < 2**32:
-            raise ConfigError(f"{name} must be 0 or more and below 2**32, not {value}")
+    check_objective(config, config.num_generations)
+    if config.skip_unanimous and config.num_generations < 2:
+        raise ConfigError("skip_unanimous compares siblings: num_generations must be 2 or more")
+    if config.entropy_floor is not None and config.rollout_policy == "base":
+        raise ConfigError(
+            "entropy_floor is of the policy's own samples: not for rollout_policy base"
+        )
+    _check_iterations(config)
+    _check_importance_sampling(config)
+    _check_evaluation(config)
+
+
+def _check_trainer(config: RLSCConfig) -> None:
+    """Settings of transformers' Trainer that this one has no use for."""
+    if config.logprob_temperature != "sampling" and not _is_positive(config.logprob_temperature):
+        raise ConfigError(
+            "logprob_temperature must be 'sampling' or a number above 0, "
+            f"not {config.logprob_temperature!r}"
+        )
     if config.fp16:
         raise ConfigError("fp16 is not supported: use bf16")
     if float(config.logging_steps) != 1 or _text(config.logging_strategy) != "steps":
         raise ConfigError("logging_steps must be 1: every step is logged")
     if _text(config.include_num_input_tokens_seen) not in ("no", "False"):
         raise ConfigError("include_num_input_tokens_seen must be 'no': prompts become tokens here")
-    if config.max_steps != -1:
-        at_least("max_steps", config.max_steps, 1)
-    positive("save_steps", float(config.save_steps))
-    positive("temperature", config.temperature)
-    if not 0 < config.top_p <= 1:
-        raise ConfigError(f"top_p must be in (0, 1], not {config.top_p}; 1 turns it off")
-    check_objective(config, config.num_generations)
-    check_guard(config, config.num_generations)
-    _check_brakes(config)
-    _check_iterations(config)
-    _check_pairs(config)
-    _check_importance_sampling(config)
-    if config.logprob_temperature != "sampling":
-        try:
-            positive("logprob_temperature", float(config.logprob_temperature))
-        except ValueError as error:
-            raise ConfigError(
-                "logprob_temperature must be 'sampling' or a number above 0, "
-                f"not {config.logprob_temperature!r}"
-            ) from error
     if config.resume_from_checkpoint is not None:
         raise ConfigError(
             "resume_from_checkpoint: use --resume, or train(resume_from_checkpoint=…)"
         )
-    _check_evaluation(config)
     if config.gradient_accumulation_steps != 1:
         raise ConfigError(
             "gradient_accumulation_steps must be 1: per_device_train_batch_size sets the questions "
@@ -208,34 +128,11 @@ def check_training(config: RLSCConfig) -> None:
 def _check_evaluation(config: RLSCConfig) -> None:
     if config.eval_steps is not None and config.eval_steps != int(config.eval_steps):
         raise ConfigError(f"eval_steps must be a whole number of steps, not {config.eval_steps}")
-    if config.eval_steps is not None:
-        at_least("eval_steps", config.eval_steps, 1)
     if _text(config.eval_strategy) != "no":
         raise ConfigError("eval_strategy must be 'no': --eval_steps N evaluates between")
 
 
-def _check_brakes(config: RLSCConfig) -> None:
-    """What brakes and objectives cannot be together."""
-    names = {name.strip() for name in config.objective.split(",")}
-    frozen = config.rollout_policy == "base"
-    if frozen and names & {"dpo", "ppo"}:
-        raise ConfigError(
-            "rollout_policy base is not for dpo and ppo: their margins and values are the policy's"
-        )
-    if frozen and (config.beta or "kl" in names):
-        raise ConfigError(
-            "rollout_policy base and a KL divergence exclude each other: its estimate needs "
-            "samples of the policy"
-        )
-    if config.entropy_floor is not None and (frozen or config.dpo_pairs == "given"):
-        raise ConfigError(
-            "entropy_floor is of the policy's own samples: not for rollout_policy base, nor "
-            "dpo_pairs given"
-        )
-
-
 def _check_importance_sampling(config: RLSCConfig) -> None:
-    positive("importance_sampling_cap", config.importance_sampling_cap)
     exact = config.logprob_temperature == "sampling" and config.top_p == 1 and config.top_k == 0
     if config.importance_sampling_correction and not exact:
         raise ConfigError(
@@ -255,36 +152,23 @@ def _check_iterations(config: RLSCConfig) -> None:
             )
 
 
-def _check_pairs(config: RLSCConfig) -> None:
-    if "dpo" in [name.strip() for name in config.objective.split(",")] and (
-        config.mask_truncated_completions or config.importance_sampling_correction
-    ):
-        raise ConfigError(
-            "mask_truncated_completions and importance_sampling_correction are not for dpo: it "
-            "would lose half of a pair, or weigh its halves differently"
-        )
-
-
 def _check_skipping(config: RLSCConfig) -> None:
-    if not 0 <= config.skip_weight_below < 1:
+    if config.skip_weight_below and (config.weight_clip or config.num_iterations > 1):
         raise ConfigError(
-            f"skip_weight_below must be 0 or more and below 1, not {config.skip_weight_below}"
+            "skip_weight_below is for num_iterations 1 without weight_clip: its bound is of those"
         )
-    if config.skip_weight_below and (config.objective != "rlsc" or config.num_iterations > 1):
-        raise ConfigError(
-            "skip_weight_below is for objective rlsc and num_iterations 1: its bound is of those"
-        )
-    if config.skip_weight_below and (config.beta or config.weight_clip):
-        raise ConfigError(
-            "skip_weight_below is not for beta or weight_clip: its bound is of rlsc's own weights"
-        )
-    if config.skip_weight_below and config.weight == "token":
-        raise ConfigError("skip_weight_below needs one weight a completion, not weight 'token'")
     if config.skip_weight_below and config.importance_sampling_correction:
         raise ConfigError(
             "skip_weight_below and importance_sampling_correction exclude each other: the bound on "
             "what skipping changes does not hold for the corrected weights"
         )
+
+
+def _is_positive(text: str) -> bool:
+    try:
+        return 0 < float(text) < math.inf
+    except ValueError:
+        return False
 
 
 def _text(value: object) -> str:

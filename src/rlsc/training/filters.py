@@ -13,14 +13,23 @@ from rlsc.types import CompletionGroup
 
 
 def kept_by_filters(
-    groups: Sequence[CompletionGroup], entropy_floor: float | None, skip_unanimous: bool
+    groups: Sequence[CompletionGroup],
+    entropy_floor: float | None,
+    skip_unanimous: bool,
+    mask_truncated: bool = False,
 ) -> Tensor:
-    """False for the completions of questions that a brake leaves out of the loss; [N], bool."""
+    """False for completions that a filter leaves out of the loss; [N], bool.
+
+    `entropy_floor` and `skip_unanimous` leave out questions, `mask_truncated` what the cap cut off.
+    """
     kept: list[bool] = []
     for group in groups:
         low = entropy_floor is not None and sampled_entropy(group) < entropy_floor
         out = low or (skip_unanimous and _unanimous(group))
-        kept += [not out] * len(group.completions)
+        kept += [
+            not (out or (mask_truncated and completion.finish_reason == "length"))
+            for completion in group.completions
+        ]
     return torch.tensor(kept)
 
 

@@ -20,10 +20,10 @@ from rlsc.objectives import Objective
 from rlsc.runtime.processes import gathered
 from rlsc.runtime.sharding import in_step, whole
 from rlsc.training.arguments import RLSCConfig
+from rlsc.training.auxiliary import AuxiliaryModels
 from rlsc.training.metrics import StepRecord
 from rlsc.training.progress import StepProgress, non_finite_message
 from rlsc.training.update import StepBatch, micro_batch_loss, rows_that_weigh
-from rlsc.training.weighing import Weigher, learn_values
 
 _NOTHING = (ScoredSequence((0,), (0,), ()),)
 """Two tokens, for the turn of a process that has no micro-batch left."""
@@ -36,13 +36,13 @@ class Gradients:
         self,
         args: RLSCConfig,
         objective: Objective,
-        weigher: Weigher,
+        auxiliary: AuxiliaryModels,
         score: Callable[..., TokenStats],
         cut: Callable[[Sequence[ScoredSequence]], Sequence[Batch]],
         accelerator: Any,
         progress: StepProgress,
     ) -> None:
-        self._args, self._objective, self._weigher = args, objective, weigher
+        self._args, self._objective, self._auxiliary = args, objective, auxiliary
         self._score, self._cut, self._accelerator = score, cut, accelerator
         self._progress = progress
 
@@ -129,21 +129,30 @@ class Gradients:
         # The mean over the step's completions; masked ones count as 0.
         cap, clip = args.importance_sampling_cap, args.weight_clip
         loss = micro_batch_loss(
-            batch, scores, self._objective, weights, record, cap, reference_BT, clip
+            batch,
+            scores,
+            self._objective,
+            weights,
+            record,
+            cap,
+            reference_BT,
+            clip,
+            inputs.old_logps_NT,
+            inputs.engine_logps_N,
         )
         loss = loss / inputs.divisor
         if not torch.isfinite(loss):
             raise NonFiniteError(non_finite_message("loss", step, args.output_dir))
         if args.num_iterations > 1 and not inputs.updates:
             inputs.note_logps(batch, scores)
-        if self._weigher.value_head is not None:
-            learn_values(self._weigher.value_head, batch, scores, weights)
+        if self._auxiliary.value_head is not None and weights.returns_NT is not None:
+            self._auxiliary.value_head.learn(batch, scores, weights.returns_NT)
         return loss
 
     def _reference_logps(self, batch: Batch) -> Tensor | None:
         """Where the loss itself refers to the model before training."""
-        reference = self._weigher.reference
-        if reference is None or not self._objective.loss_refers:
+        reference = self._auxiliary.reference
+        if reference is None or "reference" not in self._objective.loss_needs:
             return None
         return reference(batch, self._args.loss_temperature)
 

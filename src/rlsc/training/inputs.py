@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from rlsc.data.prompts import end_of_turn, fit_context, render, stop_token_ids
-from rlsc.engines import SamplingParams, ScriptedEngine, resolve_engine
+from rlsc.engines import SamplingParams, ScriptedEngine, engine_class
 from rlsc.engines.base import ZERO3_NEEDS
 from rlsc.errors import ConfigError, QuestionError
 from rlsc.logprobs.scorer import Layout, supported_layout
@@ -18,6 +18,7 @@ from rlsc.models.loading import context_length
 from rlsc.objectives import Objective
 from rlsc.runtime.console import console
 from rlsc.training.arguments import RLSCConfig
+from rlsc.training.weighing import takes_forward
 from rlsc.types import Completion, Prompt
 
 
@@ -50,7 +51,7 @@ def check_sharding(accelerator: Any, args: RLSCConfig) -> None:
         ]
         if wrong:
             raise ConfigError(f"FSDP needs {', '.join(wrong)}: see recipes/accelerate/fsdp2.yaml")
-    if zero is not None and zero.zero_stage == 3 and resolve_engine(args.engine) != "vllm":
+    if zero is not None and zero.zero_stage == 3 and not engine_class(args).takes_zero3:
         raise ConfigError(f"--engine {args.engine} and ZeRO-3: {ZERO3_NEEDS}")
 
 
@@ -59,9 +60,9 @@ def check_zero3(accelerator: Any, args: RLSCConfig, objective: Objective) -> Non
     zero = getattr(accelerator.state, "deepspeed_plugin", None)
     if zero is None or zero.zero_stage != 3:
         return
-    scores = {"scores", "values"} & set(objective.needs) or objective.weights_refer
     alone = {
-        f"--objective {args.objective}": scores or objective.zero_weight_is_zero_gradient,
+        f"--objective {args.objective}": takes_forward(objective)
+        or objective.zero_weight_is_zero_gradient,
         "--rollout_policy base": args.rollout_policy == "base",
         "--skip_weight_below": args.skip_weight_below,
         "--dataloader_drop_last false": not args.dataloader_drop_last,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
@@ -13,11 +13,11 @@ from rlsc.errors import ModelError
 from rlsc.guard.guard import Guard
 from rlsc.logprobs.padded_rows import ScoredSequence, make_rows
 from rlsc.logprobs.scorer import Batch, Scorer, TokenStats
-from rlsc.models.reward_model import RewardModel
-from rlsc.objectives import Objective, parts_of
+from rlsc.objectives import Objective
 from rlsc.runtime.memory import keep_freed_memory, release_freed_memory
 from rlsc.runtime.processes import count, gathered
 from rlsc.training.arguments import RLSCConfig
+from rlsc.training.auxiliary import AuxiliaryModels
 from rlsc.training.filters import kept_by_filters
 from rlsc.training.progress import StepProgress
 from rlsc.training.update import (
@@ -28,9 +28,8 @@ from rlsc.training.update import (
     summed_logps,
     without_idle,
 )
-from rlsc.training.value_head import ValueHead
-from rlsc.training.weighing import Advantages, Weigher
-from rlsc.types import AnswerKey, CompletionGroup, Prompt
+from rlsc.training.weighing import Forward, Source, advantages, takes_forward
+from rlsc.types import CompletionGroup, Pool, Prompt
 
 _CHECKED, _CHECKED_TOKENS = 8, 64  # questions, and tokens of each
 _MISMATCH_BOUND = 0.1  # nats a token: five times what bfloat16 does at temperature 0.5
@@ -47,7 +46,9 @@ class Rollouts:
         self,
         args: RLSCConfig,
         sampling: SamplingParams,
-        weigher: Weigher,
+        objective: Objective,
+        auxiliary: AuxiliaryModels,
+        source: Source,
         scorer: Scorer,
         score: Callable[..., TokenStats],
         given: Engine | None = None,
@@ -55,13 +56,15 @@ class Rollouts:
         self.guard: Guard | None = None
         self._given = given
         self._args, self.sampling = args, sampling
-        self._weigher, self._scorer, self._score = weigher, scorer, score
+        self._objective, self._auxiliary, self._source = objective, auxiliary, source
+        self._of_reference = args.rollout_policy == "base"
+        self._scorer, self._score = scorer, score
         self._engine_is_checked = False
 
     @property
     def of_policy(self) -> bool:
         """Whether the policy itself samples, and not the model before training, or nobody."""
-        return self._given is None and not self._weigher.sampled_by_reference
+        return self._given is None and not self._of_reference
 
     def sample(
         self,
@@ -82,15 +85,14 @@ class Rollouts:
             groups = self._generate(step, prompts, sampler, on_progress)
         if self.of_policy and self._observe(step, groups, engine, policy):
             return None
-        if getattr(sampler, "foreign", False) and not self._engine_is_checked:
+        if sampler.foreign and not self._engine_is_checked:
             self._check_engine(sampler, prompts[:_CHECKED])
-        if hasattr(engine, "release"):
-            engine.release()
+        engine.release()
         release_freed_memory()
         batch = self._weigh(step, groups)
         # A mean over the processes of these sums is the mean over all the step's completions.
         batch.divisor = sum(gathered(batch.size)) / count()
-        batch.weights.metrics["sample_seconds"] = time.perf_counter() - clock
+        batch.metrics["sample_seconds"] = time.perf_counter() - clock
         return batch
 
     def finish(self, step: int, prompts: list[Prompt], engine: Engine, policy: Any) -> None:
@@ -125,10 +127,8 @@ class Rollouts:
         return gathered(stops)[0]  # one decision for all processes
 
     def _sampling_model(self, policy: Any) -> AbstractContextManager[Any]:
-        if not self._weigher.sampled_by_reference:
-            return nullcontext(policy)
-        assert self._weigher.reference is not None
-        return self._weigher.reference.untrained()
+        reference = self._auxiliary.reference if self._of_reference else None
+        return nullcontext(policy) if reference is None else reference.untrained()
 
     def _generate(
         self,
@@ -152,45 +152,52 @@ class Rollouts:
         return self._scorer.layout.cut(rows, self._args.tokens_per_microbatch)
 
     def _weigh(self, step: int, groups: Sequence[CompletionGroup]) -> StepBatch:
-        args, states = self._args, "values" in self._weigher.objective.needs
+        args, states = self._args, "values" in self._objective.weights_need
         rows = make_rows(groups, args.merge_duplicates)
         with self._scoring():
-            if not groups:  # of a last step: other processes have its questions
-                none = Advantages.none(len(parts_of(self._weigher.objective)))
-                return StepBatch([], [], none)
-            weights = self._weigher.weigh(
-                groups,
+            weights = advantages(
+                [Pool(group.prompt.id, (group,)) for group in groups],
+                self._objective,
+                self._auxiliary,
+                Forward(
+                    lambda: self.cut(rows),
+                    lambda batch: self._sampler_score(batch, args.loss_temperature, states),
+                    args.loss_temperature,
+                    self._of_reference,
+                ),
+                self._source,
                 [seed_for(args.seed, "objective", step, group.prompt.id) for group in groups],
-                lambda: self.cut(rows),
-                lambda batch: self._sampler_score(batch, args.loss_temperature, states),
-                args.loss_temperature,
-                args.mask_truncated_completions,
+                kept_by_filters(
+                    groups,
+                    args.entropy_floor,
+                    args.skip_unanimous,
+                    args.mask_truncated_completions,
+                ),
             )
-        weights.kept_N &= kept_by_filters(groups, args.entropy_floor, args.skip_unanimous)
-        if args.importance_sampling_correction:
-            weights.engine_logps_N = summed_logps(groups)
+        if not groups:  # of a last step: other processes have its questions
+            return StepBatch([], [], weights)
         if args.train_generations:
             groups, weights = first_of_each(groups, weights, args.train_generations)
             rows = make_rows(groups, args.merge_duplicates)
         rows = split_unalike(rows, weights)
-        if not self._weigher.objective.zero_weight_is_zero_gradient:
-            return StepBatch(groups, self.cut(rows), weights)
-        weighty, idle = without_idle(rows, weights)
-        return StepBatch(groups, self.cut(weighty), weights, self.cut(idle))
+        idle: Sequence[ScoredSequence] = ()
+        if self._objective.zero_weight_is_zero_gradient:
+            rows, idle = without_idle(rows, weights)
+        batch = StepBatch(groups, self.cut(rows), weights, self.cut(idle))
+        if args.importance_sampling_correction:
+            batch.engine_logps_N = summed_logps(groups)
+        return batch
 
     def _sampler_score(self, batch: Batch, temperature: float, states: bool = False) -> TokenStats:
         """By the policy that samples: the present one, or the model before training."""
-        if self._weigher.sampled_by_reference:
-            assert self._weigher.reference is not None
-            return self._weigher.reference.scores(batch, temperature, states)
+        if self._of_reference and self._auxiliary.reference:
+            return self._auxiliary.reference.scores(batch, temperature, states)
         return self._score(batch, temperature, states=states)
 
     @contextmanager
     def _scoring(self) -> Iterator[None]:
         """Where the objective weighs by the policy's own scores, a forward pass lies within."""
-        objective = self._weigher.objective
-        scored = self._weigher.sampled_by_reference or objective.weights_refer
-        if not (scored or {"scores", "values"} & set(objective.needs)):
+        if not takes_forward(self._objective, self._of_reference):
             yield
             return
         with keep_freed_memory(), self._scorer.alone(), self._scorer.attached():
@@ -218,25 +225,3 @@ class Rollouts:
                 f"the training forward's (bound {_MISMATCH_BOUND}): take --engine native, or weigh "
                 "completions for it by --importance_sampling_correction true"
             )
-
-
-def create_weigher(
-    args: RLSCConfig,
-    objective: Objective,
-    model: Any,
-    prompts: Mapping[str, Any],
-    answer_key: AnswerKey | None,
-) -> Weigher:
-    """With what the objective needs beside the policy and the model before training."""
-    needs, head = objective.needs, None
-    if "values" in needs:
-        size = model.config.get_text_config().hidden_size
-        head = ValueHead(size, args.value_learning_rate, args.device)
-    named = "reward_model" in needs and args.reward_model
-    return Weigher(
-        objective,
-        prompts,
-        answer_key,
-        RewardModel(str(args.reward_model), args.device) if named else None,
-        head,
-    )

@@ -22,11 +22,12 @@ from rlsc.guard.guard import create_guard
 from rlsc.logprobs.scorer import Batch, Scorer, TokenStats
 from rlsc.models.adapters import with_adapter
 from rlsc.models.loading import disable_dropout, load_model
-from rlsc.objectives import Objective, check_siblings, create_objective
+from rlsc.objectives import Objective, create_objective
 from rlsc.runtime.console import stops_untold
 from rlsc.runtime.memory import keep_freed_memory
 from rlsc.runtime.processes import rank
 from rlsc.training.arguments import RLSCConfig
+from rlsc.training.auxiliary import create_auxiliary
 from rlsc.training.checkpoints import WholeCheckpoints
 from rlsc.training.gradients import Gradients
 from rlsc.training.inputs import (
@@ -43,10 +44,10 @@ from rlsc.training.inputs import (
 )
 from rlsc.training.metrics import StepRecord, step_metrics
 from rlsc.training.progress import KeepValueHead, StepProgress, StopOnNonFinite
-from rlsc.training.reference import Reference
 from rlsc.training.runlog import RunLog
-from rlsc.training.sampling import Rollouts, create_weigher
+from rlsc.training.sampling import Rollouts
 from rlsc.training.update import StepBatch, of_all_processes
+from rlsc.training.weighing import Source
 from rlsc.types import AnswerKey, Prompt
 
 
@@ -130,7 +131,7 @@ class RLSCTrainer(WholeCheckpoints):
         """What samples, what watches, what updates, in this order."""
         args, processing_class = self.args, self.processing_class
         self.objective: Objective = objective or create_objective(args)
-        check_siblings(self.objective, args.num_generations)
+        self.objective.check(args)
         check_zero3(self.accelerator, args, self.objective)
         dtype = torch.bfloat16 if args.bf16 else next(self.model.parameters()).dtype
         self.engine: Engine = engine or create_engine(args, self.model, processing_class, dtype)
@@ -150,7 +151,7 @@ class RLSCTrainer(WholeCheckpoints):
         self._gradients = Gradients(
             args,
             self.objective,
-            self._weigher,
+            self.auxiliary,
             self._score,
             self._rollouts.cut,
             self.accelerator,
@@ -159,19 +160,31 @@ class RLSCTrainer(WholeCheckpoints):
 
     def _prepare_rollouts(self, dataset: Any, answer_key: AnswerKey | None) -> None:
         """What samples and weighs, and what the objective needs beside the policy."""
-        args, prompts = self.args, raw_prompts(dataset)
-        self._weigher = create_weigher(args, self.objective, self.model, prompts, answer_key)
-        self._weigher.sampled_by_reference = args.rollout_policy == "base"
-        if "reference" in self.objective.needs or self._weigher.sampled_by_reference:
-            precision = self.compute_loss_context_manager
-            self._weigher.reference = Reference(self.model, self._scorer.layout, precision)
-        if self._weigher.value_head is not None:
-            self.keep(KeepValueHead(self._weigher.value_head))
+        args, source = self.args, Source(raw_prompts(dataset), answer_key)
+        self.objective.check_labels(source.prompts, answer_key)
+        self.auxiliary = create_auxiliary(
+            args,
+            self.objective,
+            self.model,
+            self._scorer.layout,
+            self.compute_loss_context_manager,
+        )
+        if self.auxiliary.value_head is not None:
+            self.keep(KeepValueHead(self.auxiliary.value_head))
         sampling = sampling_of(self.processing_class, self.model, args)
         given: Engine | None = None
-        if args.dpo_pairs == "given":
+        if self.objective.completions_given:
             given = given_pairs(dataset, self.processing_class, args.max_completion_length)
-        self._rollouts = Rollouts(args, sampling, self._weigher, self._scorer, self._score, given)
+        self._rollouts = Rollouts(
+            args,
+            sampling,
+            self.objective,
+            self.auxiliary,
+            source,
+            self._scorer,
+            self._score,
+            given,
+        )
 
     def get_train_dataloader(self) -> Any:
         return step_loader(self.train_dataset, self._train_batch_size, self.args)
@@ -233,7 +246,7 @@ class RLSCTrainer(WholeCheckpoints):
         states: bool = False,
     ) -> TokenStats:
         with self.compute_loss_context_manager():
-            entropy_gradient = self.objective.entropy_gradient
+            entropy_gradient = "entropy_gradient" in self.objective.loss_needs
             return self._scorer(batch, temperature, model, entropy_gradient, states)
 
     def _record_step(self, step: int, inputs: StepBatch, record: StepRecord) -> None:
@@ -245,8 +258,8 @@ class RLSCTrainer(WholeCheckpoints):
         if self.guard:
             self._metrics = self.guard.metrics | self._metrics
         self._metrics["seconds"] = time.perf_counter() - self._clock
-        if self._weigher.value_head is not None:
-            self._metrics["value_loss"] = self._weigher.value_head.step()
+        if self.auxiliary.value_head is not None:
+            self._metrics["value_loss"] = self.auxiliary.value_head.step()
         if self.args.should_save:
             self.runlog.write_completions(step, groups, record)
 

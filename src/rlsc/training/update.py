@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import torch
 from torch import Tensor
@@ -21,11 +21,11 @@ from rlsc.training.weighing import Advantages, Score
 from rlsc.types import CompletionGroup
 
 
-def _old_logps(weights: Advantages, first_B: Tensor, logps_BT: Tensor) -> Tensor:
+def _old_logps(old_logps_NT: Tensor | None, first_B: Tensor, logps_BT: Tensor) -> Tensor:
     """Those of the first update on these completions; during it, the present ones."""
-    if weights.old_logps_NT is None:
+    if old_logps_NT is None:
         return logps_BT.detach()
-    return weights.old_logps_NT[first_B, : logps_BT.shape[1]].to(logps_BT)
+    return old_logps_NT[first_B, : logps_BT.shape[1]].to(logps_BT)
 
 
 @dataclass
@@ -42,18 +42,27 @@ class StepBatch:
     those of this one."""
     updates: int = 0
     """How many have been made with it."""
+    engine_logps_N: Tensor | None = None
+    """Where importance weights are asked for: log q(y|x) of the engine that sampled."""
+    noted_NT: Tensor | None = None
+    """The log-probs of the first of several updates, while it goes on."""
+    old_logps_NT: Tensor | None = None
+    """Those, from the second update on; where the model before training sampled, its own."""
+    metrics: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.divisor = self.divisor or self.size
+        self.old_logps_NT = self.weights.sampler_logps_NT
+        self.metrics |= self.weights.metrics
 
     def note_logps(self, batch: Batch, scores: TokenStats) -> None:
         """At the first of several updates: its log-probs, for the ratios of the later ones."""
-        if self.weights.old_logps_NT is not None:  # another policy has sampled: its own count
+        if self.old_logps_NT is not None:  # another policy has sampled: its own count
             return
-        noted_NT = self.weights.noted_NT
+        noted_NT = self.noted_NT
         if noted_NT is None:
             longest = max(len(c.token_ids) for group in self.groups for c in group.completions)
-            noted_NT = self.weights.noted_NT = torch.zeros(self.size, longest, dtype=torch.float64)
+            noted_NT = self.noted_NT = torch.zeros(self.size, longest, dtype=torch.float64)
         logps_BT = scores.logps_BT.detach().to(noted_NT)
         for row, logps_T in zip(batch.rows, logps_BT, strict=True):
             noted_NT[list(row.members), : len(logps_T)] = logps_T
@@ -61,9 +70,9 @@ class StepBatch:
     def updated(self) -> None:
         """From the second update on, ratios refer to what the first has noted."""
         self.updates += 1
-        self.weights.metrics.pop("sample_seconds", None)  # later updates sample nothing
-        if self.weights.noted_NT is not None:
-            self.weights.old_logps_NT = self.weights.noted_NT
+        self.metrics.pop("sample_seconds", None)  # later updates sample nothing
+        if self.noted_NT is not None:
+            self.old_logps_NT = self.noted_NT
 
     @property
     def size(self) -> int:
@@ -80,7 +89,7 @@ def of_all_processes(
     over questions, so each process counts by how many it has.
     """
     weights = inputs.weights
-    parts = gathered((list(inputs.groups), record, weights.kept_N, weights.metrics))
+    parts = gathered((list(inputs.groups), record, weights.kept_N, inputs.metrics))
     if len(parts) == 1:
         return parts[0]
     groups = [group for part in parts for group in part[0]]
@@ -104,18 +113,23 @@ def micro_batch_loss(
     cap: float = math.inf,
     reference_logps_BT: Tensor | None = None,
     weight_clip: float | None = None,
+    old_logps_NT: Tensor | None = None,
+    engine_logps_N: Tensor | None = None,
 ) -> Tensor:
     """Sum over the micro-batch's completions of their losses; fills their part of `record`.
 
-    With `weights.engine_logps_N` each is weighted by p_old(y|x) / q(y|x), at most `cap`: samples
+    With `engine_logps_N` each is weighted by p_old(y|x) / q(y|x), at most `cap`: samples
     from the engine's distribution q then stand for the policy's own, but for what the cap cuts off.
     """
     logps_BT = scores.logps_BT
+    if old_logps_NT is None:
+        old_logps_NT = weights.sampler_logps_NT
     mask_BT = batch.completion_mask_BT.to(logps_BT.device)
     # Merged rows are identical, so any member speaks for all.
     first_B = torch.tensor([row.members[0] for row in batch.rows])
+    old_BT = _old_logps(old_logps_NT, first_B, logps_BT)
     sequence_loss = _row_loss(
-        objective, weights, first_B, scores, mask_BT, reference_logps_BT, weight_clip
+        objective, weights, first_B, scores, mask_BT, old_BT, reference_logps_BT, weight_clip
     )
     kept_B = weights.kept_N[first_B].bool()
     record.fill(
@@ -128,9 +142,8 @@ def micro_batch_loss(
         lengths_N=mask_BT.sum(-1),
     )
     counts_B = (batch.counts_B * kept_B).to(sequence_loss.loss_B)
-    if weights.engine_logps_N is not None:
-        engine_logps_B = weights.engine_logps_N[first_B].to(logps_BT)
-        old_BT = _old_logps(weights, first_B, logps_BT)  # later updates have ratios to these
+    if engine_logps_N is not None:
+        engine_logps_B = engine_logps_N[first_B].to(logps_BT)
         counts_B = counts_B * (old_BT.sum(-1) - engine_logps_B).exp().clamp(max=cap)
     return (counts_B * sequence_loss.loss_B).sum()
 
@@ -141,20 +154,26 @@ def _row_loss(
     first_B: Tensor,
     scores: TokenStats,
     mask_BT: Tensor,
+    old_BT: Tensor,
     reference_logps_BT: Tensor | None,
     weight_clip: float | None,
 ) -> SequenceLoss:
     """The objective's loss of each row; of a sum of objectives, the sum."""
     logps_BT, columns = scores.logps_BT, mask_BT.shape[1]
-    old_BT = _old_logps(weights, first_B, logps_BT)
     found: list[tuple[SequenceLoss, float]] = []
     for (one, coefficient), weights_N in zip(parts_of(objective), weights.parts, strict=True):
         weights_BT = weights_N[first_B][:, :columns].to(logps_BT)
         if weight_clip is not None:
             weights_BT = weights_BT.clamp(-weight_clip, weight_clip)
-        entropies_BT = scores.entropies_BT
         rows = LossInputs(
-            logps_BT, mask_BT, weights_BT, entropies_BT, old_BT, reference_logps_BT, weight_clip
+            logps_BT,
+            mask_BT,
+            weights_BT,
+            scores.entropies_BT,
+            old_BT,
+            reference_logps_BT if "reference" in one.loss_needs else None,
+            weight_clip,
+            type(one).__name__,
         )
         found.append((one.loss(rows), coefficient))
     if len(found) == 1:
@@ -199,7 +218,7 @@ def first_of_each(
         places += range(start, start + min(count, len(group.completions)))
         start += len(group.completions)
     kept = [CompletionGroup(group.prompt, group.completions[:count]) for group in groups]
-    return kept, weights.of(torch.tensor(places))
+    return kept, weights.select(torch.tensor(places))
 
 
 def summed_logps(groups: Sequence[CompletionGroup]) -> Tensor:

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from rlsc.logprobs.scorer import Batch, TokenStats
 from rlsc.runtime.processes import summed
 
 _FILE = "value_head.pt"
@@ -33,6 +34,15 @@ class ValueHead:
     def _values(self, states_BTH: Tensor) -> Tensor:
         values_BT: Tensor = self._linear(states_BTH.float())[..., 0]
         return values_BT
+
+    def learn(self, batch: Batch, stats: TokenStats, returns_NT: Tensor) -> None:
+        """Show it a micro-batch's states and what they came to, as often as each row counts."""
+        if stats.states_BTH is None:
+            raise ValueError("a value is learnt of hidden states: score with states=True")
+        mask_BT = batch.completion_mask_BT.cpu()
+        first_B = torch.tensor([row.members[0] for row in batch.rows])
+        returns_BT = returns_NT[first_B, : mask_BT.shape[1]]
+        self.accumulate(stats.states_BTH, returns_BT, mask_BT * batch.counts_B[:, None])
 
     def accumulate(self, states_BTH: Tensor, returns_BT: Tensor, counts_BT: Tensor) -> None:
         """Add ½ (V − return)² of each token, times how often it counts: 0 outside."""

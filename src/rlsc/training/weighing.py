@@ -1,15 +1,15 @@
-"""From a step's groups to the weights of their completions, before the loss.
+"""From a step's pools to the weights of their completions, before the loss.
 
-Here an objective's `needs` are met: answers and their clusters, labels, a reward model's scores,
-and a forward pass without gradient where the policy's own scores count.
-Shapes: _N the step's completions, _K those of a question, _T their tokens.
+Here an objective's `weights_need` is met: answers and their clusters, labels, a reward model's
+scores, and a forward pass without gradient where token log-probs count.
+Shapes: _N the step's completions, pool after pool; _K those of a pool; _T their tokens.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -18,42 +18,37 @@ from torch import Tensor
 from rlsc.errors import ConfigError, NonFiniteError
 from rlsc.grading import Item, cluster_answers, shared_grader
 from rlsc.logprobs.scorer import Batch, TokenStats
-from rlsc.models.reward_model import RewardModel
 from rlsc.objectives import Objective, PolicyGradient, PoolView, parts_of
-from rlsc.training.reference import Reference
-from rlsc.training.value_head import ValueHead
-from rlsc.types import AnswerKey, CompletionGroup, Message, Verdict
+from rlsc.objectives.base import FORWARD_NEEDS, NEED_OF
+from rlsc.training.auxiliary import AuxiliaryModels
+from rlsc.types import AnswerKey, Message, Pool, Verdict
 
 Score = Callable[[Batch], TokenStats]
+Prompts = Mapping[str, str | Sequence[Message]]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Advantages:
-    """What is known of each of the step's N completions before its loss."""
+    """What each of the step's N completions weighs in the loss."""
 
     kept_N: Tensor
     """False where a completion is masked out of the loss."""
     parts: tuple[Tensor, ...]
     """Of each part of the objective its weights, [N, 1] or [N, T]."""
-    engine_logps_N: Tensor | None = None
-    """Where importance weights are asked for: log q(y|x) of the engine that sampled."""
-    old_logps_NT: Tensor | None = None
-    """From the second of several updates on, the log-probs at the first; where the model before
-    training has sampled, its own."""
-    noted_NT: Tensor | None = None
-    """Those, while the first goes on."""
     returns_NT: Tensor | None = None
     """With a value head: what it learns."""
-    metrics: dict[str, float] = field(default_factory=dict)
+    sampler_logps_NT: Tensor | None = None
+    """Where the model before training has sampled, its log-probs: ratios refer to them."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def none(cls, parts: int) -> Advantages:
+    def empty(cls, parts: int) -> Advantages:
         """Those of no completion, under an objective of so many parts."""
-        empty = tuple(torch.zeros(0, 1, dtype=torch.float64) for _ in range(parts))
-        return cls(torch.zeros(0, dtype=torch.bool), empty)
+        nothing = tuple(torch.zeros(0, 1, dtype=torch.float64) for _ in range(parts))
+        return cls(torch.zeros(0, dtype=torch.bool), nothing)
 
-    def of(self, places: Tensor) -> Advantages:
-        """Those of some of the completions."""
+    def select(self, places: Tensor) -> Advantages:
+        """Those of some of the completions, by their indices."""
 
         def pick(values_N: Tensor | None) -> Tensor | None:
             return None if values_N is None else values_N[places]
@@ -61,181 +56,186 @@ class Advantages:
         return Advantages(
             self.kept_N[places],
             tuple(part[places] for part in self.parts),
-            pick(self.engine_logps_N),
-            pick(self.old_logps_NT),
-            returns_NT=pick(self.returns_NT),
-            metrics=self.metrics,
+            pick(self.returns_NT),
+            pick(self.sampler_logps_NT),
+            self.metrics,
         )
 
     def alike(self, members: Sequence[int]) -> bool:
         """Whether these completions, identical ones, have the same weights."""
-        first = [part[members[0]] for part in self.parts]
-        return all(
-            bool((part[index] == one).all())
-            for index in members[1:]
-            for part, one in zip(self.parts, first, strict=True)
-        )
+        return all(bool((part[list(members)] == part[members[0]]).all()) for part in self.parts)
 
 
-def check_judges(
-    objective: Objective, ids: Collection[str], labelled: AnswerKey | None, reward_model: Any
-) -> None:
-    """Raise `ConfigError` where an objective needs labels or a reward model that are not there."""
-    if "labels" in objective.needs:  # others never touch the answers
-        missing = [name for name in ids if name not in (labelled or ())]
-        if missing:
-            raise ConfigError(
-                f"this objective needs labels, and {len(missing)} of {len(ids)} "
-                f"training questions have no reference answer (such as {missing[0]!r}): name "
-                "the column with --answer_column, or take an objective without labels"
-            )
-    if "reward_model" in objective.needs and reward_model is None:
-        raise ConfigError("this objective needs a reward model: name one with --reward_model")
+@dataclass(frozen=True)
+class Forward:
+    """The step's rows as micro-batches, and the sampling model's forward pass over one of them.
+
+    Nothing of it is called for an objective that needs no token log-probs.
+    """
+
+    batches: Callable[[], Sequence[Batch]]
+    score: Score
+    temperature: float
+    of_reference: bool = False
+    """Whether the model before training has sampled, and not the policy."""
 
 
-@dataclass
-class Weigher:
-    """Weighs a step's completions by an objective."""
+@dataclass(frozen=True)
+class Source:
+    """What a data set says of its questions, by id."""
 
-    objective: Objective
-    prompts: Mapping[str, str | Sequence[Message]]
-    """The data set's prompts by id."""
+    prompts: Prompts
     answers: AnswerKey | None = None
-    """Only labelled objectives touch it."""
-    reward_model: RewardModel | None = None
-    value_head: ValueHead | None = None
-    reference: Reference | None = None
-    sampled_by_reference: bool = False
-    """Whether the completions are the reference's own: then their weights are by its scores."""
+    """Only objectives with labels touch it."""
 
-    def __post_init__(self) -> None:
-        check_judges(self.objective, self.prompts, self.answers, self.reward_model)
 
-    def weigh(
-        self,
-        groups: Sequence[CompletionGroup],
-        seeds: Sequence[int],
-        batches: Callable[[], Sequence[Batch]],
-        score: Score,
-        temperature: float,
-        mask_truncated: bool = False,
-    ) -> Advantages:
-        """`batches` hold all rows of the groups, and `score` computes one of them."""
-        parts = [one for one, _ in parts_of(self.objective)]
-        scored = self._scored(groups, batches, score, temperature)
-        weights: list[list[Tensor]] = [[] for _ in parts]
-        rewards: list[Tensor] = []
-        shares: list[tuple[float, float]] = []
-        returns: list[Tensor] = []
-        for group, seed, fields in zip(groups, seeds, scored, strict=True):
-            siblings = self._siblings(group, seed, fields)
-            for part, found in zip(parts, weights, strict=True):
-                found.append(_weights(part, _seen_by(part, siblings), rewards))
-                if "values" in part.needs and siblings.values_KT is not None:
-                    returns.append(found[-1] + siblings.values_KT)  # A_t + V_t
-            if siblings.clusters is not None:
-                shares.append(_shares(siblings))
-        completions = [one for group in groups for one in group.completions]
-        kept = [not (mask_truncated and one.finish_reason == "length") for one in completions]
-        return Advantages(
-            torch.tensor(kept),
-            tuple(torch.cat(_widened(found)) for found in weights),
-            old_logps_NT=self._old_logps(scored),
-            returns_NT=torch.cat(returns) if returns else None,
-            metrics=_metrics(weights, rewards, shares),
-        )
+def takes_forward(objective: Objective, of_reference: bool = False) -> bool:
+    """Whether weighing takes a forward pass over the step's completions."""
+    return of_reference or bool(FORWARD_NEEDS & set(objective.weights_need))
 
-    def _old_logps(self, scored: Sequence[Mapping[str, Tensor]]) -> Tensor | None:
-        """Those of the policy that sampled, where that is not the present one."""
-        if not self.sampled_by_reference:
-            return None
-        return torch.cat([fields["logps_KT"] for fields in scored])
 
-    def _siblings(
-        self, group: CompletionGroup, seed: int, fields: Mapping[str, Tensor]
-    ) -> PoolView:
-        needs, texts = self.objective.needs, tuple(one.text for one in group.completions)
-        known: dict[str, Any] = dict(fields)
-        name = group.prompt.id
+def advantages(
+    pools: Sequence[Pool],
+    objective: Objective,
+    auxiliary: AuxiliaryModels,
+    forward: Forward,
+    source: Source,
+    seeds: Sequence[int],
+    kept_N: Tensor | None = None,
+) -> Advantages:
+    """The weights of all completions of these pools, in order; `seeds` has one for each pool.
+
+    Raises `ConfigError` for weights that do not fit the completions, `NonFiniteError` for weights
+    that are not finite.
+    """
+    parts = [part for part, _ in parts_of(objective)]
+    if not pools:
+        return Advantages.empty(len(parts))
+    needs = set(objective.weights_need)
+    sizes = [len(pool.completions) for pool in pools]
+    mask_NT, tokens = _token_fields(pools, needs, auxiliary, forward)
+    weights: list[list[Tensor]] = [[] for _ in parts]
+    rewards: list[Tensor] = []
+    returns: list[Tensor] = []
+    shares: list[tuple[float, float]] = []
+    columns = [values_NT.split(sizes) for values_NT in tokens.values()]
+    rows = zip(pools, seeds, mask_NT.split(sizes), *columns, strict=True)
+    for pool, seed, mask_KT, *values in rows:
+        known = dict(zip(tokens, values, strict=True)) | _judged(pool, needs, auxiliary, source)
+        view = _view(pool, mask_KT, seed, source, known)
+        for part, of_part in zip(parts, weights, strict=True):
+            seen = view.seen_by(part)
+            of_part.append(_weights(part, seen, rewards))
+            if "values" in part.weights_need:
+                returns.append(of_part[-1] + seen.values_KT)  # A_t + V_t
         if "answers" in needs:
-            known["answers"], known["clusters"] = cluster_answers(texts, shared_grader())
-        if "labels" in needs:
-            assert self.answers is not None
-            items = [Item(text, self.answers[name]) for text in texts]
-            judged = [one.verdict for one in shared_grader().grade_all(items)]
-            known["correct_K"] = torch.tensor(
-                [float(v is Verdict.CORRECT) for v in judged]
-            ).double()
-        if "reward_model" in needs:
-            assert self.reward_model is not None
-            known["reward_model_K"] = self.reward_model(self.prompts[name], texts)
-        cut = torch.tensor([one.finish_reason == "length" for one in group.completions])
-        return PoolView(name, self.prompts[name], texts, cut, seed, **known)
+            shares.append(_shares(view.clusters))
+    return Advantages(
+        torch.ones(sum(sizes), dtype=torch.bool) if kept_N is None else kept_N,
+        tuple(torch.cat(_widened(of_part)) for of_part in weights),
+        torch.cat(returns) if returns else None,
+        tokens["logps_KT"] if forward.of_reference else None,
+        _metrics(weights, rewards, shares),
+    )
 
-    @torch.no_grad()
-    def _scored(
-        self,
-        groups: Sequence[CompletionGroup],
-        batches: Callable[[], Sequence[Batch]],
-        score: Score,
-        temperature: float,
-    ) -> list[dict[str, Tensor]]:
-        """The fields of `PoolView` that take a forward pass, of each group."""
-        sizes = [len(group.completions) for group in groups]
-        needs = self.objective.needs
-        refers = self.reference is not None and self.objective.weights_refer
-        if not (refers or self.sampled_by_reference or {"scores", "values"} & set(needs)):
-            return [{} for _ in sizes]
-        longest = max(len(one.token_ids) for group in groups for one in group.completions)
-        names = ["logps_KT", "entropies_KT", "self_certainty_KT"]
-        names += ["values_KT"] if "values" in needs else []
-        names += ["reference_logps_KT"] if refers else []
-        table = {name: torch.zeros(sum(sizes), longest, dtype=torch.float64) for name in names}
-        mask_NT = torch.zeros(sum(sizes), longest, dtype=torch.bool)
-        for batch in batches():
-            scores = score(batch)
-            found = dict(zip(names, scores[:3], strict=False))
-            if "values" in needs:
-                assert self.value_head is not None
-                assert scores.states_BTH is not None
-                found["values_KT"] = self.value_head(scores.states_BTH)
-            if refers:
-                assert self.reference is not None
-                found["reference_logps_KT"] = self.reference(batch, temperature)
-            inside_BT = batch.completion_mask_BT
-            for index, row in enumerate(batch.rows):
-                members, width = list(row.members), inside_BT.shape[1]
-                mask_NT[members, :width] = inside_BT[index]
-                for name, values in found.items():
-                    table[name][members, :width] = (values[index].cpu() * inside_BT[index]).double()
-        rows = zip(*(table[name].split(sizes) for name in names), strict=True)
-        return [
-            {**dict(zip(names, row, strict=True)), "mask_KT": mask}
-            for row, mask in zip(rows, mask_NT.split(sizes), strict=True)
+
+def _view(
+    pool: Pool, mask_KT: Tensor, seed: int, source: Source, known: Mapping[str, object]
+) -> PoolView:
+    prompts = [source.prompts[group.prompt.id] for group in pool.groups]
+    alike = all(prompt == prompts[0] for prompt in prompts)
+    texts = tuple(completion.text for completion in pool.completions)
+    cut = torch.tensor([completion.finish_reason == "length" for completion in pool.completions])
+    return PoolView(pool.name, prompts[0] if alike else "", texts, mask_KT, cut, seed, known)
+
+
+def _judged(
+    pool: Pool, needs: Collection[str], auxiliary: AuxiliaryModels, source: Source
+) -> dict[str, object]:
+    """The fields of `PoolView` that are of texts."""
+    known: dict[str, object] = {}
+    if "answers" in needs:
+        texts = [completion.text for completion in pool.completions]
+        known["answers"], known["clusters"] = cluster_answers(texts, shared_grader())
+    if "labels" in needs and source.answers is not None:
+        items = [
+            Item(completion.text, source.answers[group.prompt.id])
+            for group in pool.groups
+            for completion in group.completions
         ]
+        verdicts = [grade.verdict for grade in shared_grader().grade_all(items)]
+        right = [float(verdict is Verdict.CORRECT) for verdict in verdicts]
+        known["correct_K"] = torch.tensor(right, dtype=torch.float64)
+    if "reward_model" in needs and auxiliary.reward_model is not None:
+        model = auxiliary.reward_model
+        known["reward_model_K"] = torch.cat(
+            [
+                model(source.prompts[group.prompt.id], [c.text for c in group.completions])
+                for group in pool.groups
+            ]
+        )
+    if "environment" in needs and pool.rewards is not None:
+        given = [reward for rewards in pool.rewards for reward in rewards]
+        known["environment_K"] = torch.tensor(given, dtype=torch.float64)
+    return known
 
 
-def _weights(part: Objective, siblings: PoolView, rewards: list[Tensor]) -> Tensor:
-    """The part's weights, [K, 1] or [K, T], 1 where it gives none; its rewards, if any, noted."""
+@torch.no_grad()
+def _token_fields(
+    pools: Sequence[Pool], needs: Collection[str], auxiliary: AuxiliaryModels, forward: Forward
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The mask of all completions' tokens, and the fields that take a forward pass; [N, T]."""
+    completions = [completion for pool in pools for completion in pool.completions]
+    lengths_N = torch.tensor([len(completion.token_ids) for completion in completions])
+    width = int(lengths_N.max())
+    mask_NT = torch.arange(width) < lengths_N[:, None]
+    names = [name for name, need in NEED_OF.items() if need in FORWARD_NEEDS & set(needs)]
+    if forward.of_reference and "logps_KT" not in names:
+        names.append("logps_KT")
+    fields = {name: torch.zeros(len(completions), width, dtype=torch.float64) for name in names}
+    for batch in forward.batches() if names else ():
+        values = _of_batch(batch, names, auxiliary, forward)
+        inside_BT = batch.completion_mask_BT
+        for index, row in enumerate(batch.rows):
+            members = list(row.members)
+            for name, target_NT in fields.items():
+                values_T = (values[name][index].cpu() * inside_BT[index]).double()
+                target_NT[members, : inside_BT.shape[1]] = values_T
+    return mask_NT, fields
+
+
+def _of_batch(
+    batch: Batch, names: Collection[str], auxiliary: AuxiliaryModels, forward: Forward
+) -> dict[str, Tensor]:
+    stats = forward.score(batch)
+    values = {
+        "logps_KT": stats.logps_BT,
+        "entropies_KT": stats.entropies_BT,
+        "self_certainty_KT": stats.self_certainty_BT,
+    }
+    if "values_KT" in names and auxiliary.value_head and stats.states_BTH is not None:
+        values["values_KT"] = auxiliary.value_head(stats.states_BTH)
+    if "reference_logps_KT" in names and auxiliary.reference:
+        values["reference_logps_KT"] = auxiliary.reference(batch, forward.temperature)
+    return values
+
+
+def _weights(part: Objective, pool: PoolView, rewards: list[Tensor]) -> Tensor:
+    """The part's weights, [K, 1] or [K, T], 1 where it gives none; its rewards, if any, kept."""
+    weights: Tensor | None
     if isinstance(part, PolicyGradient) and type(part).weigh is PolicyGradient.weigh:
-        rewards.append(_checked(part, siblings, part.reward(siblings), (1,))[:, 0])
-        weights: Tensor | None = part.shaped(rewards[-1])
+        rewards.append(_checked(part, pool, part.reward(pool), (1,))[:, 0])
+        weights = part.shaped(rewards[-1])
     else:
-        weights = part.weigh(siblings)
+        weights = part.weigh(pool)
     if weights is None:
-        return siblings.zeros()[:, None] + 1
-    tokens = 1 if siblings.mask_KT is None else siblings.mask_KT.shape[1]
-    return _checked(part, siblings, weights, (1, tokens))
+        return pool.zeros()[:, None] + 1
+    return _checked(part, pool, weights, (1, pool.mask_KT.shape[1]))
 
 
-def _seen_by(part: Objective, siblings: PoolView) -> PoolView:
-    """Without labels where the part does not ask for them, though another part of a sum does."""
-    return siblings if "labels" in part.needs else replace(siblings, correct_K=None)
-
-
-def _checked(part: Objective, siblings: PoolView, values: Any, widths: Collection[int]) -> Tensor:
+def _checked(part: Objective, pool: PoolView, values: Any, widths: Collection[int]) -> Tensor:
     """As [K, 1], or [K, T] where a number a token is allowed."""
-    name, count = type(part).__name__, len(siblings)
+    name, count = type(part).__name__, len(pool)
     try:
         values = torch.as_tensor(values)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -247,20 +247,21 @@ def _checked(part: Objective, siblings: PoolView, values: Any, widths: Collectio
             f"shape {list(values.shape)}"
         )
     if not torch.isfinite(values).all():
-        raise NonFiniteError(f"{name}: a reward or weight of question {siblings.id} is not finite")
+        raise NonFiniteError(f"{name}: a reward or weight of question {pool.id} is not finite")
     return columns.detach().double().cpu()
 
 
-def _widened(found: Sequence[Tensor]) -> list[Tensor]:
-    width = max(one.shape[1] for one in found)
-    return [one if one.shape[1] == width else one.expand(-1, width) for one in found]
+def _widened(weights: Sequence[Tensor]) -> list[Tensor]:
+    """One weight a completion as one a token, where another pool has these."""
+    width = max(weights_K.shape[1] for weights_K in weights)
+    return [w if w.shape[1] == width else w.expand(-1, width) for w in weights]
 
 
-def _shares(siblings: PoolView) -> tuple[float, float]:
-    """How many of a question's completions have an answer, and the majority's."""
-    known = [one for one in siblings.clusters or () if one is not None]
-    most = max((known.count(one) for one in set(known)), default=0)
-    return len(known) / len(siblings), most / len(siblings)
+def _shares(clusters: Sequence[int | None]) -> tuple[float, float]:
+    """Which share of a pool's completions have an answer, and which the majority's."""
+    known = [cluster for cluster in clusters if cluster is not None]
+    most = max((known.count(cluster) for cluster in set(known)), default=0)
+    return len(known) / len(clusters), most / len(clusters)
 
 
 def _metrics(
@@ -268,27 +269,17 @@ def _metrics(
     rewards: Sequence[Tensor],
     shares: Sequence[tuple[float, float]],
 ) -> dict[str, float]:
-    """`zero_weight`: share of questions whose completions all weigh nothing in every part."""
+    """`zero_weight`: share of pools whose completions all weigh nothing in every part."""
     metrics: dict[str, float] = {}
-    if not all(bool((one == 1).all()) for found in weights for one in found):
-        questions = list(zip(*weights, strict=True))
-        idle = [all(not bool(one.any()) for one in parts) for parts in questions]
+    if not all(bool((w == 1).all()) for of_part in weights for w in of_part):
+        of_pools = list(zip(*weights, strict=True))
+        idle = [not any(bool(w.any()) for w in of_pool) for of_pool in of_pools]
         metrics["zero_weight"] = sum(idle) / len(idle)
     if rewards:
         metrics["reward"] = float(torch.cat(list(rewards)).mean())
-        spread = [one.std().item() for one in rewards if len(one) > 1]
-        metrics["reward_std"] = math.fsum(spread) / len(spread) if spread else math.nan
+        spreads = [rewards_K.std().item() for rewards_K in rewards if len(rewards_K) > 1]
+        metrics["reward_std"] = math.fsum(spreads) / len(spreads) if spreads else math.nan
     if shares:
-        metrics["answered"] = math.fsum(one for one, _ in shares) / len(shares)
-        metrics["majority_share"] = math.fsum(one for _, one in shares) / len(shares)
+        metrics["answered"] = math.fsum(answered for answered, _ in shares) / len(shares)
+        metrics["majority_share"] = math.fsum(most for _, most in shares) / len(shares)
     return metrics
-
-
-def learn_values(head: ValueHead, batch: Batch, scores: TokenStats, weights: Advantages) -> None:
-    """Show the head a micro-batch's states and what they came to, as often as each row counts."""
-    assert scores.states_BTH is not None
-    assert weights.returns_NT is not None
-    mask_BT = batch.completion_mask_BT.cpu()
-    first_B = torch.tensor([row.members[0] for row in batch.rows])
-    returns_BT = weights.returns_NT[first_B, : mask_BT.shape[1]]
-    head.accumulate(scores.states_BTH, returns_BT, mask_BT * batch.counts_B[:, None])

@@ -83,7 +83,7 @@ def update(
 
     def score(batch):
         with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-            return scorer(batch, 0.5, entropy_gradient=objective.entropy_gradient)
+            return scorer(batch, 0.5, entropy_gradient="entropy_gradient" in objective.loss_needs)
 
     record = StepRecord.empty(size)
     model.zero_grad()

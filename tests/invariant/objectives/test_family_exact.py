@@ -10,9 +10,20 @@ from statistics import fmean, stdev
 import pytest
 import torch
 
+from rlsc.errors import ConfigError
 from rlsc.logprobs.padded_rows import make_rows
-from rlsc.objectives import OBJECTIVES, RLSC, Combined, General, Objective, PoolView
+from rlsc.objectives import (
+    OBJECTIVES,
+    RLSC,
+    Combined,
+    General,
+    LossInputs,
+    Objective,
+    PoolView,
+    SequenceLoss,
+)
 from rlsc.objectives.controls import Constant, FormatOnly, InverseMajority, Random
+from rlsc.objectives.create import UserReward
 from rlsc.objectives.dpo import DPO
 from rlsc.objectives.empo import EMPO
 from rlsc.objectives.entropy_loss import EntropyLoss
@@ -20,7 +31,7 @@ from rlsc.objectives.grpo import GRPO
 from rlsc.objectives.kl import KL
 from rlsc.objectives.policy_gradient import PolicyGradient
 from rlsc.objectives.ppo import PPO, advantages
-from rlsc.objectives.registry import UserReward
+from rlsc.objectives.registry import load_objective
 from rlsc.objectives.rlhf import RLHF
 from rlsc.objectives.self_certainty import SelfCertainty
 from rlsc.objectives.sequence_entropy import SequenceEntropy
@@ -148,7 +159,7 @@ BY_HAND = {"standardised": standardised, "leave_one_out": leave_one_out, "raw": 
 
 def test_every_objective_of_the_table_is_tested_here() -> None:
     others = {RLSC, EntropyLoss, PPO, DPO, Constant, Random, KL}  # KL: test_brakes.py
-    assert set(OBJECTIVES.values()) == {*REWARDS, *others}
+    assert {load_objective(name) for name in OBJECTIVES} == {*REWARDS, *others}
 
 
 @pytest.mark.parametrize("objective", REWARDS, ids=lambda one: one.__name__)
@@ -276,7 +287,8 @@ def test_controls_that_see_nothing_go_nowhere_in_expectation(policy: TabularPoli
 def test_random_rewards_see_nothing_and_split_identical_completions() -> None:
     def rewards(texts: tuple[str, ...], seed: int) -> list[float]:
         cut = torch.zeros(len(texts), dtype=torch.bool)
-        return Random().reward(PoolView("q", "q", texts, cut, seed)).tolist()
+        mask = torch.ones(len(texts), 1, dtype=torch.bool)
+        return Random().reward(PoolView("q", "q", texts, mask, cut, seed)).tolist()
 
     one = rewards(("a",) * 8, 3)
     assert one == rewards(tuple("abcdefgh"), 3) != rewards(("a",) * 8, 4)
@@ -293,23 +305,37 @@ def test_majority_of_many_is_the_mode() -> None:
     clusters = (0, 0, 0, 1, 1, None)
     cut = torch.zeros(6, dtype=torch.bool)
     known = {"answers": answers, "clusters": clusters}
-    siblings = PoolView("q", "q", ("",) * 6, cut, 0, **known)
-    assert TTRL().reward(siblings).tolist() == [1, 1, 1, 0, 0, 0]
-    assert InverseMajority().reward(siblings).tolist() == [0, 0, 0, 1, 1, 0]
-    assert TTRL(vote_threshold=0.6).reward(siblings).tolist() == [0] * 6
+    pool = PoolView("q", "q", ("",) * 6, cut[:, None], cut, 0, known)
+    assert TTRL().reward(pool).tolist() == [1, 1, 1, 0, 0, 0]
+    assert InverseMajority().reward(pool).tolist() == [0, 0, 0, 1, 1, 0]
+    assert TTRL(vote_threshold=0.6).reward(pool).tolist() == [0] * 6
 
 
 def test_a_part_without_labels_sees_none() -> None:
     """Though another part of the sum asks for them."""
-    seen = []
 
-    def curious(siblings: PoolView) -> list[float]:
-        seen.append(siblings.correct_K)
-        return [0.0] * len(siblings)
+    def curious(pool: PoolView) -> torch.Tensor:
+        return pool.correct_K
 
     both = Combined(((GRPO(), 1.0), (UserReward(function=curious), 1.0)))
+    with pytest.raises(
+        ConfigError, match=r"UserReward reads correct_K .* 'labels' in weights_need"
+    ):
+        group_loss(TabularPolicy(1), both, (completions()[1], completions()[2]), answers=KEY)
+    curious.weights_need = ("labels",)
     group_loss(TabularPolicy(1), both, (completions()[1], completions()[2]), answers=KEY)
-    assert seen == [None]
+
+
+def test_a_part_whose_loss_asks_for_no_reference_sees_none() -> None:
+    class Curious(Objective):
+        def loss(self, rows: LossInputs) -> SequenceLoss:
+            rows.reference_logps_BT  # noqa: B018
+            return super().loss(rows)
+
+    both = Combined(((KL(), 1.0), (Curious(), 1.0)))
+    outcomes = (completions()[1], completions()[2])
+    with pytest.raises(ConfigError, match="Curious reads reference_logps_BT in its loss"):
+        group_loss(TabularPolicy(1), both, outcomes, reference=TabularPolicy(2))
 
 
 def test_the_general_loss_of_the_paper(policy: TabularPolicy) -> None:
@@ -411,12 +437,13 @@ def test_dpo_picks_among_several() -> None:
     logps = torch.tensor([[-1.0, -1.0], [-0.1, -0.1], [-3.0, 0.0], [-0.5, -0.2], [-2.0, -2.0]])
     mask = torch.ones(5, 2, dtype=torch.bool)
     mask[2, 1] = False
-    known = {"logps_KT": logps.double(), "reference_logps_KT": logps.double(), "mask_KT": mask}
+    known = {"logps_KT": logps.double(), "reference_logps_KT": logps.double()}
+    known["clusters"] = (0, 1, 0, 2, 2)
     cut = torch.zeros(5, dtype=torch.bool)
-    siblings = PoolView("q", "q", ("",) * 5, cut, 0, clusters=(0, 1, 0, 2, 2), **known)
+    pool = PoolView("q", "q", ("",) * 5, mask, cut, 0, known)
     half = 0.1 * 0.5  # β σ(0)
-    assert DPO().weigh(siblings).tolist() == pytest.approx([0, half, -half, 0, 0])
-    majority = DPO(dpo_pairs="majority").weigh(siblings)
+    assert DPO().weigh(pool).tolist() == pytest.approx([0, half, -half, 0, 0])
+    majority = DPO(dpo_pairs="majority").weigh(pool)
     assert majority.tolist() == pytest.approx([half, -half, 0, 0, 0])
 
 

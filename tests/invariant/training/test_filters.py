@@ -86,7 +86,7 @@ def base_sample(outcome: tuple[int, ...]) -> tuple[MicroBatch, Advantages]:
     """A micro-batch of one completion that the base has sampled, and its weights."""
     group = [group_of((outcome,))]
     batch = pad(make_rows(group, merge_duplicates=False))
-    of_base = {"sampled_by_reference": True}
+    of_base = {"of_reference": True}
     return batch, weigh(
         group, RLSC(), [batch], lambda one: score_completions(BASE, one, T), **of_base
     )

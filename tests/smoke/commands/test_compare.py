@@ -58,8 +58,8 @@ def test_a_comparison_from_end_to_end(model: Path, tmp_path: Path, capfd) -> Non
         assert run.final.step == 2
     assert "cannot load the reward model" in broken.runs[0].failed
     assert list(found.untrained) == [0, 0.5]
-    assert (out / "comparison.png").read_bytes().startswith(b"\x89PNG")
-    text = (out / "comparison.md").read_text()
+    assert (out / "plot.svg").read_text("utf-8").startswith("<svg")
+    text = (out / "report.md").read_text()
     for part in ("untrained, T = 0 (greedy)", "K = 2", "0 of 1; failed: cannot load"):
         assert part in text
     said = capfd.readouterr().out
@@ -117,7 +117,7 @@ def test_commands_for_a_launcher(model: Path, tmp_path: Path, capfd) -> None:
         ({"objectives": ["rlsc"], "seeds": [float("inf")]}, "seeds must be"),
         ({"objectives": ["rlsc"], "seeds": [10**400]}, "seeds must be"),
         ({"objectives": ["rlsc"], "seeds": [True]}, "seeds must be"),
-        ({"objectives": [{"comparison.json": {"alpha": 0.1}}]}, "no name for a folder"),
+        ({"objectives": [{"results.json": {"alpha": 0.1}}]}, "no name for a folder"),
         ({"objectives": ["rlsc"], "output_dir": ["a"]}, "output_dir must be a folder"),
         ({"objectives": ["rlhf"]}, "rlhf: this objective needs a reward model"),
         ({"objectives": ["ttrl"], "num_generations": 1}, "num_generations must be 2 or more"),
@@ -138,7 +138,7 @@ def test_mistakes_are_one_line(
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--print_commands", "yes"], "print_commands is true or false"),
+        (["--print_commands", "maybe"], "print_commands: true or false, not 'maybe'"),
         (["--num_generations", "2"], "--num_generations is what 'K = 4' sets itself"),
     ],
 )

@@ -33,9 +33,7 @@ def test_the_objective_of_the_page_trains(
     monkeypatch.syspath_prepend(str(tmp_path))
     name = "brevity:Brevity"
     if by == "table":
-        from brevity import Brevity
-
-        monkeypatch.setitem(OBJECTIVES, "brevity", Brevity)
+        monkeypatch.setitem(OBJECTIVES, "brevity", name)
         name = "brevity"
     trainer(tmp_path / "run", objective=name, temperature=1.0, max_steps=2).train()
     rows = read_jsonl(tmp_path / "run" / "completions" / "0.jsonl")

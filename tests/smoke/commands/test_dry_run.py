@@ -58,7 +58,7 @@ def test_recipes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """With a tiny model of the family and questions that are there; the rest is the recipe's."""
-    monkeypatch.setattr("rlsc.commands.dry_run.check_installed", lambda: None)
+    monkeypatch.setattr("rlsc.engines.vllm.VLLMEngine.check_installed", lambda: None)
     before = files(tmp_path)
     flags = ["--config", str(recipes_folder() / f"{recipe}.yaml"), "--model", str(model)]
     flags += ["--questions", "arithmetic", "--output_dir", str(tmp_path / "run"), "--dry_run"]

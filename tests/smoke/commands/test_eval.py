@@ -92,7 +92,7 @@ def test_a_report_a_plot_and_the_settings(finished: Path) -> None:
         assert text in report
     for absent in ("transductive", "## Controls", "## Against", "## By number of samples"):
         assert absent not in report
-    assert (finished / "plot.png").read_bytes().startswith(b"\x89PNG")
+    assert (finished / "plot.svg").read_text("utf-8").startswith("<svg")
     config = yaml.safe_load((finished / "config.yaml").read_text())
     assert (config["benchmarks"], config["max_new_tokens"]) == ("math500,gsm8k", CAP)
     environment = json.loads((finished / "environment.json").read_text())
@@ -196,7 +196,9 @@ def test_a_template_of_ones_own_and_a_system_message(
 def test_a_table_survives_what_a_user_sets(evaluate: Evaluate, folder: Path) -> None:
     more = ("--system_prompt", "Be brief.\nBe | kind.", "--limit", 1)
     assert evaluate(folder, *more) == 0
-    (line,) = [li for li in (folder / "report.md").read_text().splitlines() if "settings |" in li]
+    (line,) = [
+        li for li in (folder / "report.md").read_text().splitlines() if "| system_prompt |" in li
+    ]
     assert line.endswith("|")
     assert "Be \\| kind." in line
 

@@ -209,7 +209,7 @@ def test_regrading_restores_verdicts_scores_and_report(
 ) -> None:
     file = copy / "samples" / "math500" / "chat-T0.8-k4.jsonl"
     spoil(file)
-    for name in ("report.md", "plot.png"):
+    for name in ("report.md", "plot.svg"):
         (copy / name).write_text("old")
     wrong = timeless(samples(copy))
     capsys.readouterr()
@@ -217,7 +217,7 @@ def test_regrading_restores_verdicts_scores_and_report(
     assert timeless(samples(copy)) == timeless(samples(sampled)) != wrong
     assert timeless(results(copy)) == timeless(results(sampled))
     assert "## By number of samples" in (copy / "report.md").read_text()
-    assert (copy / "plot.png").read_bytes().startswith(b"\x89PNG")
+    assert (copy / "plot.svg").read_text("utf-8").startswith("<svg")
     changed = sum(
         row["verdict"] != ("wrong", "timeout", "unparsed", "correct")[place % 4]
         for place, row in enumerate(samples(sampled)["math500/chat-T0.8-k4"])

@@ -57,7 +57,7 @@ def test_a_card_tells_what_a_user_must_know(tiny_folder: Path, tmp_path: Path) -
     for text in (
         "# my-run",
         "2 steps by `rlsc` on 42 questions of arithmetic:single_digit, without labels",
-        "| greedy accuracy |",
+        "| greedy accuracy, % |",
         "n = 5, 2 samples a question",
         "95 % intervals in brackets",
         "## Limits",

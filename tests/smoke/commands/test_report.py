@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import threading
@@ -12,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from rlsc.report import html
+from rlsc.records.results import TrainingResults, read_results_of, write_results
+from rlsc.records.run_folder import ComparisonFolder
+from rlsc.report import files
 from tests.smoke.commands.test_train import FLAGS
 from tests.smoke.conftest import command
+from tests.unit.report import runs
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +33,9 @@ def run(trained: Path, tmp_path: Path) -> Path:
 
 
 def title(file: Path) -> str:
-    found = re.search(r"<title>(.*)</title>", file.read_text("utf-8"))
-    assert found
-    return found[1]
+    match = re.search(r"<title>(.*)</title>", file.read_text("utf-8"))
+    assert match
+    return match[1]
 
 
 def headline(file: Path) -> str:
@@ -50,11 +52,13 @@ def test_a_page_is_made_again_as_it_was(run: Path, tmp_path: Path) -> None:
 
 
 def test_the_page_and_the_records_have_the_same_figures(run: Path) -> None:
-    changes = json.loads((run / "results.json").read_text())["changes"]
+    task = read_results_of(TrainingResults, run).evaluation
+    assert task
+    assert task.difference
     page, text = ((run / f"report.{kind}").read_text("utf-8") for kind in ("html", "md"))
-    length = changes["greedy"]["lengths"]["all"]
-    said = f"All answers: mean length {length['before']:.1f} → {length['after']:.1f} tokens"
-    p = f"McNemar&#39;s exact p = {changes['greedy']['flips']['mcnemar_p']:.2g}"
+    length = task.difference.lengths["all"]
+    said = f"All answers: mean length {length.before:.1f} → {length.after:.1f} tokens"
+    p = f"McNemar&#39;s exact p = {task.difference.mcnemar_p:.2g}"
     assert said in page
     assert said in text
     assert p in page
@@ -68,65 +72,52 @@ def test_several_runs_are_side_by_side(run: Path, trained: Path, tmp_path: Path)
     assert str(trained) in file.read_text("utf-8")
 
 
-def test_a_run_under_way_is_followed_to_its_end(run: Path) -> None:
-    results = (run / "results.json").read_text()
-    (run / "results.json").unlink()
-    told: list[str] = []
-    thread = threading.Thread(target=html.watch, args=(run, told.append, 0.05), daemon=True)
+def test_a_run_under_way_is_followed_to_its_end(tmp_path: Path) -> None:
+    run = runs.write_run(tmp_path / "run", None)
+    lines: list[str] = []
+    thread = threading.Thread(target=files.watch, args=(run, lines.append, 0.05), daemon=True)
     thread.start()
-    waited(lambda: told)
-    assert headline(run / "report.html") == "Under way: 2 of 2 steps so far."
+    waited(lambda: lines)
+    assert headline(run / "report.html") == "Under way: 20 of 20 steps so far."
     assert 'http-equiv="refresh"' in (run / "report.html").read_text("utf-8")
     assert thread.is_alive()
-    (run / "results.json").write_text(results)
+    write_results(run, runs.training())
     thread.join(20)
     assert not thread.is_alive()
-    assert headline(run / "report.html").startswith("Greedy accuracy")
-    assert told == [f"report  {run / 'report.html'}"]
+    assert headline(run / "report.html").startswith("Not shown to differ from the base at its best")
+    assert lines == [f"report  {run / 'report.html'}"]
 
 
-def test_a_comparison_is_followed_until_every_run_is_done(run: Path) -> None:
-    results = json.loads((run / "results.json").read_text())
-    temperature = {"temperature": 0, **results["before"]["greedy"]}
-    base = {"model": "m", "questions": "q", "evaluated_on": "e", "before": results["before"]}
-    curve = [{"step": 0, "seconds": 0.0, "greedy": 0.5, "pass@1": 0.5, "mean_length": 5.0}]
-    runs = [{"seed": 0, "curve": curve}, {"seed": 1}]
-    method = {"label": "rlsc", "settings": {}, "summary": {}, "runs": runs}
-    content = {"base": base | {"temperatures": [temperature]}, "seeds": [0, 1], "methods": [method]}
-    folder = run.parent / "comparison"
-    folder.mkdir()
-    file = folder / "comparison.json"
-    file.write_text(json.dumps(content))
-    thread = threading.Thread(target=html.watch, args=(folder, print, 0.05), daemon=True)
+def test_a_comparison_is_followed_until_every_run_is_done(tmp_path: Path) -> None:
+    folder = runs.write_run(tmp_path / "comparison", runs.comparison(missing=2))
+    thread = threading.Thread(target=files.watch, args=(folder, print, 0.05), daemon=True)
     thread.start()
     waited((folder / "report.html").exists)
-    waited(lambda: "1 of 2 runs done" in headline(folder / "report.html"))
-    runs[1]["failed"] = "out of memory"
-    file.write_text(json.dumps(content))
+    waited(lambda: "25 of 27 runs done" in headline(folder / "report.html"))
+    assert thread.is_alive()
+    write_results(folder, runs.comparison())
     thread.join(20)
     assert not thread.is_alive()
-    assert "1 of 2 done, 1 failed" in (folder / "report.html").read_text("utf-8")
+    assert "26 of 27 done, 1 failed" in (folder / "report.html").read_text("utf-8")
 
 
-def test_silence_is_told_once(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    results = run / "results.json"
-    text = results.read_text()
-    results.unlink()
-    monkeypatch.setattr(html, "SILENCE", 0)
-    told: list[str] = []
-    thread = threading.Thread(target=html.watch, args=(run, told.append, 0.02), daemon=True)
+def test_silence_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = runs.write_run(tmp_path / "run", None)
+    monkeypatch.setattr(files, "SILENCE", 0)
+    lines: list[str] = []
+    thread = threading.Thread(target=files.watch, args=(run, lines.append, 0.02), daemon=True)
     thread.start()
-    waited(lambda: len(told) > 1)
+    waited(lambda: len(lines) > 1)
     time.sleep(0.2)
-    assert len(told) == 2
-    assert "is the run alive?" in told[1]
-    results.write_text(text)
+    assert len(lines) == 2
+    assert "is the run alive?" in lines[1]
+    write_results(run, runs.training())
     thread.join(20)
     assert not thread.is_alive()
 
 
 def test_what_holds_no_run_is_told_in_a_line(tmp_path: Path, capfd) -> None:
-    (tmp_path / "begun" / "base").mkdir(parents=True)
+    ComparisonFolder(tmp_path / "begun").prepare({}, overwrite=False)
     for folder, text in (
         (tmp_path / "none", "no such folder"),
         (tmp_path, "holds no run of rlsc"),

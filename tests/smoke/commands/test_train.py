@@ -101,9 +101,9 @@ def test_a_run_leaves_everything_it_promises(tiny_folder: Path, folder: Path) ->
     counts = {name: len(rows) for name, rows in answers(folder, "before").items()}
     assert counts == {"greedy": 5, "sampled": 10, "sampled_at_training_temperature": 10}
     AutoModelForCausalLM.from_pretrained(folder / "model")
-    assert (folder / "plot.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "plot.svg").read_text("utf-8").startswith("<svg")
     report = (folder / "report.md").read_text()
-    for heading in ("## Before and after", "## By step", "## Side by side", "## How it was made"):
+    for heading in ("## Before and after", "## By step", "## Cases", "## How it was made"):
         assert heading in report
     assert report.count("**base**") == report.count("**tuned**") == 5
 

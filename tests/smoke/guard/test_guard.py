@@ -271,7 +271,7 @@ def test_a_run_that_died_goes_on_with_its_guard(
         ("--entropy_floor nan", "entropy_floor must be above 0"),
         ("--rollout_policy other", "rollout_policy must be one of"),
         ("--skip_unanimous true --num_generations 1", "skip_unanimous compares siblings"),
-        ("--beta 0.1 --skip_weight_below 0.5", "skip_weight_below is not for beta"),
+        ("--beta 0.1 --skip_weight_below 0.5", "skip_weight_below is for objective rlsc alone"),
         ("--guard_questions nowhere.jsonl", "nowhere.jsonl"),
         ("--guard_probe_size -1", "guard_probe_size"),
     ],

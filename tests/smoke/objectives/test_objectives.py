@@ -125,7 +125,7 @@ def test_ppo_takes_a_reward_model_in_place_of_labels(tmp_path: Path, reward_mode
     start = weights(run).clone()
     run.train()
     assert not torch.equal(weights(run), start)
-    assert not bool((run._weigher.value_head._linear.weight == 0).all())
+    assert not bool((run.auxiliary.value_head._linear.weight == 0).all())
 
 
 @pytest.mark.parametrize("name", ["self_certainty", "dpo", "ppo", "random", "entropy_loss", "rlhf"])
@@ -157,14 +157,14 @@ def test_the_divergence_counts_and_its_model_stays(
     key = labels if name in LABELLED else None
     shared = SAMPLING | settings(name, reward_model) | {"learning_rate": 1e-4}
     free, held = (trainer(tmp_path / str(beta), key, **shared, beta=beta) for beta in (0.0, 100.0))
-    assert free._weigher.reference is None
-    assert held._weigher.reference is not None
+    assert free.auxiliary.reference is None
+    assert held.auxiliary.reference is not None
     for run in (free, held):
         run.train()
     assert not torch.equal(weights(free), weights(held))
     # The copy has not moved with the policy.
     assert torch.equal(
-        torch.cat([p.flatten() for p in held._weigher.reference._model.parameters()]),
+        torch.cat([p.flatten() for p in held.auxiliary.reference._model.parameters()]),
         weights(trainer(tmp_path / "start")),
     )
 
@@ -183,9 +183,9 @@ def test_several_updates_on_a_rollout(tmp_path: Path) -> None:
     # What the first update has noted is what the second one's ratios refer to.
     batch = whole._reused
     assert batch is not None
-    assert batch.weights.old_logps_NT is not None
+    assert batch.old_logps_NT is not None
     first = [row["logprob"] for row in read_jsonl(tmp_path / "whole/completions/2.jsonl")]
-    assert batch.weights.old_logps_NT.sum(-1).tolist() == pytest.approx(first, rel=1e-5)
+    assert batch.old_logps_NT.sum(-1).tolist() == pytest.approx(first, rel=1e-5)
     second = [row["logprob"] for row in read_jsonl(tmp_path / "whole/completions/3.jsonl")]
     assert second != pytest.approx(first, rel=1e-5)
     assert texts[0] != texts[1]  # log-probs under the policy of the time
@@ -207,7 +207,7 @@ def test_ppo_resumes_with_its_value_head(tmp_path: Path, labels: AnswerKey) -> N
     losses = [row["value_loss"] for row in read_jsonl(tmp_path / "whole" / "metrics.jsonl")]
     kept = [row["value_loss"] for row in read_jsonl(tmp_path / "cut" / "metrics.jsonl")]
     assert kept == losses
-    head = whole._weigher.value_head
+    head = whole.auxiliary.value_head
     assert head is not None
     assert head._linear.weight.abs().max() > 0
 
@@ -235,7 +235,7 @@ def test_an_adapter_is_its_own_reference(tmp_path: Path) -> None:
         peft_config=LoraConfig(task_type="CAUSAL_LM", r=4, target_modules="all-linear"),
     )
     run.train()
-    reference = run._weigher.reference
+    reference = run.auxiliary.reference
     assert reference is not None
     assert reference._model is run.model
     assert all(math.isfinite(row["loss"]) for row in read_jsonl(tmp_path / "metrics.jsonl"))
@@ -276,13 +276,13 @@ def brevity(siblings):
     return [-float(len(text)) for text in siblings.texts]
 
 
-brevity.needs = ()
+brevity.weights_need = ()
 squared = General(lambda old, new: -(2 * old).exp() * new)
 number = 7
 
 
 class Certain(Objective):
-    needs = ("scores",)
+    weights_need = ("scores",)
 
     def weigh(self, siblings):
         return (-siblings.entropies_KT.sum(-1)).exp()
@@ -332,7 +332,10 @@ def test_objectives_of_a_users_own(name: str, tmp_path: Path, user_code: None) -
         ({"objective": "ttrl", "shaping": "odd"}, "shaping must be one of"),
         ({"objective": "ttrl", "train_generations": 9}, "train_generations must be"),
         ({"objective": "ttrl", "skip_weight_below": 0.1}, "skip_weight_below is for"),
-        ({"objective": "ttrl", "weight": "answer"}, "weight is a setting of rlsc"),
+        (
+            {"objective": "ttrl", "weight": "answer"},
+            "weight is no setting of objective ttrl: it is a setting of objective rlsc",
+        ),
         ({"objective": "dpo", "train_generations": 2}, "dpo"),
     ],
     ids=str,
@@ -362,9 +365,10 @@ def test_the_general_loss_trains(tmp_path: Path) -> None:
 
 
 def test_siblings_of_an_objective_that_needs_nothing() -> None:
-    one = PoolView("q", "q", ("a",), torch.zeros(1, dtype=torch.bool), 0)
-    assert len(one) == 1
-    assert one.correct_K is None
+    pool = PoolView("q", "q", ("a",), torch.ones(1, 1), torch.zeros(1, dtype=torch.bool), 0)
+    assert len(pool) == 1
+    with pytest.raises(ConfigError, match="'labels' in weights_need"):
+        _ = pool.correct_K
 
 
 # A preference data set.

@@ -17,6 +17,8 @@ from rlsc.commands import hub
 from rlsc.commands.main import _main
 from rlsc.engines import NativeEngine
 from rlsc.records.jsonl import read_jsonl
+from rlsc.training import trainer as trainer_module
+from rlsc.training.auxiliary import AuxiliaryModels
 from rlsc.training.reference import Reference
 from tests.conftest import tiny_model, tiny_tokenizer
 from tests.smoke.commands.test_train import arguments, results
@@ -63,18 +65,24 @@ def test_only_the_adapter_has_gradients(tmp_path: Path) -> None:
     [{"rollout_policy": "base"}, {"beta": 0.5}, {"rollout_policy": "base", "bf16": True}],
     ids=["sampling", "divergence", "sampling-bf16"],
 )
-def test_the_base_is_the_model_without_its_adapter(tmp_path: Path, changes: dict) -> None:
+def test_the_base_is_the_model_without_its_adapter(
+    tmp_path: Path, changes: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Against a run whose base is a copy, and which samples from that copy."""
     run = trainer(tmp_path / "adapter", guard="off", **changes)
-    assert run._weigher.reference._model is run.model
+    assert run.auxiliary.reference._model is run.model
     run.train()
     base = copy.deepcopy(tiny_model()).requires_grad_(False)
     dtype = torch.bfloat16 if changes.get("bf16") else torch.float32
     engine = NativeEngine(base, tiny_tokenizer(), dtype) if "rollout_policy" in changes else None
+
+    def copied(args, objective, policy, layout, precision):
+        return AuxiliaryModels(Reference(base, layout, precision))
+
+    monkeypatch.setattr(trainer_module, "create_auxiliary", copied)
     other = trainer(tmp_path / "copy", engine, guard="off", **changes)
-    precision = other.compute_loss_context_manager
-    other._weigher.reference = Reference(base, other._scorer.layout, precision)
-    assert other._weigher.reference._model is not base
+    monkeypatch.undo()
+    assert other.auxiliary.reference._model is not base
     other.train()
     rows = [
         [row for step in range(4) for row in read_jsonl(folder / f"completions/{step}.jsonl")]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import yaml
 
-from rlsc.commands.arguments import parse, parse_compare, recipe_flags, resolved
+from rlsc.commands.arguments import REMOVED, mapping, parse, recipe_flags, resolved
+from rlsc.commands.compare import parse_compare
 from rlsc.commands.main import recipes_folder
 from rlsc.config.run import RunConfig
 from rlsc.errors import ConfigError
@@ -89,6 +91,43 @@ def test_wrong_types_name_the_setting(recipe: Path, key: str, value: str) -> Non
     assert key in refusal(f"--{key}", value)
 
 
+MAPPINGS = {
+    "tau=0.5,k=3": {"tau": 0.5, "k": 3},
+    " kinds = deduction+abduction , on=true,": {"kinds": "deduction+abduction", "on": True},
+    "low=1e-3,none=null,high=.5,text=a=b": {"low": 1e-3, "none": None, "high": 0.5, "text": "a=b"},
+    '{"tau": 0.5, "names": ["a"]}': {"tau": 0.5, "names": ["a"]},
+    "": {},
+}
+
+
+@pytest.mark.parametrize(("text", "values"), MAPPINGS.items())
+def test_a_mapping_is_written_as_pairs_or_in_a_recipe(text: str, values: dict) -> None:
+    assert mapping(text) == mapping(json.dumps(values)) == values
+
+
+@pytest.mark.parametrize("text", ["tau", "=1", "a=1,a=2", "{1"])
+def test_a_mapping_that_is_none(text: str) -> None:
+    assert "environment_settings" in refusal(f"--environment_settings={text}")
+
+
+def test_an_environment_is_one_that_there_is(recipe: Path) -> None:
+    assert parse(["--environment", "dataset"])[0].environment == "dataset"
+    assert refusal("--environment=chess") == "environment must be one of dataset, not 'chess'"
+    with pytest.raises(ConfigError, match="tau is no setting of environment dataset"):
+        read(recipe, "environment_settings: {tau: 0.5}")
+
+
+def test_minus_and_underscore_are_one() -> None:
+    _, training = parse(["--top-k", "3", "--no-merge-duplicates", "--system-prompt=--a-b"])
+    assert (training.top_k, training.merge_duplicates) == (3, False)
+    assert parse(["--system-prompt=--a-b"])[0].system_prompt == "--a-b"
+
+
+def test_a_removed_setting_names_the_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(REMOVED, "old_rate", "use learning_rate")
+    assert refusal("--old-rate=1") == "old_rate was removed: use learning_rate"
+
+
 # Unknown settings and files that cannot be read.
 
 
@@ -135,11 +174,11 @@ def test_every_recipe_is_valid(path: Path) -> None:
 
 @pytest.mark.parametrize("path", COMPARISONS, ids=lambda path: path.stem)
 def test_every_comparison_is_valid(path: Path) -> None:
-    config, flags, print_commands = parse_compare(["--config", str(path)])
+    config, flags = parse_compare(["--config", str(path)])
     assert len(config.methods) > 3
     assert config.seeds == tuple(range(len(config.seeds))) != ()
     assert 0 in config.temperatures
-    assert (flags, print_commands) == ([], False)
+    assert (flags, config.print_commands) == ([], False)
     for settings in config.methods.values():
         run, training = parse(recipe_flags({**config.shared, **settings}))
         assert run.questions

@@ -62,12 +62,26 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"rlsc {rlsc.__version__}\n"
 
 
-def test_train_help_lists_every_field(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        _main(["train", "--help"])
-    assert caught.value.code == 0
+HELP = {
+    "train": ("--questions", "--alpha", "--num_generations", "--learning_rate", "--adam_beta1"),
+    "plan": ("--device_memory_gb", "--alpha"),
+    "eval": ("--benchmarks", "--samples", "--engine"),
+    "compare": ("--objectives", "--seeds", "--print_commands", "rlsc train --help"),
+    "report": ("DIR", "--output_file", "--watch"),
+}
+
+
+@pytest.mark.parametrize("command", HELP)
+def test_the_help_of_a_command(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _main([command, "--help"]) == 0
     printed = capsys.readouterr().out
-    assert all(f"--{name}" in printed for name in ("alpha", "questions", "learning_rate"))
+    assert printed.startswith(f"usage: rlsc {command} ")
+    assert all(flag in printed for flag in HELP[command])
+    assert max(len(line) for line in printed.splitlines()) <= 80
+    # Own settings come before those of transformers, with default and range.
+    if command == "train":
+        assert printed.index("--num_generations") < printed.index("--adam_beta1")
+        assert "Completions of a question, K. [default 16; 1 or more]" in printed
 
 
 def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -76,13 +90,17 @@ def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(word in line for word in ("'fly'", "demo", "train"))
 
 
-def test_help_needs_no_torch() -> None:
+@pytest.mark.parametrize("command", ["", "compare", "report"])
+def test_help_needs_neither_torch_nor_transformers(command: str) -> None:
     code = (
-        "import sys; from rlsc.commands.main import _main; "
-        "_main(['--help']); print('torch' in sys.modules)"
+        "import sys; from rlsc.commands.main import _main; _main(sys.argv[1:]); "
+        "print({'torch', 'transformers'} & set(sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "False"
+    flags = [*command.split(), "--help"]
+    call = [sys.executable, "-c", code, *flags]
+    done = subprocess.run(call, capture_output=True, text=True, check=True)
+    assert "usage: rlsc" in done.stdout
+    assert done.stdout.splitlines()[-1] == "set()"
 
 
 def test_in_a_process_of_its_own(tmp_path: Path) -> None:

@@ -9,21 +9,20 @@ import pytest
 import torch
 
 from rlsc import RLSCConfig
-from rlsc.config.objective import LOSS_TYPES, OWN_SETTINGS, PAIRS, SHAPINGS
 from rlsc.errors import ConfigError
 from rlsc.objectives import (
     OBJECTIVES,
     RLSC,
     Combined,
     PolicyGradient,
-    check_siblings,
     create_objective,
 )
-from rlsc.objectives import shaping as shapings
 from rlsc.objectives.base import weighted_likelihood
 from rlsc.objectives.dpo import DPO
 from rlsc.objectives.empo import EMPO
 from rlsc.objectives.grpo import GRPO
+from rlsc.objectives.registry import load_objective
+from rlsc.objectives.settings import declared_settings, settings_of
 from rlsc.objectives.shaping import shape
 from rlsc.objectives.ttrl import TTRL
 
@@ -43,7 +42,7 @@ def test_settings_reach_the_fields_of_their_name() -> None:
     )
     dr_grpo = made(objective="grpo", shaping="centred", loss_type="dr_grpo", beta=0.1)
     assert dr_grpo == GRPO(shaping="centred", loss_type="dr_grpo", beta=0.1)
-    assert dr_grpo.needs == {"labels", "reference"}
+    assert (dr_grpo.weights_need, dr_grpo.loss_needs) == ({"labels"}, {"reference"})
     assert made(objective="dpo", dpo_pairs="majority") == DPO(dpo_pairs="majority")
 
 
@@ -73,7 +72,7 @@ def test_settings_reach_a_class_of_the_users_own() -> None:
     ("settings", "message"),
     [
         ({"objective": f"{__name__}:Silent"}, "has neither a reward"),
-        ({"objective": "ppo,ppo"}, "ppo is there twice"),
+        ({"objective": "ppo,ppo"}, "one value head"),
         ({"objective": "rlsc,ttrl", "objective_weights": "0,0"}, "trains nothing"),
         ({"objective": "ttrl", "beta": math.inf}, "beta must be"),
     ],
@@ -86,9 +85,9 @@ def test_what_cannot_train_is_said(settings: dict, message: str) -> None:
 @pytest.mark.parametrize("name", ["ttrl", "sequence_entropy", "dpo", "rlsc,grpo"])
 def test_comparing_siblings_takes_two(name: str) -> None:
     with pytest.raises(ConfigError, match="num_generations must be 2 or more"):
-        check_siblings(made(objective=name), 1)
-    check_siblings(made(objective=name), 2)
-    check_siblings(made(), 1)
+        made(objective=name, num_generations=1)
+    made(objective=name, num_generations=2)
+    made(num_generations=1)
 
 
 def test_several_objectives_are_a_sum() -> None:
@@ -99,25 +98,41 @@ def test_several_objectives_are_a_sum() -> None:
     assert both.parts[1][0].shaping == "centred"
 
 
-def test_every_own_setting_is_a_field_of_some_objective() -> None:
-    known = {field.name for one in OBJECTIVES.values() for field in dataclasses.fields(one)}
-    assert set(OWN_SETTINGS) <= known
+def test_every_setting_of_an_objective_is_a_flag_with_its_range() -> None:
+    """And of one type and range where several objectives have it."""
+    flags = {field.name: field for field in dataclasses.fields(RLSCConfig)}
+    seen = set()
+    for name in OBJECTIVES:
+        for field, kind in settings_of(load_objective(name)).values():
+            flag, declared = flags[field.name], declared_settings()[field.name]
+            assert name in declared.of
+            assert kind == declared.type
+            for key in ("least", "above", "most", "below", "choices"):
+                assert flag.metadata.get(key) == field.metadata.get(key), (name, field.name)
+            assert flag.default is None
+            seen.add(field.name)
+    assert seen == set(declared_settings())
+    assert {"alpha", "weight", "shaping", "epsilon", "beta", "dpo_beta", "gae_lambda"} <= seen
+
+
+def test_a_run_says_the_settings_that_its_objective_has() -> None:
+    rlsc, grpo = RLSCConfig(output_dir="x"), RLSCConfig(output_dir="x", objective="grpo")
+    assert (rlsc.weight, rlsc.alpha, rlsc.shaping) == ("sequence", 0.1, None)
+    assert (grpo.weight, grpo.shaping, grpo.epsilon, grpo.beta) == (None, "standardised", 0.2, 0)
+    again = RLSCConfig(
+        output_dir="x", objective="grpo", **{f: getattr(grpo, f) for f in declared_settings()}
+    )
+    assert create_objective(again) == create_objective(grpo) == GRPO()
 
 
 def test_every_objective_says_where_it_is_from_and_what_was_left_out() -> None:
-    for name, one in OBJECTIVES.items():
-        text = one.__doc__ or ""
+    for name in OBJECTIVES:
+        text = load_objective(name).__doc__ or ""
         controls = ("constant", "random", "format_only", "inverse_majority")
         assert "=" in text.splitlines()[0], name
         if name not in controls:
             assert "arXiv" in text, name
             assert "Left out:" in text, name
-
-
-def test_the_names_are_those_of_the_functions() -> None:
-    assert set(SHAPINGS) == {*shapings.SHAPINGS, "plus_alpha"}
-    assert LOSS_TYPES == ("grpo", "dr_grpo")
-    assert PAIRS == ("confidence", "majority", "given")
 
 
 @pytest.mark.parametrize(

@@ -27,9 +27,9 @@ def planned(*flags: str, device: Device = GPU, model: Any = None) -> Footprint:
     return footprint(config, training, (model or tiny_model()).config, device, 10)
 
 
-def part(found: Footprint, name: str) -> tuple[int, int, int]:
-    (one,) = (one for one in found.parts if one.name == name)
-    return one.start, one.sampling, one.update
+def part(planned: Footprint, name: str) -> tuple[int, int, int]:
+    (part,) = (part for part in planned.parts if part.name == name)
+    return part.start, part.sampling, part.update
 
 
 # Tensors without data.

@@ -50,7 +50,10 @@ def test_a_narrow_interval_of_few_single_answers_is_no_verdict() -> None:
 
 
 def test_several_tasks_are_counted() -> None:
-    tasks = {name: runs.benchmark(name, gain) for name, gain in (("a", 0.3), ("b", 0.04))}
+    tasks = {"a": runs.own_evaluation(BETTER, BETTER), "b": runs.benchmark()}
+    assert tasks["a"].against_base_best
+    shown = replace(tasks["a"].against_base_best, mcnemar_p=0.001)
+    tasks["a"] = replace(tasks["a"], against_base_best=shown)
     assert verdict_of_several(tasks) == (
         "Of 2 tasks: better on 1, worse on 0, no difference to the base shown on 1."
     )

@@ -11,13 +11,17 @@ from typing import Any
 
 import torch
 
+from rlsc.config.engine import EngineArguments
 from rlsc.engines.base import (
+    Engine,
     Progress,
     SamplingParams,
     SamplingWeights,
     check_not_sharded,
+    fewer_rows,
     make_completion,
 )
+from rlsc.engines.memory import Part, Workload, tensors_part, weights_part
 from rlsc.engines.native.decoding import Rollout, Row
 from rlsc.engines.native.kv_cache import aligned, bytes_per_token
 from rlsc.engines.native.prefill import Question
@@ -28,12 +32,42 @@ from rlsc.runtime.memory import free_memory
 from rlsc.types import CompletionGroup, Prompt
 
 
-class NativeEngine:
+class NativeEngine(Engine):
     """Samples in `dtype`, at most `max_rows` completions at once.
 
     Fewer where their key/value cache, grown to the cap, would take more than `memory_gb`
     (10⁹ bytes; None: half of the free memory). Raises `ModelError` for a model that it can't serve.
     """
+
+    fallback = "hf"
+
+    @classmethod
+    def create(
+        cls, config: EngineArguments, model: Any, tokenizer: Any, dtype: torch.dtype
+    ) -> NativeEngine:
+        return cls(model, tokenizer, dtype, config.rollout_batch_size, config.rollout_memory_gb)
+
+    @classmethod
+    def check_supports(cls, model: Any) -> None:
+        check_architecture(model)
+
+    @classmethod
+    def memory(cls, config: EngineArguments, work: Workload) -> tuple[list[Part], int]:
+        weights = weights_part(work, packed=work.device == "cpu")
+        rows = min(config.rollout_batch_size, work.completions)
+        cap, width = aligned(work.max_new_tokens), aligned(work.prompt_length)
+        token = bytes_per_token(work.model.config.get_text_config(), work.dtype.itemsize)
+        budget = None if config.rollout_memory_gb is None else config.rollout_memory_gb * 1e9
+        if budget is None and work.device_memory is not None:
+            budget = max(0, work.device_memory - work.resident - weights.sampling) / 2
+        if budget is not None:
+            rows = _affordable(rows, budget, token * (width + cap))
+        cache = token * (rows * cap + min(work.prompts, rows) * width)
+        return [weights, Part("key/value cache", 0, cache), tensors_part(work, rows)], rows
+
+    @classmethod
+    def smaller(cls, config: EngineArguments) -> list[tuple[str, Any]]:
+        return fewer_rows(config)
 
     def __init__(
         self,
@@ -93,7 +127,7 @@ class NativeEngine:
         row = tokens * bytes_per_token(model.config.get_text_config(), model.dtype.itemsize)
         free = free_memory(next(model.parameters()).device) / 2
         budget = free if self._memory_gb is None else self._memory_gb * 1e9
-        return max(1, min(self._max_rows, int(budget // row)))
+        return _affordable(self._max_rows, budget, row)
 
     @torch.inference_mode()
     def _check_forward(self) -> None:
@@ -126,6 +160,11 @@ class NativeEngine:
         )
         if not difference <= bound:
             raise ModelError(f"its log-probs are off by {difference:.2g} (bound {bound:.2g})")
+
+
+def _affordable(rows: int, budget: float, row: int) -> int:
+    """As many of `rows` as `budget` bytes hold, `row` bytes each; one at the least."""
+    return max(1, min(rows, int(budget // row)))
 
 
 def _sibling_seed(seed: int, sibling: int) -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
+
+import numpy as np
 
 from rlsc.evaluation.score import by_question
 from rlsc.records.rows import AnswerRow
@@ -31,12 +32,13 @@ def paired(task: str, before: Sequence[AnswerRow], after: Sequence[AnswerRow]) -
 
 def _sides(rows: Sequence[AnswerRow]) -> dict[str, Side]:
     """Of each question."""
-    votes, samples = by_question(rows), Counter(row.id for row in rows)
+    samples = Counter(row.id for row in rows)
+    votes = by_question(row for row in rows if samples[row.id] > 1)  # equal answers take time
     sides: dict[str, Side] = {}
     for row in rows:
         if row.id in sides:
             continue
-        several = samples[row.id] > 1 and row.id in votes
+        several = row.id in votes
         sides[row.id] = Side(
             text=row.text[:LONGEST],
             cut=len(row.text) > LONGEST,
@@ -56,11 +58,8 @@ def _spans(ends: Sequence[int] | None, logps: Sequence[float] | None) -> Sequenc
     """Token by token its number of characters, and its probability in hundredths."""
     if not ends or not logps or len(ends) != len(logps) or None in logps:
         return None
-    spans: list[int] = []
-    last = 0
-    for end, logp in zip(ends, logps, strict=True):
-        if end > LONGEST:
-            break
-        spans += [end - last, round(100 * math.exp(min(logp, 0.0)))]
-        last = end
+    last = int(np.searchsorted(ends, LONGEST, side="right"))  # the tokens that are shown whole
+    lengths = np.diff(ends[:last], prepend=0)
+    shares = np.rint(100 * np.exp(np.minimum(logps[:last], 0.0))).astype(int)
+    spans: list[int] = np.column_stack((lengths, shares)).ravel().tolist()
     return spans

@@ -113,7 +113,7 @@ def table_blocks(results: ComparisonResults) -> Iterator[Block]:
     rows = [*base, *(_method_row(method, len(results.seeds)) for method in results.methods)]
     best = _best(results)
     bold = [i for i, s in enumerate(results.untrained.values()) if s.accuracy == best][:1]
-    yield Table(_HEADER, rows, bold=frozenset(bold))
+    yield Table(_HEADER, rows, bold=frozenset(bold), brief=(0, 1, 2, 3, 7))
     yield Paragraph(_caption(results))
 
 

@@ -189,23 +189,6 @@ def caption(task: TaskResults) -> str:
     return f"{text}, at most {main.setting.max_new_tokens} new tokens; 95 % intervals in brackets"
 
 
-def other_ways(task: TaskResults) -> Table:
-    """The base in the settings in which it alone was asked: the line to beat."""
-    model = task.base
-    paired = {difference.before for difference in task.differences}
-    rows: list[tuple[str, ...]] = []
-    bold = set()
-    for score in model.scores if model else ():
-        if score.setting.label in paired or score.accuracy is None:
-            continue
-        if model and model.best and model.best.setting == score.setting.label:
-            bold.add(len(rows))
-        cap = f", cap {score.setting.max_new_tokens}"
-        length = f"{score.mean_length:.1f}"
-        rows.append((f"base, {asked(score.setting)}{cap}", percent(score.accuracy), length))
-    return Table(("base", "accuracy, %", "mean length"), rows, bold=frozenset(bold))
-
-
 # Base, base at its best, tuned.
 
 
@@ -272,17 +255,19 @@ def marked(name: str, task: TaskResults) -> str:
 # Every figure of a score.
 
 _HEADER = (
-    *("benchmark", "n", "setting", "pass@1, %", "majority@k, %", "pass@k, %"),
-    *("correct", "wrong", "unparsed", "timeout", "tokens", "cap", "cut off", "boxed"),
+    *("benchmark", "n", "setting", "pass@1, %", "majority, %", "pass@k, %"),
+    *("correct", "wrong", "unparsed", "timeout", "tokens", "median", "cap", "cut off", "boxed"),
 )
 _BRIEF = (0, 1, 3, 4, 8, 9, 10)
 
 
-def score_table(tasks: Tasks) -> Table:
-    """A row for each model's main setting on each task."""
+def score_table(tasks: Tasks, short: bool = False) -> Table:
+    """A row for each model's main setting on each task; `short` names mark with a star."""
     rows = []
-    for task in tasks.values():
-        title = _title(task.task)
+    for key, task in tasks.items():
+        title = marked(key, task) if task.base else _title(task.task)
+        if short:
+            title = f"{key} *" if task.task.transductive else key
         models = (("base", task.base), ("tuned", task.tuned)) if task.base else (("", task.tuned),)
         for name, model in models:
             if model:
@@ -292,13 +277,12 @@ def score_table(tasks: Tasks) -> Table:
 
 def _cells(score: Score) -> tuple[str, ...]:
     k = score.setting.samples
-    at = f"k = {k}: "
     return (
         *(str(score.n), setting_name(score.setting), percent(score.accuracy)),
-        at + percent(score.majority) if score.majority else NOTHING,
-        at + percent(score.pass_at[k]) if k > 1 and k in score.pass_at else NOTHING,
+        percent(score.majority),
+        percent(score.pass_at.get(k)) if k > 1 else NOTHING,
         *(str(score.verdicts[name]) for name in ("correct", "wrong", "unparsed", "timeout")),
-        f"{score.mean_length:.0f} (median {score.median_length:.0f})",
+        *(f"{score.mean_length:.0f}", f"{score.median_length:.0f}"),
         str(score.setting.max_new_tokens),
         *(share(score.truncation_rate), share(score.boxed_rate)),
     )
@@ -347,7 +331,7 @@ def controls(tasks: Tasks) -> Iterator[Block]:
             if model is None or model.best is None or name == EVALUATION:
                 continue
             heading = f"{marked(name, task)}{f', {side}' if task.base else ''}"
-            blocks += [Heading(f"{heading}, n = {model.main.n}", 3), _control_table(model)]
+            blocks += [Heading(f"{heading}, n = {model.main.n}", 3), settings_table(model)]
     if blocks:
         yield Heading("Controls: the model at its best")
         yield Paragraph(
@@ -358,21 +342,20 @@ def controls(tasks: Tasks) -> Iterator[Block]:
         yield from blocks
 
 
-def _control_table(model: ModelScores) -> Table:
-    assert model.best is not None
-    labels = [score.setting.label for score in model.scores]
+def settings_table(model: ModelScores) -> Table:
+    """Every setting in which a model was asked; the best one is bold."""
     rows = [
         (
-            *(setting_name(score.setting), percent(score.accuracy)),
-            f"k = {score.setting.samples}: {percent(score.majority)}"
-            if score.majority
-            else NOTHING,
-            *(f"{score.mean_length:.0f}", share(score.truncation_rate)),
+            *(setting_name(score.setting), percent(score.accuracy), percent(score.majority)),
+            *(f"{score.mean_length:.0f}", str(score.setting.max_new_tokens)),
+            share(score.truncation_rate),
         )
         for score in model.scores
     ]
-    header = ("setting", "pass@1, %", "majority at equal compute, %", "tokens", "cut off")
-    return Table(header, rows, bold=frozenset([labels.index(model.best.setting)]))
+    labels = [score.setting.label for score in model.scores]
+    bold = frozenset([labels.index(model.best.setting)] if model.best else [])
+    header = ("setting", "pass@1, %", "majority at equal compute, %", "tokens", "cap", "cut off")
+    return Table(header, rows, bold=bold, brief=(0, 1, 3, 4))
 
 
 # In words.

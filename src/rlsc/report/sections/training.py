@@ -86,10 +86,11 @@ def evaluation_blocks(results: TrainingResults) -> Iterator[Block]:
     facts = task.task
     yield Paragraph(f"On {facts.questions} of {facts.available} questions: {scores.caption(task)}.")
     yield scores.before_and_after(task)
-    others = scores.other_ways(task)
-    if others.rows:
-        yield Paragraph("The base asked in other ways, the line to beat:")
-        yield others
+    if task.base and task.base.best:
+        yield Paragraph(
+            "The base in every way in which it was asked; the best is the line to beat:"
+        )
+        yield scores.settings_table(task.base)
     if task.difference and task.difference.accuracy:
         yield Paragraph(f"Greedy: {difference_text(task.difference)}.")
         yield Bullets(flipped(task.difference))

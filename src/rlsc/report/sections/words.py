@@ -81,14 +81,12 @@ def _length_change(lengths: LengthChange) -> str:
 
 def setting_name(setting: Setting) -> str:
     """Template, temperature and samples."""
-    template = Path(setting.template).name
-    if setting.temperature == 0:
-        return f"{template}, greedy"
-    return f"{template}, T = {setting.temperature:g}, {setting.samples} samples"
+    text = f"{Path(setting.template).name}, {asked(setting)}"
+    return text if setting.temperature == 0 else f"{text}, {setting.samples} samples"
 
 
 def asked(setting: Setting) -> str:
-    """What sets it apart from other settings of a run's own evaluation, in short."""
+    """Temperature and what is put behind a question."""
     text = "greedy" if setting.temperature == 0 else f"T = {setting.temperature:g}"
     return text + (f", “{setting.suffix.strip()}”" if setting.suffix else "")
 

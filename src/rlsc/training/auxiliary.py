@@ -1,0 +1,49 @@
+"""The models beside the policy: what an objective or a run asks for, made before the first step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+from rlsc.logprobs.scorer import Layout
+from rlsc.models.reward_model import RewardModel
+from rlsc.objectives import Objective, parts_of
+from rlsc.training.arguments import RLSCConfig
+from rlsc.training.reference import Reference
+from rlsc.training.value_head import ValueHead
+
+
+@dataclass(frozen=True)
+class AuxiliaryModels:
+    """None where nobody asks for it."""
+
+    reference: Reference | None = None
+    """The model before training: of the objective, or of `rollout_policy base`."""
+    reward_model: RewardModel | None = None
+    value_head: ValueHead | None = None
+
+
+def create_auxiliary(
+    args: RLSCConfig,
+    objective: Objective,
+    policy: Any,
+    layout: Layout,
+    precision: Callable[[], AbstractContextManager[Any]] = nullcontext,
+) -> AuxiliaryModels:
+    """Those that the run takes; `precision` makes the context of the reference's forwards.
+
+    Raises `ModelError` for a reward model that cannot be loaded.
+    """
+    needs = {*objective.weights_need, *objective.loss_needs}
+    reference = reward_model = value_head = None
+    if "reference" in needs or args.rollout_policy == "base":
+        reference = Reference(policy, layout, precision)
+    if "reward_model" in needs and objective.reward_model:
+        reward_model = RewardModel(objective.reward_model, args.device)
+    for part, _ in parts_of(objective):
+        if "values" in part.weights_need:
+            hidden_size = policy.config.get_text_config().hidden_size
+            value_head = ValueHead(hidden_size, part.value_learning_rate, args.device)
+    return AuxiliaryModels(reference, reward_model, value_head)
