@@ -29,7 +29,7 @@ from rlsc.engines import HFEngine, NativeEngine, SamplingParams, seed_for
 from rlsc.logprobs.padded_rows import make_rows, pad
 from rlsc.logprobs.scorer import Batch, Layout, Scorer
 from rlsc.models.loading import load_model
-from rlsc.report.text import markdown_table
+from rlsc.report.markdown import markdown_table
 from rlsc.types import CompletionGroup, Question
 
 # In bf16 a logit has 8 bits. A wrong mask or position is off by 1 nat a token, and by 1 and more.
