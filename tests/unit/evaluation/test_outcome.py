@@ -48,9 +48,10 @@ def test_the_main_settings_are_compared_and_the_base_at_its_best(tmp_path: Path)
     assert found.difference == found.differences[0]
     assert (found.difference.gained, found.difference.lost) == (("0",), ("1",))
     assert [each.after for each in found.differences] == ["main", "other"]
-    # Of three samples the majority of a is right, and of b one in three: 0.5 is greedy's too.
-    assert found.base.best.setting == "main"
-    assert found.against_base_best.accuracy == found.difference.accuracy
+    # Of three samples the vote is right for the first question, and a tie of three for the second.
+    assert (found.base.best.setting, found.base.best.majority) == ("other", True)
+    assert found.against_base_best.before == "other majority"
+    assert found.against_base_best.accuracy.value == pytest.approx((1 + 0) / 2 - (1 + 1 / 3) / 2)
     assert found.best_against_best.n == 2
 
 
