@@ -37,15 +37,15 @@ CURVES = (
     (
         "The probe: no labels",
         "share",
-        (("support", "base's vote"), ("flips", "answers changed")),
+        (("guard/support", "base's vote"), ("guard/flips", "answers changed")),
     ),
-    ("Divergence from the base", "nats a token", (("divergence", "KL"),)),
+    ("Divergence from the base", "nats a token", (("guard/divergence", "KL"),)),
 )
 _COLUMNS = (
     *("step", "loss", "reward", "majority_share", "zero_weight", "mean_p", "f_hat"),
     *("effective_sample_size", "underflowed_weights", "alpha_share", "entropy"),
-    *("completion_length", "truncation_rate", "distinct_completions", "support", "flips"),
-    *("divergence", "grad_norm"),
+    *("completion_length", "truncation_rate", "distinct_completions", "guard/support", "guard/flips"),
+    *("guard/divergence", "grad_norm"),
 )
 
 
