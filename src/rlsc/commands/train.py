@@ -25,6 +25,7 @@ from rlsc.commands.train_evaluation import (
 from rlsc.config.run import RunConfig
 from rlsc.data.prompts import format_question
 from rlsc.data.questions import QuestionSet
+from rlsc.environments.registry import create_environment
 from rlsc.errors import ConfigError, RLSCError
 from rlsc.evaluation.benchmarks.tasks import load_tasks
 from rlsc.models.adapters import lora_config, save_merged
@@ -155,6 +156,7 @@ def check_together(config: RunConfig, training: RLSCConfig) -> str:
     """The source of questions; raises for settings that exclude each other, or a push in vain."""
     if config.questions is None:
         raise ConfigError("--questions is missing: FILE.jsonl, a Hub data set, or arithmetic")
+    create_environment(config, training.num_generations)
     unseen = training.rollout_policy == "base" and not training.guard_probe_size
     if training.guard == "stop" and unseen:
         raise ConfigError("guard stop sees nothing of the policy: leave --guard_probe_size out")
@@ -225,6 +227,7 @@ def _load(
             tokenizer,
             objective=objective,
             peft_config=adapter,
+            environment=create_environment(config, training.num_generations),
             answer_key=questions.answers,  # for objectives that need labels, which say so
             probe_dataset=[prompt_row(config, question, tokenizer) for question in probe],
         )

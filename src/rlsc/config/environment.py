@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from rlsc.config.setting import setting
-from rlsc.errors import ConfigError
 
 ENVIRONMENTS = {"dataset": "rlsc.environments.dataset:DatasetEnvironment"}
 """The registry as text: an environment's module is imported only where it is used."""
@@ -18,17 +17,9 @@ class EnvironmentArguments:
 
     environment: str = setting(
         "dataset",
-        "Where a step's completions are sampled: on the questions of a data set.",
-        choices=tuple(ENVIRONMENTS),
+        f"Where a step's completions come from: {', '.join(ENVIRONMENTS)} (each question is asked "
+        "num_generations times), or your own as FILE.py:Class or package.module:Class.",
     )
     environment_settings: dict[str, Any] = setting(
         dict, "The environment's own settings: NAME=VALUE,NAME=VALUE, or a mapping in a recipe."
     )
-
-
-def check_environment(config: EnvironmentArguments) -> None:
-    """Raise `ConfigError` for settings that the environment has not."""
-    for name in config.environment_settings:
-        raise ConfigError(
-            f"environment_settings: {name} is no setting of environment {config.environment}"
-        )

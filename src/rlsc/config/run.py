@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 
 from rlsc.config.engine import EngineArguments, check_engine
-from rlsc.config.environment import EnvironmentArguments, check_environment
+from rlsc.config.environment import EnvironmentArguments
 from rlsc.config.setting import check_settings, setting
 from rlsc.config.training import NucleusArguments
 from rlsc.errors import ConfigError
@@ -182,7 +182,6 @@ class RunConfig(
         check_template(self.template)
         if self.benchmark_template is not None:
             check_template(self.benchmark_template, "benchmark_template")
-        check_environment(self)
         _check_sampling(self.benchmark_samples, self.benchmark_temperature, "benchmark_")
         _check_folder_flags(self)
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from rlsc.config.own_settings import converted, nearest, settings_of
 from rlsc.config.setting import check_settings, check_value
 from rlsc.errors import ConfigError
 from rlsc.objectives.base import Objective, PoolView, RunSettings
@@ -16,12 +17,7 @@ from rlsc.objectives.combined import Combined
 from rlsc.objectives.kl import KL
 from rlsc.objectives.policy_gradient import PolicyGradient
 from rlsc.objectives.registry import load_objective
-from rlsc.objectives.settings import (
-    converted,
-    declared_settings,
-    nearest,
-    settings_of,
-)
+from rlsc.objectives.settings import declared_settings
 
 
 class ObjectiveSettings(RunSettings, Protocol):
@@ -112,7 +108,7 @@ def _made(
     for key in own.keys() & known.keys() - fixed.keys():
         if key in values:
             raise ConfigError(f"{key} is given twice, by itself and in objective_settings")
-        values[key] = converted(key, own[key], known[key][1])
+        values[key] = converted("objective_settings", key, own[key], known[key][1])
     try:
         objective: Objective = loaded(**fixed, **values)
     except TypeError as error:

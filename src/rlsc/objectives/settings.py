@@ -6,17 +6,15 @@ without torch would save nothing and could fall behind the classes.
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import Field, dataclass, fields, is_dataclass, make_dataclass
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, make_dataclass
 from functools import cache
-from types import UnionType
-from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 from rlsc.config.objective import ObjectiveArguments
+from rlsc.config.own_settings import settings_of
 from rlsc.config.setting import setting
-from rlsc.errors import ConfigError
 from rlsc.objectives.registry import OBJECTIVES, load_objective
 
 _RANGE = ("least", "above", "most", "below", "choices")
@@ -65,17 +63,6 @@ def declared_settings() -> Mapping[str, Declared]:
     }
 
 
-def settings_of(objective: Any) -> dict[str, tuple[Field[Any], Any]]:
-    """The fields of a class of objectives with their types, by name; none of another thing."""
-    if not (isinstance(objective, type) and is_dataclass(objective)):
-        return {}
-    try:
-        kinds = get_type_hints(objective)
-    except NameError:  # names that the user's file imports for its type checker alone
-        kinds = {field.name: Any for field in fields(objective)}
-    return {field.name: (field, kinds[field.name]) for field in fields(objective) if field.init}
-
-
 def _with_own_settings() -> Any:
     names = ", ".join(OBJECTIVES)
     objective = setting(
@@ -97,24 +84,3 @@ if TYPE_CHECKING:
 else:
     ObjectiveSettings = _with_own_settings()
     """`ObjectiveArguments` and a field for each setting of a registered objective."""
-
-
-_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-
-
-def converted(name: str, value: Any, kind: Any) -> Any:
-    """A value as its field's type says; a number may be a text's. Raises `ConfigError`."""
-    kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
-    wanted = next((plain for plain in kinds if plain in _KINDS), None)
-    given = type(value)
-    if wanted is None or given in kinds:  # a type of the user's own is theirs to check
-        return value
-    if (given, wanted) in ((int, float), (int, str), (float, str)):
-        return wanted(value)
-    raise ConfigError(f"objective_settings: {name} must be {_KINDS[wanted]}, not {value!r}")
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """`; did you mean …?` where a known name is near."""
-    names = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {names[0]}?" if names else ""

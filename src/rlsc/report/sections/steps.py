@@ -44,7 +44,13 @@ CURVES = (
 _COLUMNS = (
     *("step", "loss", "reward", "majority_share", "zero_weight", "mean_p", "f_hat"),
     *("effective_sample_size", "underflowed_weights", "alpha_share", "entropy"),
-    *("completion_length", "truncation_rate", "distinct_completions", "guard/support", "guard/flips"),
+    *(
+        "completion_length",
+        "truncation_rate",
+        "distinct_completions",
+        "guard/support",
+        "guard/flips",
+    ),
     *("guard/divergence", "grad_norm"),
 )
 
