@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
+from rlsc.commands import compare
+from rlsc.errors import RLSCError
 from rlsc.records.results import ComparisonResults, read_results_of
 from tests.ascii_model import save_ascii_model
 from tests.smoke.conftest import command
@@ -39,7 +42,27 @@ def recipe(file: Path, model: Path, **changes: object) -> Path:
     return file
 
 
-def test_a_comparison_from_end_to_end(model: Path, tmp_path: Path, capfd) -> None:
+@pytest.fixture
+def few_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two of ten in processes of their own, as all are for a user: starts take longer than runs."""
+    in_process, calls = compare._in_process, []
+
+    def few(function: Callable[..., None], *arguments: object) -> str | None:
+        calls.append(function)
+        if len(calls) in (1, 4):  # the untrained model, and the first run that fails
+            return in_process(function, *arguments)
+        try:
+            function(*arguments)
+        except RLSCError as error:
+            return compare._one_line(error)
+        return None
+
+    monkeypatch.setattr(compare, "_in_process", few)
+
+
+def test_a_comparison_from_end_to_end(
+    model: Path, tmp_path: Path, few_processes: None, capfd
+) -> None:
     objectives = [
         "rlsc",
         {"K = 2": {"objective": "constant", "num_generations": 2}},

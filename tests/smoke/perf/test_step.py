@@ -41,7 +41,17 @@ def test_a_past_run_is_replayed(tiny_folder: Path, tmp_path: Path) -> None:
     file = tmp_path / "run" / "completions" / "3.jsonl"
     file.parent.mkdir(parents=True)
     file.write_text("".join(json.dumps(row | {"finish_reason": "stop"}) + "\n" for row in rows))
-    replay = ("--run", tmp_path / "run", "--model", tiny_folder, "--steps", 1, "--at")
+    replay = (
+        "--run",
+        tmp_path / "run",
+        "--model",
+        tiny_folder,
+        "--peers",
+        "",
+        "--steps",
+        1,
+        "--at",
+    )
     done = bench(*replay, 3)
     assert done.returncode == 0, done.stderr
     assert "20 tokens" in done.stdout
