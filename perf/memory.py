@@ -47,7 +47,7 @@ def _measure(flags: list[str]) -> dict[str, Any]:
 
     from rlsc.data.prompts import render
     from rlsc.models.loading import load_model, load_tokenizer
-    from rlsc.planning.footprint import footprint
+    from rlsc.planning.memory import footprint
     from rlsc.planning.plan import this_device
 
     with tempfile.TemporaryDirectory() as folder:

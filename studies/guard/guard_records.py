@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
-from rlsc.evaluation.score import by_question
+from rlsc.evaluation.scoring import by_question
 from rlsc.guard.probe import most_agreed
 from rlsc.guard.rule import Observation
 from rlsc.records.jsonl import read_jsonl

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import yaml
 
+from rlsc.config.fields import allowed, default_of, limits
 from rlsc.config.run import EvalConfig, PlanConfig, RunConfig
-from rlsc.config.setting import allowed, default_of, limits
 from rlsc.errors import ConfigError
 
 if TYPE_CHECKING:

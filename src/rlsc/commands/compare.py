@@ -41,7 +41,7 @@ from rlsc.records.results import (
 )
 from rlsc.records.run_folder import ComparisonFolder, TrainingFolder, check_writable
 from rlsc.report import print_results, write_report
-from rlsc.runtime.console import console
+from rlsc.runtime.display import console
 
 BASE = "base"
 # May differ from what a run was made with; all else would make rows that do not compare.
@@ -254,7 +254,7 @@ def _in_process(function: Any, *arguments: Any) -> str | None:
 
 
 def _reporting(sender: Any, function: Any, *arguments: Any) -> None:
-    from rlsc.runtime.console import quiet_libraries
+    from rlsc.runtime.display import quiet_libraries
 
     threading.Thread(target=_end_with_parent, daemon=True).start()
     quiet_libraries()

@@ -28,7 +28,7 @@ from rlsc.models.loading import context_length, empty_model, load_config, load_t
 from rlsc.objectives import create_objective
 from rlsc.planning.plan import show, this_device
 from rlsc.records.run_folder import TrainingFolder
-from rlsc.runtime.console import console
+from rlsc.runtime.display import console
 from rlsc.training.arguments import RLSCConfig
 from rlsc.training.inputs import (
     check_processes,

@@ -18,7 +18,7 @@ from rlsc.errors import ConfigError, OutputError, QuestionError
 from rlsc.evaluation.asking import BENCHMARK_ADVICE, prepare
 from rlsc.evaluation.baseline import Baseline
 from rlsc.evaluation.benchmarks.tasks import load_tasks
-from rlsc.evaluation.collect import Collecting, check_kept, collect, regrade
+from rlsc.evaluation.collecting import Collecting, check_kept, collect, regrade
 from rlsc.evaluation.outcome import score_side, task_facts, task_results
 from rlsc.evaluation.settings import (
     benchmark_setting,
@@ -33,7 +33,7 @@ from rlsc.records.results import EvaluationResults, TaskResults, write_results
 from rlsc.records.rows import read_rows
 from rlsc.records.run_folder import CONFIG, EvaluationFolder
 from rlsc.report import print_results, write_report
-from rlsc.runtime.console import console
+from rlsc.runtime.display import console
 from rlsc.training.arguments import cpu_has_bf16, device_has_bf16
 from rlsc.types import Question, Setting, Task
 

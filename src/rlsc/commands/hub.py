@@ -12,7 +12,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from rlsc.errors import ConfigError
 from rlsc.records.results import TrainingResults, read_results_of
 from rlsc.records.run_folder import TrainingFolder
-from rlsc.report.markdown import markdown
+from rlsc.report.markdown import to_markdown
 from rlsc.report.page import Block, Bullets, Heading, Page, Paragraph, Table
 from rlsc.report.sections.made import code_rows
 from rlsc.report.sections.steps import guard_text
@@ -61,7 +61,7 @@ def model_card(folder: TrainingFolder) -> ModelCard:
         Table(("", ""), [*code_rows(folder.read_environment()), *settings], words=True),
     ]
     page = Page(config.get("hub_model_id") or folder.path.resolve().name, blocks)
-    return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{markdown(page)}")
+    return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{to_markdown(page)}")
 
 
 def _method(results: TrainingResults, objective: str) -> str:

@@ -166,7 +166,7 @@ def _report(argv: list[str]) -> None:
 
 
 def _quiet() -> None:
-    from rlsc.runtime.console import quiet_libraries
+    from rlsc.runtime.display import quiet_libraries
 
     quiet_libraries()
 

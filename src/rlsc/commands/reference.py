@@ -6,8 +6,8 @@ from typing import Any
 
 from rlsc.commands.arguments import TRANSFORMERS, shown_default, themes
 from rlsc.config.compare import CompareArguments
+from rlsc.config.fields import allowed, limits
 from rlsc.config.run import EvalConfig, PlanConfig, RunConfig
-from rlsc.config.setting import allowed, limits
 
 TRAINING_ARGUMENTS = (
     "https://huggingface.co/docs/transformers/main_classes/trainer#transformers.TrainingArguments"

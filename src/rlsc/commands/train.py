@@ -43,7 +43,7 @@ from rlsc.records.results import (
 )
 from rlsc.records.run_folder import EvaluationFolder, TrainingFolder
 from rlsc.report import print_results, write_report
-from rlsc.runtime.console import console
+from rlsc.runtime.display import console
 from rlsc.runtime.processes import is_main
 from rlsc.runtime.sharding import is_sharded
 from rlsc.training.arguments import RLSCConfig

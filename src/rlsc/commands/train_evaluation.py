@@ -15,10 +15,10 @@ from rlsc.config.run import RunConfig
 from rlsc.data.questions import QuestionSet, load_questions
 from rlsc.engines import spread
 from rlsc.evaluation.asking import BENCHMARK_ADVICE, Asked, prepare, room
-from rlsc.evaluation.collect import Collecting, collect, rows_file
+from rlsc.evaluation.collecting import Collecting, collect, rows_file
+from rlsc.evaluation.contamination import overlap
 from rlsc.evaluation.outcome import Side, score_side, task_facts, task_results
-from rlsc.evaluation.overlap import overlap
-from rlsc.evaluation.score import score
+from rlsc.evaluation.scoring import score
 from rlsc.evaluation.settings import (
     benchmark_setting,
     control_settings,

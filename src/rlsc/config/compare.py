@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from rlsc.config.setting import setting
+from rlsc.config.fields import setting
 from rlsc.errors import ConfigError
 
 

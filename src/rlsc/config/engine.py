@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rlsc.config.setting import setting
+from rlsc.config.fields import setting
 from rlsc.errors import ConfigError
 from rlsc.runtime.user_code import SYNTAX, is_user_code
 

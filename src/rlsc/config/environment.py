@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from rlsc.config.setting import setting
+from rlsc.config.fields import setting
 
 ENVIRONMENTS = {"dataset": "rlsc.environments.dataset:DatasetEnvironment"}
 """The registry as text: an environment's module is imported only where it is used."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rlsc.config.setting import setting
+from rlsc.config.fields import setting
 
 NO_FILTER = "leave it out for none"
 

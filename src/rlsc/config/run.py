@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rlsc.config.engine import EngineArguments, check_engine
 from rlsc.config.environment import EnvironmentArguments
-from rlsc.config.setting import check_settings, setting
+from rlsc.config.fields import check_settings, setting
 from rlsc.config.training import NucleusArguments
 from rlsc.errors import ConfigError
 

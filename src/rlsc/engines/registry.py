@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlsc.config.engine import AUTO, ENGINES, EngineArguments, check_engine_name
 from rlsc.errors import ConfigError, ModelError, ShardedModelError
-from rlsc.runtime.console import console
+from rlsc.runtime.display import console
 from rlsc.runtime.user_code import is_user_code, load_user_code
 
 if TYPE_CHECKING:

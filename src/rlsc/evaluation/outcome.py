@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rlsc.evaluation.collect import rows_file, unreadable_references
-from rlsc.evaluation.overlap import overlap
-from rlsc.evaluation.score import Answers, compare, score
+from rlsc.evaluation.collecting import rows_file, unreadable_references
+from rlsc.evaluation.contamination import overlap
+from rlsc.evaluation.scoring import Answers, compare, score
 from rlsc.grading import VERSION, Grader
 from rlsc.records.results import Best, ModelScores, TaskFacts, TaskResults
 from rlsc.records.rows import read_rows

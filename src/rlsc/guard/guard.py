@@ -33,7 +33,7 @@ from rlsc.guard.signals import answer_keys, group_signals, question_values
 from rlsc.guard.snapshots import Snapshots
 from rlsc.logprobs.scorer import Scorer
 from rlsc.records.jsonl import append_jsonl, read_jsonl, write_jsonl
-from rlsc.runtime.console import console
+from rlsc.runtime.display import console
 from rlsc.runtime.memory import release_freed_memory
 from rlsc.runtime.processes import gathered
 from rlsc.types import CompletionGroup, Prompt

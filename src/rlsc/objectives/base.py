@@ -15,7 +15,7 @@ from typing import Generic, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from rlsc.config.setting import check_settings
+from rlsc.config.fields import check_settings
 from rlsc.errors import ConfigError
 from rlsc.types import AnswerKey, Message
 
@@ -187,7 +187,7 @@ class Objective:
     `weights_need` and `loss_needs` are class variables of a subclass, as
     ``weights_need = frozenset({"answers"})``, or properties where they depend on its settings.
     Fields of a subclass that is a dataclass are its settings; one that was declared by
-    `rlsc.config.setting.setting` is checked where an instance is made.
+    `rlsc.config.fields.setting` is checked where an instance is made.
     """
 
     reward_model: str | None = None

@@ -16,8 +16,8 @@ from rlsc.config.run import PlanConfig, RunConfig
 from rlsc.engines import engine_class
 from rlsc.errors import ConfigError
 from rlsc.models.loading import load_config
-from rlsc.planning.footprint import Device, Footprint, footprint, optimizer_name
-from rlsc.runtime.console import console
+from rlsc.planning.memory import Device, Footprint, footprint, optimizer_name
+from rlsc.runtime.display import console
 from rlsc.training.arguments import RLSCConfig
 
 ROOM = 0.9

@@ -18,7 +18,7 @@ from rlsc.records.run_folder import (
 )
 from rlsc.report.charts import Intervals
 from rlsc.report.html.render import render
-from rlsc.report.markdown import markdown
+from rlsc.report.markdown import to_markdown
 from rlsc.report.page import Curves, Page
 from rlsc.report.sections.comparison import comparison_page
 from rlsc.report.sections.evaluation import evaluation_page
@@ -37,7 +37,7 @@ def write_report(folder: Path) -> Path:
     page = page_of(folder)
     curves = next((block.charts for block in page.blocks if isinstance(block, Curves)), ())
     write_text(folder / PLOT, sheet([Intervals("95 % intervals", page.headline.numbers), *curves]))
-    write_text(folder / MARKDOWN, markdown(page, PLOT))
+    write_text(folder / MARKDOWN, to_markdown(page, PLOT))
     return _write_page(folder / HTML, page)
 
 

@@ -24,7 +24,7 @@ CASES = 5
 """As many cases are shown; the samples' files have all."""
 
 
-def markdown(page: Page, plot: str = "") -> str:
+def to_markdown(page: Page, plot: str = "") -> str:
     """The page's text. Charts are not in it: `plot` is the file that shows the first of them."""
     return f"# {_inline(page.title)}\n\n{markdown_blocks(page.blocks, plot)}\n"
 

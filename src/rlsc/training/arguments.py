@@ -12,10 +12,10 @@ from transformers import TrainingArguments
 from transformers.integrations import unset_hf_deepspeed_config
 
 from rlsc.config.engine import EngineArguments, check_engine
+from rlsc.config.fields import check_settings
 from rlsc.config.guard import GuardArguments
 from rlsc.config.objective import check_objective
 from rlsc.config.run import check_output_dir
-from rlsc.config.setting import check_settings
 from rlsc.config.training import (
     CostArguments,
     LossArguments,

@@ -16,7 +16,7 @@ from rlsc.errors import ConfigError, QuestionError
 from rlsc.logprobs.scorer import Layout, supported_layout
 from rlsc.models.loading import context_length
 from rlsc.objectives import Objective
-from rlsc.runtime.console import console
+from rlsc.runtime.display import console
 from rlsc.training.arguments import RLSCConfig
 from rlsc.training.weighing import takes_forward
 from rlsc.types import Completion, Example, Prompt

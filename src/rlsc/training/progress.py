@@ -13,7 +13,7 @@ from transformers import TrainerCallback
 
 from rlsc.errors import NonFiniteError, OutputError
 from rlsc.guard.rule import VERDICTS
-from rlsc.runtime.console import console, make_progress
+from rlsc.runtime.display import console, make_progress
 from rlsc.runtime.processes import gathered
 from rlsc.runtime.sharding import local
 from rlsc.training.value_head import ValueHead

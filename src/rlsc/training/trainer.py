@@ -27,7 +27,7 @@ from rlsc.logprobs.scorer import Scorer
 from rlsc.models.adapters import with_adapter
 from rlsc.models.loading import disable_dropout, load_model
 from rlsc.objectives import Objective, create_objective
-from rlsc.runtime.console import without_missing_data_warning
+from rlsc.runtime.display import without_missing_data_warning
 from rlsc.runtime.memory import release_freed_memory
 from rlsc.runtime.processes import gathered, rank
 from rlsc.training.arguments import RLSCConfig

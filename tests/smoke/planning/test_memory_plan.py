@@ -14,7 +14,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from rlsc.planning.footprint import footprint
+from rlsc.planning.memory import footprint
 from rlsc.planning.plan import this_device
 from tests.conftest import tiny_model, tiny_tokenizer
 

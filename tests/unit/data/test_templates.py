@@ -14,7 +14,7 @@ from rlsc.data.templates import TEMPLATES, find_template, render_template
 from rlsc.errors import ConfigError
 from rlsc.evaluation.benchmarks.loading import load_benchmark
 from rlsc.evaluation.benchmarks.table import BENCHMARKS
-from rlsc.evaluation.overlap import overlap
+from rlsc.evaluation.contamination import overlap
 from rlsc.types import Question
 from tests.ascii_model import ascii_tokenizer
 

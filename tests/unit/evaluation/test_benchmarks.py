@@ -34,7 +34,7 @@ from rlsc.evaluation.benchmarks.table import (
     undollared,
 )
 from rlsc.evaluation.benchmarks.tasks import parse_names
-from rlsc.evaluation.overlap import normalise, overlap
+from rlsc.evaluation.contamination import normalise, overlap
 from rlsc.types import Question, Task
 
 EIGHT = "aime24 math500 amc23 gsm8k minerva olympiadbench mmlu_stem gpqa_diamond".split()

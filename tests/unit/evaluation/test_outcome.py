@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rlsc.evaluation.collect import rows_file
+from rlsc.evaluation.collecting import rows_file
 from rlsc.evaluation.outcome import best_of, score_side, task_facts, task_results
 from rlsc.evaluation.settings import own_settings, temperature_setting
 from rlsc.grading import shared_grader
@@ -63,7 +63,7 @@ def test_the_best_may_be_a_majority() -> None:
 
 
 def score_sides(main: list[AnswerRow], other: list[AnswerRow]):
-    from rlsc.evaluation.score import score
+    from rlsc.evaluation.scoring import score
 
     return [score(main, MAIN), score(other, OTHER)]
 

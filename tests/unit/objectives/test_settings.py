@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from rlsc import RLSCConfig
-from rlsc.config.setting import setting
+from rlsc.config.fields import setting
 from rlsc.errors import ConfigError
 from rlsc.objectives import OBJECTIVES, PolicyGradient, PoolView, create_objective
 from rlsc.objectives.registry import load_objective

@@ -12,8 +12,8 @@ from transformers import AutoConfig
 
 from rlsc.commands.arguments import parse
 from rlsc.commands.main import _main, recipes_folder
-from rlsc.planning.footprint import Device, Footprint, footprint
 from rlsc.planning.live_memory import LiveMemory
+from rlsc.planning.memory import Device, Footprint, footprint
 from rlsc.planning.plan import ROOM, advice
 from tests.conftest import tiny_model
 

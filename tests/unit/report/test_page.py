@@ -18,7 +18,7 @@ from rlsc.report.charts import INK, Band, Chart, Intervals, Measured, Series
 from rlsc.report.escaping import plain
 from rlsc.report.html.packing import packed
 from rlsc.report.html.render import render
-from rlsc.report.markdown import markdown
+from rlsc.report.markdown import to_markdown
 from rlsc.report.page import (
     Bullets,
     Case,
@@ -101,7 +101,7 @@ def test_hostile_text_is_text_wherever_it_stands(text: str) -> None:
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_text_opens_no_tag_and_no_table_in_markdown(text: str) -> None:
     code = re.compile(r"^    .*$|``.*``", re.MULTILINE)
-    said = code.sub("", markdown(hostile_page(text)))
+    said = code.sub("", to_markdown(hostile_page(text)))
     tags = re.findall(r"<[^>]*>", said)
     assert set(tags) <= {"<details>", "<summary>", "</summary>", "</details>"}
     cells = [line.replace("\\|", "").count("|") for line in said.splitlines() if line[:1] == "|"]

@@ -15,7 +15,7 @@ from rlsc.records.results import Results
 from rlsc.report.files import page_of, write_html_of_several, write_report
 from rlsc.report.sections.scores import verdict, verdict_of_several
 from rlsc.report.summary import print_results
-from rlsc.runtime.console import console
+from rlsc.runtime.display import console
 from tests.unit.report import runs
 
 BETTER, LITTLE, WORSE = 0.3, 0.0, -0.3

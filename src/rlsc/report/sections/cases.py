@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from rlsc.evaluation.score import by_question
+from rlsc.evaluation.scoring import by_question
 from rlsc.records.rows import AnswerRow
 from rlsc.report.page import Case, Side
 

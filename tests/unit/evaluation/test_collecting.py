@@ -11,7 +11,7 @@ import pytest
 from rlsc.engines import SamplingParams, ScriptedEngine, seed_for
 from rlsc.errors import OutputError
 from rlsc.evaluation.asking import Asked
-from rlsc.evaluation.collect import (
+from rlsc.evaluation.collecting import (
     Collecting,
     check_kept,
     graded,
@@ -19,7 +19,7 @@ from rlsc.evaluation.collect import (
     rows_file,
     unreadable_references,
 )
-from rlsc.evaluation.collect import collect as collect_rows
+from rlsc.evaluation.collecting import collect as collect_rows
 from rlsc.grading import Grader, shared_grader
 from rlsc.records.rows import AnswerRow, read_rows, write_rows
 from rlsc.types import AnswerKey, Completion, Prompt, Question, Setting, Task

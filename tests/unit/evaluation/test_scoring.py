@@ -12,9 +12,9 @@ from itertools import combinations
 import pytest
 from scipy import stats
 
-from rlsc.evaluation.score import Answers, by_question, length_changes
-from rlsc.evaluation.score import compare as compare_answers
-from rlsc.evaluation.score import score as score_answers
+from rlsc.evaluation.scoring import Answers, by_question, length_changes
+from rlsc.evaluation.scoring import compare as compare_answers
+from rlsc.evaluation.scoring import score as score_answers
 from rlsc.records.conversion import to_json
 from rlsc.records.rows import AnswerRow
 from rlsc.statistics.intervals import bootstrap_interval, wilson_interval

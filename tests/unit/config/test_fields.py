@@ -9,7 +9,7 @@ from typing import Optional
 import pytest
 from transformers import HfArgumentParser
 
-from rlsc.config.setting import check_settings, setting
+from rlsc.config.fields import check_settings, setting
 from rlsc.errors import ConfigError
 
 

@@ -27,7 +27,7 @@ from rlsc.grading import VERSION, Grader, Item, extract_answer
 from rlsc.records.conversion import to_json
 from rlsc.records.files import read_json, write_json
 from rlsc.records.rows import AnswerRow, append_rows, as_line, read_rows, write_rows
-from rlsc.runtime.console import make_progress
+from rlsc.runtime.display import make_progress
 from rlsc.runtime.memory import release_freed_memory
 from rlsc.runtime.processes import from_main
 from rlsc.types import Completion, CompletionGroup, Task
