@@ -13,11 +13,10 @@ from rollout import _ROWS
 from transformers.pytorch_utils import Conv1D
 from workloads import Case
 
-from rlsc.config.engine import EngineArguments
-from rlsc.data.prompts import render, stop_token_ids
-from rlsc.engines import SamplingParams, create_engine
-from rlsc.engines.packed import PackedLinears
-from rlsc.models.loading import load_model
+from rlsc.config import EngineArguments
+from rlsc.data import render, stop_token_ids
+from rlsc.engines import PackedLinears, SamplingParams, create_engine
+from rlsc.models import load_model
 from rlsc.types import Prompt
 
 Runner = Callable[[Case, Sequence[str], int], dict[str, Any]]

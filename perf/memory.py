@@ -45,10 +45,9 @@ def _measure(flags: list[str]) -> dict[str, Any]:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from rlsc.data.prompts import render
-    from rlsc.models.loading import load_model, load_tokenizer
-    from rlsc.planning.memory import footprint
-    from rlsc.planning.plan import this_device
+    from rlsc.data import render
+    from rlsc.models import load_model, load_tokenizer
+    from rlsc.planning import footprint, this_device
 
     with tempfile.TemporaryDirectory() as folder:
         config, training = _settings(flags, f"{folder}/warm", 1)
@@ -85,8 +84,8 @@ def _settings(flags: list[str], folder: str, steps: int) -> Any:
 def _trainer(model: Any, tokenizer: Any, config: Any, training: Any) -> Any:
     from rlsc.commands.train import prompt_rows
     from rlsc.commands.train_evaluation import questions_of
-    from rlsc.models.adapters import lora_config
-    from rlsc.training.trainer import RLSCTrainer
+    from rlsc.models import lora_config
+    from rlsc.training import RLSCTrainer
 
     names = (config.lora_r, config.lora_alpha, config.lora_target_modules)
     trainer = RLSCTrainer(

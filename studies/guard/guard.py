@@ -35,10 +35,20 @@ from guard_records import by_step, is_archived, observations
 from rich.console import Console
 from rich.table import Table
 
-from rlsc.guard.rule import COLLAPSED, SIGNS, Health, Observation, Rule, change, due
-from rlsc.guard.selection import candidates, choose, score
-from rlsc.records.results import TrainingResults, read_results_of
-from rlsc.training.arguments import RLSCConfig
+from rlsc.guard import (
+    COLLAPSED,
+    SIGNS,
+    Health,
+    Observation,
+    Rule,
+    candidates,
+    change,
+    choose,
+    due,
+    score,
+)
+from rlsc.records import TrainingResults, read_results_of
+from rlsc.training import RLSCConfig
 
 DROP = 0.05
 METRICS = {"greedy": "greedy", "pass@1": "sampled"}

@@ -12,13 +12,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
-from rlsc.evaluation.scoring import by_question
-from rlsc.guard.probe import most_agreed
-from rlsc.guard.rule import Observation
-from rlsc.records.jsonl import read_jsonl
-from rlsc.records.results import EVALUATION, TrainingResults, read_results_of
-from rlsc.records.rows import read_rows
-from rlsc.records.run_folder import RUN, TrainingFolder
+from rlsc.evaluation import by_question
+from rlsc.guard import Observation, most_agreed
+from rlsc.records import (
+    EVALUATION,
+    RUN,
+    TrainingFolder,
+    TrainingResults,
+    read_jsonl,
+    read_results_of,
+    read_rows,
+)
 from rlsc.types import Verdict
 
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,41 @@ def test_the_contracts_find_what_breaks_them(
 def test_only_four_modules_lie_in_the_package_itself() -> None:
     flat = {file.name for file in SOURCE.glob("*.py")}
     assert flat == {"__init__.py", "__main__.py", "types.py", "errors.py"}
+
+
+def faces() -> dict[str, list[str]]:
+    """What each package offers to the others."""
+    return {
+        folder.name: list(getattr(import_module(f"rlsc.{folder.name}"), "__all__", []))
+        for folder in sorted(SOURCE.iterdir())
+        if (folder / "__init__.py").exists()
+    }
+
+
+@pytest.mark.parametrize("package", faces())
+def test_a_face_gives_what_it_names(package: str) -> None:
+    module = import_module(f"rlsc.{package}")
+    modules = {path.stem for path in (SOURCE / package).iterdir()}
+    for name in faces()[package]:
+        assert name not in modules, f"rlsc.{package}.{name} would be hidden by the module"
+        assert getattr(module, name) is not None
+
+
+@pytest.mark.parametrize("file", FILES, ids=relative)
+def test_others_are_imported_by_their_face(file: Path) -> None:
+    own = file.relative_to(SOURCE).parts[0]
+    if file == SOURCE / "__init__.py":
+        return  # the public API names the modules that hold it
+    deep = [
+        f"line {node.lineno}: from {node.module}"
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(node, ast.ImportFrom)
+        and (parts := (node.module or "").split("."))[0] == "rlsc"
+        and len(parts) > 2
+        and parts[1] != own
+        and node.module != "rlsc.runtime.lazy"  # what makes the faces
+    ]
+    assert deep == []
 
 
 @pytest.mark.parametrize("file", FILES, ids=relative)

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from rlsc.commands import compare as comparison
 from rlsc.commands.arguments import parse, read_recipe, recipe_flags
-from rlsc.config.compare import CompareConfig
-from rlsc.config.run import RunConfig
+from rlsc.config import CompareConfig, RunConfig
 
 if TYPE_CHECKING:
-    from rlsc.training.arguments import RLSCConfig
+    from rlsc.training import RLSCConfig
 
 
 def train(recipe: str | Path | None = None, **settings: Any) -> Path:

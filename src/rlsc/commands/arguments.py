@@ -21,12 +21,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import yaml
 
-from rlsc.config.fields import allowed, default_of, limits
-from rlsc.config.run import EvalConfig, PlanConfig, RunConfig
+from rlsc.config import EvalConfig, PlanConfig, RunConfig, allowed, default_of, limits
 from rlsc.errors import ConfigError
 
 if TYPE_CHECKING:
-    from rlsc.training.arguments import RLSCConfig
+    from rlsc.training import RLSCConfig
 
 REMOVED: dict[str, str] = {}
 """Flags and keys that there were once, and what to write instead."""
@@ -41,7 +40,7 @@ def parse(argv: Sequence[str], recipe: Path | None = None) -> tuple[RunConfig, R
 
     Raises `ConfigError` that names the key and, for an unknown one, the nearest known.
     """
-    from rlsc.training.arguments import RLSCConfig
+    from rlsc.training import RLSCConfig
 
     text = "Fine-tune a language model by RLSC, or by another --objective."
     run, training = Settings("train", text, RunConfig, RLSCConfig).read(argv, recipe)
@@ -50,7 +49,7 @@ def parse(argv: Sequence[str], recipe: Path | None = None) -> tuple[RunConfig, R
 
 def parse_plan(argv: Sequence[str]) -> tuple[PlanConfig, RunConfig, RLSCConfig]:
     """Settings of `rlsc plan`: its own, and those of `rlsc train`, read as `parse` does."""
-    from rlsc.training.arguments import RLSCConfig
+    from rlsc.training import RLSCConfig
 
     text = "The memory that a run of rlsc train would take, without its weights."
     plan, run, training = Settings("plan", text, PlanConfig, RunConfig, RLSCConfig).read(argv)
@@ -66,7 +65,7 @@ def parse_eval(argv: Sequence[str]) -> EvalConfig:
 
 def recipe_flags(content: Mapping[str, object]) -> list[str]:
     """Settings of `rlsc train` as its flags. Raises `ConfigError` for one that it has not."""
-    from rlsc.training.arguments import RLSCConfig
+    from rlsc.training import RLSCConfig
 
     return Settings("train", "", RunConfig, RLSCConfig).as_flags("the recipe", content)
 

@@ -27,21 +27,23 @@ from rlsc.commands.arguments import (
     resolved,
 )
 from rlsc.commands.compared import FAILURE, compared
-from rlsc.config.compare import NOT_SHARED, CompareArguments, CompareConfig
+from rlsc.config import NOT_SHARED, CompareArguments, CompareConfig
 from rlsc.errors import ConfigError, RLSCError
-from rlsc.records.files import write_text
-from rlsc.records.results import (
+from rlsc.records import (
     EVALUATION,
     RESULTS,
+    ComparisonFolder,
     ComparisonResults,
     EvaluationResults,
+    TrainingFolder,
+    check_writable,
     read_results_of,
     temperature_label,
     write_results,
+    write_text,
 )
-from rlsc.records.run_folder import ComparisonFolder, TrainingFolder, check_writable
 from rlsc.report import print_results, write_report
-from rlsc.runtime.display import console
+from rlsc.runtime import console
 
 BASE = "base"
 # May differ from what a run was made with; all else would make rows that do not compare.
@@ -254,7 +256,7 @@ def _in_process(function: Any, *arguments: Any) -> str | None:
 
 
 def _reporting(sender: Any, function: Any, *arguments: Any) -> None:
-    from rlsc.runtime.display import quiet_libraries
+    from rlsc.runtime import quiet_libraries
 
     threading.Thread(target=_end_with_parent, daemon=True).start()
     quiet_libraries()

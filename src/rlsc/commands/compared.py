@@ -7,20 +7,21 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from rlsc.records.jsonl import read_jsonl
-from rlsc.records.results import (
+from rlsc.records import (
     GREEDY,
     SAMPLED,
     ComparedMethod,
     ComparedRun,
+    ComparisonFolder,
     ComparisonPoint,
     ComparisonResults,
     CurvePoint,
     EvaluationResults,
+    TrainingFolder,
+    read_jsonl,
     read_results_of,
 )
-from rlsc.records.run_folder import ComparisonFolder, TrainingFolder
-from rlsc.statistics.intervals import seed_interval
+from rlsc.statistics import seed_interval
 from rlsc.types import Estimate
 
 FAILURE = "failure.txt"

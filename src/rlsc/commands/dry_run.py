@@ -18,26 +18,31 @@ from rlsc.commands.train import (
     prompt_rows,
 )
 from rlsc.commands.train_evaluation import evaluation_set, questions_of
-from rlsc.config.run import RunConfig
-from rlsc.data.prompts import fit_context, render
-from rlsc.data.questions import QuestionSet
+from rlsc.config import RunConfig
+from rlsc.data import QuestionSet, fit_context, render
 from rlsc.engines import engine_class, resolve_engine
 from rlsc.errors import ConfigError, ModelError, RLSCError
-from rlsc.models.adapters import lora_config, with_adapter
-from rlsc.models.loading import context_length, empty_model, load_config, load_tokenizer
+from rlsc.models import (
+    context_length,
+    empty_model,
+    load_config,
+    load_tokenizer,
+    lora_config,
+    with_adapter,
+)
 from rlsc.objectives import create_objective
-from rlsc.planning.plan import show, this_device
-from rlsc.records.run_folder import TrainingFolder
-from rlsc.runtime.display import console
-from rlsc.training.arguments import RLSCConfig
-from rlsc.training.inputs import (
+from rlsc.planning import show, this_device
+from rlsc.records import TrainingFolder
+from rlsc.runtime import console
+from rlsc.training import (
+    RLSCConfig,
+    RLSCTrainer,
     check_processes,
     given_pairs,
     probe_prompts,
     render_all,
     sampling_of,
 )
-from rlsc.training.trainer import RLSCTrainer
 from rlsc.types import Prompt
 
 

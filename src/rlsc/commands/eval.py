@@ -11,30 +11,42 @@ import torch
 import yaml
 
 from rlsc.commands.arguments import resolved
-from rlsc.config.run import EvalConfig
-from rlsc.data.questions import load_questions
+from rlsc.config import EvalConfig
+from rlsc.data import load_questions
 from rlsc.engines import create_engine
 from rlsc.errors import ConfigError, OutputError, QuestionError
-from rlsc.evaluation.asking import BENCHMARK_ADVICE, prepare
-from rlsc.evaluation.baseline import Baseline
-from rlsc.evaluation.benchmarks.tasks import load_tasks
-from rlsc.evaluation.collecting import Collecting, check_kept, collect, regrade
-from rlsc.evaluation.outcome import score_side, task_facts, task_results
-from rlsc.evaluation.settings import (
+from rlsc.evaluation import (
+    BENCHMARK_ADVICE,
+    Baseline,
+    Collecting,
     benchmark_setting,
+    check_kept,
     check_system_prompt,
+    collect,
     control_settings,
+    load_tasks,
+    prepare,
+    regrade,
     resolve_template,
+    score_side,
+    task_facts,
+    task_results,
 )
 from rlsc.grading import Grader
-from rlsc.models.loading import load_model, weights_fingerprint
-from rlsc.records.environment import check_same_questions, write_environment
-from rlsc.records.results import EvaluationResults, TaskResults, write_results
-from rlsc.records.rows import read_rows
-from rlsc.records.run_folder import CONFIG, EvaluationFolder
+from rlsc.models import load_model, weights_fingerprint
+from rlsc.records import (
+    CONFIG,
+    EvaluationFolder,
+    EvaluationResults,
+    TaskResults,
+    check_same_questions,
+    read_rows,
+    write_environment,
+    write_results,
+)
 from rlsc.report import print_results, write_report
-from rlsc.runtime.display import console
-from rlsc.training.arguments import cpu_has_bf16, device_has_bf16
+from rlsc.runtime import console
+from rlsc.training import cpu_has_bf16, device_has_bf16
 from rlsc.types import Question, Setting, Task
 
 

@@ -10,13 +10,20 @@ from huggingface_hub import HfApi, ModelCard, ModelCardData
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from rlsc.errors import ConfigError
-from rlsc.records.results import TrainingResults, read_results_of
-from rlsc.records.run_folder import TrainingFolder
-from rlsc.report.markdown import to_markdown
-from rlsc.report.page import Block, Bullets, Heading, Page, Paragraph, Table
-from rlsc.report.sections.made import code_rows
-from rlsc.report.sections.steps import guard_text
-from rlsc.report.sections.training import headline, results_blocks
+from rlsc.records import TrainingFolder, TrainingResults, read_results_of
+from rlsc.report import (
+    Block,
+    Bullets,
+    Heading,
+    Page,
+    Paragraph,
+    Table,
+    code_rows,
+    guard_text,
+    headline,
+    results_blocks,
+    to_markdown,
+)
 
 _SETTINGS = (  # the others are of the machine that trained, and not for the public
     *("objective", "weight", "alpha", "temperature", "logprob_temperature", "num_generations"),

@@ -129,7 +129,7 @@ def _plan(argv: list[str]) -> None:
     from rlsc.commands.arguments import parse_plan
 
     settings = parse_plan(argv)
-    from rlsc.planning.plan import run_plan
+    from rlsc.planning import run_plan
 
     run_plan(*settings)
 
@@ -166,7 +166,7 @@ def _report(argv: list[str]) -> None:
 
 
 def _quiet() -> None:
-    from rlsc.runtime.display import quiet_libraries
+    from rlsc.runtime import quiet_libraries
 
     quiet_libraries()
 

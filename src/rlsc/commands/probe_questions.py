@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rlsc.commands.train_evaluation import OwnTask, questions_of
-from rlsc.config.run import RunConfig
-from rlsc.data.questions import QuestionSet
+from rlsc.config import RunConfig
+from rlsc.data import QuestionSet
 from rlsc.types import Question
 
 FEWEST = 16

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rlsc.commands.arguments import TRANSFORMERS, shown_default, themes
-from rlsc.config.compare import CompareArguments
-from rlsc.config.fields import allowed, limits
-from rlsc.config.run import EvalConfig, PlanConfig, RunConfig
+from rlsc.config import CompareArguments, EvalConfig, PlanConfig, RunConfig, allowed, limits
 
 TRAINING_ARGUMENTS = (
     "https://huggingface.co/docs/transformers/main_classes/trainer#transformers.TrainingArguments"
@@ -23,7 +21,7 @@ A recipe has the same names as keys. A switch is `--name` or `--name true`, and 
 
 def markdown() -> str:
     """A page: for each command a table a theme, with flag, default, what it takes, and help."""
-    from rlsc.training.arguments import RLSCConfig
+    from rlsc.training import RLSCConfig
 
     lines = [_BEGINNING]
     for command, classes in {

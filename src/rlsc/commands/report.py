@@ -7,8 +7,8 @@ from pathlib import Path
 
 from rlsc.commands.arguments import Parser, unknown_message
 from rlsc.errors import ConfigError
-from rlsc.report.files import watch, write_html, write_html_of_several
-from rlsc.runtime.display import console
+from rlsc.report import watch, write_html, write_html_of_several
+from rlsc.runtime import console
 
 
 def parse_report(argv: Sequence[str]) -> tuple[list[Path], Path | None, bool]:

@@ -22,32 +22,29 @@ from rlsc.commands.train_evaluation import (
     evaluation_set,
     questions_of,
 )
-from rlsc.config.run import RunConfig
-from rlsc.data.prompts import format_question
-from rlsc.data.questions import QuestionSet
-from rlsc.environments.registry import create_environment
+from rlsc.config import RunConfig
+from rlsc.data import QuestionSet, format_question
+from rlsc.environments import create_environment
 from rlsc.errors import ConfigError, RLSCError
-from rlsc.evaluation.benchmarks.tasks import load_tasks
-from rlsc.models.adapters import lora_config, save_merged
-from rlsc.models.loading import load_model
+from rlsc.evaluation import load_tasks
+from rlsc.models import load_model, lora_config, save_merged
 from rlsc.objectives import RLSC, Objective, create_objective
-from rlsc.records.checkpoints import last_checkpoint
-from rlsc.records.environment import check_same_questions, write_environment
-from rlsc.records.results import (
+from rlsc.records import (
     EVALUATION,
+    EvaluationFolder,
     EvaluationResults,
     GuardResults,
+    TrainingFolder,
     TrainingResults,
+    check_same_questions,
     guard_results,
+    last_checkpoint,
+    write_environment,
     write_results,
 )
-from rlsc.records.run_folder import EvaluationFolder, TrainingFolder
 from rlsc.report import print_results, write_report
-from rlsc.runtime.display import console
-from rlsc.runtime.processes import is_main
-from rlsc.runtime.sharding import is_sharded
-from rlsc.training.arguments import RLSCConfig
-from rlsc.training.trainer import RLSCTrainer
+from rlsc.runtime import console, is_main, is_sharded
+from rlsc.training import RLSCConfig, RLSCTrainer
 from rlsc.types import Question, Task
 
 

@@ -11,28 +11,41 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from rlsc.config.run import RunConfig
-from rlsc.data.questions import QuestionSet, load_questions
+from rlsc.config import RunConfig
+from rlsc.data import QuestionSet, load_questions
 from rlsc.engines import spread
-from rlsc.evaluation.asking import BENCHMARK_ADVICE, Asked, prepare, room
-from rlsc.evaluation.collecting import Collecting, collect, rows_file
-from rlsc.evaluation.contamination import overlap
-from rlsc.evaluation.outcome import Side, score_side, task_facts, task_results
-from rlsc.evaluation.scoring import score
-from rlsc.evaluation.settings import (
+from rlsc.evaluation import (
+    BENCHMARK_ADVICE,
+    Asked,
+    Collecting,
+    Side,
     benchmark_setting,
+    collect,
     control_settings,
+    overlap,
     own_settings,
+    prepare,
     resolve_template,
+    room,
+    rows_file,
+    score,
+    score_side,
+    task_facts,
+    task_results,
     temperature_setting,
 )
 from rlsc.grading import Grader
-from rlsc.models.loading import context_length, weights_fingerprint
-from rlsc.records.results import EVALUATION, CurvePoint, TaskResults
-from rlsc.records.rows import read_rows
-from rlsc.records.run_folder import EvaluationFolder, TrainingFolder, open_folder
-from rlsc.training.arguments import RLSCConfig
-from rlsc.training.trainer import RLSCTrainer
+from rlsc.models import context_length, weights_fingerprint
+from rlsc.records import (
+    EVALUATION,
+    CurvePoint,
+    EvaluationFolder,
+    TaskResults,
+    TrainingFolder,
+    open_folder,
+    read_rows,
+)
+from rlsc.training import RLSCConfig, RLSCTrainer
 from rlsc.types import Question, Score, Setting, Task
 
 BEFORE, AFTER = "before", "after"

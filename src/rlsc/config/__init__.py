@@ -1,1 +1,55 @@
 """Every setting of a run, and the checks of its values. No torch."""
+
+from typing import TYPE_CHECKING
+
+from rlsc.runtime.lazy import lazy_face
+
+if TYPE_CHECKING:
+    from rlsc.config.compare import NOT_SHARED, CompareArguments, CompareConfig
+    from rlsc.config.engine import AUTO, ENGINES, EngineArguments, check_engine, check_engine_name
+    from rlsc.config.environment import ENVIRONMENTS
+    from rlsc.config.fields import allowed, check_settings, check_value, default_of, limits, setting
+    from rlsc.config.guard import GuardArguments
+    from rlsc.config.objective import ObjectiveArguments, check_objective
+    from rlsc.config.own_settings import converted, nearest, settings_of
+    from rlsc.config.run import EvalConfig, PlanConfig, RunConfig, check_output_dir, check_template
+    from rlsc.config.training import (
+        CostArguments,
+        LossArguments,
+        SamplingArguments,
+        TrainerArguments,
+    )
+
+__all__ = [
+    "AUTO",
+    "ENGINES",
+    "ENVIRONMENTS",
+    "NOT_SHARED",
+    "CompareArguments",
+    "CompareConfig",
+    "CostArguments",
+    "EngineArguments",
+    "EvalConfig",
+    "GuardArguments",
+    "LossArguments",
+    "ObjectiveArguments",
+    "PlanConfig",
+    "RunConfig",
+    "SamplingArguments",
+    "TrainerArguments",
+    "allowed",
+    "check_engine",
+    "check_engine_name",
+    "check_objective",
+    "check_output_dir",
+    "check_settings",
+    "check_template",
+    "check_value",
+    "converted",
+    "default_of",
+    "limits",
+    "nearest",
+    "setting",
+    "settings_of",
+]
+__getattr__ = lazy_face(__name__)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rlsc.config.fields import setting
 from rlsc.errors import ConfigError
-from rlsc.runtime.user_code import SYNTAX, is_user_code
+from rlsc.runtime import SYNTAX, is_user_code
 
 ENGINES = {
     "native": "rlsc.engines.native.engine:NativeEngine",

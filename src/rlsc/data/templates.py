@@ -13,7 +13,7 @@ from typing import Any
 import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from rlsc.config.run import check_template
+from rlsc.config import check_template
 from rlsc.data.exemplars import exemplars
 from rlsc.errors import ConfigError
 from rlsc.types import Question

@@ -1,22 +1,34 @@
 """Engines sample completions. `base` is the contract; `registry` picks one by name."""
 
-from rlsc.engines.base import Engine, SamplingParams, seed_for
-from rlsc.engines.distributed import SpreadEngine, spread
-from rlsc.engines.hf import HFEngine
-from rlsc.engines.native.engine import NativeEngine
-from rlsc.engines.registry import create_engine, engine_class, resolve_engine
-from rlsc.engines.scripted import ScriptedEngine
+from typing import TYPE_CHECKING
+
+from rlsc.runtime.lazy import lazy_face
+
+if TYPE_CHECKING:
+    from rlsc.engines.base import ZERO3_NEEDS, Engine, SamplingParams, seed_for
+    from rlsc.engines.distributed import SpreadEngine, spread
+    from rlsc.engines.hf import HFEngine
+    from rlsc.engines.memory import Part, Workload
+    from rlsc.engines.native.engine import NativeEngine
+    from rlsc.engines.packed import PackedLinears
+    from rlsc.engines.registry import create_engine, engine_class, resolve_engine
+    from rlsc.engines.scripted import ScriptedEngine
 
 __all__ = [
+    "ZERO3_NEEDS",
     "Engine",
     "HFEngine",
     "NativeEngine",
+    "PackedLinears",
+    "Part",
     "SamplingParams",
     "ScriptedEngine",
     "SpreadEngine",
+    "Workload",
     "create_engine",
     "engine_class",
     "resolve_engine",
     "seed_for",
     "spread",
 ]
+__getattr__ = lazy_face(__name__)

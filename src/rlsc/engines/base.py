@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from rlsc.config.engine import EngineArguments
+from rlsc.config import EngineArguments
 from rlsc.engines.memory import Part, Workload
 from rlsc.errors import ShardedModelError
 from rlsc.types import Completion, CompletionGroup, FinishReason, Prompt

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rlsc.engines.base import Engine, Progress, SamplingParams
-from rlsc.runtime.processes import count, gathered, rank
+from rlsc.runtime import count, gathered, rank
 from rlsc.types import CompletionGroup, Prompt
 
 

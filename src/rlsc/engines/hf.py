@@ -20,7 +20,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from rlsc.config.engine import EngineArguments
+from rlsc.config import EngineArguments
 from rlsc.engines.base import (
     Engine,
     Progress,

@@ -10,7 +10,7 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from rlsc.engines.native.kv_cache import aligned
-from rlsc.runtime.memory import nbytes
+from rlsc.runtime import nbytes
 
 _PREFILL = 8192  # tokens of prompts that are computed at once
 

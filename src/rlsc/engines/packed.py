@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 from transformers.pytorch_utils import Conv1D
 
-from rlsc.runtime.memory import free_memory
+from rlsc.runtime import free_memory
 
 _ROWS = 128  # the layout is chosen for products of about as many rows
 _SHARE = 0.25  # of the free memory: the most that packed weights may take

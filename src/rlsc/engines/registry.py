@@ -5,10 +5,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from rlsc.config.engine import AUTO, ENGINES, EngineArguments, check_engine_name
+from rlsc.config import AUTO, ENGINES, EngineArguments, check_engine_name
 from rlsc.errors import ConfigError, ModelError, ShardedModelError
-from rlsc.runtime.display import console
-from rlsc.runtime.user_code import is_user_code, load_user_code
+from rlsc.runtime import console, is_user_code, load_user_code
 
 if TYPE_CHECKING:
     import torch

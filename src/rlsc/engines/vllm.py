@@ -19,13 +19,12 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from rlsc.config.engine import EngineArguments
+from rlsc.config import EngineArguments
 from rlsc.engines.base import Engine, Progress, SamplingParams, grouped, make_completion
 from rlsc.engines.memory import Part, Workload
 from rlsc.errors import ConfigError, ModelError
-from rlsc.models.loading import context_length
-from rlsc.runtime.processes import from_main, is_main, wait
-from rlsc.runtime.sharding import full_tensor
+from rlsc.models import context_length
+from rlsc.runtime import from_main, full_tensor, is_main, wait
 from rlsc.types import CompletionGroup, Prompt
 
 _WORKER = "rlsc.engines.vllm_worker.PolicyWorker"

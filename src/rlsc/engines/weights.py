@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from rlsc.engines.packed import PackedLinears
-from rlsc.models.adapters import adapter_is_off
-from rlsc.runtime.sharding import unsharded
+from rlsc.models import adapter_is_off
+from rlsc.runtime import unsharded
 
 
 class SamplingWeights:

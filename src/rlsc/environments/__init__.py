@@ -1,1 +1,18 @@
 """What a step's rollouts are played in: a data set of questions, or a game."""
+
+from typing import TYPE_CHECKING
+
+from rlsc.runtime.lazy import lazy_face
+
+if TYPE_CHECKING:
+    from rlsc.environments.base import Environment, drive
+    from rlsc.environments.dataset import DatasetEnvironment
+    from rlsc.environments.registry import create_environment
+
+__all__ = [
+    "DatasetEnvironment",
+    "Environment",
+    "create_environment",
+    "drive",
+]
+__getattr__ = lazy_face(__name__)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from rlsc.config.environment import ENVIRONMENTS
-from rlsc.config.fields import check_settings
-from rlsc.config.own_settings import converted, nearest, settings_of
+from rlsc.config import ENVIRONMENTS, check_settings, converted, nearest, settings_of
 from rlsc.environments.base import Environment
 from rlsc.errors import ConfigError
-from rlsc.runtime.user_code import SYNTAX, is_user_code, load_user_code
+from rlsc.runtime import SYNTAX, is_user_code, load_user_code
 
 
 class EnvironmentSettings(Protocol):

@@ -1,6 +1,53 @@
 """One evaluation: tasks asked in settings, answers collected, scored and compared."""
 
-from rlsc.evaluation.benchmarks.item import Item
-from rlsc.evaluation.benchmarks.tasks import UserTask
+from typing import TYPE_CHECKING
 
-__all__ = ["Item", "UserTask"]
+from rlsc.runtime.lazy import lazy_face
+
+if TYPE_CHECKING:
+    from rlsc.evaluation.asking import BENCHMARK_ADVICE, Asked, prepare, room
+    from rlsc.evaluation.baseline import Baseline
+    from rlsc.evaluation.benchmarks.item import Item
+    from rlsc.evaluation.benchmarks.tasks import UserTask, load_tasks
+    from rlsc.evaluation.collecting import Collecting, check_kept, collect, regrade, rows_file
+    from rlsc.evaluation.contamination import overlap
+    from rlsc.evaluation.outcome import Side, score_side, task_facts, task_results
+    from rlsc.evaluation.scoring import by_question, score
+    from rlsc.evaluation.settings import (
+        benchmark_setting,
+        check_system_prompt,
+        control_settings,
+        own_settings,
+        resolve_template,
+        temperature_setting,
+    )
+
+__all__ = [
+    "BENCHMARK_ADVICE",
+    "Asked",
+    "Baseline",
+    "Collecting",
+    "Item",
+    "Side",
+    "UserTask",
+    "benchmark_setting",
+    "by_question",
+    "check_kept",
+    "check_system_prompt",
+    "collect",
+    "control_settings",
+    "load_tasks",
+    "overlap",
+    "own_settings",
+    "prepare",
+    "regrade",
+    "resolve_template",
+    "room",
+    "rows_file",
+    "score",
+    "score_side",
+    "task_facts",
+    "task_results",
+    "temperature_setting",
+]
+__getattr__ = lazy_face(__name__)

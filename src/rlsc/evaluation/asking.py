@@ -6,15 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rlsc.data.prompts import (
-    TRAINING_ADVICE,
-    fit_context,
-    format_question,
-    render,
-    stop_token_ids,
-)
+from rlsc.data import TRAINING_ADVICE, fit_context, format_question, render, stop_token_ids
 from rlsc.engines import SamplingParams
-from rlsc.models.loading import context_length
+from rlsc.models import context_length
 from rlsc.types import Prompt, Question, Setting, Task
 
 BENCHMARK_ADVICE = ("lower --max_new_tokens", "lower --max_new_tokens or --shots")

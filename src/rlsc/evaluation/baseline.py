@@ -7,10 +7,14 @@ from pathlib import Path
 
 from rlsc.errors import ConfigError, OutputError
 from rlsc.evaluation.outcome import Side
-from rlsc.records.environment import fingerprint
-from rlsc.records.results import ComparedTo, EvaluationResults, read_results_of
-from rlsc.records.rows import read_rows
-from rlsc.records.run_folder import EvaluationFolder
+from rlsc.records import (
+    ComparedTo,
+    EvaluationFolder,
+    EvaluationResults,
+    fingerprint,
+    read_results_of,
+    read_rows,
+)
 from rlsc.types import Task
 
 _PROTOCOL = (

@@ -24,12 +24,17 @@ from rlsc.errors import OutputError
 from rlsc.evaluation.asking import Asked
 from rlsc.evaluation.token_spans import token_ends
 from rlsc.grading import VERSION, Grader, Item, extract_answer
-from rlsc.records.conversion import to_json
-from rlsc.records.files import read_json, write_json
-from rlsc.records.rows import AnswerRow, append_rows, as_line, read_rows, write_rows
-from rlsc.runtime.display import make_progress
-from rlsc.runtime.memory import release_freed_memory
-from rlsc.runtime.processes import from_main
+from rlsc.records import (
+    AnswerRow,
+    append_rows,
+    as_line,
+    read_json,
+    read_rows,
+    to_json,
+    write_json,
+    write_rows,
+)
+from rlsc.runtime import from_main, make_progress, release_freed_memory
 from rlsc.types import Completion, CompletionGroup, Task
 
 

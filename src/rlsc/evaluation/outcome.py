@@ -10,8 +10,7 @@ from rlsc.evaluation.collecting import rows_file, unreadable_references
 from rlsc.evaluation.contamination import overlap
 from rlsc.evaluation.scoring import Answers, compare, score
 from rlsc.grading import VERSION, Grader
-from rlsc.records.results import Best, ModelScores, TaskFacts, TaskResults
-from rlsc.records.rows import read_rows
+from rlsc.records import Best, ModelScores, TaskFacts, TaskResults, read_rows
 from rlsc.types import Difference, Question, Score, Setting, Task
 
 

@@ -14,12 +14,17 @@ from dataclasses import dataclass
 from statistics import fmean, median
 
 from rlsc.grading import answer_key
-from rlsc.records.rows import AnswerRow
+from rlsc.records import AnswerRow
 from rlsc.statistics import calibration as calibrate
-from rlsc.statistics.intervals import share
-from rlsc.statistics.paired import mcnemar_exact, paired_difference, signed_rank_p
-from rlsc.statistics.repetition import ngram_repetition
-from rlsc.statistics.votes import majority_at_k, pass_at_k
+from rlsc.statistics import (
+    majority_at_k,
+    mcnemar_exact,
+    ngram_repetition,
+    paired_difference,
+    pass_at_k,
+    share,
+    signed_rank_p,
+)
 from rlsc.types import Calibration, Difference, LengthChange, Score, Setting, Verdict
 
 KS = (1, 2, 4, 8, 16, 32, 64)

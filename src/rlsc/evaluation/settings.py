@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from rlsc.data.templates import TEMPLATES, find_template
+from rlsc.data import TEMPLATES, find_template
 from rlsc.errors import ConfigError
-from rlsc.records.results import AT_TRAINING_TEMPERATURE, GREEDY, SAMPLED, temperature_label
+from rlsc.records import AT_TRAINING_TEMPERATURE, GREEDY, SAMPLED, temperature_label
 from rlsc.types import Setting
 
 CONTROL_TEMPERATURES = (0.0, 0.5, 0.7, 1.0)

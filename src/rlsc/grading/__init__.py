@@ -3,10 +3,15 @@
 `judge` decides; `Grader` runs it in guarded processes; `grade` is the short form.
 """
 
-from rlsc.grading.api import VERSION, Grader, Item, Judgement, grade, shared_grader
-from rlsc.grading.clusters import answer_key, cluster_answers
-from rlsc.grading.extract.answer import extract_answer
-from rlsc.grading.extract.boxes import boxed
+from typing import TYPE_CHECKING
+
+from rlsc.runtime.lazy import lazy_face
+
+if TYPE_CHECKING:
+    from rlsc.grading.api import VERSION, Grader, Item, Judgement, grade, shared_grader
+    from rlsc.grading.clusters import answer_key, cluster_answers
+    from rlsc.grading.extract.answer import extract_answer
+    from rlsc.grading.extract.boxes import boxed
 
 __all__ = [
     "VERSION",
@@ -20,3 +25,4 @@ __all__ = [
     "grade",
     "shared_grader",
 ]
+__getattr__ = lazy_face(__name__)

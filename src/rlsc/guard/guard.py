@@ -31,11 +31,9 @@ from rlsc.guard.rule import (
 from rlsc.guard.selection import candidates, choose, score
 from rlsc.guard.signals import answer_keys, group_signals, question_values
 from rlsc.guard.snapshots import Snapshots
-from rlsc.logprobs.scorer import Scorer
-from rlsc.records.jsonl import append_jsonl, read_jsonl, write_jsonl
-from rlsc.runtime.display import console
-from rlsc.runtime.memory import release_freed_memory
-from rlsc.runtime.processes import gathered
+from rlsc.logprobs import Scorer
+from rlsc.records import append_jsonl, read_jsonl, write_jsonl
+from rlsc.runtime import console, gathered, release_freed_memory
 from rlsc.types import CompletionGroup, Prompt
 
 FILE, PROBE = "guard.jsonl", "probe.json"

@@ -20,10 +20,9 @@ import torch
 from rlsc.engines import Engine, SamplingParams, seed_for
 from rlsc.errors import OutputError
 from rlsc.grading import cluster_answers, shared_grader
-from rlsc.logprobs.padded_rows import make_rows
-from rlsc.logprobs.scorer import Batch, TokenStats
-from rlsc.objectives.policy_gradient import divergence
-from rlsc.records.files import write_text
+from rlsc.logprobs import Batch, TokenStats, make_rows
+from rlsc.objectives import divergence
+from rlsc.records import write_text
 from rlsc.types import Completion, CompletionGroup, Prompt
 
 VOTES = 8

@@ -8,9 +8,7 @@ from collections import Counter
 from collections.abc import Hashable, Sequence
 from functools import lru_cache
 
-from rlsc.grading.clusters import answer_key
-from rlsc.grading.extract.answer import extract_answer
-from rlsc.grading.extract.boxes import boxed
+from rlsc.grading import answer_key, boxed, extract_answer
 from rlsc.types import Completion, CompletionGroup
 
 NGRAM = 4

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from rlsc.errors import OutputError
-from rlsc.runtime.sharding import fill, full_tensor
+from rlsc.runtime import fill, full_tensor
 
 _NAME = "guard-snapshot-{}.safetensors"
 

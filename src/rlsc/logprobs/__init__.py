@@ -1,1 +1,23 @@
 """What a model says of given tokens: log-probs, entropies, self-certainty."""
+
+from typing import TYPE_CHECKING
+
+from rlsc.runtime.lazy import lazy_face
+
+if TYPE_CHECKING:
+    from rlsc.logprobs.padded_rows import ScoredSequence, make_rows, pad
+    from rlsc.logprobs.scorer import Batch, Layout, Scorer, TokenStats, supported_layout
+    from rlsc.logprobs.token_tree import TreeBatch
+
+__all__ = [
+    "Batch",
+    "Layout",
+    "ScoredSequence",
+    "Scorer",
+    "TokenStats",
+    "TreeBatch",
+    "make_rows",
+    "pad",
+    "supported_layout",
+]
+__getattr__ = lazy_face(__name__)

@@ -20,8 +20,8 @@ from rlsc.logprobs.token_logprobs import token_entropies, token_logps, token_sel
 from rlsc.logprobs.token_tree import TreeBatch, make_tree, make_tree_batches
 from rlsc.logprobs.tree_attention import NAME, Paths
 from rlsc.logprobs.vocabulary_head import pair_scores
-from rlsc.models.attention import check_architecture, hides_its_window, lent_attention
-from rlsc.runtime.sharding import unsharded
+from rlsc.models import check_architecture, hides_its_window, lent_attention
+from rlsc.runtime import unsharded
 
 Batch = MicroBatch | TreeBatch
 

@@ -21,7 +21,7 @@ from transformers import AttentionInterface
 
 from rlsc.errors import ModelError
 from rlsc.logprobs.token_tree import TreeBatch
-from rlsc.models.attention import asks_for_more, softcap_of
+from rlsc.models import asks_for_more, softcap_of
 
 NAME = "rlsc_paths"
 _SCORES = 2**24  # held at once

@@ -1,1 +1,46 @@
 """Models: loaded, adapted, and what attention they have."""
+
+from typing import TYPE_CHECKING
+
+from rlsc.runtime.lazy import lazy_face
+
+if TYPE_CHECKING:
+    from rlsc.models.adapters import adapter_is_off, lora_config, save_merged, with_adapter
+    from rlsc.models.attention import (
+        asks_for_more,
+        check_architecture,
+        hides_its_window,
+        lent_attention,
+        softcap_of,
+    )
+    from rlsc.models.loading import (
+        context_length,
+        disable_dropout,
+        empty_model,
+        load_config,
+        load_model,
+        load_tokenizer,
+        weights_fingerprint,
+    )
+    from rlsc.models.reward_model import RewardModel
+
+__all__ = [
+    "RewardModel",
+    "adapter_is_off",
+    "asks_for_more",
+    "check_architecture",
+    "context_length",
+    "disable_dropout",
+    "empty_model",
+    "hides_its_window",
+    "lent_attention",
+    "load_config",
+    "load_model",
+    "load_tokenizer",
+    "lora_config",
+    "save_merged",
+    "softcap_of",
+    "weights_fingerprint",
+    "with_adapter",
+]
+__getattr__ = lazy_face(__name__)

@@ -1,23 +1,42 @@
 """Objectives turn a group's completions into a loss. `base`: the contract; `registry`: the list."""
 
-from rlsc.objectives.base import LossInputs, Objective, PoolView, SequenceLoss
-from rlsc.objectives.combined import Combined, parts_of
-from rlsc.objectives.create import create_objective
-from rlsc.objectives.general import General
-from rlsc.objectives.policy_gradient import PolicyGradient
-from rlsc.objectives.registry import OBJECTIVES
-from rlsc.objectives.rlsc import RLSC
+from typing import TYPE_CHECKING
+
+from rlsc.runtime.lazy import lazy_face
+
+if TYPE_CHECKING:
+    from rlsc.objectives.base import (
+        FORWARD_NEEDS,
+        NEED_OF,
+        LossInputs,
+        Objective,
+        PoolView,
+        SequenceLoss,
+    )
+    from rlsc.objectives.combined import Combined, parts_of
+    from rlsc.objectives.create import create_objective, settings_in_use
+    from rlsc.objectives.general import General
+    from rlsc.objectives.policy_gradient import PolicyGradient, divergence
+    from rlsc.objectives.registry import OBJECTIVES
+    from rlsc.objectives.rlsc import RLSC
+    from rlsc.objectives.settings import ObjectiveSettings
 
 __all__ = [
+    "FORWARD_NEEDS",
+    "NEED_OF",
     "OBJECTIVES",
     "RLSC",
     "Combined",
     "General",
     "LossInputs",
     "Objective",
+    "ObjectiveSettings",
     "PolicyGradient",
     "PoolView",
     "SequenceLoss",
     "create_objective",
+    "divergence",
     "parts_of",
+    "settings_in_use",
 ]
+__getattr__ = lazy_face(__name__)

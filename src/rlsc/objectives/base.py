@@ -15,7 +15,7 @@ from typing import Generic, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from rlsc.config.fields import check_settings
+from rlsc.config import check_settings
 from rlsc.errors import ConfigError
 from rlsc.types import AnswerKey, Message
 

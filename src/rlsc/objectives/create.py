@@ -9,8 +9,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from rlsc.config.fields import check_settings, check_value
-from rlsc.config.own_settings import converted, nearest, settings_of
+from rlsc.config import check_settings, check_value, converted, nearest, settings_of
 from rlsc.errors import ConfigError
 from rlsc.objectives.base import Objective, PoolView, RunSettings
 from rlsc.objectives.combined import Combined

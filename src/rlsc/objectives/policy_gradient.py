@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rlsc.config.fields import setting
+from rlsc.config import setting
 from rlsc.errors import ConfigError
 from rlsc.objectives.base import (
     LossInputs,

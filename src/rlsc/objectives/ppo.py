@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rlsc.config.fields import setting
+from rlsc.config import setting
 from rlsc.errors import ConfigError
 from rlsc.objectives.base import LossInputs, PoolView, RunSettings, SequenceLoss, sequence_loss
 from rlsc.objectives.policy_gradient import Clipped, clipped_loss

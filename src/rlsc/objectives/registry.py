@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from rlsc.errors import ConfigError
-from rlsc.runtime.user_code import SYNTAX, is_user_code, load_user_code
+from rlsc.runtime import SYNTAX, is_user_code, load_user_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,9 +12,7 @@ from dataclasses import Field, dataclass, make_dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from rlsc.config.fields import setting
-from rlsc.config.objective import ObjectiveArguments
-from rlsc.config.own_settings import settings_of
+from rlsc.config import ObjectiveArguments, setting, settings_of
 from rlsc.objectives.registry import OBJECTIVES, load_objective
 
 _RANGE = ("least", "above", "most", "below", "choices")

@@ -14,19 +14,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from rlsc.config.run import RunConfig
-from rlsc.engines import engine_class
-from rlsc.engines.memory import Part, Workload
+from rlsc.config import RunConfig
+from rlsc.engines import Part, Workload, engine_class
+from rlsc.logprobs import Layout, ScoredSequence, Scorer
 from rlsc.logprobs import tree_attention as path_attention
 from rlsc.logprobs import vocabulary_head as chunked_head
-from rlsc.logprobs.padded_rows import ScoredSequence
-from rlsc.logprobs.scorer import Layout, Scorer
-from rlsc.models.adapters import lora_config, with_adapter
-from rlsc.models.loading import disable_dropout, empty_model
+from rlsc.models import disable_dropout, empty_model, lora_config, with_adapter
 from rlsc.objectives import create_objective
 from rlsc.planning.live_memory import LiveMemory, give_shapes
-from rlsc.runtime.memory import nbytes
-from rlsc.training.arguments import RLSCConfig
+from rlsc.runtime import nbytes
+from rlsc.training import RLSCConfig
 
 _HOLES = (1.0, 0.15)  # of gradients and of activations on a CPU, fitted: see docs/memory.md
 _MOMENTS = {"adamw": 2, "adam": 2, "nadam": 2, "lion": 1, "rmsprop": 1, "sgd": 0}  # of AdamW: two

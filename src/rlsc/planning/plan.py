@@ -12,13 +12,13 @@ import psutil
 import torch
 from rich.table import Table
 
-from rlsc.config.run import PlanConfig, RunConfig
+from rlsc.config import PlanConfig, RunConfig
 from rlsc.engines import engine_class
 from rlsc.errors import ConfigError
-from rlsc.models.loading import load_config
+from rlsc.models import load_config
 from rlsc.planning.memory import Device, Footprint, footprint, optimizer_name
-from rlsc.runtime.display import console
-from rlsc.training.arguments import RLSCConfig
+from rlsc.runtime import console
+from rlsc.training import RLSCConfig
 
 ROOM = 0.9
 """The share of a device's memory that may be planned: its driver and holes take some."""

@@ -1,1 +1,105 @@
 """What a run leaves on disk: its folder, JSON lines, checkpoints, how it was made."""
+
+from typing import TYPE_CHECKING
+
+from rlsc.runtime.lazy import lazy_face
+
+if TYPE_CHECKING:
+    from rlsc.records.checkpoints import PREFIX, UNFINISHED, last_checkpoint, seal, sync
+    from rlsc.records.conversion import to_json
+    from rlsc.records.environment import check_same_questions, fingerprint, write_environment
+    from rlsc.records.files import read_json, write_json, write_text
+    from rlsc.records.jsonl import append_jsonl, read_jsonl, write_jsonl
+    from rlsc.records.results import (
+        AT_TRAINING_TEMPERATURE,
+        EVALUATION,
+        GREEDY,
+        RESULTS,
+        SAMPLED,
+        Best,
+        ComparedMethod,
+        ComparedRun,
+        ComparedTo,
+        ComparisonPoint,
+        ComparisonResults,
+        CurvePoint,
+        EvaluationResults,
+        GuardResults,
+        ModelScores,
+        Results,
+        TaskFacts,
+        TaskResults,
+        TrainingResults,
+        guard_results,
+        read_results,
+        read_results_of,
+        temperature_label,
+        write_results,
+    )
+    from rlsc.records.rows import AnswerRow, append_rows, as_line, read_rows, write_rows
+    from rlsc.records.run_folder import (
+        CONFIG,
+        RUN,
+        ComparisonFolder,
+        EvaluationFolder,
+        RunFolder,
+        TrainingFolder,
+        check_writable,
+        open_folder,
+    )
+
+__all__ = [
+    "AT_TRAINING_TEMPERATURE",
+    "CONFIG",
+    "EVALUATION",
+    "GREEDY",
+    "PREFIX",
+    "RESULTS",
+    "RUN",
+    "SAMPLED",
+    "UNFINISHED",
+    "AnswerRow",
+    "Best",
+    "ComparedMethod",
+    "ComparedRun",
+    "ComparedTo",
+    "ComparisonFolder",
+    "ComparisonPoint",
+    "ComparisonResults",
+    "CurvePoint",
+    "EvaluationFolder",
+    "EvaluationResults",
+    "GuardResults",
+    "ModelScores",
+    "Results",
+    "RunFolder",
+    "TaskFacts",
+    "TaskResults",
+    "TrainingFolder",
+    "TrainingResults",
+    "append_jsonl",
+    "append_rows",
+    "as_line",
+    "check_same_questions",
+    "check_writable",
+    "fingerprint",
+    "guard_results",
+    "last_checkpoint",
+    "open_folder",
+    "read_json",
+    "read_jsonl",
+    "read_results",
+    "read_results_of",
+    "read_rows",
+    "seal",
+    "sync",
+    "temperature_label",
+    "to_json",
+    "write_environment",
+    "write_json",
+    "write_jsonl",
+    "write_results",
+    "write_rows",
+    "write_text",
+]
+__getattr__ = lazy_face(__name__)

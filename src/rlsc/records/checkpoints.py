@@ -11,7 +11,7 @@ import json
 import os
 from pathlib import Path
 
-from rlsc.runtime.display import console
+from rlsc.runtime import console
 
 SEAL, UNFINISHED = "sha256.json", "checkpoint-unfinished"
 PREFIX = "checkpoint-"

@@ -16,7 +16,7 @@ from typing import Any
 from rlsc.errors import QuestionError
 from rlsc.records.files import write_json
 from rlsc.records.run_folder import ENVIRONMENT
-from rlsc.runtime.hardware import cpu_threads, device_name
+from rlsc.runtime import cpu_threads, device_name
 from rlsc.types import Question
 
 _PACKAGES = (

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from rlsc.errors import OutputError
-from rlsc.runtime.processes import is_main
+from rlsc.runtime import is_main
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rlsc.errors import OutputError
-from rlsc.runtime.processes import is_main
+from rlsc.runtime import is_main
 
 
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, object]]) -> None:

@@ -24,7 +24,7 @@ from rlsc.records.results import (
     TrainingResults,
     read_results_of,
 )
-from rlsc.runtime.processes import is_main, wait
+from rlsc.runtime import is_main, wait
 
 RUN, CONFIG, ENVIRONMENT = "run.json", "config.yaml", "environment.json"
 _NAMES = {"training": "a training run", "evaluation": "an evaluation", "comparison": "a comparison"}

@@ -1,6 +1,35 @@
 """What a run's folder says, for a reader: a page of blocks, and three renderers of it."""
 
-from rlsc.report.files import write_report
-from rlsc.report.summary import print_results
+from typing import TYPE_CHECKING
 
-__all__ = ["print_results", "write_report"]
+from rlsc.runtime.lazy import lazy_face
+
+if TYPE_CHECKING:
+    from rlsc.report.files import watch, write_html, write_html_of_several, write_report
+    from rlsc.report.markdown import markdown_table, to_markdown
+    from rlsc.report.page import Block, Bullets, Heading, Page, Paragraph, Table
+    from rlsc.report.sections.made import code_rows
+    from rlsc.report.sections.steps import guard_text
+    from rlsc.report.sections.training import headline, results_blocks
+    from rlsc.report.summary import print_results
+
+__all__ = [
+    "Block",
+    "Bullets",
+    "Heading",
+    "Page",
+    "Paragraph",
+    "Table",
+    "code_rows",
+    "guard_text",
+    "headline",
+    "markdown_table",
+    "print_results",
+    "results_blocks",
+    "to_markdown",
+    "watch",
+    "write_html",
+    "write_html_of_several",
+    "write_report",
+]
+__getattr__ = lazy_face(__name__)

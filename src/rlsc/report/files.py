@@ -7,14 +7,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rlsc.errors import OutputError
-from rlsc.records.files import write_text
-from rlsc.records.results import RESULTS, ComparisonResults, read_results
-from rlsc.records.run_folder import (
+from rlsc.records import (
+    RESULTS,
     ComparisonFolder,
+    ComparisonResults,
     EvaluationFolder,
     RunFolder,
     TrainingFolder,
     open_folder,
+    read_results,
+    write_text,
 )
 from rlsc.report.charts import Intervals
 from rlsc.report.html.render import render

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rlsc.records.results import EvaluationResults, Results, TrainingResults
+from rlsc.records import EvaluationResults, Results, TrainingResults
 from rlsc.report.page import Block, Paragraph
 from rlsc.report.sections import comparison, evaluation, scores, training
 from rlsc.report.sections.steps import guard_text

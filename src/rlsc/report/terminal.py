@@ -8,7 +8,7 @@ import rich.box
 from rich.table import Table as Grid
 
 from rlsc.report.page import Block, Bullets, Heading, Headline, Paragraph, Table
-from rlsc.runtime.display import console
+from rlsc.runtime import console
 
 
 def show(blocks: Iterable[Block]) -> None:

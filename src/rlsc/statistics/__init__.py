@@ -1,1 +1,25 @@
 """Intervals, votes, paired tests, calibration: numbers in, numbers out."""
+
+from typing import TYPE_CHECKING
+
+from rlsc.runtime.lazy import lazy_face
+
+if TYPE_CHECKING:
+    from rlsc.statistics.intervals import seed_interval, share, wilson_interval
+    from rlsc.statistics.paired import mcnemar_exact, paired_difference, signed_rank_p
+    from rlsc.statistics.repetition import ngram_repetition
+    from rlsc.statistics.votes import collision_probability, majority_at_k, pass_at_k
+
+__all__ = [
+    "collision_probability",
+    "majority_at_k",
+    "mcnemar_exact",
+    "ngram_repetition",
+    "paired_difference",
+    "pass_at_k",
+    "seed_interval",
+    "share",
+    "signed_rank_p",
+    "wilson_interval",
+]
+__getattr__ = lazy_face(__name__)

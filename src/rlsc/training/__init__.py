@@ -1,1 +1,31 @@
 """One optimizer step, and many."""
+
+from typing import TYPE_CHECKING
+
+from rlsc.runtime.lazy import lazy_face
+
+if TYPE_CHECKING:
+    from rlsc.training.arguments import RLSCConfig, cpu_has_bf16, device_has_bf16
+    from rlsc.training.inputs import (
+        check_processes,
+        given_pairs,
+        probe_prompts,
+        render_all,
+        sampling_of,
+    )
+    from rlsc.training.trainer import RLSCTrainer
+    from rlsc.training.update import StepBatch
+
+__all__ = [
+    "RLSCConfig",
+    "RLSCTrainer",
+    "StepBatch",
+    "check_processes",
+    "cpu_has_bf16",
+    "device_has_bf16",
+    "given_pairs",
+    "probe_prompts",
+    "render_all",
+    "sampling_of",
+]
+__getattr__ = lazy_face(__name__)

@@ -11,20 +11,20 @@ import torch
 from transformers import TrainingArguments
 from transformers.integrations import unset_hf_deepspeed_config
 
-from rlsc.config.engine import EngineArguments, check_engine
-from rlsc.config.fields import check_settings
-from rlsc.config.guard import GuardArguments
-from rlsc.config.objective import check_objective
-from rlsc.config.run import check_output_dir
-from rlsc.config.training import (
+from rlsc.config import (
     CostArguments,
+    EngineArguments,
+    GuardArguments,
     LossArguments,
     SamplingArguments,
     TrainerArguments,
+    check_engine,
+    check_objective,
+    check_output_dir,
+    check_settings,
 )
 from rlsc.errors import ConfigError
-from rlsc.objectives.create import create_objective, settings_in_use
-from rlsc.objectives.settings import ObjectiveSettings
+from rlsc.objectives import ObjectiveSettings, create_objective, settings_in_use
 
 
 def cpu_has_bf16() -> bool:

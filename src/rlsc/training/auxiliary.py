@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from rlsc.logprobs.scorer import Layout
-from rlsc.models.reward_model import RewardModel
+from rlsc.logprobs import Layout
+from rlsc.models import RewardModel
 from rlsc.objectives import Objective, parts_of
 from rlsc.training.arguments import RLSCConfig
 from rlsc.training.reference import Reference

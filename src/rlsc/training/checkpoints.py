@@ -13,8 +13,8 @@ from transformers import Trainer
 from transformers.trainer_utils import rotate_checkpoints
 
 from rlsc.errors import OutputError
-from rlsc.records.checkpoints import PREFIX, UNFINISHED, last_checkpoint, seal, sync
-from rlsc.runtime.processes import wait
+from rlsc.records import PREFIX, UNFINISHED, last_checkpoint, seal, sync
+from rlsc.runtime import wait
 
 
 class WholeCheckpoints(Trainer):

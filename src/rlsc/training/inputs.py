@@ -9,14 +9,13 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from rlsc.data.prompts import end_of_turn, fit_context, render, stop_token_ids
-from rlsc.engines import SamplingParams, ScriptedEngine, engine_class
-from rlsc.engines.base import ZERO3_NEEDS
+from rlsc.data import end_of_turn, fit_context, render, stop_token_ids
+from rlsc.engines import ZERO3_NEEDS, SamplingParams, ScriptedEngine, engine_class
 from rlsc.errors import ConfigError, QuestionError
-from rlsc.logprobs.scorer import Layout, supported_layout
-from rlsc.models.loading import context_length
+from rlsc.logprobs import Layout, supported_layout
+from rlsc.models import context_length
 from rlsc.objectives import Objective
-from rlsc.runtime.display import console
+from rlsc.runtime import console
 from rlsc.training.arguments import RLSCConfig
 from rlsc.training.weighing import takes_forward
 from rlsc.types import Completion, Example, Prompt

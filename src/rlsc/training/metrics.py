@@ -13,9 +13,9 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from rlsc.guard.signals import group_signals
-from rlsc.runtime.processes import gathered
-from rlsc.statistics.votes import collision_probability
+from rlsc.guard import group_signals
+from rlsc.runtime import gathered
+from rlsc.statistics import collision_probability
 from rlsc.types import CompletionGroup
 
 METRICS: dict[str, str] = {

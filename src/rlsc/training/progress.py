@@ -12,10 +12,8 @@ from rich.progress import Progress, TaskID
 from transformers import TrainerCallback
 
 from rlsc.errors import NonFiniteError, OutputError
-from rlsc.guard.rule import VERDICTS
-from rlsc.runtime.display import console, make_progress
-from rlsc.runtime.processes import gathered
-from rlsc.runtime.sharding import local
+from rlsc.guard import VERDICTS
+from rlsc.runtime import console, gathered, local, make_progress
 from rlsc.training.value_head import ValueHead
 
 LINE = (

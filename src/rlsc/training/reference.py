@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rlsc.logprobs.scorer import Batch, Layout, Scorer, TokenStats
+from rlsc.logprobs import Batch, Layout, Scorer, TokenStats
 
 
 class Reference:

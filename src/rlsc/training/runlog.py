@@ -13,8 +13,8 @@ from typing import Any
 from transformers import TrainerCallback
 
 from rlsc.errors import OutputError
-from rlsc.records.jsonl import append_jsonl, read_jsonl, write_jsonl
-from rlsc.runtime.processes import is_main
+from rlsc.records import append_jsonl, read_jsonl, write_jsonl
+from rlsc.runtime import is_main
 from rlsc.training.metrics import StepRecord
 from rlsc.types import CompletionGroup
 

@@ -10,15 +10,13 @@ from typing import Any
 
 import torch
 
-from rlsc.data.prompts import render
+from rlsc.data import render
 from rlsc.engines import Engine, SamplingParams, seed_for
-from rlsc.environments.base import Environment, drive
+from rlsc.environments import Environment, drive
 from rlsc.errors import ConfigError, ModelError
-from rlsc.logprobs.padded_rows import make_rows, pad
-from rlsc.logprobs.scorer import Batch, Scorer, TokenStats
-from rlsc.models.loading import context_length
-from rlsc.runtime.memory import keep_freed_memory, release_freed_memory
-from rlsc.runtime.processes import gathered
+from rlsc.logprobs import Batch, Scorer, TokenStats, make_rows, pad
+from rlsc.models import context_length
+from rlsc.runtime import gathered, keep_freed_memory, release_freed_memory
 from rlsc.training.arguments import RLSCConfig
 from rlsc.training.progress import StepProgress
 from rlsc.training.reference import Reference

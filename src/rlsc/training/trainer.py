@@ -19,17 +19,13 @@ from torch import Tensor
 from transformers import PrinterCallback, ProgressCallback
 
 from rlsc.engines import Engine, create_engine, seed_for
-from rlsc.environments.base import Environment
-from rlsc.environments.dataset import DatasetEnvironment
+from rlsc.environments import DatasetEnvironment, Environment
 from rlsc.errors import ConfigError
-from rlsc.guard.guard import create_guard
-from rlsc.logprobs.scorer import Scorer
-from rlsc.models.adapters import with_adapter
-from rlsc.models.loading import disable_dropout, load_model
+from rlsc.guard import create_guard
+from rlsc.logprobs import Scorer
+from rlsc.models import disable_dropout, load_model, with_adapter
 from rlsc.objectives import Objective, create_objective
-from rlsc.runtime.display import without_missing_data_warning
-from rlsc.runtime.memory import release_freed_memory
-from rlsc.runtime.processes import gathered, rank
+from rlsc.runtime import gathered, rank, release_freed_memory, without_missing_data_warning
 from rlsc.training.arguments import RLSCConfig
 from rlsc.training.auxiliary import create_auxiliary
 from rlsc.training.checkpoints import WholeCheckpoints

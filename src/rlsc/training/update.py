@@ -17,12 +17,9 @@ import torch
 from torch import Tensor
 
 from rlsc.errors import NonFiniteError
-from rlsc.logprobs.padded_rows import ScoredSequence, make_rows
-from rlsc.logprobs.scorer import Batch, Scorer, TokenStats
+from rlsc.logprobs import Batch, ScoredSequence, Scorer, TokenStats, make_rows
 from rlsc.objectives import LossInputs, Objective, SequenceLoss, parts_of
-from rlsc.runtime.memory import keep_freed_memory
-from rlsc.runtime.processes import count, gathered
-from rlsc.runtime.sharding import in_step, unsharded
+from rlsc.runtime import count, gathered, in_step, keep_freed_memory, unsharded
 from rlsc.training.arguments import RLSCConfig
 from rlsc.training.auxiliary import AuxiliaryModels
 from rlsc.training.metrics import StepRecord

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from rlsc.logprobs.scorer import Batch, TokenStats
-from rlsc.runtime.processes import summed
+from rlsc.logprobs import Batch, TokenStats
+from rlsc.runtime import summed
 
 _FILE = "value_head.pt"
 

@@ -17,9 +17,8 @@ from torch import Tensor
 
 from rlsc.errors import ConfigError, NonFiniteError
 from rlsc.grading import Item, cluster_answers, shared_grader
-from rlsc.logprobs.scorer import Batch, TokenStats
-from rlsc.objectives import Objective, PolicyGradient, PoolView, parts_of
-from rlsc.objectives.base import FORWARD_NEEDS, NEED_OF
+from rlsc.logprobs import Batch, TokenStats
+from rlsc.objectives import FORWARD_NEEDS, NEED_OF, Objective, PolicyGradient, PoolView, parts_of
 from rlsc.training.auxiliary import AuxiliaryModels
 from rlsc.types import AnswerKey, Message, Pool, Verdict
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from rlsc.config.engine import EngineArguments
+from rlsc.config import EngineArguments
 from rlsc.engines.base import (
     Engine,
     Progress,
@@ -27,8 +27,8 @@ from rlsc.engines.native.prefill import Question
 from rlsc.engines.native.shared_prefix import NAME
 from rlsc.engines.weights import SamplingWeights
 from rlsc.errors import ModelError, NonFiniteError
-from rlsc.models.attention import check_architecture, hides_its_window, lent_attention
-from rlsc.runtime.memory import free_memory
+from rlsc.models import check_architecture, hides_its_window, lent_attention
+from rlsc.runtime import free_memory
 from rlsc.types import CompletionGroup, Prompt
 
 

@@ -17,7 +17,7 @@ from transformers import AttentionInterface
 
 from rlsc.engines.native.kv_cache import Decode, Prefill, RolloutCache, RolloutLayer
 from rlsc.errors import ModelError
-from rlsc.models.attention import asks_for_more, softcap_of
+from rlsc.models import asks_for_more, softcap_of
 
 NAME = "rlsc_shared_prefix"
 _QUERIES = 256  # tokens of a prompt whose scores are held at once

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rlsc.data.questions import read_hub_rows, read_jsonl_rows
+from rlsc.data import read_hub_rows, read_jsonl_rows
 from rlsc.errors import ConfigError, QuestionError
 from rlsc.evaluation.benchmarks.item import Item, make_task
 from rlsc.evaluation.benchmarks.table import (

@@ -11,13 +11,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, get_args
 
-from rlsc.data.questions import QuestionSet, load_questions, read_jsonl_rows
+from rlsc.data import QuestionSet, load_questions, read_jsonl_rows
 from rlsc.errors import ConfigError, QuestionError
 from rlsc.evaluation.benchmarks.item import Item, make_task
 from rlsc.evaluation.benchmarks.loading import find_benchmark, listing, load_benchmark
 from rlsc.evaluation.benchmarks.table import BENCHMARKS, PAPER, folder_form
-from rlsc.records.results import EVALUATION
-from rlsc.runtime.user_code import is_user_code, load_user_code
+from rlsc.records import EVALUATION
+from rlsc.runtime import is_user_code, load_user_code
 from rlsc.types import AnswerKind, Task
 
 _ARITHMETIC = "arithmetic"

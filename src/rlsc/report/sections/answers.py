@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from rlsc.records.rows import AnswerRow
+from rlsc.records import AnswerRow
 from rlsc.report.charts import Chart, Series
 from rlsc.report.page import Block, Bullets, Curves, Heading, Paragraph, Table
 from rlsc.report.sections.words import NOTHING, length_lines, share
-from rlsc.statistics.intervals import wilson_interval
+from rlsc.statistics import wilson_interval
 from rlsc.types import Calibration, Difference, ReliabilityBin, Score, Verdict
 
 BINS = 16

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from rlsc.evaluation.scoring import by_question
-from rlsc.records.rows import AnswerRow
+from rlsc.evaluation import by_question
+from rlsc.records import AnswerRow
 from rlsc.report.page import Case, Side
 
 LONGEST = 20_000

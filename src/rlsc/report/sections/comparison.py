@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from statistics import fmean
 
-from rlsc.records.results import (
+from rlsc.records import (
     EVALUATION,
     ComparedMethod,
+    ComparisonFolder,
     ComparisonPoint,
     ComparisonResults,
     read_results_of,
 )
-from rlsc.records.run_folder import ComparisonFolder
 from rlsc.report.charts import COLOURS, INK, Chart, Measured, Series
 from rlsc.report.page import Block, Bullets, Curves, Heading, Headline, Page, Paragraph, Table
 from rlsc.report.sections.made import made

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from rlsc.records.results import EvaluationResults, TaskResults
-from rlsc.records.rows import AnswerRow, read_rows
-from rlsc.records.run_folder import EvaluationFolder
+from rlsc.records import AnswerRow, EvaluationFolder, EvaluationResults, TaskResults, read_rows
 from rlsc.report.charts import Chart
 from rlsc.report.page import Block, Case, Cases, Curves, Heading, Headline, Page, Paragraph
 from rlsc.report.sections import answers, scores

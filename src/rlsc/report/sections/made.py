@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rlsc.records.run_folder import RunFolder
+from rlsc.records import RunFolder
 from rlsc.report.page import Block, Code, Heading, Table
 
 Rows = Sequence[tuple[str, str]]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from rlsc.records.results import EVALUATION, ModelScores, TaskFacts, TaskResults
+from rlsc.records import EVALUATION, ModelScores, TaskFacts, TaskResults
 from rlsc.report.charts import INK, Measured
 from rlsc.report.page import Block, Bullets, Heading, Paragraph, Table
 from rlsc.report.sections.words import (

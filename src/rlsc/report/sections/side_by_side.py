@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from rlsc.records.jsonl import read_jsonl
+from rlsc.records import read_jsonl
 from rlsc.report.charts import COLOURS, Chart
 from rlsc.report.page import Block, Curves, Heading, Headline, Page, Table
 from rlsc.report.sections.steps import CURVES, FIRST, signal

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rlsc.records.results import CurvePoint, GuardResults, TrainingResults
+from rlsc.records import CurvePoint, GuardResults, TrainingResults
 from rlsc.report.charts import Band, Chart, Series
 from rlsc.report.page import Block, Curves, Heading, Paragraph, Table
 from rlsc.report.sections.words import asked

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rlsc.records.jsonl import read_jsonl
-from rlsc.records.results import EVALUATION, TrainingResults
-from rlsc.records.rows import AnswerRow, read_rows
-from rlsc.records.run_folder import TrainingFolder
+from rlsc.records import (
+    EVALUATION,
+    AnswerRow,
+    TrainingFolder,
+    TrainingResults,
+    read_jsonl,
+    read_rows,
+)
 from rlsc.report.page import Block, Bullets, Case, Cases, Curves, Heading, Headline, Page, Paragraph
 from rlsc.report.sections import answers, scores, steps
 from rlsc.report.sections.cases import paired
