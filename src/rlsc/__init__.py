@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from rlsc.runtime.lazy import lazy_face
 
 if TYPE_CHECKING:
-    from rlsc.commands.api import compare, train
+    from rlsc.commands.api import compare, evaluate, train
     from rlsc.engines.base import Engine, SamplingParams
+    from rlsc.environments.base import Environment
+    from rlsc.evaluation.benchmarks.tasks import UserTask, load_task
     from rlsc.grading.api import grade
     from rlsc.objectives.base import Objective
     from rlsc.objectives.policy_gradient import PolicyGradient
@@ -20,14 +22,18 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "Engine",
+    "Environment",
     "Objective",
     "PolicyGradient",
     "RLSCConfig",
     "RLSCTrainer",
     "SamplingParams",
+    "UserTask",
     "__version__",
     "compare",
+    "evaluate",
     "grade",
+    "load_task",
     "train",
 ]
 

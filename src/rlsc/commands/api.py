@@ -1,4 +1,4 @@
-"""Commands as functions: `rlsc.train` and `rlsc.compare`."""
+"""Commands as functions: `rlsc.train`, `rlsc.evaluate` and `rlsc.compare`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlsc.commands import compare as comparison
 from rlsc.commands.arguments import parse, read_recipe, recipe_flags
-from rlsc.config import CompareConfig, RunConfig
+from rlsc.config import CompareConfig, EvalConfig, RunConfig
 
 if TYPE_CHECKING:
     from rlsc.training import RLSCConfig
@@ -24,6 +24,20 @@ def train(recipe: str | Path | None = None, **settings: Any) -> Path:
     config, training = parse(recipe_flags(settings), None if recipe is None else Path(recipe))
     run_training(config, training)
     return Path(training.output_dir)
+
+
+def evaluate(**settings: Any) -> Path:
+    """Do what `rlsc eval` does, and return the evaluation's folder.
+
+    `settings` have the names of the command's flags. Raises `RLSCError` for input that cannot work.
+
+    >>> evaluate(benchmarks="math500", samples=4, temperature=0.5)  # doctest: +SKIP
+    """
+    from rlsc.commands.eval import run_eval
+
+    config = EvalConfig(**settings)
+    run_eval(config)
+    return Path(config.output_dir)
 
 
 def compare(recipe: str | Path, **settings: Any) -> Path:

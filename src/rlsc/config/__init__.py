@@ -52,4 +52,4 @@ __all__ = [
     "setting",
     "settings_of",
 ]
-__getattr__ = lazy_face(__name__)
+__getattr__ = lazy_face(__name__, {"RLSCConfig": "rlsc.RLSCConfig"})

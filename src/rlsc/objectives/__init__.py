@@ -39,4 +39,5 @@ __all__ = [
     "parts_of",
     "settings_in_use",
 ]
-__getattr__ = lazy_face(__name__)
+_RENAMED = {"Siblings": "PoolView", "Rows": "LossInputs", "RowLoss": "SequenceLoss"}
+__getattr__ = lazy_face(__name__, _RENAMED)

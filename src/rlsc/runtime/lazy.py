@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 
-def lazy_face(package: str) -> Callable[[str], Any]:
-    """The `__getattr__` of a package: its names are the imports under `if TYPE_CHECKING`."""
+def lazy_face(package: str, renamed: Mapping[str, str] | None = None) -> Callable[[str], Any]:
+    """The `__getattr__` of a package: its names are the imports under `if TYPE_CHECKING`.
+
+    `renamed` has public names of before and what they are called now: importing one says so.
+    """
     homes: dict[str, str] = {}
 
     def attribute(name: str) -> Any:
@@ -23,6 +26,8 @@ def lazy_face(package: str) -> Callable[[str], Any]:
             # inspect.getsource would ask the package for `__wrapped__`, and so come here again.
             file = Path(str(sys.modules[package].__file__))
             homes.update(_typed_imports(file.read_text(encoding="utf-8")))
+        if renamed and name in renamed:
+            raise ImportError(f"{package}.{name} is now {renamed[name]} (see CHANGELOG.md)")
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         value = getattr(import_module(homes[name]), name)

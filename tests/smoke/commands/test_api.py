@@ -8,6 +8,8 @@ import pytest
 import yaml
 
 import rlsc
+from rlsc.records.results import EvaluationResults, read_results_of
+from tests.smoke.conftest import one_grader
 
 
 def test_every_public_name_is_there() -> None:
@@ -32,3 +34,19 @@ def test_compare_takes_a_recipe_and_settings(tmp_path: Path) -> None:
     recipe.write_text("objectives: [rlsc]\noutput_dir: out\n")
     with pytest.raises(ValueError, match="seeds must be"):
         rlsc.compare(recipe, seeds=[-1])
+
+
+def test_evaluate_takes_the_commands_settings(
+    model_folder: Path, data: Path, tmp_path: Path
+) -> None:
+    settings = {"benchmarks": "minerva", "data_dir": str(data), "max_new_tokens": 4}
+    out = str(tmp_path / "eval")
+    with one_grader():
+        folder = rlsc.evaluate(
+            model=str(model_folder), dtype="float32", output_dir=out, limit=2, **settings
+        )
+    assert read_results_of(EvaluationResults, folder).tasks["minerva"].task.questions == 2
+    task = rlsc.load_task("minerva", data_dir=str(data), limit=2)
+    assert len(task.questions) == 2
+    with pytest.raises(ValueError, match="names 2 tasks"):
+        rlsc.load_task("minerva,math500", data_dir=str(data))

@@ -67,6 +67,18 @@ def load_tasks(names: str, data_dir: str | None = None, limit: int = 0) -> list[
     return tasks
 
 
+def load_task(name: str, data_dir: str | None = None, limit: int = 0) -> Task:
+    """One task by the name that `--benchmarks` takes: a benchmark, a data file, a user's class.
+
+    Benchmarks are read from `data_dir`, else from the Hub; `limit` takes the first so many
+    questions, 0 all. Raises `RLSCError` for a task that cannot be asked.
+    """
+    tasks = load_tasks(name, data_dir, limit)
+    if len(tasks) != 1:
+        raise ConfigError(f"{name} names {len(tasks)} tasks: load_task takes one")
+    return tasks[0]
+
+
 def _check_once(names: list[str]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
