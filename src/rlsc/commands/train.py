@@ -37,7 +37,6 @@ from rlsc.records import (
     TrainingFolder,
     TrainingResults,
     check_same_questions,
-    guard_results,
     last_checkpoint,
     write_environment,
     write_results,
@@ -268,7 +267,7 @@ def _evaluate_and_train(
     steps = trainer.train(
         resume_from_checkpoint=str(checkpoint) if checkpoint else None
     ).global_step
-    guard = guard_results(trainer.guard.results(steps)) if trainer.guard else None
+    guard = trainer.guard.results(steps) if trainer.guard else None
     if config.save_model:
         adapter = isinstance(trainer.model, PeftModel)
         trainer.save_model(str(folder.path / ("adapter" if adapter else "model")))

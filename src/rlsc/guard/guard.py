@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -32,7 +33,7 @@ from rlsc.guard.selection import candidates, choose, score
 from rlsc.guard.signals import answer_keys, group_signals, question_values
 from rlsc.guard.snapshots import Snapshots
 from rlsc.logprobs import Scorer
-from rlsc.records import append_jsonl, read_jsonl, write_jsonl
+from rlsc.records import GuardResults, GuardVerdict, append_jsonl, read_jsonl, to_json, write_jsonl
 from rlsc.runtime import console, gathered, release_freed_memory
 from rlsc.types import CompletionGroup, Prompt
 
@@ -57,6 +58,34 @@ class GuardedRun(Protocol):
     def should_save(self) -> bool: ...
 
 
+@dataclass(frozen=True)
+class Sight:
+    """What was seen of the policy after `step` updates: a line of guard.jsonl, but the verdict."""
+
+    step: int
+    signals: Mapping[str, float]
+    questions: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """By the names of `rule.SIGNS`, a value a question."""
+    probe_answers: Sequence[str | None] | None = None
+    """None where the probe was not asked."""
+
+    @property
+    def observation(self) -> Observation:
+        distinct = self.signals.get("distinct_completions", math.nan)
+        asked = self.probe_answers is not None
+        return Observation(self.step, distinct, self.questions, paired=asked)
+
+    def to_json(self) -> dict[str, Any]:
+        """Its columns in guard.jsonl."""
+        row = {"step": self.step, "signals": self.signals, "questions": self.questions}
+        return row if self.probe_answers is None else row | {"probe_answers": self.probe_answers}
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Sight:
+        """From a line of guard.jsonl."""
+        return cls(row["step"], row["signals"], row["questions"], row.get("probe_answers"))
+
+
 class Guard(TrainerCallback):
     """Observes the policy whenever it is sampled; with `guard="stop"` it also keeps and restores.
 
@@ -71,8 +100,8 @@ class Guard(TrainerCallback):
         self._file = Path(args.output_dir) / FILE
         self._stops = args.guard == "stop"
         self._snapshots = Snapshots(args.guard_snapshots)
-        self._rows: list[dict[str, Any]] = []
-        self._probe_answers: list[str | None] = []  # when it was last asked
+        self._sights: list[Sight] = []
+        self._seconds: list[float] = []
         self._rule = Rule(args.guard_patience)
         self.verdicts: list[Health] = []
         self.metrics: dict[str, float] = {}
@@ -91,29 +120,28 @@ class Guard(TrainerCallback):
         clock = time.perf_counter()
         if groups is None:
             self._engine.sync(self._model)
-        row: dict[str, Any] = {"step": step}
         asks = last or self._probe is None or due(self.verdicts, step, self._args.guard_interval)
-        row |= self._asked(groups) if asks else _unasked(groups)
-        self._take_up(row)
+        sight = self._asked(step, groups) if asks else _unasked(step, groups)
+        self._take_up(sight)
         health = self.verdicts[-1]
-        self.metrics = _metrics(row["signals"], health, of_rollouts=groups is not None)
+        self.metrics = _metrics(sight.signals, health, of_rollouts=groups is not None)
         if self._stops and health.asked and not health.harm:
             self._snapshots.take(step, self._model)
-        row |= _record(health) | {"score": score(_observation(row))}
-        row["seconds"] = time.perf_counter() - clock
+        self._seconds.append(time.perf_counter() - clock)
         if self._args.should_save:
-            append_jsonl(self._file, row)
+            verdict = to_json(_record(health))
+            row = sight.to_json() | verdict | {"score": score(sight.observation)}
+            append_jsonl(self._file, row | {"seconds": self._seconds[-1]})
         if self._stops and health.verdict == COLLAPSED:
             self.stopped_at = step
         self._print_change(step)
         release_freed_memory()
         return gathered(self.stopped_at is not None)[0]
 
-    def _take_up(self, row: dict[str, Any]) -> None:
-        """As the newest of the records, by which it is judged."""
-        self._rows.append(row)
-        self._probe_answers = row.get("probe_answers", self._probe_answers)
-        self.verdicts.append(self._rule.verdict(_observation(row)))
+    def _take_up(self, sight: Sight) -> None:
+        """As the newest of what was seen, by which it is judged."""
+        self._sights.append(sight)
+        self.verdicts.append(self._rule.verdict(sight.observation))
 
     def _print_change(self, step: int) -> None:
         """A line where the verdict is another than at the step before."""
@@ -138,27 +166,27 @@ class Guard(TrainerCallback):
         return choose(self._candidates())
 
     def _candidates(self) -> list[Observation]:
-        history = [_observation(row) for row in self._rows]
+        history = [sight.observation for sight in self._sights]
         return candidates(history, self.verdicts, self._args.guard_snapshots)
 
-    def results(self, steps: int) -> dict[str, Any]:
+    def results(self, steps: int) -> GuardResults:
         """What results.json says: verdicts by step, what was kept and why; `steps` were made."""
+        mode = self._args.guard
         if not self.verdicts:
-            return {"mode": self._args.guard, "verdicts": {}, "kept_step": steps}
+            return GuardResults(mode, kept_step=steps)
         advised = self.chosen
-        return {
-            "mode": self._args.guard,
-            "probe_questions": len(self._probe) if self._probe else 0,
-            "verdicts": {str(health.step): _record(health) for health in self.verdicts},
-            "scores": {
-                str(row["step"]): row["score"] for row in self._rows if row["score"] is not None
-            },
-            "kept_step": advised if self._stops else steps,
-            "advised_step": advised,
-            "stopped_at": self.stopped_at,
-            "reason": self._reason(advised),
-            "seconds": math.fsum(row["seconds"] for row in self._rows),
-        }
+        scores = {sight.step: score(sight.observation) for sight in self._sights}
+        return GuardResults(
+            mode,
+            kept_step=advised if self._stops else steps,
+            probe_questions=len(self._probe) if self._probe else 0,
+            verdicts={health.step: _record(health) for health in self.verdicts},
+            scores={step: value for step, value in scores.items() if value is not None},
+            advised_step=advised,
+            stopped_at=self.stopped_at,
+            reason=self._reason(advised),
+            seconds=math.fsum(self._seconds),
+        )
 
     def _reason(self, advised: int) -> str:
         """Why this step; harm comes first, since only steps without it are chosen from."""
@@ -172,16 +200,17 @@ class Guard(TrainerCallback):
         fall = f"{scores[advised]:.3f} to {scores[without]:.3f}"
         return f"{reason}; the score fell from {fall} since"
 
-    def _asked(self, groups: Sequence[CompletionGroup] | None) -> dict[str, Any]:
+    def _asked(self, step: int, groups: Sequence[CompletionGroup] | None) -> Sight:
         """What the probe's answers show, and the rollouts."""
         if self._probe is None:
             assert groups is not None
-            return {"signals": group_signals(groups), "questions": question_values(groups)}
-        if not self._rows:
+            return Sight(step, group_signals(groups), question_values(groups))
+        if not self._sights:
             self._probe.begin(self._engine)
         answers = self._probe.ask(self._engine)
         keys = answer_keys(answers.groups)
-        before = self._probe_answers if self._rows else keys
+        asked = [seen.probe_answers for seen in self._sights if seen.probe_answers is not None]
+        before = asked[-1] if asked else keys
         signals = group_signals(answers.groups if groups is None else groups)
         signals |= {
             "support": math.fsum(answers.support) / len(keys),
@@ -189,12 +218,13 @@ class Guard(TrainerCallback):
             "divergence": answers.divergence,
         }
         questions = question_values(answers.groups) | {"support": list(answers.support)}
-        return {"signals": signals, "questions": questions, "probe_answers": keys}
+        return Sight(step, signals, questions, keys)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Take up what a run that is gone on with has seen before the step that comes next."""
         step, self.stopped_at = state.global_step, None
-        self._rows, self.verdicts, self._rule = [], [], Rule(self._args.guard_patience)
+        self._sights, self._seconds, self.verdicts = [], [], []
+        self._rule = Rule(self._args.guard_patience)
         self._snapshots.clear()
         if not step:
             self._file.unlink(missing_ok=True)
@@ -206,7 +236,8 @@ class Guard(TrainerCallback):
                 "--overwrite"
             )
         for row in rows:
-            self._take_up(row)
+            self._take_up(Sight.of(row))
+            self._seconds.append(row["seconds"])
         if self._args.should_save:
             write_jsonl(self._file, rows)
         if self._probe:
@@ -221,9 +252,9 @@ class Guard(TrainerCallback):
             self._snapshots.save(checkpoint)
 
 
-def _unasked(groups: Sequence[CompletionGroup] | None) -> dict[str, Any]:
+def _unasked(step: int, groups: Sequence[CompletionGroup] | None) -> Sight:
     """Without the probe: what the rollouts show, if they are the policy's."""
-    return {"signals": {} if groups is None else group_signals(groups), "questions": {}}
+    return Sight(step, {} if groups is None else group_signals(groups))
 
 
 def _metrics(signals: Mapping[str, float], health: Health, of_rollouts: bool) -> dict[str, float]:
@@ -233,18 +264,8 @@ def _metrics(signals: Mapping[str, float], health: Health, of_rollouts: bool) ->
     return {f"guard/{name}": signals[name] for name in names} | {"guard/verdict": verdict}
 
 
-def _observation(row: Mapping[str, Any]) -> Observation:
-    distinct = row["signals"].get("distinct_completions", math.nan)
-    return Observation(row["step"], distinct, row["questions"], "probe_answers" in row)
-
-
-def _record(health: Health) -> dict[str, Any]:
-    return {
-        "verdict": health.verdict,
-        "harm": health.harm,
-        "asked": health.asked,
-        "reasons": list(health.reasons),
-    }
+def _record(health: Health) -> GuardVerdict:
+    return GuardVerdict(health.verdict, health.harm, health.asked, health.reasons)
 
 
 def create_guard(

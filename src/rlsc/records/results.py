@@ -140,21 +140,6 @@ class GuardResults:
     seconds: float = 0.0
 
 
-def guard_results(content: Mapping[str, Any]) -> GuardResults:
-    """From what `Guard.results` gives, with the steps as text."""
-    verdicts = content.get("verdicts", {})
-    scores = content.get("scores", {})
-    figures = {name: value for name, value in content.items() if name not in ("verdicts", "scores")}
-    return GuardResults(
-        **figures,
-        verdicts={
-            int(step): GuardVerdict(**{**verdict, "reasons": tuple(verdict["reasons"])})
-            for step, verdict in verdicts.items()
-        },
-        scores={int(step): score for step, score in scores.items()},
-    )
-
-
 @dataclass(frozen=True)
 class CurvePoint:
     """A run's own evaluation after `step` updates, in each of its settings."""

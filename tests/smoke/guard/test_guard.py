@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,7 @@ from rlsc.guard import guard as guard_module
 from rlsc.guard.rule import COLLAPSED, HEALTHY, NARROWING, Health, Observation, Rule
 from rlsc.records.jsonl import read_jsonl
 from tests.conftest import tiny_model, tiny_tokenizer
-from tests.smoke.commands.test_train import arguments, results
-from tests.smoke.conftest import timeless
+from tests.smoke.commands.test_train import arguments, figures, results, timeless
 from tests.smoke.training.test_trainer import CHATS, completions, config, weights
 
 ROWS = [{"id": str(index), "prompt": chat} for index, chat in enumerate(CHATS)]
@@ -84,10 +84,10 @@ def test_a_collapse_stops_the_run_and_the_last_healthy_policy_is_the_result(
     run_.train()
     assert run_.state.global_step == 3
     assert torch.equal(weights(run_), weights(until_one))  # to the bit
-    found = run_.guard.results(3)
-    assert (found["stopped_at"], found["kept_step"]) == (3, 1)
-    assert list(found["verdicts"]) == ["0", "1", "2", "3"]
-    assert "after step 1: harm" in found["reason"]
+    kept = run_.guard.results(3)
+    assert (kept.stopped_at, kept.kept_step) == (3, 1)
+    assert list(kept.verdicts) == [0, 1, 2, 3]
+    assert "after step 1: harm" in kept.reason
 
 
 def test_harm_at_the_very_end_is_undone_too(
@@ -99,12 +99,12 @@ def test_harm_at_the_very_end_is_undone_too(
     run_ = trainer(tmp_path / "late", guard="stop")
     run_.train()
     assert torch.equal(weights(run_), weights(until_three))
-    found = run_.guard.results(4)
-    assert (found["stopped_at"], found["kept_step"]) == (None, 3)
+    kept = run_.guard.results(4)
+    assert (kept.stopped_at, kept.kept_step) == (None, 3)
     observed = trainer(tmp_path / "observed")
     observed.train()
-    found = observed.guard.results(4)
-    assert (found["kept_step"], found["advised_step"]) == (4, 3)
+    kept = observed.guard.results(4)
+    assert (kept.kept_step, kept.advised_step) == (4, 3)
 
 
 def test_a_resumed_run_has_the_same_guard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,8 +115,8 @@ def test_a_resumed_run_has_the_same_guard(tmp_path: Path, monkeypatch: pytest.Mo
     resumed = trainer(tmp_path / "cut", guard="stop")
     resumed.train(resume_from_checkpoint=True)
     assert torch.equal(weights(resumed), weights(whole))
-    without = {"seconds": 0.0}
-    assert resumed.guard.results(3) | without == whole.guard.results(3) | without
+    results = [replace(run.guard.results(3), seconds=0.0) for run in (resumed, whole)]
+    assert results[0] == results[1]
 
 
 def test_a_checkpoint_without_its_snapshot_is_not_whole(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_run_without_a_guard_is_resumed_when_it_is_finished(
 ) -> None:
     flags = ("--guard", "off")
     run(*parse(arguments(tiny_folder, tmp_path / "run", *flags)))
-    assert results(tmp_path / "run")["guard"] is None
+    assert results(tmp_path / "run").guard is None
     run(*parse(arguments(tiny_folder, tmp_path / "run", *flags, "--resume")))
 
 
@@ -209,14 +209,15 @@ def test_brakes_that_leave_all_out_leave_the_weights(tmp_path: Path) -> None:
 def test_a_whole_run_says_what_was_kept(tiny_folder: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     run(*parse(arguments(tiny_folder, folder, "--guard", "stop")))
-    found = results(folder)["guard"]
-    assert set(found["verdicts"]) == {"0", "1", "2"}
-    assert found["probe_questions"] == 24
-    assert found["reason"]
+    guard = results(folder).guard
+    assert set(guard.verdicts) == {0, 1, 2}
+    assert guard.probe_questions == 24
+    assert guard.reason
     report = (folder / "report.md").read_text()
     assert "## The guard" in report
     assert "held-out questions that are not evaluated on" in report
-    evaluated = {row["id"] for row in read_jsonl(folder / "eval" / "before.jsonl")}
+    evaluated = {row["id"] for row in read_jsonl(folder / "eval/before/evaluation/greedy.jsonl")}
+    assert evaluated
     probed = {row["id"] for row in json.loads((folder / "probe.json").read_text())}
     assert not evaluated & probed
 
@@ -228,10 +229,11 @@ def test_a_stopped_run_is_finished_and_its_curve_ends_at_the_kept_step(
     folder = tmp_path / "run"
     flags = ("--guard", "stop", "--guard_interval", "1", "--max_steps", "6", "--eval_steps", "1")
     run(*parse(arguments(tiny_folder, folder, *flags)))
-    found = results(folder)
-    assert (found["steps"], found["guard"]["kept_step"]) == (3, 1)
-    assert [point["step"] for point in found["curve"]] == [0, 1, 2]
-    assert found["curve"][1]["greedy"] == found["after"]["greedy"]
+    stopped = results(folder)
+    assert (stopped.steps, stopped.guard.kept_step) == (3, 1)
+    assert [point.step for point in stopped.curve] == [0, 1, 2]
+    after = timeless(stopped.evaluation.tuned.scores)
+    assert timeless(stopped.curve[1].scores) == after
     before = (folder / "results.json").read_bytes()
     run(*parse(arguments(tiny_folder, folder, *flags, "--resume")))
     assert (folder / "results.json").read_bytes() == before
@@ -256,15 +258,15 @@ def test_a_run_that_died_goes_on_with_its_guard(
         assert _main(["train", *arguments(tiny_folder, cut, *flags)]) == 1
     (cut / "checkpoint-2" / "guard-snapshot-0.safetensors").unlink()  # it died while saving
     run(*parse(arguments(tiny_folder, cut, *flags, "--resume")))
-    without = {"seconds": 0.0}
-    assert results(cut)["guard"] | without == results(whole)["guard"] | without
-    assert results(cut)["after"] == results(whole)["after"]
+    guards = [replace(results(folder).guard, seconds=0.0) for folder in (cut, whole)]
+    assert guards[0] == guards[1]
+    assert figures(cut) == figures(whole)
 
 
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        ("--rollout_policy base --objective dpo", "not for dpo and ppo"),
+        ("--rollout_policy base --objective dpo", "rollout_policy base is not for dpo"),
         ("--rollout_policy base --beta 0.1", "exclude each other"),
         ("--rollout_policy base --entropy_floor 1", "policy's own samples"),
         ("--rollout_policy base --guard stop --guard_probe_size 0", "guard stop sees nothing"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,8 +44,8 @@ def test_the_probe_is_asked_every_so_many_steps_and_after_the_last(tmp_path: Pat
             assert "support" not in one["signals"]
             assert one["signals"].items() <= row["signals"].items()
             assert (one["questions"], one["score"]) == ({}, None)
-    assert third.guard.results(5)["verdicts"]["2"]["asked"] is False
-    assert list(third.guard.results(5)["scores"]) == ["0", "1", "4", "5"]
+    assert third.guard.results(5).verdicts[2].asked is False
+    assert list(third.guard.results(5).scores) == [0, 1, 4, 5]
 
 
 def test_once_there_is_harm_it_asks_at_every_step(
@@ -55,8 +56,8 @@ def test_once_there_is_harm_it_asks_at_every_step(
     run.train()
     asked = [row["asked"] for row in records(tmp_path)]
     assert asked == [True, True, False, False, True, True, True]
-    found = run.guard.results(6)
-    assert (found["stopped_at"], found["kept_step"]) == (6, 1)
+    kept = run.guard.results(6)
+    assert (kept.stopped_at, kept.kept_step) == (6, 1)
 
 
 @pytest.mark.parametrize("cut", [1, 2, 3])
@@ -70,8 +71,8 @@ def test_a_resumed_run_has_the_same_records(tmp_path: Path, cut: int, interval: 
     resumed = trainer(tmp_path / "cut", **flags)
     resumed.train(resume_from_checkpoint=True)
     assert records(tmp_path / "cut") == records(tmp_path / "whole")
-    timeless = {"seconds": 0.0}
-    assert resumed.guard.results(4) | timeless == whole.guard.results(4) | timeless
+    results = [replace(run.guard.results(4), seconds=0.0) for run in (resumed, whole)]
+    assert results[0] == results[1]
     assert torch.equal(weights(resumed), weights(whole))
 
 
@@ -123,9 +124,9 @@ def test_an_earlier_step_that_is_better_is_the_result(
     run = trainer(tmp_path / "chosen", guard="stop")
     run.train()
     assert torch.equal(weights(run), weights(until_three))
-    found = run.guard.results(4)
-    assert (found["kept_step"], found["stopped_at"]) == (3, None)
-    assert "the score fell from" in found["reason"]
+    kept = run.guard.results(4)
+    assert (kept.kept_step, kept.stopped_at) == (3, None)
+    assert "the score fell from" in kept.reason
 
 
 def test_candidates_come_from_before_a_resumption_too(
@@ -137,7 +138,7 @@ def test_candidates_come_from_before_a_resumption_too(
     monkeypatch.setattr(guard_module, "choose", lambda found: found[0].step)
     run = trainer(tmp_path / "cut", guard="stop", max_steps=3)
     run.train(resume_from_checkpoint=True)
-    assert run.guard.results(3)["kept_step"] == 1  # of 1, 2, 3
+    assert run.guard.results(3).kept_step == 1  # of 1, 2, 3
     assert torch.equal(weights(run), weights(until_one))
 
 
