@@ -156,6 +156,6 @@ def sampled(model_folder: Path, data: Path, tmp_path_factory: pytest.TempPathFac
     """The same with four samples a question."""
     folder = tmp_path_factory.mktemp("sampled") / "eval"
     with one_grader():
-        more = ("--samples", 4, "--temperature", 0.8)
+        more = ("--samples", 4, "--temperature", 1)
         assert command(*arguments(model_folder, data, folder, *more)) == 0
     return folder

@@ -11,7 +11,7 @@ from rlsc.logprobs.padded_rows import make_micro_batches, make_rows, pad
 from rlsc.logprobs.scorer import score_completions
 from rlsc.objectives import RLSC
 from rlsc.training.metrics import StepRecord
-from rlsc.training.update import StepBatch, micro_batch_loss
+from rlsc.training.update import micro_batch_loss
 from rlsc.types import Completion, CompletionGroup, Prompt
 from tests.conftest import VOCABULARY
 from tests.invariant.weighed import weigh
@@ -55,12 +55,12 @@ def loss_and_gradient(
         return score_completions(model, batch, 0.5)
 
     weights = weigh(groups, objective, micro_batches, score, mask_truncated)
-    step = StepBatch(groups, micro_batches, weights)
-    record = StepRecord.empty(step.size)
+    size = sum(len(group.completions) for group in groups)
+    record = StepRecord.empty(size)
     model.zero_grad()
     total = torch.zeros((), dtype=torch.float64)
     for batch in micro_batches:
-        loss = micro_batch_loss(batch, score(batch), objective, weights, record) / step.size
+        loss = micro_batch_loss(batch, score(batch), objective, weights, record) / size
         loss.backward()
         total += loss.detach()
     return total, [p.grad.clone() for p in model.parameters()], record

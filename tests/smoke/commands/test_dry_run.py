@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
 
 import pytest
@@ -118,7 +119,11 @@ def test_a_folder_without_weights_and_one_that_holds_a_run(
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.yaml").write_text("seed: 1\n")
     assert _main([*given, "--output_dir", str(tmp_path / "run")]) == 2
-    assert "holds an unfinished run" in capfd.readouterr().err
+    assert "holds a run of an older rlsc" in capfd.readouterr().err
+    kind = {"kind": "training", "schema_version": 2}
+    (tmp_path / "run" / "run.json").write_text(json.dumps(kind))
+    assert _main([*given, "--output_dir", str(tmp_path / "run")]) == 2
+    assert "holds a training run (unfinished)" in capfd.readouterr().err
     (model / "model.safetensors").unlink()
     assert _main([*given, "--output_dir", str(tmp_path / "other")]) == 2
     assert "has no weights" in capfd.readouterr().err

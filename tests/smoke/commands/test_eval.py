@@ -133,12 +133,12 @@ def test_limit_takes_the_first_of_each(evaluate: Evaluate, finished: Path, folde
 
 
 def test_several_samples(sampled: Path) -> None:
-    rows = samples(sampled)["math500/chat-T0.8-k4"]
+    rows = samples(sampled)["math500/chat-T1-k4"]
     assert [row["sample"] for row in rows] == [0, 1, 2, 3] * 12
     assert len({row["text"] for row in rows}) > 40
     score = main_scores(sampled)["math500"]
     setting = score.setting
-    assert (setting.samples, setting.temperature, setting.label) == (4, 0.8, "chat-T0.8-k4")
+    assert (setting.samples, setting.temperature, setting.label) == (4, 1.0, "chat-T1-k4")
     right = [row["verdict"] == "correct" for row in rows]
     assert 0 < score.accuracy.value == pytest.approx(sum(right) / 48)
     passed = sum(any(right[start : start + 4]) for start in range(0, 48, 4)) / 12
@@ -224,10 +224,10 @@ def test_both_engines_answer_alike_and_heed_stop_strings(
 
 
 def test_another_seed_gives_other_samples(evaluate: Evaluate, sampled: Path, folder: Path) -> None:
-    more = ("--samples", 4, "--temperature", 0.8, "--limit", 3)
+    more = ("--samples", 4, "--temperature", 1, "--limit", 3)
     assert evaluate(folder, *more, "--seed", 1) == 0
-    first = samples(sampled)["math500/chat-T0.8-k4"][:12]
-    other = samples(folder)["math500/chat-T0.8-k4"]
+    first = samples(sampled)["math500/chat-T1-k4"][:12]
+    other = samples(folder)["math500/chat-T1-k4"]
     assert [row["id"] for row in other] == [row["id"] for row in first]
     assert sum(a["text"] == b["text"] for a, b in zip(first, other, strict=True)) < 2
 

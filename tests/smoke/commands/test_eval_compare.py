@@ -136,7 +136,7 @@ def test_a_comparison_is_paired_by_question(
     evaluate: Evaluate, finished: Path, sampled: Path, folder: Path, capsys
 ) -> None:
     capsys.readouterr()
-    more = ("--samples", 4, "--temperature", 0.8, "--compare_to", finished)
+    more = ("--samples", 4, "--temperature", 1, "--compare_to", finished)
     assert evaluate(folder, *more) == 0
     assert timeless(samples(folder)) == timeless(samples(sampled))
     found = evaluated(folder)
@@ -145,8 +145,8 @@ def test_a_comparison_is_paired_by_question(
     for name, n in (("math500", 12), ("gsm8k", 6)):
         one = found.tasks[name].difference
         before = right(samples(finished)[f"{name}/chat-T0-k1"])
-        after = right(samples(folder)[f"{name}/chat-T0.8-k4"])
-        assert (one.before, one.after, one.n) == ("chat-T0-k1", "chat-T0.8-k4", n)
+        after = right(samples(folder)[f"{name}/chat-T1-k4"])
+        assert (one.before, one.after, one.n) == ("chat-T0-k1", "chat-T1-k4", n)
         change = [sum(after[q]) / 4 - before[q][0] for q in before]
         assert one.accuracy.value == pytest.approx(sum(change) / n)
         assert one.accuracy.value < 0  # the references are what it says greedily
@@ -185,7 +185,7 @@ def test_where_both_searched_their_best_are_compared_too(
 
 def test_what_is_overwritten_is_not_compared_to(evaluate: Evaluate, copy: Path) -> None:
     """The new samples would be held against themselves."""
-    more = ("--samples", 4, "--temperature", 0.8, "--seed", 1, "--overwrite")
+    more = ("--samples", 4, "--temperature", 1, "--seed", 1, "--overwrite")
     before = contents(copy)
     assert evaluate(copy, *more, "--compare_to", copy) == 2
     assert contents(copy) == before
@@ -207,7 +207,7 @@ def spoil(file: Path) -> None:
 def test_regrading_restores_verdicts_scores_and_report(
     evaluate: Evaluate, sampled: Path, copy: Path, flags: tuple[str, ...], capsys
 ) -> None:
-    file = copy / "samples" / "math500" / "chat-T0.8-k4.jsonl"
+    file = copy / "samples" / "math500" / "chat-T1-k4.jsonl"
     spoil(file)
     for name in ("report.md", "plot.svg"):
         (copy / name).write_text("old")
@@ -220,11 +220,11 @@ def test_regrading_restores_verdicts_scores_and_report(
     assert (copy / "plot.svg").read_text("utf-8").startswith("<svg")
     changed = sum(
         row["verdict"] != ("wrong", "timeout", "unparsed", "correct")[place % 4]
-        for place, row in enumerate(samples(sampled)["math500/chat-T0.8-k4"])
+        for place, row in enumerate(samples(sampled)["math500/chat-T1-k4"])
     )
     printed = capsys.readouterr().out
     assert f"{file}: {changed} of 48 verdicts changed" in printed
-    assert "chat-T0.8-k4.jsonl: 0 of 24 verdicts changed" in printed
+    assert "chat-T1-k4.jsonl: 0 of 24 verdicts changed" in printed
 
 
 def test_regrading_keeps_the_comparison_and_the_controls(
@@ -241,8 +241,8 @@ def test_what_is_not_whole_is_not_regraded(
     evaluate: Evaluate, copy: Path, lost: str, capsys
 ) -> None:
     """One sample short would be a smaller denominator."""
-    spoil(copy / "samples" / "math500" / "chat-T0.8-k4.jsonl")
-    file = copy / "samples" / "gsm8k" / "chat-T0.8-k4.jsonl"
+    spoil(copy / "samples" / "math500" / "chat-T1-k4.jsonl")
+    file = copy / "samples" / "gsm8k" / "chat-T1-k4.jsonl"
     rows = read_jsonl(file)
     if lost == "file":
         file.unlink()
@@ -257,8 +257,8 @@ def test_what_is_not_whole_is_not_regraded(
     assert "gsm8k" in line
     assert "--resume" in line
     assert contents(copy) == before
-    assert evaluate(copy, "--samples", 4, "--temperature", 0.8, "--resume") == 0
-    assert timeless(samples(copy)["gsm8k/chat-T0.8-k4"]) == timeless(rows)
+    assert evaluate(copy, "--samples", 4, "--temperature", 1, "--resume") == 0
+    assert timeless(samples(copy)["gsm8k/chat-T1-k4"]) == timeless(rows)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -110,13 +110,6 @@ def test_a_mapping_that_is_none(text: str) -> None:
     assert "environment_settings" in refusal(f"--environment_settings={text}")
 
 
-def test_an_environment_is_one_that_there_is(recipe: Path) -> None:
-    assert parse(["--environment", "dataset"])[0].environment == "dataset"
-    assert refusal("--environment=chess") == "environment must be one of dataset, not 'chess'"
-    with pytest.raises(ConfigError, match="tau is no setting of environment dataset"):
-        read(recipe, "environment_settings: {tau: 0.5}")
-
-
 def test_minus_and_underscore_are_one() -> None:
     _, training = parse(["--top-k", "3", "--no-merge-duplicates", "--system-prompt=--a-b"])
     assert (training.top_k, training.merge_duplicates) == (3, False)
