@@ -260,7 +260,7 @@ class RunEvaluation:
         points = []
         for step, stage in sorted(stages.items()):
             scores = [self._stored_score(folder.stage(stage), asked) for asked in self._standard]
-            if None not in scores:
+            if scores and None not in scores:  # with --eval none there are none
                 points.append(CurvePoint(step, tuple(each for each in scores if each)))
         return tuple(points)
 

@@ -272,6 +272,7 @@ def test_overlap_with_the_evaluation_questions_is_counted(
 def test_bad_input_leaves_an_earlier_run_alone(tiny_folder: Path, folder: Path, capsys) -> None:
     run(*parse(arguments(tiny_folder, folder, "--eval", "none")))
     more = ("--overwrite", "--max_completion_length", "500")
+    capsys.readouterr()
     assert _main(["train", *arguments(tiny_folder, folder, *more)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert (folder / "results.json").exists()

@@ -14,6 +14,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from rlsc.data import render
 from rlsc.planning.memory import footprint
 from rlsc.planning.plan import this_device
 from tests.conftest import tiny_model, tiny_tokenizer
@@ -83,7 +84,9 @@ def test_the_plan_is_what_the_tensors_take(
     with tensors:
         trainer = memory._trainer(model, tiny_tokenizer(), config, training)
         trainer.train()
-    longest = max(len(row.token_ids) for row in trainer.train_dataset)
+    tokenizer = trainer.processing_class
+    prompts = [render(row.prompt, row.id, tokenizer) for row in trainer.train_dataset]
+    longest = max(len(prompt.token_ids) for prompt in prompts)
     plan = footprint(config, training, model.config, this_device(training), longest)
     (holes,) = (part for part in plan.parts if part.name.startswith("holes"))
     assert plan.peak == plan.phases["update"]

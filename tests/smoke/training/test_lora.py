@@ -156,6 +156,6 @@ def test_merged_evaluated_and_pushed(
     assert names
     assert all("lora_" in name for name in names)
     # What the run says of its end is what an evaluation of the merged model says.
-    assert results(folder)["steps"] == 2
+    assert results(folder).steps == 2
     assert evaluate(tmp_path / "eval", "--model", folder / "model", "--limit", 2) == 0
     assert scores_of(tmp_path / "eval")["benchmarks"]["math500"]["n"] == 2
