@@ -158,4 +158,4 @@ def test_merged_evaluated_and_pushed(
     # What the run says of its end is what an evaluation of the merged model says.
     assert results(folder).steps == 2
     assert evaluate(tmp_path / "eval", "--model", folder / "model", "--limit", 2) == 0
-    assert scores_of(tmp_path / "eval")["benchmarks"]["math500"]["n"] == 2
+    assert scores_of(tmp_path / "eval")["tasks"]["math500"]["tuned"]["scores"][0]["n"] == 2
