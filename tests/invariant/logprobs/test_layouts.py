@@ -13,6 +13,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch import Tensor
 
+from rlsc.logprobs import scorer as scorer_module
 from rlsc.logprobs import tree_attention as path_attention
 from rlsc.logprobs.padded_rows import ScoredSequence, make_rows
 from rlsc.logprobs.scorer import Layout, Scorer, supported_layout
@@ -494,3 +495,23 @@ def test_rows_of_no_weight_are_skipped_and_a_group_may_be_empty() -> None:
     rows = [ScoredSequence((1,), (index,), (index,)) for index in range(6)]
     kept = rows_that_weigh(groups, record, rows, 1e-3)
     assert [row.members for row in kept] == [(2,), (4,)]
+
+
+@pytest.mark.parametrize(("rounding", "served"), [(0.01, True), (1e-4, False)])
+def test_a_difference_is_measured_by_what_padded_rows_round(
+    rounding: float, served: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A CPU that rounds more is no other architecture; the same difference without it is one."""
+    tree, padded = scorer_module.score_tree, scorer_module._padded_logps
+
+    def off(*arguments):
+        scores = tree(*arguments)
+        return scores._replace(logps_BT=scores.logps_BT + 0.03)
+
+    def rounded(model, parts):
+        return padded(model, parts) + rounding * (len(parts) > 2)  # each row alone
+
+    monkeypatch.setattr(scorer_module, "score_tree", off)
+    monkeypatch.setattr(scorer_module, "_padded_logps", rounded)
+    layout, why = supported_layout(made("llama"), Layout())
+    assert (layout.padding_free, why is None) == (served, served)
