@@ -506,7 +506,7 @@ def test_a_difference_is_measured_by_what_padded_rows_round(
 
     def off(*arguments):
         scores = tree(*arguments)
-        return scores._replace(logps_BT=scores.logps_BT + 0.03)
+        return scores._replace(logps_BT=scores.logps_BT + 0.015)
 
     def rounded(model, parts):
         return padded(model, parts) + rounding * (len(parts) > 2)  # each row alone
