@@ -118,7 +118,7 @@ def test_the_terminal_has_room(capsys: pytest.CaptureFixture[str], kind: str) ->
     assert results
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(console, "_width", 80)
-        patch.setattr(console, "file", sys.stdout)
+        patch.setattr(console, "_file", None)  # the property would be set for good afterwards
         print_results(results)
     said = capsys.readouterr().out
     assert re.search(r"\d\d\.\d", said) or kind == "no-evaluation"
