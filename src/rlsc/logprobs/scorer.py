@@ -237,9 +237,9 @@ def supported_layout(model: Any, layout: Layout) -> tuple[Layout, str | None]:
 
 
 _EXACT = 1e-3
-"""Most that a tree's log-probs may differ from padded rows', in nats, whatever these round."""
+"""A tree's log-probs may be so far from padded rows' in any case, in nats."""
 _LOOSE = 0.02
-"""Most in any case, as a share of the largest log-prob: a wrong mask or position is off by more."""
+"""Never more, as a share of the largest log-prob: a wrong mask or position is further off."""
 _ROUNDINGS = 4
 """How many times padded rows' own rounding a tree may be off: it adds up in another order."""
 

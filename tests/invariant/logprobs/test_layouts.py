@@ -513,5 +513,6 @@ def test_a_difference_is_measured_by_what_padded_rows_round(
 
     monkeypatch.setattr(scorer_module, "score_tree", off)
     monkeypatch.setattr(scorer_module, "_padded_logps", rounded)
-    layout, why = supported_layout(made("llama"), Layout())
-    assert (layout.padding_free, why is None) == (served, served)
+    layout, why = supported_layout(tiny_model(), Layout())
+    assert layout.padding_free is served
+    assert why is None if served else str(why).startswith("its log-probs are off by 0.015")
