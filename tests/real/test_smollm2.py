@@ -106,7 +106,9 @@ def test_training_on_real_questions(name: str, shared_data: Path, tmp_path: Path
     assert (tmp_path / "run" / "report.md").exists()
 
 
-@pytest.mark.parametrize("flags", ["", "--gradient_checkpointing true"])
+@pytest.mark.parametrize(
+    "flags", ["", pytest.param("--gradient_checkpointing true", marks=pytest.mark.slow)]
+)
 def test_memory_is_as_planned(flags: str) -> None:
     """Predicted to measured, in a fresh process: within 15 %."""
     assert 0.85 < ratio(*flags.split()) < 1.15

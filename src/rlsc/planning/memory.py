@@ -25,7 +25,8 @@ from rlsc.planning.live_memory import LiveMemory, give_shapes
 from rlsc.runtime import nbytes
 from rlsc.training import RLSCConfig
 
-_HOLES = (1.0, 0.15)  # of gradients and of activations on a CPU, fitted: see docs/memory.md
+# Of gradients and of activations on a CPU, by whether these are in bfloat16: fitted, docs/memory.md.
+_HOLES = {True: (1.0, 0.15), False: (1.0, 0.5)}
 _MOMENTS = {"adamw": 2, "adam": 2, "nadam": 2, "lion": 1, "rmsprop": 1, "sgd": 0}  # of AdamW: two
 
 
@@ -96,7 +97,8 @@ def footprint(
     update = _update(model, training, device, prompt_length)
     parts.append(Part("activations of the update", 0, 0, update))
     if device.kind == "cpu":
-        holes = int(_HOLES[0] * gradients // share + _HOLES[1] * update)
+        of_gradients, of_activations = _HOLES[bool(training.bf16)]
+        holes = int(of_gradients * gradients // share + of_activations * update)
         parts.append(Part("holes in the C library's heap", 0, 0, holes))
     return Footprint((*parts, *engine), rows, tuple(notes))
 
