@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -58,8 +59,9 @@ def _spans(ends: Sequence[int] | None, logps: Sequence[float] | None) -> Sequenc
     """Token by token its number of characters, and its probability in hundredths."""
     if not ends or not logps or len(ends) != len(logps) or None in logps:
         return None
-    last = int(np.searchsorted(ends, LONGEST, side="right"))  # the tokens that are shown whole
-    lengths = np.diff(ends[:last], prepend=0)
-    shares = np.rint(100 * np.exp(np.minimum(logps[:last], 0.0))).astype(int)
-    spans: list[int] = np.column_stack((lengths, shares)).ravel().tolist()
-    return spans
+    last = bisect_right(ends, LONGEST)  # the tokens that are shown whole
+    spans = np.empty((last, 2), np.int32)  # arrays: a report may have millions of tokens
+    spans[:, 0] = np.diff(np.array(ends[:last], np.int32), prepend=np.int32(0))
+    spans[:, 1] = np.rint(100 * np.exp(np.minimum(np.array(logps[:last]), 0.0)))
+    shown: list[int] = spans.ravel().tolist()
+    return shown
