@@ -66,7 +66,7 @@ def run_eval(config: EvalConfig) -> None:
         check_same_questions(folder.path, questions)
     trained_on = _trained_on(config)
     baseline = _baseline(config, folder.path, tasks)
-    console.print(f"loading {config.model or 'the embedded SmolLM2-135M-Instruct'} …")
+    console.print(f"loading {config.model or 'SmolLM2-135M-Instruct'} …")
     dtype = _dtype(config.dtype)
     model, tokenizer, origin = load_model(config.model, dtype, config.trust_remote_code)
     if torch.cuda.is_available():

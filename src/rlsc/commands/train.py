@@ -206,7 +206,7 @@ def _load(
     probe: Sequence[Question] = (),
 ) -> tuple[RLSCTrainer, str]:
     """The trainer with its model and prompts, and in words where the model came from."""
-    console.print(f"loading {config.model or 'the embedded SmolLM2-135M-Instruct'} …")
+    console.print(f"loading {config.model or 'SmolLM2-135M-Instruct'} …")
     dtype = getattr(torch, config.model_dtype)
     model, tokenizer, origin = load_model(config.model, dtype, config.trust_remote_code)
     rows = prompt_rows(config, questions, tokenizer)

@@ -45,9 +45,10 @@ class Environment(ABC):
     def play(self, step: int, seed: int, rows: Sequence[Example]) -> Play:
         """One step: yields waves of asks, receives their completions, returns pools.
 
-        `rows` are the step's rows of the data set, of this process, in the loader's order; none
-        in a game. What is drawn is drawn from `seed`. Of several processes all must yield as many
-        waves, empty ones where need be. A prompt that does not fit the model's context gives None.
+        `rows` are the step's rows of the data set, of this process, in the loader's order; a game
+        may ignore them. What is drawn is drawn from `seed`. Of several processes all must yield
+        as many waves, empty ones where need be. A prompt that does not fit the model's context
+        gives None.
         """
 
     def metrics(self) -> dict[str, float]:

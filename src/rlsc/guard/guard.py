@@ -121,7 +121,7 @@ class Guard(TrainerCallback):
         if groups is None:
             self._engine.sync(self._model)
         asks = last or self._probe is None or due(self.verdicts, step, self._args.guard_interval)
-        sight = self._asked(step, groups) if asks else _unasked(step, groups)
+        sight = self._sight_with_probe(step, groups) if asks else _sight_without_probe(step, groups)
         self._take_up(sight)
         health = self.verdicts[-1]
         self.metrics = _metrics(sight.signals, health, of_rollouts=groups is not None)
@@ -200,7 +200,7 @@ class Guard(TrainerCallback):
         fall = f"{scores[advised]:.3f} to {scores[without]:.3f}"
         return f"{reason}; the score fell from {fall} since"
 
-    def _asked(self, step: int, groups: Sequence[CompletionGroup] | None) -> Sight:
+    def _sight_with_probe(self, step: int, groups: Sequence[CompletionGroup] | None) -> Sight:
         """What the probe's answers show, and the rollouts."""
         if self._probe is None:
             assert groups is not None
@@ -252,7 +252,7 @@ class Guard(TrainerCallback):
             self._snapshots.save(checkpoint)
 
 
-def _unasked(step: int, groups: Sequence[CompletionGroup] | None) -> Sight:
+def _sight_without_probe(step: int, groups: Sequence[CompletionGroup] | None) -> Sight:
     """Without the probe: what the rollouts show, if they are the policy's."""
     return Sight(step, {} if groups is None else group_signals(groups))
 

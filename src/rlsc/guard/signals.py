@@ -9,10 +9,9 @@ from collections.abc import Hashable, Sequence
 from functools import lru_cache
 
 from rlsc.grading import answer_key, boxed, extract_answer
-from rlsc.types import Completion, CompletionGroup
+from rlsc.statistics import ngram_repetition
+from rlsc.types import CompletionGroup
 
-NGRAM = 4
-"""Tokens of the runs that repetition counts."""
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
@@ -40,7 +39,7 @@ def group_signals(groups: Sequence[CompletionGroup]) -> dict[str, float]:
         "truncated": _mean([c.finish_reason == "length" for c in completions]),
         "answered": _mean([key is not None for of_question in keys for key in of_question]),
         "boxed": _mean([boxed(c.text) is not None for c in completions]),
-        "repetition": _mean([repetition(c) for c in completions]),
+        "repetition": _mean([ngram_repetition(c.token_ids) for c in completions]),
         "distinct_completions": _mean(
             [len({c.token_ids for c in g.completions}) / len(g.completions) for g in groups]
         ),
@@ -61,7 +60,9 @@ def question_values(groups: Sequence[CompletionGroup]) -> dict[str, list[float]]
     keys = _keys(groups)
     return {
         "truncated": [_mean([c.finish_reason == "length" for c in g.completions]) for g in groups],
-        "repetition": [_mean([repetition(c) for c in g.completions]) for g in groups],
+        "repetition": [
+            _mean([ngram_repetition(c.token_ids) for c in g.completions]) for g in groups
+        ],
         "answered": [_mean([key is not None for key in answers]) for answers in keys],
         "same_answer": _shared(keys),
         "copied": _copied(groups, keys),
@@ -95,15 +96,6 @@ def _copied(groups: Sequence[CompletionGroup], keys: Sequence[Sequence[str | Non
         _mean([copied(key, group.prompt.text) for key in of_question])
         for group, of_question in pairs
     ]
-
-
-def repetition(completion: Completion) -> float:
-    """1 − distinct 4-grams of tokens over all of them; 0 for less than two."""
-    ids = completion.token_ids
-    count = len(ids) - NGRAM + 1
-    if count < 2:
-        return 0.0
-    return 1 - len({ids[at : at + NGRAM] for at in range(count)}) / count
 
 
 def information(answers: Sequence[Sequence[Hashable]]) -> float:

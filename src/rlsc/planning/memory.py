@@ -16,6 +16,7 @@ from torch import nn
 
 from rlsc.config import RunConfig
 from rlsc.engines import Part, Workload, engine_class
+from rlsc.environments import create_environment
 from rlsc.logprobs import Layout, ScoredSequence, Scorer
 from rlsc.logprobs import tree_attention as path_attention
 from rlsc.logprobs import vocabulary_head as chunked_head
@@ -23,7 +24,7 @@ from rlsc.models import disable_dropout, empty_model, lora_config, with_adapter
 from rlsc.objectives import create_objective
 from rlsc.planning.live_memory import LiveMemory, give_shapes
 from rlsc.runtime import nbytes
-from rlsc.training import RLSCConfig
+from rlsc.training import RLSCConfig, needs_reference
 
 # Of gradients and of activations on a CPU, by whether these are in bfloat16: fitted, docs/memory.md.
 _HOLES = {True: (1.0, 0.15), False: (1.0, 0.5)}
@@ -84,14 +85,16 @@ def footprint(
         parts.append(Part("layers put together from their shards", 0, gathered, gathered))
     elif device.processes > 1:
         parts.append(Part("buckets of the gradients' exchange", 0, gradients, gradients))
-    if _needs_reference(training) and not config.use_peft:
+    objective = create_objective(training)
+    asks_base = create_environment(config, training.num_generations).asks_base
+    if needs_reference(training, objective, asks_base) and not config.use_peft:
         parts.append(Part("the model before training", *[weights // share] * 3))
     if training.guard == "stop" and device.kind == "cpu":
         kept = training.guard_snapshots * gradients
         parts.append(Part("the guard's snapshots", 0, kept, kept))
     if config.use_peft and device.kind == "cpu":
         notes.append("with an adapter, peaks measured on CPUs were up to 1.5 times the plan")
-    if create_objective(training).reward_model:
+    if objective.reward_model:
         notes.append("the reward model is not counted")
     engine, rows = _engine(training, model, device, prompt_length, parts)
     update = _update(model, training, device, prompt_length)
@@ -106,12 +109,6 @@ def footprint(
 def _halved(training: RLSCConfig, model: Any) -> bool:
     """Whether shards are put together in bfloat16, as accelerate has FSDP2 do under bf16."""
     return bool(training.bf16) and next(model.parameters()).dtype == torch.float32
-
-
-def _needs_reference(training: RLSCConfig) -> bool:
-    objective = create_objective(training)
-    needs = {*objective.weights_need, *objective.loss_needs}
-    return "reference" in needs or training.rollout_policy == "base"
 
 
 def optimizer_name(training: RLSCConfig) -> str:

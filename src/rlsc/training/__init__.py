@@ -6,6 +6,7 @@ from rlsc.runtime.lazy import lazy_face
 
 if TYPE_CHECKING:
     from rlsc.training.arguments import RLSCConfig, cpu_has_bf16, device_has_bf16
+    from rlsc.training.auxiliary import needs_reference
     from rlsc.training.inputs import (
         check_processes,
         given_pairs,
@@ -24,6 +25,7 @@ __all__ = [
     "cpu_has_bf16",
     "device_has_bf16",
     "given_pairs",
+    "needs_reference",
     "probe_prompts",
     "render_all",
     "sampling_of",

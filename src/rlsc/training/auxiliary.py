@@ -23,6 +23,12 @@ class AuxiliaryModels:
     value_head: ValueHead | None = None
 
 
+def needs_reference(args: RLSCConfig, objective: Objective, asks_base: bool) -> bool:
+    """Whether the run keeps the model before training beside the policy."""
+    needs = {*objective.weights_need, *objective.loss_needs}
+    return "reference" in needs or args.rollout_policy == "base" or asks_base
+
+
 def create_auxiliary(
     args: RLSCConfig,
     objective: Objective,
@@ -34,11 +40,10 @@ def create_auxiliary(
 
     Raises `ModelError` for a reward model that cannot be loaded.
     """
-    needs = {*objective.weights_need, *objective.loss_needs}
     reference = reward_model = value_head = None
-    if "reference" in needs or args.rollout_policy == "base" or asks_base:
+    if needs_reference(args, objective, asks_base):
         reference = Reference(policy, layout)
-    if "reward_model" in needs and objective.reward_model:
+    if "reward_model" in objective.weights_need and objective.reward_model:
         reward_model = RewardModel(objective.reward_model, args.device)
     for part, _ in parts_of(objective):
         if "values" in part.weights_need:

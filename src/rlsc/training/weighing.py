@@ -155,7 +155,7 @@ def _judged(
         known["answers"], known["clusters"] = cluster_answers(texts, shared_grader())
     if "labels" in needs and source.answers is not None:
         items = [
-            Item(completion.text, source.answers[group.prompt.id])
+            Item(completion.text, _label(group.prompt.id, source.answers))
             for group in pool.groups
             for completion in group.completions
         ]
@@ -174,6 +174,15 @@ def _judged(
         given = [reward for rewards in pool.rewards for reward in rewards]
         known["environment_K"] = torch.tensor(given, dtype=torch.float64)
     return known
+
+
+def _label(name: str, answers: AnswerKey) -> str:
+    if name not in answers:
+        raise ConfigError(
+            f"the environment asks {name!r}, which is no question of the data set and has no "
+            "reference answer: take an objective without labels"
+        )
+    return answers[name]
 
 
 @torch.no_grad()

@@ -151,3 +151,14 @@ def test_a_step_without_a_completion_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match="step 0: the environment gave no completion"):
         trainer(tmp_path, Game(), engine=None, guard="off").train()
+
+
+def test_labels_of_a_question_that_is_not_in_the_data_set(tmp_path: Path) -> None:
+    class Game(Environment):
+        def play(self, step, seed, rows) -> Play:
+            groups = yield [Ask("made up", "1 + 1", n=4)]
+            return [Pool("made up", groups)]
+
+    run = trainer(tmp_path, Game(), engine=None, objective=GRPO(), guard="off")
+    with pytest.raises(ConfigError, match="'made up', which is no question of the data set"):
+        run.train()

@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 
-from rlsc.guard.signals import group_signals, information, question_values, repetition
+from rlsc.guard.signals import group_signals, information, question_values
 from rlsc.types import Completion, CompletionGroup, Prompt
 
 
@@ -85,10 +85,10 @@ def test_no_answer_at_all() -> None:
 
 
 def test_repetition_counts_runs_of_four_that_have_been_there() -> None:
-    assert repetition(completion("", (1, 2, 3, 4, 5, 6, 7))) == 0
-    assert repetition(completion("", (1,) * 13)) == pytest.approx(0.9)  # ten runs, one distinct
-    assert repetition(completion("", (1, 2, 3, 4))) == 0
-    assert repetition(completion("", ())) == 0
+    prompt = Prompt("q", "q", (1,))
+    loops, short = completion("", (1,) * 13), completion("", (1, 2, 3, 4))
+    signals = group_signals([CompletionGroup(prompt, [loops, short, completion("", ())])])
+    assert signals["repetition"] == pytest.approx(0.9 / 3)  # ten runs, one distinct
 
 
 def test_information_is_that_of_the_joint_distribution() -> None:

@@ -136,11 +136,26 @@ def test_processes_share_what_is_sharded_and_exchange_what_is_not() -> None:
         assert part(sharded, name)[2] == part(alone, name)[2] // 4
 
 
-def test_a_divergence_keeps_the_model_before_training() -> None:
-    found = planned("--beta", "0.1")
-    assert part(found, "the model before training")[2] == part(found, "weights")[2]
-    adapted = planned("--beta", "0.1", "--use_peft", "true")
-    assert all(one.name != "the model before training" for one in adapted.parts)
+ASKS_BASE = """
+from rlsc.environments import Environment
+
+class Game(Environment):
+    asks_base = True
+
+    def play(self, step, seed, rows):
+        yield []
+"""
+
+
+def test_the_model_before_training_is_counted_where_it_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "game.py").write_text(ASKS_BASE)
+    game = ("--environment", f"{tmp_path / 'game.py'}:Game")
+    for flags in (("--beta", "0.1"), ("--rollout_policy", "base"), game):
+        whole = planned(*flags)
+        assert part(whole, "the model before training")[2] == part(whole, "weights")[2]
+        adapted = planned(*flags, "--use_peft", "true")
+        assert all(part.name != "the model before training" for part in adapted.parts)
+    assert all(part.name != "the model before training" for part in planned().parts)
 
 
 @pytest.mark.parametrize("family", ["llama", "qwen2", "gpt2", "gemma2", "gemma3"])

@@ -108,7 +108,7 @@ def columns(
 
 
 def folder_form(prefix: str) -> Converter:
-    """Rows of shared/data's form: question, answer; id and choices where there are any."""
+    """Rows of a user's file: question, answer; id and choices where there are any."""
     plain = columns(prefix, "question")
 
     def convert(row: HubRow, number: int) -> Item:

@@ -2,7 +2,7 @@ r"""Are two single values equal? Numbers exactly, expressions at many points.
 
 Parsing is math-verify's (latex2sympy2_extended). Its own comparison rounds to six decimals and
 takes 9 for 9 %; here decimals are fractions, so a rounding is another number, and expressions are
-equal when they agree, to 30 digits, wherever both are defined. That an identity holds at all of
+equal when they agree, to 40 digits, wherever both are defined. That an identity holds at all of
 these points without being one has probability zero; simplification can fail or never end.
 
 Run it in the guarded worker (`worker.py`): `9^{9^{9^9}}` is a legal expression.

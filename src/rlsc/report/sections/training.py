@@ -131,8 +131,8 @@ def _costs(results: TrainingResults, metrics: Sequence[steps.Row]) -> list[tuple
         sum(row.get(name) or 0.0 for row in metrics) for name in ("sample_seconds", "seconds")
     )
     if sampling:
-        update = total - sampling
-        rows.append(("time of the steps", f"sampling {sampling:.0f} s, update {update:.0f} s"))
+        parts = f"sampling, guard and weights {sampling:.0f} s, update {total - sampling:.0f} s"
+        rows.append(("time of the steps", parts))
     return rows + [(f"time: {name}", f"{value:.0f} s") for name, value in results.seconds.items()]
 
 
