@@ -1,9 +1,11 @@
-"""The game of docs/your_environment.md: played with scripted texts, and trained on as the page says."""
+"""The game of docs/your_environment.md: played with scripted texts, and trained as it says."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,9 +26,10 @@ def game(tmp_path: Path) -> str:
     return str(file)
 
 
+@dataclass
 class Settings:
-    environment = ""
-    environment_settings = {"attempts": 3}
+    environment: str
+    environment_settings: dict[str, Any]
 
 
 def test_the_pages_game_is_played_in_two_waves(game: str) -> None:
@@ -41,8 +44,7 @@ def test_the_pages_game_is_played_in_two_waves(game: str) -> None:
             for ask in asks
         ]
 
-    settings = Settings()
-    settings.environment = f"{game}:DoubleIt"
+    settings = Settings(f"{game}:DoubleIt", {"attempts": 3})
     environment = create_environment(settings, num_generations=8)
     first, second = drive(environment.play(0, 107, []), answer)
     assert (first.name, first.rewards) == ("double/0", [[1.0, 1.0, 0.0]])
