@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from rlsc.config import EvalConfig, PlanConfig, RunConfig
 from rlsc.config.compare import NOT_SHARED, OWN
-from rlsc.config.run import EvalConfig, PlanConfig, RunConfig
 from rlsc.objectives import OBJECTIVES
 from rlsc.training.arguments import RLSCConfig
 

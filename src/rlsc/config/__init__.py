@@ -8,11 +8,13 @@ if TYPE_CHECKING:
     from rlsc.config.compare import NOT_SHARED, CompareArguments, CompareConfig
     from rlsc.config.engine import AUTO, ENGINES, EngineArguments, check_engine, check_engine_name
     from rlsc.config.environment import ENVIRONMENTS
+    from rlsc.config.evaluation import EvalConfig
     from rlsc.config.fields import allowed, check_settings, check_value, default_of, limits, setting
-    from rlsc.config.guard import GuardArguments
+    from rlsc.config.guard import FilterArguments, GuardArguments
     from rlsc.config.objective import ObjectiveArguments, check_objective
     from rlsc.config.own_settings import converted, nearest, settings_of
-    from rlsc.config.run import EvalConfig, PlanConfig, RunConfig, check_output_dir, check_template
+    from rlsc.config.run import PlanConfig, RunConfig
+    from rlsc.config.shared import check_output_dir, check_template
     from rlsc.config.training import (
         CostArguments,
         LossArguments,
@@ -30,6 +32,7 @@ __all__ = [
     "CostArguments",
     "EngineArguments",
     "EvalConfig",
+    "FilterArguments",
     "GuardArguments",
     "LossArguments",
     "ObjectiveArguments",

@@ -11,7 +11,7 @@ NO_FILTER = "leave it out for none"
 
 @dataclass
 class GuardArguments:
-    """The collapse guard, and filters against a collapse"""
+    """The collapse guard"""
 
     guard: str = setting(
         "observe",
@@ -38,6 +38,12 @@ class GuardArguments:
         "held in the CPU's memory.",
         least=1,
     )
+
+
+@dataclass
+class FilterArguments:
+    """Filters that slow a collapse down"""
+
     rollout_policy: str = setting(
         "current",
         "current, or base: the model before training samples and weighs.",

@@ -74,5 +74,5 @@ _BY_KIND = {"math": _MATH, "numeric": _NUMERIC, "choice": _CHOICE}
 
 
 def exemplars(kind: str, count: int) -> tuple[Exemplar, ...]:
-    """The first `count` exemplars, at most `config.run.MOST_SHOTS`, for answers of `kind`."""
+    """The first `count` exemplars, at most `MOST_SHOTS`, for answers of `kind`."""
     return _BY_KIND[kind][:count]

@@ -14,6 +14,7 @@ from transformers.integrations import unset_hf_deepspeed_config
 from rlsc.config import (
     CostArguments,
     EngineArguments,
+    FilterArguments,
     GuardArguments,
     LossArguments,
     SamplingArguments,
@@ -45,6 +46,7 @@ class RLSCConfig(
     SamplingArguments,
     TrainerArguments,
     LossArguments,
+    FilterArguments,
     GuardArguments,
     EngineArguments,
     CostArguments,

@@ -8,8 +8,8 @@ import pytest
 from transformers import TrainingArguments
 
 from rlsc.commands.reference import markdown
+from rlsc.config import EvalConfig, PlanConfig, RunConfig
 from rlsc.config.compare import CompareArguments
-from rlsc.config.run import EvalConfig, PlanConfig, RunConfig
 from rlsc.training.arguments import RLSCConfig
 
 CLASSES = (RunConfig, RLSCConfig, PlanConfig, EvalConfig, CompareArguments)

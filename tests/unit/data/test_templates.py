@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rlsc.config.run import MOST_SHOTS, TEMPLATE_NAMES
+from rlsc.config.evaluation import MOST_SHOTS
+from rlsc.config.shared import TEMPLATE_NAMES
 from rlsc.data.exemplars import exemplars
 from rlsc.data.prompts import format_question
 from rlsc.data.templates import TEMPLATES, find_template, render_template

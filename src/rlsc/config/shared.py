@@ -1,0 +1,56 @@
+"""Settings that several commands share: the model, its prompts, the run's folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rlsc.config.fields import setting
+from rlsc.errors import ConfigError
+
+TEMPLATE_NAMES = ("auto", "chat", "qwen2.5-math", "evalchemy", "none", "few-shot")
+_TEMPLATE_HELP = (
+    "auto (chat where the tokenizer has a chat template, else none), chat, none, qwen2.5-math, "
+    "evalchemy, few-shot, or your own .jinja file."
+)
+
+
+@dataclass
+class ModelArguments:
+    """The model"""
+
+    model: str | None = setting(None, "Hub id or folder; else the embedded SmolLM2-135M-Instruct.")
+    trust_remote_code: bool = setting(False, "Run model code that comes with the weights.")
+
+
+@dataclass
+class PromptArguments:
+    """Prompts"""
+
+    template: str = setting("auto", _TEMPLATE_HELP)
+    system_prompt: str | None = setting(None, "Chat system message.")
+
+
+@dataclass
+class FolderArguments:
+    """The run's folder"""
+
+    resume: bool = setting(False, "Go on where the run in output_dir stopped.")
+    overwrite: bool = setting(False, "Replace what output_dir holds.")
+
+
+def check_template(name: str, setting: str = "template") -> None:
+    """Raise `ConfigError` unless `name` is a template's or that of a `.jinja` file."""
+    if name not in TEMPLATE_NAMES and not name.endswith((".jinja", ".jinja2", ".j2")):
+        choices = ", ".join(TEMPLATE_NAMES)
+        raise ConfigError(f"{setting} must be one of {choices}, or a .jinja file, not {name!r}")
+
+
+def check_output_dir(name: str) -> None:
+    """Raise `ConfigError` for a folder without a name."""
+    if not name or "\0" in name:
+        raise ConfigError("output_dir is empty: name a folder")
+
+
+def check_folder_flags(config: FolderArguments) -> None:
+    if config.resume and config.overwrite:
+        raise ConfigError("resume and overwrite exclude each other: choose one")
