@@ -22,33 +22,4 @@ if TYPE_CHECKING:
         temperature_setting,
     )
 
-__all__ = [
-    "BENCHMARK_ADVICE",
-    "Asked",
-    "Baseline",
-    "Collecting",
-    "Item",
-    "Side",
-    "UserTask",
-    "benchmark_setting",
-    "by_question",
-    "check_kept",
-    "check_system_prompt",
-    "collect",
-    "control_settings",
-    "load_task",
-    "load_tasks",
-    "overlap",
-    "own_settings",
-    "prepare",
-    "regrade",
-    "resolve_template",
-    "room",
-    "rows_file",
-    "score",
-    "score_side",
-    "task_facts",
-    "task_results",
-    "temperature_setting",
-]
 __getattr__ = lazy_face(__name__)

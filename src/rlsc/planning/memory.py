@@ -25,7 +25,7 @@ from rlsc.planning.live_memory import LiveMemory, give_shapes
 from rlsc.runtime import nbytes
 from rlsc.training import RLSCConfig
 
-# Of gradients and of activations on a CPU, by whether these are in bfloat16: fitted, docs/memory.md.
+# Of gradients and of activations on a CPU, by whether these are bfloat16: fitted, docs/memory.md.
 _HOLES = {True: (1.0, 0.15), False: (1.0, 0.5)}
 _MOMENTS = {"adamw": 2, "adam": 2, "nadam": 2, "lion": 1, "rmsprop": 1, "sgd": 0}  # of AdamW: two
 
