@@ -36,7 +36,7 @@ if TYPE_CHECKING:
         temperature_label,
         write_results,
     )
-    from rlsc.records.rows import AnswerRow, append_rows, as_line, read_rows, write_rows
+    from rlsc.records.rows import AnswerRow, append_rows, as_line, read_rows, rows_file, write_rows
     from rlsc.records.run_folder import (
         CONFIG,
         RUN,

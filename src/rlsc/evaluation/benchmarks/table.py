@@ -93,16 +93,14 @@ def minerva_answer(value: object) -> str:
 def columns(
     prefix: str,
     question: str,
-    answer: str = "answer",
-    *,
     source_id: str | None = None,
     clean: Callable[[object], str] = text_of,
 ) -> Converter:
-    """Read two columns; the id is PREFIX/number, or PREFIX/SOURCE_ID where rows have one."""
+    """Reads question, `answer`; the id is PREFIX/number, or PREFIX/SOURCE_ID where rows have it."""
 
     def convert(row: HubRow, number: int) -> Item:
         identifier = number if source_id is None else row[source_id]
-        return Item(f"{prefix}/{identifier}", text_of(row[question]), clean(row[answer]))
+        return Item(f"{prefix}/{identifier}", text_of(row[question]), clean(row["answer"]))
 
     return convert
 
