@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import difflib
 import inspect
 import json
 import re
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import yaml
 
-from rlsc.config import EvalConfig, PlanConfig, RunConfig, allowed, default_of, limits
+from rlsc.config import EvalConfig, PlanConfig, RunConfig, allowed, default_of, limits, nearest
 from rlsc.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -105,7 +104,8 @@ class Parser(argparse.ArgumentParser):
 
     def known(self, argv: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
         """Values of the flags that were given, and what belongs to none of them."""
-        items = [re.sub(r"^--[\w-]+", _underscored, item) for item in argv]
+        flag = re.compile(r"^--([\w-]+)")
+        items = [flag.sub(lambda name: f"--{name[1].replace('-', '_')}", item) for item in argv]
         values, rest = self.parse_known_args(items)
         return vars(values), rest
 
@@ -298,10 +298,4 @@ def unknown_message(name: str, known: Iterable[str]) -> str:
     key = name.lstrip("-").partition("=")[0].replace("-", "_")
     if key in REMOVED:
         return f"{key} was removed: {REMOVED[key]}"
-    nearest = difflib.get_close_matches(key, known, n=1)
-    hint = f"; did you mean {nearest[0]}?" if nearest else ""
-    return f"unknown setting {name}{hint}"
-
-
-def _underscored(match: re.Match[str]) -> str:
-    return "--" + match[0][2:].replace("-", "_")
+    return f"unknown setting {name}{nearest(key, known)}"

@@ -9,10 +9,9 @@ from collections.abc import Hashable, Sequence
 from functools import lru_cache
 
 from rlsc.grading import answer_key, boxed, extract_answer
+from rlsc.statistics import ngram_repetition
 from rlsc.types import Completion, CompletionGroup
 
-NGRAM = 4
-"""Tokens of the runs that repetition counts."""
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
@@ -99,11 +98,7 @@ def _copied(groups: Sequence[CompletionGroup], keys: Sequence[Sequence[str | Non
 
 def repetition(completion: Completion) -> float:
     """1 − distinct 4-grams of tokens over all of them; 0 for less than two."""
-    ids = completion.token_ids
-    count = len(ids) - NGRAM + 1
-    if count < 2:
-        return 0.0
-    return 1 - len({ids[at : at + NGRAM] for at in range(count)}) / count
+    return ngram_repetition(completion.token_ids)
 
 
 def information(answers: Sequence[Sequence[Hashable]]) -> float:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rlsc.models.loading import (
         context_length,
         disable_dropout,
+        embedded_weights,
         empty_model,
         load_config,
         load_model,

@@ -19,7 +19,7 @@ from rlsc.engines import Part, Workload, engine_class
 from rlsc.logprobs import Layout, ScoredSequence, Scorer
 from rlsc.logprobs import tree_attention as path_attention
 from rlsc.logprobs import vocabulary_head as chunked_head
-from rlsc.models import disable_dropout, empty_model, lora_config, with_adapter
+from rlsc.models import disable_dropout, embedded_weights, empty_model, lora_config, with_adapter
 from rlsc.objectives import create_objective
 from rlsc.planning.live_memory import LiveMemory, give_shapes
 from rlsc.runtime import nbytes
@@ -130,7 +130,7 @@ def _optimizer(training: RLSCConfig, model: Any) -> tuple[int, list[str]]:
     if "8bit" not in name:
         return moments * sum(weight.nbytes for weight in trained), notes
     # transformers has bitsandbytes keep the moments of embeddings in 32 bits.
-    embedded = {id(layer.weight) for layer in model.modules() if isinstance(layer, nn.Embedding)}
+    embedded = embedded_weights(model)
     sizes = (weight.numel() * (4 if id(weight) in embedded else 1) for weight in trained)
     return moments * sum(sizes), notes
 
