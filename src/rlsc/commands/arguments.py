@@ -69,9 +69,9 @@ def recipe_flags(content: Mapping[str, object]) -> list[str]:
     return Settings("train", "", RunConfig, RLSCConfig).as_flags("the recipe", content)
 
 
-def resolved(*configs: Any) -> dict[str, Any]:
+def resolved(*configs: Any) -> dict[str, object]:
     """Every setting with a value, in a form that `parse` reads back."""
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     for config in configs:
         known = config.to_dict() if hasattr(config, "to_dict") else dataclasses.asdict(config)
         values |= {field.name: known.get(field.name) for field in _settings_of(type(config))}
@@ -236,7 +236,7 @@ def _truth(text: str) -> bool:
     return text.lower() in _TRUE
 
 
-def mapping(text: str) -> dict[str, Any]:
+def mapping(text: str) -> dict[str, object]:
     """`NAME=VALUE,NAME=VALUE`, or a JSON object. Numbers, true, false and null are read as such."""
     try:
         if text.startswith("{"):
