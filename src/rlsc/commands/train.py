@@ -209,11 +209,7 @@ def _load(
     dtype = getattr(torch, config.model_dtype)
     model, tokenizer, origin = load_model(config.model, dtype, config.trust_remote_code)
     rows = prompt_rows(config, questions, tokenizer)
-    adapter = (
-        lora_config(model, config.lora_r, config.lora_alpha, config.lora_target_modules)
-        if config.use_peft
-        else None
-    )
+    adapter = lora_config(model, *config.lora) if config.use_peft else None
     try:
         trainer = RLSCTrainer(
             model,

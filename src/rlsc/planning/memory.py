@@ -69,8 +69,7 @@ def footprint(
     """
     model = empty_model(model_config, getattr(torch, config.model_dtype))
     if config.use_peft:
-        names = (config.lora_r, config.lora_alpha, config.lora_target_modules)
-        model = with_adapter(model, lora_config(model, *names), training.seed)
+        model = with_adapter(model, lora_config(model, *config.lora), training.seed)
     weights, gradients = nbytes(model), sum(weight.nbytes for weight in _trained(model))
     share = device.processes if device.sharded else 1
     moments, notes = _optimizer(training, model)
