@@ -87,13 +87,12 @@ def _trainer(model: Any, tokenizer: Any, config: Any, training: Any) -> Any:
     from rlsc.models import lora_config
     from rlsc.training import RLSCTrainer
 
-    names = (config.lora_r, config.lora_alpha, config.lora_target_modules)
     trainer = RLSCTrainer(
         model,
         training,
         prompt_rows(config, questions_of(config, config.questions), tokenizer),
         tokenizer,
-        peft_config=lora_config(model, *names) if config.use_peft else None,
+        peft_config=lora_config(model, *config.lora) if config.use_peft else None,
     )
     never_stop(trainer.engine)
     return trainer

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import difflib
 import inspect
 import json
 import re
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import yaml
 
-from rlsc.config import EvalConfig, PlanConfig, RunConfig, allowed, default_of, limits
+from rlsc.config import EvalConfig, PlanConfig, RunConfig, allowed, default_of, limits, nearest
 from rlsc.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -70,9 +69,9 @@ def recipe_flags(content: Mapping[str, object]) -> list[str]:
     return Settings("train", "", RunConfig, RLSCConfig).as_flags("the recipe", content)
 
 
-def resolved(*configs: Any) -> dict[str, Any]:
+def resolved(*configs: Any) -> dict[str, object]:
     """Every setting with a value, in a form that `parse` reads back."""
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     for config in configs:
         known = config.to_dict() if hasattr(config, "to_dict") else dataclasses.asdict(config)
         values |= {field.name: known.get(field.name) for field in _settings_of(type(config))}
@@ -105,7 +104,8 @@ class Parser(argparse.ArgumentParser):
 
     def known(self, argv: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
         """Values of the flags that were given, and what belongs to none of them."""
-        items = [re.sub(r"^--[\w-]+", _underscored, item) for item in argv]
+        flag = re.compile(r"^--([\w-]+)")
+        items = [flag.sub(lambda name: f"--{name[1].replace('-', '_')}", item) for item in argv]
         values, rest = self.parse_known_args(items)
         return vars(values), rest
 
@@ -236,7 +236,7 @@ def _truth(text: str) -> bool:
     return text.lower() in _TRUE
 
 
-def mapping(text: str) -> dict[str, Any]:
+def mapping(text: str) -> dict[str, object]:
     """`NAME=VALUE,NAME=VALUE`, or a JSON object. Numbers, true, false and null are read as such."""
     try:
         if text.startswith("{"):
@@ -298,10 +298,4 @@ def unknown_message(name: str, known: Iterable[str]) -> str:
     key = name.lstrip("-").partition("=")[0].replace("-", "_")
     if key in REMOVED:
         return f"{key} was removed: {REMOVED[key]}"
-    nearest = difflib.get_close_matches(key, known, n=1)
-    hint = f"; did you mean {nearest[0]}?" if nearest else ""
-    return f"unknown setting {name}{hint}"
-
-
-def _underscored(match: re.Match[str]) -> str:
-    return "--" + match[0][2:].replace("-", "_")
+    return f"unknown setting {name}{nearest(key, known)}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 from rlsc.records import (
     GREEDY,
@@ -31,7 +30,7 @@ FAILURE = "failure.txt"
 def compared(
     folder: ComparisonFolder,
     questions: str,
-    methods: Mapping[str, Mapping[str, Any]],
+    methods: Mapping[str, Mapping[str, object]],
     seeds: Sequence[int],
     temperatures: Sequence[float],
 ) -> ComparisonResults:
@@ -44,7 +43,9 @@ def compared(
     return ComparisonResults(questions, base, tuple(temperatures), tuple(seeds), tuple(rows))
 
 
-def _method(label: str, settings: Mapping[str, Any], runs: Sequence[ComparedRun]) -> ComparedMethod:
+def _method(
+    label: str, settings: Mapping[str, object], runs: Sequence[ComparedRun]
+) -> ComparedMethod:
     """Means over the runs that are done, with intervals over seeds."""
     done = [run for run in runs if run.done]
     columns = {

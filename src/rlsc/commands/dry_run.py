@@ -100,8 +100,7 @@ def _check_training(
     """As the trainer would be made: its model, with an adapter or not, and the prompts that fit."""
     check_processes(training)
     if config.use_peft:
-        adapter = lora_config(model, config.lora_r, config.lora_alpha, config.lora_target_modules)
-        model = with_adapter(model, adapter, training.seed)
+        model = with_adapter(model, lora_config(model, *config.lora), training.seed)
     rows = prompt_rows(config, questions, tokenizer)
     prompts, _ = render_all(rows, model, tokenizer, training)
     sampling_of(tokenizer, model, training)

@@ -37,7 +37,6 @@ from rlsc.records import (
     TrainingFolder,
     TrainingResults,
     check_same_questions,
-    last_checkpoint,
     write_environment,
     write_results,
 )
@@ -210,11 +209,7 @@ def _load(
     dtype = getattr(torch, config.model_dtype)
     model, tokenizer, origin = load_model(config.model, dtype, config.trust_remote_code)
     rows = prompt_rows(config, questions, tokenizer)
-    adapter = (
-        lora_config(model, config.lora_r, config.lora_alpha, config.lora_target_modules)
-        if config.use_peft
-        else None
-    )
+    adapter = lora_config(model, *config.lora) if config.use_peft else None
     try:
         trainer = RLSCTrainer(
             model,
@@ -261,12 +256,7 @@ def _evaluate_and_train(
     clock = time.monotonic()
     between = EvaluateBetween(evaluation, folder)
     trainer.add_callback(between)
-    checkpoint = last_checkpoint(folder.path) if config.resume else None
-    if config.resume and checkpoint is None:
-        trainer.begin_afresh()
-    steps = trainer.train(
-        resume_from_checkpoint=str(checkpoint) if checkpoint else None
-    ).global_step
+    steps = trainer.train(resume_from_checkpoint=config.resume or None).global_step
     guard = trainer.guard.results(steps) if trainer.guard else None
     if config.save_model:
         adapter = isinstance(trainer.model, PeftModel)

@@ -27,7 +27,6 @@ from rlsc.evaluation import (
     prepare,
     resolve_template,
     room,
-    rows_file,
     score,
     score_side,
     task_facts,
@@ -44,6 +43,7 @@ from rlsc.records import (
     TrainingFolder,
     open_folder,
     read_rows,
+    rows_file,
 )
 from rlsc.training import RLSCConfig, RLSCTrainer
 from rlsc.types import Question, Score, Setting, Task

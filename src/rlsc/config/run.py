@@ -33,6 +33,10 @@ class AdapterArguments:
     lora_alpha: int = setting(32, "Its scale is alpha / r.", least=1)
     lora_target_modules: str = setting("all-linear", "all-linear, or layers between commas.")
 
+    @property
+    def lora(self) -> tuple[int, int, str]:
+        return self.lora_r, self.lora_alpha, self.lora_target_modules
+
 
 @dataclass
 class QuestionArguments:
@@ -96,8 +100,7 @@ class RunConfig(
                 self.system_prompt.encode()
             except UnicodeEncodeError as error:
                 raise ConfigError("system_prompt holds half a character") from error
-        lora = (self.lora_r, self.lora_alpha, self.lora_target_modules)
-        if not self.use_peft and lora != (16, 32, "all-linear"):
+        if not self.use_peft and self.lora != (16, 32, "all-linear"):
             raise ConfigError("lora settings need --use_peft true: without it no adapter is made")
         if not self.lora_target_modules.strip(" ,"):
             raise ConfigError("lora_target_modules is empty: all-linear, or names of layers")

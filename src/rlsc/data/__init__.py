@@ -13,21 +13,14 @@ if TYPE_CHECKING:
         render,
         stop_token_ids,
     )
-    from rlsc.data.questions import QuestionSet, load_questions, read_hub_rows, read_jsonl_rows
+    from rlsc.data.questions import (
+        QuestionSet,
+        Row,
+        Rows,
+        load_questions,
+        read_hub_rows,
+        read_jsonl_rows,
+    )
     from rlsc.data.templates import TEMPLATES, find_template
 
-__all__ = [
-    "TEMPLATES",
-    "TRAINING_ADVICE",
-    "QuestionSet",
-    "end_of_turn",
-    "find_template",
-    "fit_context",
-    "format_question",
-    "load_questions",
-    "read_hub_rows",
-    "read_jsonl_rows",
-    "render",
-    "stop_token_ids",
-]
 __getattr__ = lazy_face(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations_with_replacement, permutations
 from pathlib import Path
@@ -13,6 +13,11 @@ from typing import Any
 
 from rlsc.errors import ConfigError, QuestionError
 from rlsc.types import AnswerKey, Question
+
+Row = Mapping[str, Any]
+"""A row as its source has it, by column."""
+Rows = Sequence[tuple[str, Row]]
+"""Each with where it stands, for errors."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +105,8 @@ def _additions(groups: Iterable[Terms]) -> tuple[list[Question], dict[str, str]]
 # Files and data sets.
 
 
-def read_jsonl_rows(path: Path) -> list[tuple[str, Mapping[str, Any]]]:
-    """(where it stands, row) of every line of a JSONL file that is not blank."""
+def read_jsonl_rows(path: Path) -> Rows:
+    """Every line of a JSONL file that is not blank."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
@@ -110,7 +115,7 @@ def read_jsonl_rows(path: Path) -> list[tuple[str, Mapping[str, Any]]]:
         raise QuestionError(f"{path} is a folder: name a .jsonl file in it") from error
     except (OSError, UnicodeDecodeError) as error:
         raise QuestionError(f"{path} cannot be read as UTF-8 text: {error}") from error
-    rows: list[tuple[str, Mapping[str, Any]]] = []
+    rows: list[tuple[str, Row]] = []
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
@@ -127,10 +132,8 @@ def read_jsonl_rows(path: Path) -> list[tuple[str, Mapping[str, Any]]]:
     return rows
 
 
-def read_hub_rows(
-    name: str, config: str | None, split: str, revision: str | None = None
-) -> list[tuple[str, Mapping[str, Any]]]:
-    """(where it stands, row) of a Hub data set; without `revision`, of its newest state."""
+def read_hub_rows(name: str, config: str | None, split: str, revision: str | None = None) -> Rows:
+    """The rows of a Hub data set; without `revision`, of its newest state."""
     import datasets
 
     pinned = {} if revision is None else {"revision": revision}
@@ -149,7 +152,7 @@ def read_hub_rows(
 
 def _from_rows(
     name: str,
-    rows: Iterable[tuple[str, Mapping[str, Any]]],
+    rows: Rows,
     question_column: str,
     answer_column: str,
 ) -> QuestionSet:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -76,10 +75,10 @@ def render_template(
     environment = ImmutableSandboxedEnvironment(
         undefined=jinja2.StrictUndefined, keep_trailing_newline=True
     )
-    values: dict[str, Any] = {"question": question.text, "kind": kind}
-    values["shots"] = exemplars(kind, shots)
+    examples = exemplars(kind, shots)
     try:
-        text = environment.from_string(template.text).render(**values)
+        compiled = environment.from_string(template.text)
+        text = compiled.render(question=question.text, kind=kind, shots=examples)
     except Exception as error:  # a user's template can raise whatever Python can
         reason = " ".join(str(error).split())
         raise ConfigError(

@@ -14,21 +14,4 @@ if TYPE_CHECKING:
     from rlsc.engines.registry import create_engine, engine_class, resolve_engine
     from rlsc.engines.scripted import ScriptedEngine
 
-__all__ = [
-    "ZERO3_NEEDS",
-    "Engine",
-    "HFEngine",
-    "NativeEngine",
-    "PackedLinears",
-    "Part",
-    "SamplingParams",
-    "ScriptedEngine",
-    "SpreadEngine",
-    "Workload",
-    "create_engine",
-    "engine_class",
-    "resolve_engine",
-    "seed_for",
-    "spread",
-]
 __getattr__ = lazy_face(__name__)

@@ -155,11 +155,23 @@ class HFEngine(Engine):
         # distribution behind the loss's back.
         defaults, model.generation_config = model.generation_config, GenerationConfig()
         logps = _LogProbs()
+        stops = _StopStrings(self._tokenizer, params.stop_strings, length)
         try:
-            output = self._call(model, input_ids, mask, params, logps)
+            output = model.generate(
+                input_ids,
+                attention_mask=mask,
+                do_sample=params.temperature > 0,
+                max_new_tokens=params.max_new_tokens,
+                eos_token_id=list(params.stop_token_ids) or None,
+                pad_token_id=params.stop_token_ids[0] if params.stop_token_ids else 0,
+                logits_processor=LogitsProcessorList([*_warpers(params), logps]),
+                use_cache=True,
+                top_k=0,  # off; `generate` would take 50
+                stopping_criteria=StoppingCriteriaList([stops] if params.stop_strings else []),
+            )
         finally:
             model.generation_config = defaults
-        tokens_BT = output[:, input_ids.shape[1] :]
+        tokens_BT = output[:, length:]
         logps_BT = logps.of(tokens_BT)
         return [
             self._completion(tokens, logps, params)
@@ -180,25 +192,3 @@ class HFEngine(Engine):
             len(tokens),
         )
         return make_completion(self._tokenizer, tokens[:length], logps[:length], params)
-
-    def _call(
-        self,
-        model: Any,
-        input_ids: torch.Tensor,
-        mask: torch.Tensor,
-        params: SamplingParams,
-        logps: _LogProbs,
-    ) -> Any:
-        stops = _StopStrings(self._tokenizer, params.stop_strings, input_ids.shape[1])
-        return model.generate(
-            input_ids,
-            attention_mask=mask,
-            do_sample=params.temperature > 0,
-            max_new_tokens=params.max_new_tokens,
-            eos_token_id=list(params.stop_token_ids) or None,
-            pad_token_id=params.stop_token_ids[0] if params.stop_token_ids else 0,
-            logits_processor=LogitsProcessorList([*_warpers(params), logps]),
-            use_cache=True,
-            top_k=0,  # off; `generate` would take 50
-            stopping_criteria=StoppingCriteriaList([stops] if params.stop_strings else []),
-        )

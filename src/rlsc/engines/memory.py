@@ -10,6 +10,7 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from rlsc.engines.native.kv_cache import aligned
+from rlsc.models import embedded_weights
 from rlsc.runtime import nbytes
 
 _PREFILL = 8192  # tokens of prompts that are computed at once
@@ -54,12 +55,12 @@ def weights_part(work: Workload, packed: bool) -> Part:
     copy = sum(weight.numel() for weight in parameters) * itemsize if is_copy else 0
     start = nbytes(work.model) if is_copy else 0  # the copy is made in the model's own dtype
     if packed:
-        modules = list(work.model.modules())
-        linears = [module.weight for module in modules if type(module) in (nn.Linear, Conv1D)]
-        start = max(start, copy + sum(weight.numel() for weight in linears) * itemsize)
+        layers = [layer for layer in work.model.modules() if type(layer) in (nn.Linear, Conv1D)]
+        linears = [layer.weight for layer in layers]
         copy += sum(weight.numel() for weight in linears) * itemsize
+        start = max(start, copy)
         if is_copy and not hasattr(work.model, "peft_config"):  # only embeddings stay beside
-            embedded = {id(layer.weight) for layer in modules if isinstance(layer, nn.Embedding)}
+            embedded = embedded_weights(work.model)
             freed = [weight for weight in linears if id(weight) not in embedded]
             copy -= sum(weight.numel() for weight in freed) * itemsize
     return Part("weights to sample with", start, copy, 0)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 from transformers.pytorch_utils import Conv1D
 
+from rlsc.models import embedded_weights
 from rlsc.runtime import free_memory
 
 _ROWS = 128  # the layout is chosen for products of about as many rows
@@ -60,11 +61,7 @@ class PackedLinears:
 
     def replaced(self, model: Any) -> set[int]:
         """The ids of the plain weights that `model` does not read while these are lent to it."""
-        # A tied head's weight is read by its embedding.
-        embedded = {
-            id(layer.weight) for layer in model.modules() if isinstance(layer, nn.Embedding)
-        }
-        return {id(layer.weight) for layer in self._layers} - embedded
+        return {id(layer.weight) for layer in self._layers} - embedded_weights(model)
 
     def attach(self, model: Any) -> None:
         """Lend to `model` from now on, in place of the one before."""

@@ -159,18 +159,16 @@ class VLLMEngine(_VLLM):
         if self._sleeps:
             self._llm.sleep(level=1)
             self._asleep = True
-        groups = []
-        for prompt, output in zip(prompts, outputs, strict=True):
-            completions = []
+        completions = []
+        for output in outputs:
             for sample in output.outputs:
                 ids = list(sample.token_ids)
                 steps = zip(sample.logprobs, ids, strict=True)
                 logps = [logprobs[token].logprob for logprobs, token in steps]
                 completions.append(make_completion(self._tokenizer, ids, logps, params))
-            groups.append(CompletionGroup(prompt, tuple(completions)))
             if on_progress:
                 on_progress(n)
-        return groups
+        return grouped(prompts, completions, n)
 
 
 class VLLMServerEngine(_VLLM):

@@ -9,10 +9,4 @@ if TYPE_CHECKING:
     from rlsc.environments.dataset import DatasetEnvironment
     from rlsc.environments.registry import create_environment
 
-__all__ = [
-    "DatasetEnvironment",
-    "Environment",
-    "create_environment",
-    "drive",
-]
 __getattr__ = lazy_face(__name__)

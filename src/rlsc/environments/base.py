@@ -33,6 +33,8 @@ Groups = list[CompletionGroup | None]
 """The completions of a wave, in the order of its asks; None where a prompt does not fit."""
 Play = Generator[Sequence[Ask], Groups, Sequence[Pool]]
 Answer = Callable[[Sequence[Ask]], Groups]
+Asked = dict[str, tuple[Ask, CompletionGroup | None]]
+"""What was asked in a step and what came of it, by the ask's id."""
 
 
 class Environment(ABC):
@@ -62,14 +64,13 @@ def drive(play: Play, answer: Answer) -> list[Pool]:
     Raises `ConfigError` in one line for asks and pools that cannot be trained on.
     """
     name = getattr(play, "__qualname__", type(play).__name__)
-    asked: dict[str, tuple[Ask, CompletionGroup | None]] = {}
+    asked: Asked = {}
     try:
         wave, pools = _resume(play, None)
         while wave is not None:
             _check_wave(name, wave, asked)
             groups = answer(wave)
-            pairs = zip(wave, groups, strict=True)
-            asked |= {ask.id: (ask, group) for ask, group in pairs}
+            asked |= {ask.id: (ask, group) for ask, group in zip(wave, groups, strict=True)}
             wave, pools = _resume(play, groups)
     finally:
         play.close()
@@ -84,7 +85,7 @@ def _resume(play: Play, groups: Any) -> tuple[Sequence[Ask] | None, Any]:
         return None, end.value
 
 
-def _check_wave(name: str, wave: object, asked: dict[str, Any]) -> None:
+def _check_wave(name: str, wave: object, asked: Asked) -> None:
     if not isinstance(wave, Sequence) or not all(isinstance(ask, Ask) for ask in wave):
         raise ConfigError(f"{name} must yield a list of Ask, not {wave!r:.60}")
     ids = [ask.id for ask in wave]
@@ -96,9 +97,7 @@ def _check_wave(name: str, wave: object, asked: dict[str, Any]) -> None:
         raise ConfigError(f"{name} asks {few.id!r} for {few.n} completions")
 
 
-def _checked(
-    name: str, pools: Any, asked: dict[str, tuple[Ask, CompletionGroup | None]]
-) -> list[Pool]:
+def _checked(name: str, pools: Any, asked: Asked) -> list[Pool]:
     if not isinstance(pools, Sequence) or not all(isinstance(pool, Pool) for pool in pools):
         raise ConfigError(f"{name} must return a list of Pool, not {pools!r:.60}")
     names = [pool.name for pool in pools]
@@ -114,9 +113,7 @@ def _checked(
     return list(pools)
 
 
-def _check_pool(
-    where: str, pool: Pool, asked: dict[str, tuple[Ask, CompletionGroup | None]]
-) -> None:
+def _check_pool(where: str, pool: Pool, asked: Asked) -> None:
     if not pool.groups:
         raise ConfigError(f"{where} is empty")
     for group in pool.groups:

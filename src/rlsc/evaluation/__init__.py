@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from rlsc.evaluation.baseline import Baseline
     from rlsc.evaluation.benchmarks.item import Item
     from rlsc.evaluation.benchmarks.tasks import UserTask, load_task, load_tasks
-    from rlsc.evaluation.collecting import Collecting, check_kept, collect, regrade, rows_file
+    from rlsc.evaluation.collecting import Collecting, check_kept, collect, regrade
     from rlsc.evaluation.contamination import overlap
     from rlsc.evaluation.outcome import Side, score_side, task_facts, task_results
     from rlsc.evaluation.scoring import by_question, score
@@ -22,33 +22,4 @@ if TYPE_CHECKING:
         temperature_setting,
     )
 
-__all__ = [
-    "BENCHMARK_ADVICE",
-    "Asked",
-    "Baseline",
-    "Collecting",
-    "Item",
-    "Side",
-    "UserTask",
-    "benchmark_setting",
-    "by_question",
-    "check_kept",
-    "check_system_prompt",
-    "collect",
-    "control_settings",
-    "load_task",
-    "load_tasks",
-    "overlap",
-    "own_settings",
-    "prepare",
-    "regrade",
-    "resolve_template",
-    "room",
-    "rows_file",
-    "score",
-    "score_side",
-    "task_facts",
-    "task_results",
-    "temperature_setting",
-]
 __getattr__ = lazy_face(__name__)

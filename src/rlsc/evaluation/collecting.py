@@ -30,6 +30,7 @@ from rlsc.records import (
     as_line,
     read_json,
     read_rows,
+    rows_file,
     to_json,
     write_json,
     write_rows,
@@ -55,11 +56,6 @@ class Collecting:
     """Where another evaluation's answers lie, which are taken over if they have the same key."""
     before_sampling: Callable[[], None] = lambda: None
     """Called before an engine is asked, such as to give it the weights."""
-
-
-def rows_file(folder: Path, task: str, label: str) -> Path:
-    """Where the answers to a task in a setting are."""
-    return folder / task / f"{label}.jsonl"
 
 
 def collect(

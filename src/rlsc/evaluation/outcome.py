@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rlsc.evaluation.collecting import rows_file, unreadable_references
+from rlsc.evaluation.collecting import unreadable_references
 from rlsc.evaluation.contamination import overlap
 from rlsc.evaluation.scoring import Answers, compare, score
 from rlsc.grading import VERSION, Grader
-from rlsc.records import Best, ModelScores, TaskFacts, TaskResults, read_rows
+from rlsc.records import Best, ModelScores, TaskFacts, TaskResults, read_rows, rows_file
 from rlsc.types import Difference, Question, Score, Setting, Task
 
 

@@ -13,16 +13,4 @@ if TYPE_CHECKING:
     from rlsc.grading.extract.answer import extract_answer
     from rlsc.grading.extract.boxes import boxed
 
-__all__ = [
-    "VERSION",
-    "Grader",
-    "Item",
-    "Judgement",
-    "answer_key",
-    "boxed",
-    "cluster_answers",
-    "extract_answer",
-    "grade",
-    "shared_grader",
-]
 __getattr__ = lazy_face(__name__)

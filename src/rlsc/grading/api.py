@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -87,15 +87,10 @@ class Grader:
         finally:
             self._idle.put(worker)
 
-    def grade_all(
-        self, items: Iterable[Item], on_progress: Callable[[int], None] | None = None
-    ) -> Iterator[Judgement]:
+    def grade_all(self, items: Iterable[Item]) -> Iterator[Judgement]:
         """Judgements in the order of `items`, computed side by side."""
         with ThreadPoolExecutor(len(self._all)) as pool:
-            for judgement in pool.map(self.grade, items):
-                if on_progress:
-                    on_progress(1)
-                yield judgement
+            yield from pool.map(self.grade, items)
 
     def close(self) -> None:
         """End the processes."""

@@ -11,20 +11,4 @@ if TYPE_CHECKING:
     from rlsc.guard.selection import candidates, choose, score
     from rlsc.guard.signals import group_signals
 
-__all__ = [
-    "COLLAPSED",
-    "SIGNS",
-    "VERDICTS",
-    "Health",
-    "Observation",
-    "Rule",
-    "candidates",
-    "change",
-    "choose",
-    "create_guard",
-    "due",
-    "group_signals",
-    "most_agreed",
-    "score",
-]
 __getattr__ = lazy_face(__name__)

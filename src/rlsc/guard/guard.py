@@ -75,10 +75,9 @@ class Sight:
         asked = self.probe_answers is not None
         return Observation(self.step, distinct, self.questions, paired=asked)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Its columns in guard.jsonl."""
-        row = {"step": self.step, "signals": self.signals, "questions": self.questions}
-        return row if self.probe_answers is None else row | {"probe_answers": self.probe_answers}
+        return {name: value for name, value in vars(self).items() if value is not None}
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Sight:

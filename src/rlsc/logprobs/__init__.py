@@ -9,15 +9,4 @@ if TYPE_CHECKING:
     from rlsc.logprobs.scorer import Batch, Layout, Scorer, TokenStats, supported_layout
     from rlsc.logprobs.token_tree import TreeBatch
 
-__all__ = [
-    "Batch",
-    "Layout",
-    "ScoredSequence",
-    "Scorer",
-    "TokenStats",
-    "TreeBatch",
-    "make_rows",
-    "pad",
-    "supported_layout",
-]
 __getattr__ = lazy_face(__name__)

@@ -31,29 +31,31 @@ class ScoredSequence:
 
 
 @dataclass(frozen=True)
-class MicroBatch:
-    """Rows padded into one forward: prompts on the left, completions on the right."""
+class Rows:
+    """What every micro-batch has, however it is laid out."""
 
     rows: tuple[ScoredSequence, ...]
-    input_ids_BL: Tensor
-    attention_mask_BL: Tensor
-    completion_ids_BT: Tensor
     completion_mask_BT: Tensor
     """True on completion tokens, the stop token included; never on the prompt or padding."""
 
     @property
     def counts_B(self) -> Tensor:
         """How many completions each row stands for."""
-        return counts(self.rows)
+        return torch.tensor([len(row.members) for row in self.rows])
+
+
+@dataclass(frozen=True)
+class MicroBatch(Rows):
+    """Rows padded into one forward: prompts on the left, completions on the right."""
+
+    input_ids_BL: Tensor
+    attention_mask_BL: Tensor
+    completion_ids_BT: Tensor
 
     @property
     def tokens(self) -> int:
         """The tokens that a forward computes, padding included."""
         return self.input_ids_BL.numel()
-
-
-def counts(rows: Sequence[ScoredSequence]) -> Tensor:
-    return torch.tensor([len(row.members) for row in rows])
 
 
 def make_rows(groups: Sequence[CompletionGroup], merge_duplicates: bool) -> list[ScoredSequence]:
@@ -105,10 +107,10 @@ def pad(rows: Sequence[ScoredSequence]) -> MicroBatch:
         mask.append([True] * len(row.completion_ids) + [False] * right)
     return MicroBatch(
         tuple(rows),
+        torch.tensor(mask),
         torch.tensor(input_ids),
         torch.tensor(attention),
         torch.tensor(completion_ids),
-        torch.tensor(mask),
     )
 
 

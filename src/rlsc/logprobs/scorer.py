@@ -60,12 +60,7 @@ class Scorer:
         self.layout = layout
         self._tokens_per_microbatch = tokens_per_microbatch
         self._replaces = model.config._attn_implementation
-        self._model = model
-
-    @property
-    def model(self) -> Any:
-        """The one whose forward this is."""
-        return self._model
+        self.model = model
 
     def cut(self, rows: Sequence[ScoredSequence]) -> Sequence[Batch]:
         """Rows as micro-batches."""
@@ -73,27 +68,21 @@ class Scorer:
 
     def attached(self) -> AbstractContextManager[Any]:
         """Forward and backward passes of token trees belong within."""
-        return lent_attention(self._model, NAME) if self.layout.padding_free else nullcontext()
+        return lent_attention(self.model, NAME) if self.layout.padding_free else nullcontext()
 
     def alone(self) -> AbstractContextManager[None]:
         """Within, forward passes without gradient wait for no other process."""
-        return unsharded(self._model)
-
-    @contextmanager
-    def evaluating(self) -> Iterator[None]:
-        """Within, the model is in eval mode, and waits for no other process."""
-        training = self._model.training
-        self._model.eval()
-        try:
-            with self.alone():
-                yield
-        finally:
-            self._model.train(training)
+        return unsharded(self.model)
 
     def evaluate(self, batch: Batch, temperature: float) -> TokenStats:
-        """Apart from training: attached, and without dropout, whose draws would change a run."""
-        with self.attached(), self.evaluating():
-            return self(batch, temperature)
+        """Apart from training: attached, alone, and without dropout, which would change a run."""
+        training = self.model.training
+        self.model.eval()
+        try:
+            with self.attached(), self.alone():
+                return self(batch, temperature)
+        finally:
+            self.model.train(training)
 
     def __call__(
         self,
@@ -103,10 +92,10 @@ class Scorer:
         entropy_gradient: bool = False,
         states: bool = False,
     ) -> TokenStats:
-        model = self._model if model is None else model
+        model = self.model if model is None else model
         head_input: AbstractContextManager[list[Tensor]] = nullcontext([])
         if states:
-            head_input = _head_input(self._model)
+            head_input = _head_input(self.model)
         with head_input as seen:
             if isinstance(batch, MicroBatch):
                 scores = score_completions(model, batch, temperature, entropy_gradient)

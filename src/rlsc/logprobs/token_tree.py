@@ -17,15 +17,13 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from rlsc.logprobs.padded_rows import ScoredSequence, counts
+from rlsc.logprobs.padded_rows import Rows, ScoredSequence
 
 
 @dataclass(frozen=True)
-class TreeBatch:
+class TreeBatch(Rows):
     """The rows of a micro-batch as one tree."""
 
-    rows: tuple[ScoredSequence, ...]
-    completion_mask_BT: Tensor
     token_ids_N: Tensor
     position_ids_N: Tensor
     path_BL: Tensor
@@ -42,11 +40,6 @@ class TreeBatch:
     pair_token_M: Tensor
     pair_BT: Tensor
     """Which pair each completion token is; 0 outside the mask."""
-
-    @property
-    def counts_B(self) -> Tensor:
-        """How many completions each row stands for."""
-        return counts(self.rows)
 
     @property
     def tokens(self) -> int:

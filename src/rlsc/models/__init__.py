@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rlsc.models.loading import (
         context_length,
         disable_dropout,
+        embedded_weights,
         empty_model,
         load_config,
         load_model,
@@ -24,23 +25,4 @@ if TYPE_CHECKING:
     )
     from rlsc.models.reward_model import RewardModel
 
-__all__ = [
-    "RewardModel",
-    "adapter_is_off",
-    "asks_for_more",
-    "check_architecture",
-    "context_length",
-    "disable_dropout",
-    "empty_model",
-    "hides_its_window",
-    "lent_attention",
-    "load_config",
-    "load_model",
-    "load_tokenizer",
-    "lora_config",
-    "save_merged",
-    "softcap_of",
-    "weights_fingerprint",
-    "with_adapter",
-]
 __getattr__ = lazy_face(__name__)

@@ -12,7 +12,7 @@ from rlsc.errors import ModelError
 _UNKNOWN = ("s_aux", "position_bias", "indices", "block_indices")
 
 
-def asks_for_more(arguments: Mapping[str, Any]) -> bool:
+def asks_for_more(arguments: Mapping[str, object]) -> bool:
     """Whether a model passes its attention something that our functions would leave out."""
     return any(arguments.get(name) is not None for name in _UNKNOWN)
 

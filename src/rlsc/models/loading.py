@@ -85,6 +85,12 @@ def disable_dropout(model: torch.nn.Module) -> None:
                 setattr(module, name, 0.0)
 
 
+def embedded_weights(model: torch.nn.Module) -> set[int]:
+    """The ids of the weights that embeddings read; a tied head's is one of them."""
+    layers = (layer for layer in model.modules() if isinstance(layer, torch.nn.Embedding))
+    return {id(layer.weight) for layer in layers}
+
+
 def context_length(model: Any) -> int | None:
     """The longest sequence the model was made for, in tokens; None where it does not say."""
     config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else None

@@ -19,13 +19,11 @@ _ROWS = 16
 class RewardModel:
     """Scores completions. Raises `ModelError` where the model cannot be loaded."""
 
-    def __init__(self, name: str, device: torch.device, trust_remote_code: bool = False) -> None:
+    def __init__(self, name: str, device: torch.device) -> None:
         try:
-            self._tokenizer = AutoTokenizer.from_pretrained(
-                name, trust_remote_code=trust_remote_code
-            )
+            self._tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
             self._model, loading = AutoModelForSequenceClassification.from_pretrained(
-                name, trust_remote_code=trust_remote_code, output_loading_info=True
+                name, trust_remote_code=False, output_loading_info=True
             )
         except Exception as error:  # as of any model: Hub, JSON, safetensors share no base
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -21,23 +21,5 @@ if TYPE_CHECKING:
     from rlsc.objectives.rlsc import RLSC
     from rlsc.objectives.settings import ObjectiveSettings
 
-__all__ = [
-    "FORWARD_NEEDS",
-    "NEED_OF",
-    "OBJECTIVES",
-    "RLSC",
-    "Combined",
-    "General",
-    "LossInputs",
-    "Objective",
-    "ObjectiveSettings",
-    "PolicyGradient",
-    "PoolView",
-    "SequenceLoss",
-    "create_objective",
-    "divergence",
-    "parts_of",
-    "settings_in_use",
-]
 _RENAMED = {"Siblings": "PoolView", "Rows": "LossInputs", "RowLoss": "SequenceLoss"}
 __getattr__ = lazy_face(__name__, _RENAMED)

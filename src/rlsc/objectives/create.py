@@ -80,12 +80,12 @@ def create_objective(run: ObjectiveSettings) -> Objective:
     return objective
 
 
-def settings_in_use(objective: Objective) -> dict[str, Any]:
+def settings_in_use(objective: Objective) -> dict[str, object]:
     """The flags' values, as this objective has them: where parts of a sum differ, none."""
     parts = (
         [part for part, _ in objective.parts] if isinstance(objective, Combined) else [objective]
     )
-    values: dict[str, list[Any]] = {}
+    values: dict[str, list[object]] = {}
     for part in parts:
         for name in settings_of(type(part)).keys() & declared_settings().keys():
             values.setdefault(name, []).append(getattr(part, name))
@@ -93,13 +93,13 @@ def settings_in_use(objective: Objective) -> dict[str, Any]:
 
 
 def _made(
-    name: str, flags: Mapping[str, Any], own: Mapping[str, Any]
+    name: str, flags: Mapping[str, object], own: Mapping[str, object]
 ) -> tuple[Objective, set[str]]:
     """An instance, and the names of the settings it has."""
     loaded: Any = load_objective(name)
     if isinstance(loaded, Objective):
         return loaded, set()
-    fixed: dict[str, Any] = {}
+    fixed: dict[str, object] = {}
     if not isinstance(loaded, type):
         fixed, loaded = {"function": loaded}, UserReward
     known = settings_of(loaded)
@@ -120,15 +120,15 @@ def _made(
 
 
 def _check_taken(
-    objective: str, flags: Mapping[str, Any], own: Mapping[str, Any], known: Collection[str]
+    objective: str, flags: Collection[str], own: Collection[str], known: Collection[str]
 ) -> None:
     """Raise `ConfigError` for the first setting that none of the objectives named has."""
-    for name in sorted(flags.keys() - set(known) - {"beta"}):
+    for name in sorted(set(flags) - set(known) - {"beta"}):
         of = ", ".join(declared_settings()[name].of[:4])
         raise ConfigError(
             f"{name} is no setting of objective {objective}: it is a setting of objective {of}"
         )
-    for name in sorted(own.keys() - set(known)):
+    for name in sorted(set(own) - set(known)):
         raise ConfigError(
             f"objective_settings: {name} is no setting of objective {objective}"
             + nearest(name, known)

@@ -20,7 +20,7 @@ from rlsc.objectives.base import (
     check_needs,
 )
 from rlsc.objectives.policy_gradient import check_siblings
-from rlsc.objectives.weights import NAMES, OF_SIBLINGS, OF_TOKENS
+from rlsc.objectives.weights import NAMES, NEEDS, OF_SIBLINGS, OF_TOKENS
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class RLSC(Objective):
 
     @property
     def weights_need(self) -> Collection[str]:
-        return OF_SIBLINGS[self.weight].needs if self.weight in OF_SIBLINGS else ()
+        return NEEDS.get(self.weight, frozenset())
 
     def check(self, run: RunSettings) -> None:
         check_needs(self)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -55,22 +54,12 @@ def answer(pool: PoolView) -> Tensor:
     return torch.tensor(shares, dtype=torch.float64)
 
 
-@dataclass(frozen=True)
-class SiblingWeight:
-    """A weight of the whole group, and what it needs of it."""
-
-    function: Callable[[PoolView], Tensor]
-    needs: frozenset[str]
-
-    def __call__(self, pool: PoolView) -> Tensor:
-        return self.function(pool)
-
-
 OF_TOKENS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     function.__name__: function for function in (sequence, length_normalized, token, constant)
 }
-OF_SIBLINGS = {
-    "group_softmax": SiblingWeight(group_softmax, frozenset({"scores"})),
-    "answer": SiblingWeight(answer, frozenset({"answers"})),
+OF_SIBLINGS: dict[str, Callable[[PoolView], Tensor]] = {
+    function.__name__: function for function in (group_softmax, answer)
 }
+NEEDS = {"group_softmax": frozenset({"scores"}), "answer": frozenset({"answers"})}
+"""Of `OF_SIBLINGS`: what they need of the group."""
 NAMES = (*OF_TOKENS, *OF_SIBLINGS)

@@ -8,10 +8,4 @@ if TYPE_CHECKING:
     from rlsc.planning.memory import footprint
     from rlsc.planning.plan import run_plan, show, this_device
 
-__all__ = [
-    "footprint",
-    "run_plan",
-    "show",
-    "this_device",
-]
 __getattr__ = lazy_face(__name__)

@@ -20,7 +20,7 @@ from rlsc.environments import create_environment
 from rlsc.logprobs import Layout, ScoredSequence, Scorer
 from rlsc.logprobs import tree_attention as path_attention
 from rlsc.logprobs import vocabulary_head as chunked_head
-from rlsc.models import disable_dropout, empty_model, lora_config, with_adapter
+from rlsc.models import disable_dropout, embedded_weights, empty_model, lora_config, with_adapter
 from rlsc.objectives import create_objective
 from rlsc.planning.live_memory import LiveMemory, give_shapes
 from rlsc.runtime import nbytes
@@ -70,8 +70,7 @@ def footprint(
     """
     model = empty_model(model_config, getattr(torch, config.model_dtype))
     if config.use_peft:
-        names = (config.lora_r, config.lora_alpha, config.lora_target_modules)
-        model = with_adapter(model, lora_config(model, *names), training.seed)
+        model = with_adapter(model, lora_config(model, *config.lora), training.seed)
     weights, gradients = nbytes(model), sum(weight.nbytes for weight in _trained(model))
     share = device.processes if device.sharded else 1
     moments, notes = _optimizer(training, model)
@@ -127,7 +126,7 @@ def _optimizer(training: RLSCConfig, model: Any) -> tuple[int, list[str]]:
     if "8bit" not in name:
         return moments * sum(weight.nbytes for weight in trained), notes
     # transformers has bitsandbytes keep the moments of embeddings in 32 bits.
-    embedded = {id(layer.weight) for layer in model.modules() if isinstance(layer, nn.Embedding)}
+    embedded = embedded_weights(model)
     sizes = (weight.numel() * (4 if id(weight) in embedded else 1) for weight in trained)
     return moments * sum(sizes), notes
 

@@ -11,7 +11,6 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from rlsc.errors import QuestionError
 from rlsc.records.files import write_json
@@ -25,7 +24,7 @@ _PACKAGES = (
 )
 
 
-def fingerprint(questions: Sequence[Question]) -> dict[str, Any]:
+def fingerprint(questions: Sequence[Question]) -> dict[str, object]:
     """Number and SHA-256 of ids and texts, in order."""
     content = json.dumps([[q.id, q.text] for q in questions])
     return {"n": len(questions), "sha256": hashlib.sha256(content.encode()).hexdigest()}

@@ -8,22 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from rlsc.errors import OutputError
-from rlsc.runtime import is_main
+from rlsc.records.files import write_text
 
 
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
-    """Write under a temporary name and rename, so that no half-written file is ever seen.
-
-    Of several processes the main one alone writes.
-    """
-    if not is_main():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        for row in rows:
-            file.write(json.dumps(row) + "\n")
-    temporary.replace(path)
+    """All rows of a file, by `write_text`."""
+    write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
 
 
 def append_jsonl(path: Path, row: Mapping[str, object]) -> None:

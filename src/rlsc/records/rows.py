@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rlsc.errors import OutputError
+from rlsc.records.files import write_text
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,11 @@ _NEEDED = {f.name for f in dataclasses.fields(AnswerRow) if f.default is datacla
 _NEEDED |= {"answer", "verdict"}
 
 
+def rows_file(folder: Path, task: str, label: str) -> Path:
+    """Where the answers to a task in a setting are."""
+    return folder / task / f"{label}.jsonl"
+
+
 def read_rows(file: Path) -> list[AnswerRow]:
     """The rows of whole lines; one cut off by a kill is not one. None where there is no file.
 
@@ -75,23 +81,18 @@ def append_rows(file: Path, rows: Iterable[AnswerRow]) -> None:
     """Write them behind those that are there, and wait until they are on the disk."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a", encoding="utf-8") as out:
-        out.write("".join(as_line(row) for row in rows))
+        out.write("".join(map(as_line, rows)))
         out.flush()
         os.fsync(out.fileno())
 
 
 def write_rows(file: Path, rows: Iterable[AnswerRow]) -> None:
-    """Replace the file, by a new one that is renamed."""
-    temporary = file.with_name(file.name + ".tmp")
-    temporary.parent.mkdir(parents=True, exist_ok=True)
-    temporary.write_text("".join(as_line(row) for row in rows), "utf-8")
-    temporary.replace(file)
+    """Replace the file, by `write_text`."""
+    write_text(file, "".join(map(as_line, rows)))
 
 
 def as_line(row: AnswerRow) -> str:
     """JSON in plain ASCII; the tokens' fields are left out where there are none."""
-    content = {name: getattr(row, name) for name in _FIELDS}
-    for name in ("token_ends", "token_logps"):
-        if content[name] is None:
-            del content[name]
+    by_token = ("token_ends", "token_logps")
+    content = {n: value for n, value in vars(row).items() if value is not None or n not in by_token}
     return json.dumps(content) + "\n"

@@ -24,6 +24,7 @@ from rlsc.records.results import (
     TrainingResults,
     read_results_of,
 )
+from rlsc.records.rows import rows_file
 from rlsc.runtime import is_main, wait
 
 RUN, CONFIG, ENVIRONMENT = "run.json", "config.yaml", "environment.json"
@@ -180,7 +181,7 @@ class TrainingFolder(RunFolder):
 
     def rows(self, stage: str, task: str, label: str) -> Path:
         """The answers to a task in a setting."""
-        return self.stage(stage) / task / f"{label}.jsonl"
+        return rows_file(self.stage(stage), task, label)
 
     def _artefacts(self) -> list[Path]:
         return [*checkpoints(self.path), self.path / UNFINISHED, *super()._artefacts()]
@@ -203,7 +204,7 @@ class EvaluationFolder(RunFolder):
 
     def rows(self, task: str, label: str) -> Path:
         """The answers to a task in a setting."""
-        return self.samples / task / f"{label}.jsonl"
+        return rows_file(self.samples, task, label)
 
 
 class ComparisonFolder(RunFolder):

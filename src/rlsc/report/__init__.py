@@ -13,23 +13,4 @@ if TYPE_CHECKING:
     from rlsc.report.sections.training import headline, results_blocks
     from rlsc.report.summary import print_results
 
-__all__ = [
-    "Block",
-    "Bullets",
-    "Heading",
-    "Page",
-    "Paragraph",
-    "Table",
-    "code_rows",
-    "guard_text",
-    "headline",
-    "markdown_table",
-    "print_results",
-    "results_blocks",
-    "to_markdown",
-    "watch",
-    "write_html",
-    "write_html_of_several",
-    "write_report",
-]
 __getattr__ = lazy_face(__name__)

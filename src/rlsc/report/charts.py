@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rlsc.types import Estimate, Interval
+
 Point = tuple[float, float]
-Interval = tuple[float, float]
 COLOURS, INK = 8, 8
 """Of the palette; and the colour after it, of what all are measured against."""
 
@@ -67,6 +68,17 @@ class Measured:
     """What it was measured on, where several things were."""
     colour: int = 0
     """Its place in the palette; `INK`: that of the text."""
+
+    @classmethod
+    def of(cls, name: str, figure: Estimate, colour: int, group: str = "") -> Measured:
+        """Of a figure in shares; an interval that leaves 0 to 100 % (Student's) is cut there."""
+        bounds = figure.interval
+        interval = (100 * max(bounds[0], 0.0), 100 * min(bounds[1], 1.0)) if bounds else None
+        return cls(name, 100 * figure.value, interval, group, colour)
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.group} · {self.name}" if self.group else self.name
 
     @property
     def bounds(self) -> str:

@@ -26,13 +26,8 @@ CASES = 5
 
 def to_markdown(page: Page, plot: str = "") -> str:
     """The page's text. Charts are not in it: `plot` is the file that shows the first of them."""
-    return f"# {_inline(page.title)}\n\n{markdown_blocks(page.blocks, plot)}\n"
-
-
-def markdown_blocks(blocks: Sequence[Block], plot: str = "") -> str:
-    """Without a title."""
-    parts: list[str] = []
-    for block in blocks:
+    parts = [f"# {_inline(page.title)}"]
+    for block in page.blocks:
         if isinstance(block, Curves):
             if plot and block.charts:
                 titles = "; ".join(chart.title for chart in block.charts)
@@ -40,7 +35,7 @@ def markdown_blocks(blocks: Sequence[Block], plot: str = "") -> str:
                 plot = ""
         else:
             parts += _block(block)
-    return "\n\n".join(part for part in parts if part)
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _block(block: Block) -> Iterable[str]:
@@ -62,11 +57,7 @@ def _block(block: Block) -> Iterable[str]:
 
 def _headline(block: Headline) -> Iterator[str]:
     yield f"**{_inline(block.verdict)}**"
-    numbers = [
-        f"- {_inline(f'{row.group} · ' if row.group else '')}{_inline(row.name)}: {row}"
-        for row in block.numbers
-    ]
-    yield "\n".join(numbers)
+    yield "\n".join(f"- {_inline(row.full_name)}: {row}" for row in block.numbers)
     yield "\n".join(f"- {_inline(note)}" for note in block.notes)
     yield "\n".join(f"- {_inline(name)}: {_inline(value)}" for name, value in block.facts)
 

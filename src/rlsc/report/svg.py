@@ -61,10 +61,10 @@ def draw(chart: Chart | Intervals) -> Markup:
     )
 
 
-def sheet(charts: Sequence[Chart | Intervals], columns: int = 2) -> str:
-    """All charts in one file that stands by itself, with their titles."""
+def sheet(charts: Sequence[Chart | Intervals]) -> str:
+    """All charts in one file that stands by itself, with their titles, two beside each other."""
     drawn = [(chart, drawing) for chart in charts if (drawing := _drawing(chart))]
-    parts, top, gap = [], 8.0, 20
+    parts, top, gap, columns = [], 8.0, 20, 2
     for start in range(0, len(drawn), columns):
         row = drawn[start : start + columns]
         for column, (chart, drawing) in enumerate(row):
@@ -246,22 +246,18 @@ def _intervals(chart: Intervals) -> _Drawing:
         parts.append(f'<text x="{x(tick)}" y="{bottom + 11}" class="{anchor}">{tick} %</text>')
     for index, row in enumerate(chart.rows):
         parts += _interval(row, x, index * _ROW + 12)
-    description = " ".join(f"{_full_name(row)}: {row}." for row in chart.rows)
+    description = " ".join(f"{row.full_name}: {row}." for row in chart.rows)
     return _Drawing(parts, bottom + 15, description)
 
 
 def _interval(row: Measured, x: Scale, top: float) -> Iterator[str]:
-    style, name = f"c{row.colour}", _full_name(row)
+    style, name = f"c{row.colour}", row.full_name
     yield f'<text x="{x(0)}" y="{top}">{_named(name)}</text>'
     yield f'<text x="{x(100)}" y="{top}" class="end strong">{row.value:.1f} {row.bounds}</text>'
     if row.interval:
         low, high = (x(min(max(edge, 0.0), 100.0)) for edge in row.interval)
         yield f'<line class="range {style}" x1="{low}" x2="{high}" y1="{top + 7}" y2="{top + 7}"/>'
     yield f'<circle class="dot {style}" cx="{x(row.value)}" cy="{top + 7}" r="3"/>'
-
-
-def _full_name(row: Measured) -> str:
-    return f"{row.group} · {row.name}" if row.group else row.name
 
 
 # In words, and small change.

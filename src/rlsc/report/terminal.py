@@ -29,7 +29,7 @@ def show(blocks: Iterable[Block]) -> None:
 def _show_headline(block: Headline) -> None:
     _print(block.verdict)
     for number in block.numbers:
-        _print(f"{f'{number.group} · ' if number.group else ''}{number.name}: {number}")
+        _print(f"{number.full_name}: {number}")
     for note in block.notes:
         _print(note)
 

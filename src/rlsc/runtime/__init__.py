@@ -17,32 +17,4 @@ if TYPE_CHECKING:
     from rlsc.runtime.sharding import fill, full_tensor, in_step, is_sharded, local, unsharded
     from rlsc.runtime.user_code import SYNTAX, is_user_code, load_user_code
 
-__all__ = [
-    "SYNTAX",
-    "console",
-    "count",
-    "cpu_threads",
-    "device_name",
-    "fill",
-    "free_memory",
-    "from_main",
-    "full_tensor",
-    "gathered",
-    "in_step",
-    "is_main",
-    "is_sharded",
-    "is_user_code",
-    "keep_freed_memory",
-    "load_user_code",
-    "local",
-    "make_progress",
-    "nbytes",
-    "quiet_libraries",
-    "rank",
-    "release_freed_memory",
-    "summed",
-    "unsharded",
-    "wait",
-    "without_missing_data_warning",
-]
 __getattr__ = lazy_face(__name__)

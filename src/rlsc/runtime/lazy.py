@@ -17,6 +17,7 @@ from typing import Any
 def lazy_face(package: str, renamed: Mapping[str, str] | None = None) -> Callable[[str], Any]:
     """The `__getattr__` of a package: its names are the imports under `if TYPE_CHECKING`.
 
+    `__all__` is the list of them, where the package has none of its own.
     `renamed` has public names of before and what they are called now: importing one says so.
     """
     homes: dict[str, str] = {}
@@ -28,6 +29,8 @@ def lazy_face(package: str, renamed: Mapping[str, str] | None = None) -> Callabl
             homes.update(_typed_imports(file.read_text(encoding="utf-8")))
         if renamed and name in renamed:
             raise ImportError(f"{package}.{name} is now {renamed[name]} (see CHANGELOG.md)")
+        if name == "__all__":
+            return sorted(homes)
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         value = getattr(import_module(homes[name]), name)

@@ -10,16 +10,4 @@ if TYPE_CHECKING:
     from rlsc.statistics.repetition import ngram_repetition
     from rlsc.statistics.votes import collision_probability, majority_at_k, pass_at_k
 
-__all__ = [
-    "collision_probability",
-    "majority_at_k",
-    "mcnemar_exact",
-    "ngram_repetition",
-    "paired_difference",
-    "pass_at_k",
-    "seed_interval",
-    "share",
-    "signed_rank_p",
-    "wilson_interval",
-]
 __getattr__ = lazy_face(__name__)

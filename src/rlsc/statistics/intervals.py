@@ -64,7 +64,7 @@ def share(values: Sequence[float]) -> Estimate:
     return Estimate(sum(values) / len(values), share_interval(values))
 
 
-def seed_interval(values: Sequence[float], confidence: float = 0.95) -> Interval | None:
+def seed_interval(values: Sequence[float]) -> Interval | None:
     """Student's t interval of the mean over runs that differ in their seed; None for one run.
 
     It is about the seeds alone: the questions are the same in all runs.
@@ -72,5 +72,5 @@ def seed_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
     if len(values) < 2:
         return None
     mean, error = float(np.mean(values)), float(stats.sem(values))
-    reach = float(stats.t.ppf(0.5 + confidence / 2, len(values) - 1)) * error
+    reach = float(stats.t.ppf(0.975, len(values) - 1)) * error
     return mean - reach, mean + reach

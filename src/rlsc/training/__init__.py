@@ -17,17 +17,4 @@ if TYPE_CHECKING:
     from rlsc.training.trainer import RLSCTrainer
     from rlsc.training.update import StepBatch
 
-__all__ = [
-    "RLSCConfig",
-    "RLSCTrainer",
-    "StepBatch",
-    "check_processes",
-    "cpu_has_bf16",
-    "device_has_bf16",
-    "given_pairs",
-    "needs_reference",
-    "probe_prompts",
-    "render_all",
-    "sampling_of",
-]
 __getattr__ = lazy_face(__name__)

@@ -39,15 +39,12 @@ def check_sharding(accelerator: Any, args: RLSCConfig) -> None:
         if asked and plugin is None and args.world_size > 1:
             raise ConfigError(f"accelerate has {name} on GPUs only, and would copy the weights")
     if fsdp is not None:
-        wrong = [
-            *(["fsdp_version: 2"] if fsdp.fsdp_version != 2 else []),
-            *(["fsdp_cpu_ram_efficient_loading: false"] if fsdp.cpu_ram_efficient_loading else []),
-            *(
-                ["fsdp_state_dict_type: FULL_STATE_DICT"]
-                if "FULL" not in str(fsdp.state_dict_type)
-                else []
-            ),
-        ]
+        needed = {
+            "fsdp_version: 2": fsdp.fsdp_version == 2,
+            "fsdp_cpu_ram_efficient_loading: false": not fsdp.cpu_ram_efficient_loading,
+            "fsdp_state_dict_type: FULL_STATE_DICT": "FULL" in str(fsdp.state_dict_type),
+        }
+        wrong = [name for name, right in needed.items() if not right]
         if wrong:
             raise ConfigError(f"FSDP needs {', '.join(wrong)}: see recipes/accelerate/fsdp2.yaml")
     if zero is not None and zero.zero_stage == 3 and not engine_class(args).takes_zero3:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,8 @@ from rlsc.guard import VERDICTS
 from rlsc.runtime import console, gathered, local, make_progress
 from rlsc.training.value_head import ValueHead
 
+Advance = Callable[[int], None]
+"""Called with how many more are done."""
 LINE = (
     "step {step:>3}  loss {loss:.4g}  p(y) {mean_p:.3g}  entropy {entropy:.3g}  "
     "length {completion_length:.1f}  truncated {truncation_rate:.0%}  "
@@ -57,17 +58,15 @@ class StepProgress(TrainerCallback):
             self._progress.stop()
             self._progress = None
 
-    @contextmanager
-    def sampling(self, total: int) -> Iterator[Callable[[int], None]]:
+    def sampling(self, total: int) -> Advance:
         """The first half of a step, in completions."""
-        yield self._part("sampling", total)
+        return self._part("sampling", total)
 
-    @contextmanager
-    def updating(self, total: int) -> Iterator[Callable[[int], None]]:
+    def updating(self, total: int) -> Advance:
         """The second half of a step, in micro-batches."""
-        yield self._part("updating", total)
+        return self._part("updating", total)
 
-    def _part(self, description: str, total: int) -> Callable[[int], None]:
+    def _part(self, description: str, total: int) -> Advance:
         progress, task = self._progress, self._task
         if progress is None or task is None:
             return lambda done: None

@@ -18,7 +18,7 @@ from rlsc.logprobs import Batch, Scorer, TokenStats, make_rows, pad
 from rlsc.models import context_length
 from rlsc.runtime import gathered, keep_freed_memory, release_freed_memory
 from rlsc.training.arguments import RLSCConfig
-from rlsc.training.progress import StepProgress
+from rlsc.training.progress import Advance, StepProgress
 from rlsc.training.reference import Reference
 from rlsc.training.weighing import Forward
 from rlsc.types import Ask, CompletionGroup, Example, Message, Pool, Prompt
@@ -145,7 +145,7 @@ class Sampler:
         step: int,
         asks: Sequence[Ask],
         prompts: Mapping[str, Prompt],
-        bar: Callable[[int], AbstractContextManager[Callable[[int], None]]],
+        bar: Callable[[int], Advance],
     ) -> dict[str, CompletionGroup]:
         """The completions of these asks, by id: one call of the engine for all that are alike."""
         alike: dict[tuple[str, int, int], list[Ask]] = {}
@@ -154,22 +154,22 @@ class Sampler:
         # Where weights are sharded, all processes must come to each call.
         calls = dict.fromkeys(call for part in gathered(list(alike)) for call in part)
         groups: dict[str, CompletionGroup] = {}
-        with bar(sum(ask.n for ask in asks)) as on_progress:
-            for policy, n, cap in calls:
-                if policy == "base":
-                    self._sync("base")
-                mine = alike.get((policy, n, cap), [])
-                sampled = self._engine.generate(
-                    [prompts[ask.id] for ask in mine],
-                    n,
-                    replace(self._params, max_new_tokens=cap),
-                    # Seeded explicitly: on resume the parent restores the global stream too late.
-                    [seed_for(self._args.seed, step, ask.id) for ask in mine],
-                    on_progress,
-                )
-                groups |= {ask.id: group for ask, group in zip(mine, sampled, strict=True)}
-                if policy == "base":
-                    self._sync("current")
+        on_progress = bar(sum(ask.n for ask in asks))
+        for policy, n, cap in calls:
+            if policy == "base":
+                self._sync("base")
+            mine = alike.get((policy, n, cap), [])
+            sampled = self._engine.generate(
+                [prompts[ask.id] for ask in mine],
+                n,
+                replace(self._params, max_new_tokens=cap),
+                # Seeded explicitly: on resume the parent restores the global stream too late.
+                [seed_for(self._args.seed, step, ask.id) for ask in mine],
+                on_progress,
+            )
+            groups |= {ask.id: group for ask, group in zip(mine, sampled, strict=True)}
+            if policy == "base":
+                self._sync("current")
         return groups
 
     def _sync(self, policy: str) -> None:

@@ -130,17 +130,17 @@ class Update:
             total = total + self._without_gradient(model, micro_batches, batch, outcome, step)
             micro_batches = self._without_light_rows(batch, outcome.record)
         passes = self._padded_with_none(model, micro_batches)
-        with self._progress.updating(len(passes)) as on_progress:
-            for index, micro_batch in enumerate(passes):
-                with self._exchange(model, last=index == len(passes) - 1):
-                    if micro_batch is None:
-                        loss = self._zero_loss(model)
-                    else:
-                        loss = self._loss(model, micro_batch, batch, outcome, step)
-                    self._accelerator.backward(loss)
-                if not skips:
-                    total += loss.detach()
-                on_progress(1)
+        on_progress = self._progress.updating(len(passes))
+        for index, micro_batch in enumerate(passes):
+            with self._exchange(model, last=index == len(passes) - 1):
+                if micro_batch is None:
+                    loss = self._zero_loss(model)
+                else:
+                    loss = self._loss(model, micro_batch, batch, outcome, step)
+                self._accelerator.backward(loss)
+            if not skips:
+                total += loss.detach()
+            on_progress(1)
         return total + self._without_gradient(model, batch.weightless, batch, outcome, step)
 
     def _padded_with_none(

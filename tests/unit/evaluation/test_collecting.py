@@ -16,12 +16,11 @@ from rlsc.evaluation.collecting import (
     check_kept,
     graded,
     regrade,
-    rows_file,
     unreadable_references,
 )
 from rlsc.evaluation.collecting import collect as collect_rows
 from rlsc.grading import Grader, shared_grader
-from rlsc.records.rows import AnswerRow, read_rows, write_rows
+from rlsc.records.rows import AnswerRow, read_rows, rows_file, write_rows
 from rlsc.types import AnswerKey, Completion, Prompt, Question, Setting, Task
 
 PROMPTS = [Prompt(name, f"prompt {name}\u2028é", (1, 2)) for name in "abcde"]

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from rlsc.evaluation.collecting import rows_file
 from rlsc.evaluation.outcome import best_of, score_side, task_facts, task_results
 from rlsc.evaluation.settings import own_settings, temperature_setting
 from rlsc.grading import shared_grader
 from rlsc.records.results import Best, TaskFacts
-from rlsc.records.rows import AnswerRow, write_rows
+from rlsc.records.rows import AnswerRow, rows_file, write_rows
 from rlsc.types import AnswerKey, Question, Setting, Task
 
 FACTS = TaskFacts("task", "Task", "math", "a file", 1, 2, 2, None, True, 9, 1)

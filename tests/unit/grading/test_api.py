@@ -109,12 +109,10 @@ def test_readable(grader: Grader) -> None:
 def test_grade_all_keeps_the_order(grader: Grader) -> None:
     """The first takes longest: its neighbours are graded meanwhile, and still come after it."""
     items = [Item(SLOW, "11")] + [Item(rf"\boxed{{{i}}}", str(i - i % 3)) for i in range(30)]
-    counted: list[int] = []
-    judgements = list(grader.grade_all(items, counted.append))
+    judgements = list(grader.grade_all(items))
     assert judgements[0].verdict is Verdict.TIMEOUT
     assert [one.answer for one in judgements[1:]] == [str(i) for i in range(30)]
     assert [one.verdict is Verdict.CORRECT for one in judgements[1:]] == [True, False, False] * 10
-    assert counted == [1] * 31
     assert list(grader.grade_all([])) == []
 
 

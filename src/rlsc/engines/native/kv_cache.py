@@ -234,7 +234,8 @@ class RolloutCache(Cache):
     def reserve_rows(self, rows: int, width: int) -> None:
         """Room for `width` tokens in each of `rows` rows: blocks grow with the length."""
         while self.width < width:
-            block = min(_next_block(self.width), self._most - self.width)
+            block = max(BLOCK, self.width // 2 // BLOCK * BLOCK)
+            block = min(block, self._most - self.width)
             self.starts.append(self.width)
             self.width += block
             for layer in self.layers:
@@ -282,7 +283,3 @@ def bytes_per_token(config: Any, itemsize: int) -> int:
     heads = key_value_heads(config)
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     return int(2 * config.num_hidden_layers * heads * size * itemsize)
-
-
-def _next_block(width: int) -> int:
-    return max(BLOCK, width // 2 // BLOCK * BLOCK)

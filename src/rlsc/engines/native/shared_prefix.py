@@ -92,7 +92,8 @@ def _decode(
     scores += step.mask(prompt_width, window, scores.dtype)
 
     values = step.used(layer.value_blocks)
-    prompt, *own = scores.softmax(-1).split([prompt_width, *map(_width, values)], -1)
+    widths = [block.shape[2] for block in values]
+    prompt, *own = scores.softmax(-1).split([prompt_width, *widths], -1)
     prompt_values = layer.prompt_values[: step.prompts].flatten(0, 1)
     output = _to_rows(_times(_to_prompts(prompt, step), prompt_values), step, heads)
     output = output.view(rows * heads, shared, -1)
@@ -112,10 +113,6 @@ def _times(weights: Tensor, values: Tensor) -> Tensor:
     for weight, value in parts:
         output = output + torch.bmm(weight, value)
     return output
-
-
-def _width(block: Tensor) -> int:
-    return block.shape[2]
 
 
 def _to_prompts(rows_BHSX: Tensor, step: Decode) -> Tensor:

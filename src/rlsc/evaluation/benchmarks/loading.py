@@ -9,11 +9,11 @@ import csv
 import difflib
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rlsc.data import read_hub_rows, read_jsonl_rows
+from rlsc.data import Row, Rows, read_hub_rows, read_jsonl_rows
 from rlsc.errors import ConfigError, QuestionError
 from rlsc.evaluation.benchmarks.item import Item, make_task
 from rlsc.evaluation.benchmarks.table import (
@@ -22,7 +22,6 @@ from rlsc.evaluation.benchmarks.table import (
     PAPER,
     Benchmark,
     Converter,
-    HubRow,
     folder_form,
 )
 from rlsc.types import Task
@@ -95,15 +94,13 @@ def _advice(benchmark: Benchmark) -> str:
     return f"it is gated: {terms}, then run `hf auth login`; or {local}"
 
 
-def _numbered(rows: Iterable[tuple[str, HubRow]]) -> list[tuple[str, HubRow, int]]:
+def _numbered(rows: Rows) -> list[tuple[str, Row, int]]:
     return [(where, row, number) for number, (where, row) in enumerate(rows)]
 
 
-def _of_subjects(
-    rows: Iterable[tuple[str, HubRow]], subjects: Sequence[str]
-) -> list[tuple[str, HubRow, int]]:
+def _of_subjects(rows: Rows, subjects: Sequence[str]) -> list[tuple[str, Row, int]]:
     """Rows of `subjects`, in their order, numbered within each."""
-    by_subject: dict[Any, list[tuple[str, HubRow]]] = defaultdict(list)
+    by_subject: dict[Any, list[tuple[str, Row]]] = defaultdict(list)
     for where, row in rows:
         by_subject[row.get("subject")].append((where, row))
     return [row for subject in subjects for row in _numbered(by_subject[subject])]
@@ -132,7 +129,7 @@ def _from_folder(benchmark: Benchmark, folder: Path) -> tuple[list[tuple[str, It
     return items, ", ".join(sources)
 
 
-def _read_csv(path: Path) -> list[tuple[str, HubRow]]:
+def _read_csv(path: Path) -> Rows:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
@@ -143,7 +140,7 @@ def _read_csv(path: Path) -> list[tuple[str, HubRow]]:
     return [(f"{path}, row {number}", row) for number, row in enumerate(rows, start=1)]
 
 
-def _convert(convert: Converter, row: HubRow, number: int, where: str) -> Item:
+def _convert(convert: Converter, row: Row, number: int, where: str) -> Item:
     try:
         return convert(row, number)
     except KeyError as error:

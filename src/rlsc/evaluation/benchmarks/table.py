@@ -10,18 +10,15 @@ modules.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
-from typing import Any
 
+from rlsc.data import Row
 from rlsc.evaluation.benchmarks.item import Item
 from rlsc.types import LETTERS, AnswerKind
 
-HubRow = Mapping[str, Any]
-"""A row as its source has it, by column."""
-
-Converter = Callable[[HubRow, int], Item]
+Converter = Callable[[Row, int], Item]
 """Hub row and its number (within its subject, where there are subjects) → item.
 
 Raises `KeyError` for a column that is missing, `ValueError` for a value that cannot be read.
@@ -93,16 +90,14 @@ def minerva_answer(value: object) -> str:
 def columns(
     prefix: str,
     question: str,
-    answer: str = "answer",
-    *,
     source_id: str | None = None,
     clean: Callable[[object], str] = text_of,
 ) -> Converter:
-    """Read two columns; the id is PREFIX/number, or PREFIX/SOURCE_ID where rows have one."""
+    """Reads question, `answer`; the id is PREFIX/number, or PREFIX/SOURCE_ID where rows have it."""
 
-    def convert(row: HubRow, number: int) -> Item:
+    def convert(row: Row, number: int) -> Item:
         identifier = number if source_id is None else row[source_id]
-        return Item(f"{prefix}/{identifier}", text_of(row[question]), clean(row[answer]))
+        return Item(f"{prefix}/{identifier}", text_of(row[question]), clean(row["answer"]))
 
     return convert
 
@@ -111,7 +106,7 @@ def folder_form(prefix: str) -> Converter:
     """Rows of a user's file: question, answer; id and choices where there are any."""
     plain = columns(prefix, "question")
 
-    def convert(row: HubRow, number: int) -> Item:
+    def convert(row: Row, number: int) -> Item:
         item = plain({"answer": None, **row}, number)
         choices = row.get("choices") or ()
         if not isinstance(choices, list | tuple) or not all(isinstance(c, str) for c in choices):
@@ -122,7 +117,7 @@ def folder_form(prefix: str) -> Converter:
     return convert
 
 
-def olympiad_item(row: HubRow, number: int) -> Item:
+def olympiad_item(row: Row, number: int) -> Item:
     """`final_answer` is a list of one, several values being written within it."""
     answers = row["final_answer"]
     if not isinstance(answers, list) or len(answers) != 1:
@@ -130,7 +125,7 @@ def olympiad_item(row: HubRow, number: int) -> Item:
     return Item(f"olympiadbench/{row['id']}", text_of(row["question"]), undollared(answers[0]))
 
 
-def mmlu_item(row: HubRow, number: int) -> Item:
+def mmlu_item(row: Row, number: int) -> Item:
     """`answer` is the index of the option."""
     subject, index = row["subject"], row["answer"]
     # Anatomy is a file of its own in the folder form, and ids are the same from either source.
@@ -141,7 +136,7 @@ def mmlu_item(row: HubRow, number: int) -> Item:
     return Item(f"{prefix}/{subject}/{number}", text_of(row["question"]), letter, choices)
 
 
-def svamp_item(row: HubRow, number: int) -> Item:
+def svamp_item(row: Row, number: int) -> Item:
     """Body and question, with a full stop between them where the body has none."""
     body = text_of(row["Body"])
     text = f"{body}{'' if body.endswith('.') else '.'} {text_of(row['Question'])}"
@@ -152,7 +147,7 @@ GPQA_CORRECT = "Correct Answer"
 GPQA_COLUMNS = (GPQA_CORRECT, *(f"Incorrect Answer {number}" for number in (1, 2, 3)))
 
 
-def gpqa_item(row: HubRow, number: int) -> Item:
+def gpqa_item(row: Row, number: int) -> Item:
     """Options in an order drawn from the question's id: the same on every machine.
 
     Sorting by `random.random` rather than `shuffle`, as Python promises to keep only the former

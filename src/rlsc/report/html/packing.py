@@ -33,15 +33,8 @@ def packed(cases: Sequence[Case], limit: int = MOST) -> str:
 
 
 def _packed(cases: Sequence[Case]) -> str:
-    content = [
-        vars(case) | {name: vars(side) for name, side in _sides(case).items()} for case in cases
-    ]
-    text = json.dumps(content, ensure_ascii=True, separators=(",", ":"))
+    text = json.dumps(list(cases), default=vars, ensure_ascii=True, separators=(",", ":"))
     return base64.b64encode(gzip.compress(text.encode("ascii"), 6, mtime=0)).decode("ascii")
-
-
-def _sides(case: Case) -> dict[str, Side]:
-    return {name: side for name in ("base", "tuned") if (side := getattr(case, name))}
 
 
 def _smaller(case: Case, longest: int) -> Case:
@@ -53,7 +46,10 @@ def _smaller(case: Case, longest: int) -> Case:
         lacks = side.cut or len(side.text) > longest
         return replace(side, spans=None, text=side.text[:longest], cut=lacks)
 
-    other = case.tuned_prompt and case.tuned_prompt[:longest]
-    return Case(
-        *(case.benchmark, case.id, case.prompt[:longest]), cut(case.base), cut(case.tuned), other
+    return replace(
+        case,
+        prompt=case.prompt[:longest],
+        base=cut(case.base),
+        tuned=cut(case.tuned),
+        tuned_prompt=case.tuned_prompt and case.tuned_prompt[:longest],
     )

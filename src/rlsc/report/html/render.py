@@ -7,7 +7,7 @@ import functools
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 
 import jinja2
@@ -24,7 +24,7 @@ from rlsc.report.svg import draw, style
 @dataclass(frozen=True)
 class _Section:
     title: str
-    blocks: Sequence[Block]
+    blocks: list[Block] = field(default_factory=list)
 
 
 def render(page: Page) -> str:
@@ -49,13 +49,13 @@ def render(page: Page) -> str:
 
 def _sections(blocks: Sequence[Block]) -> list[_Section]:
     """Cut before each heading of the second level; the first section is what stands before any."""
-    sections: list[tuple[str, list[Block]]] = [("", [])]
+    sections = [_Section("")]
     for block in blocks:
         if isinstance(block, Heading) and block.level == 2:
-            sections.append((block.text, []))
+            sections.append(_Section(block.text))
         elif not isinstance(block, Cases):  # they come last, by themselves
-            sections[-1][1].append(block)
-    return [_Section(title, content) for title, content in sections]
+            sections[-1].blocks.append(block)
+    return sections
 
 
 @functools.cache

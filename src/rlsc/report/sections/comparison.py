@@ -83,19 +83,13 @@ def headline(results: ComparisonResults) -> Headline:
 def _numbers(results: ComparisonResults) -> list[Measured]:
     """The best objective first, then the base at its best, then the others."""
     rows = [
-        _measured(method.label, method.summary["greedy"], colour % COLOURS)
+        Measured.of(method.label, method.summary["greedy"], colour % COLOURS)
         for colour, method in enumerate(results.methods)
         if method.summary
     ]
     rows.sort(key=lambda row: -row.value)
-    rows.insert(1, _measured("base at its best", _best(results), INK))
+    rows.insert(1, Measured.of("base at its best", _best(results), INK))
     return rows
-
-
-def _measured(name: str, figure: Estimate, colour: int) -> Measured:
-    bounds = figure.interval
-    interval = (100 * max(bounds[0], 0.0), 100 * min(bounds[1], 1.0)) if bounds else None
-    return Measured(name, 100 * figure.value, interval, colour=colour)
 
 
 def _best(results: ComparisonResults) -> Estimate:
@@ -137,7 +131,7 @@ def _method_row(method: ComparedMethod, seeds: int) -> list[str]:
     summary = method.summary
     if not summary:
         return [method.label, *[""] * 6, count]
-    shares = [str(_measured("", summary[name], 0)).replace(" %", "", 1) for name in _SHARES]
+    shares = [str(Measured.of("", summary[name], 0)).replace(" %", "", 1) for name in _SHARES]
     length, seconds = (f"{summary[n].value:.{d}f}" for n, d in (("mean_length", 1), ("seconds", 0)))
     distinct = f"{100 * summary['distinct'].value:.0f}" if "distinct" in summary else ""
     return [method.label, *shares, length, distinct, seconds, count]

@@ -12,13 +12,14 @@ from rlsc.report.page import Block, Code, Heading, Table
 Rows = Sequence[tuple[str, str]]
 
 
-def how_it_was_made(folder: RunFolder, more: Rows = (), name: str = "") -> Iterator[Block]:
-    """A section: where, with what, `more`, and every setting (`name`: of what, of several)."""
+def how_it_was_made(folder: RunFolder, more: Rows) -> Iterator[Block]:
+    """A section: where, with what, `more`, and every setting."""
     yield Heading("How it was made")
-    yield from made(folder, more, name)
+    yield from made(folder, more)
 
 
 def made(folder: RunFolder, more: Rows = (), name: str = "") -> Iterator[Block]:
+    """The same without a heading; `name`: of what, of several."""
     settings = folder.read_settings()
     rows = sorted((key, str(value)) for key, value in settings.items() if value is not None)
     yield Table(("", ""), [*code_rows(folder.read_environment()), *more], words=True)

@@ -93,29 +93,22 @@ def numbers(tasks: Tasks) -> list[Measured]:
     for name, task in tasks.items():
         group = name if several else ""
         main = task.tuned.main.accuracy
-        rows += _measured("tuned" if task.base else "accuracy", main, group, _TUNED)
-        if task.base is None:
-            rows += _best_number(task.tuned, "at its best", group)
-            continue
-        rows += _best_number(task.base, "base at its best", group)
-        base = task.base.of(task.difference.before) if task.difference else task.base.main
-        rows += _measured("base, asked in the same way", base.accuracy, group, _BASE)
+        if main:
+            rows.append(Measured.of("tuned" if task.base else "accuracy", main, _TUNED, group))
+        best, side = task.base or task.tuned, "base at" if task.base else "at"
+        if best.best:
+            name = f"{side} its best: {best_label(best)}"
+            rows.append(Measured.of(name, best.best.figure, _BEST, group))
+        same = _asked_alike(task).accuracy if task.base else None
+        if same:
+            rows.append(Measured.of("base, asked in the same way", same, _BASE, group))
     return rows
 
 
-def _best_number(model: ModelScores, name: str, group: str) -> list[Measured]:
-    if model.best is None:
-        return []
-    label = best_label(model)
-    return _measured(f"{name}: {label}", model.best.figure, group, _BEST)
-
-
-def _measured(name: str, figure: Estimate | None, group: str, colour: int) -> list[Measured]:
-    if figure is None:
-        return []
-    bounds = figure.interval
-    interval = (100 * bounds[0], 100 * bounds[1]) if bounds else None
-    return [Measured(name, 100 * figure.value, interval, group, colour)]
+def _asked_alike(task: TaskResults) -> Score:
+    """The base's score where it was asked as the tuned model is in its main setting."""
+    assert task.base is not None
+    return task.base.of(task.difference.before) if task.difference else task.base.main
 
 
 def best_label(model: ModelScores) -> str:
@@ -315,9 +308,7 @@ def main_scores(tasks: Tasks) -> Iterator[tuple[str, Score]]:
     """Of each task and model, with a name for both."""
     for name, task in tasks.items():
         if task.base:
-            before = task.difference.before if task.difference else ""
-            base = task.base.of(before) if before else task.base.main
-            yield f"{marked(name, task)}, base", base
+            yield f"{marked(name, task)}, base", _asked_alike(task)
             yield f"{marked(name, task)}, tuned", task.tuned.main
         else:
             yield marked(name, task), task.tuned.main

@@ -9,7 +9,7 @@ from pathlib import Path
 from rlsc.records import read_jsonl
 from rlsc.report.charts import COLOURS, Chart
 from rlsc.report.page import Block, Curves, Heading, Headline, Page, Table
-from rlsc.report.sections.steps import CURVES, FIRST, signal
+from rlsc.report.sections.steps import CURVES, FIRST, is_known, signal
 
 
 def side_by_side(pages: Sequence[tuple[Path, Page]]) -> Page:
@@ -43,7 +43,7 @@ def _charts(folders: Sequence[Path]) -> list[Chart]:
             series = [
                 signal(rows, key, folder, colour)
                 for colour, (folder, rows) in enumerate(metrics.items())
-                if any(row.get(key) is not None for row in rows)
+                if is_known(rows, key)
             ]
             if series:
                 heading = title if len(names) == 1 else f"{title}: {label}"

@@ -9,7 +9,8 @@ from typing import Any
 from rlsc.records import CurvePoint, GuardResults, TrainingResults
 from rlsc.report.charts import Band, Chart, Series
 from rlsc.report.page import Block, Curves, Heading, Paragraph, Table
-from rlsc.report.sections.words import asked
+from rlsc.report.sections.words import asked, decimal
+from rlsc.types import Estimate
 
 Row = Mapping[str, Any]
 """A line of metrics.jsonl or guard.jsonl."""
@@ -44,14 +45,8 @@ CURVES = (
 _COLUMNS = (
     *("step", "loss", "reward", "majority_share", "zero_weight", "mean_p", "f_hat"),
     *("effective_sample_size", "underflowed_weights", "alpha_share", "entropy"),
-    *(
-        "completion_length",
-        "truncation_rate",
-        "distinct_completions",
-        "guard/support",
-        "guard/flips",
-    ),
-    *("guard/divergence", "grad_norm"),
+    *("completion_length", "truncation_rate", "distinct_completions"),
+    *("guard/support", "guard/flips", "guard/divergence", "grad_norm"),
 )
 
 
@@ -67,7 +62,7 @@ def step_charts(
         series = [
             signal(metrics, name, label, colour)
             for colour, (name, label) in enumerate(names)
-            if any(row.get(name) is not None for row in metrics)
+            if is_known(metrics, name)
         ]
         if series:
             charts.append(Chart(title, "updates made", unit, series, bands, marks))
@@ -76,12 +71,14 @@ def step_charts(
 
 def signal(metrics: Sequence[Row], name: str, label: str, colour: int) -> Series:
     """A column of the metrics as a line; a step without a value leaves a gap."""
-    points = [(row["step"], _number(row[name])) for row in metrics if name in row]
+    known = [(row["step"], row[name]) for row in metrics if name in row]
+    points = [(step, math.nan if value is None else float(value)) for step, value in known]
     return Series(label, points, colour=colour)
 
 
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)
+def is_known(metrics: Sequence[Row], name: str) -> bool:
+    """Whether a column of the metrics has a value at any step."""
+    return any(row.get(name) is not None for row in metrics)
 
 
 def _accuracy(
@@ -91,7 +88,7 @@ def _accuracy(
     curve, series = results.curve, []
     for colour, score in enumerate(curve[0].scores):
         label = score.setting.label
-        known = [(point, point_figure) for point in curve if (point_figure := _at(point, label))]
+        known = [(point, figure) for point in curve if (figure := _at(point, label))]
         if not known:
             continue
         greedy = score.setting.temperature == 0
@@ -113,11 +110,8 @@ def _accuracy(
     return Chart(title, "updates made", "%", series, bands, marks, level)
 
 
-def _at(point: CurvePoint, label: str) -> Any:
-    for score in point.scores:
-        if score.setting.label == label:
-            return score.accuracy
-    return None
+def _at(point: CurvePoint, label: str) -> Estimate | None:
+    return next((s.accuracy for s in point.scores if s.setting.label == label), None)
 
 
 def by_step(charts: Sequence[Chart], metrics: Sequence[Row]) -> Iterator[Block]:
@@ -126,18 +120,14 @@ def by_step(charts: Sequence[Chart], metrics: Sequence[Row]) -> Iterator[Block]:
         return
     yield Heading("By step")
     yield Curves(charts)
-    columns = [name for name in _COLUMNS if any(row.get(name) is not None for row in metrics)]
-    rows = [[_cell(row.get(name)) for name in columns] for row in metrics]
+    columns = [name for name in _COLUMNS if is_known(metrics, name)]
+    rows = [[decimal(row.get(name), 3) for name in columns] for row in metrics]
     yield Paragraph(
         "Step s: the policy after s updates. alpha_share: how much of the total weight is α. "
         "zero_weight: questions whose completions weigh nothing. majority_share: completions that "
         "agree with their question's majority."
     )
     yield Table(columns, rows, folded="Every step")
-
-
-def _cell(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3g}"
 
 
 # The guard.

@@ -13,23 +13,19 @@ _SHOWN = 20
 
 def percent(figure: Estimate | None) -> str:
     """`62.4 [51.0, 73.1]`, in %."""
-    if figure is None:
-        return NOTHING
-    text = f"{100 * figure.value:.1f}"
-    if figure.interval:
-        low, high = figure.interval
-        text += f" [{100 * low:.1f}, {100 * high:.1f}]"
-    return text
+    return NOTHING if figure is None else _with_interval(figure, 100, ".1f")
 
 
 def change(figure: Estimate | None, scale: float = 100) -> str:
     """`+30.8 [+20.5, +41.0]`: in points, or in the unit itself with a scale of 1."""
-    if figure is None:
-        return ""
-    text = f"{scale * figure.value:+.1f}"
+    return "" if figure is None else _with_interval(figure, scale, "+.1f")
+
+
+def _with_interval(figure: Estimate, scale: float, form: str) -> str:
+    text = format(scale * figure.value, form)
     if figure.interval:
-        low, high = figure.interval
-        text += f" [{scale * low:+.1f}, {scale * high:+.1f}]"
+        low, high = (format(scale * edge, form) for edge in figure.interval)
+        text += f" [{low}, {high}]"
     return text
 
 
