@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from rlsc.runtime.lazy import lazy_face
 
 if TYPE_CHECKING:
-    from rlsc.statistics.intervals import seed_interval, share, wilson_interval
+    from rlsc.statistics.intervals import SHARE_INTERVAL, seed_interval, share, wilson_interval
     from rlsc.statistics.paired import mcnemar_exact, paired_difference, signed_rank_p
     from rlsc.statistics.repetition import ngram_repetition
     from rlsc.statistics.votes import collision_probability, majority_at_k, pass_at_k

@@ -44,6 +44,14 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
+SHARE_INTERVAL = (
+    "95 % intervals in brackets: Wilson's where every question is right or not, as with greedy "
+    "answers; of several samples a bootstrap over questions, since samples of one are not "
+    "independent."
+)
+"""What `share_interval` does, for a reader of its figures."""
+
+
 def share_interval(
     values: Sequence[float], confidence: float = 0.95, seed: int = 0
 ) -> Interval | None:

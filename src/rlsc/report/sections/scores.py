@@ -25,14 +25,14 @@ from rlsc.report.sections.words import (
     setting_name,
     share,
 )
+from rlsc.statistics import SHARE_INTERVAL
 from rlsc.types import Difference, Estimate, Score
 
 Tasks = Mapping[str, TaskResults]
 
 INTERVALS = (
-    "95 % intervals in brackets: bootstrap over questions, since samples of one question are not "
-    "independent; Wilson's where all are right or none is. Unparsed answers and timeouts are "
-    "in every denominator and count as not right."
+    f"{SHARE_INTERVAL} Unparsed answers and timeouts are in every denominator and count as not "
+    "right."
 )
 _SIDES_NOTE = (
     "n questions, k samples of each at temperature T (0: greedy), 95 % intervals in brackets. "

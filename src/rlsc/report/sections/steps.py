@@ -12,8 +12,8 @@ from rlsc.report.page import Block, Curves, Heading, Paragraph, Table
 from rlsc.report.sections.words import asked, decimal
 from rlsc.types import Estimate
 
-Row = Mapping[str, Any]
-"""A line of metrics.jsonl or guard.jsonl."""
+Line = Mapping[str, Any]
+"""Of metrics.jsonl or guard.jsonl, whose columns differ by objective and environment."""
 
 FIRST = 4
 """As many charts stand on the first screen."""
@@ -51,7 +51,7 @@ _COLUMNS = (
 
 
 def step_charts(
-    metrics: Sequence[Row], guard: Sequence[Row], results: TrainingResults | None = None
+    metrics: Sequence[Line], guard: Sequence[Line], results: TrainingResults | None = None
 ) -> list[Chart]:
     """Accuracy where it was measured, then the signals; the guard's verdicts behind them."""
     bands = [Band(row["step"] - 0.5, row["step"] + 0.5, row["verdict"]) for row in guard]
@@ -69,14 +69,14 @@ def step_charts(
     return [chart for chart in charts if chart.series]
 
 
-def signal(metrics: Sequence[Row], name: str, label: str, colour: int) -> Series:
+def signal(metrics: Sequence[Line], name: str, label: str, colour: int) -> Series:
     """A column of the metrics as a line; a step without a value leaves a gap."""
     known = [(row["step"], row[name]) for row in metrics if name in row]
     points = [(step, math.nan if value is None else float(value)) for step, value in known]
     return Series(label, points, colour=colour)
 
 
-def is_known(metrics: Sequence[Row], name: str) -> bool:
+def is_known(metrics: Sequence[Line], name: str) -> bool:
     """Whether a column of the metrics has a value at any step."""
     return any(row.get(name) is not None for row in metrics)
 
@@ -114,7 +114,7 @@ def _at(point: CurvePoint, label: str) -> Estimate | None:
     return next((s.accuracy for s in point.scores if s.setting.label == label), None)
 
 
-def by_step(charts: Sequence[Chart], metrics: Sequence[Row]) -> Iterator[Block]:
+def by_step(charts: Sequence[Chart], metrics: Sequence[Line]) -> Iterator[Block]:
     """The charts that the first screen has no room for, and every figure."""
     if not metrics:
         return
@@ -163,7 +163,7 @@ def guard_text(results: TrainingResults) -> str:
     return f"{text} No label was used: the signs are of {seen}."
 
 
-def guard_rows(rows: Sequence[Row], guard: GuardResults | None) -> Sequence[Row]:
+def guard_rows(rows: Sequence[Line], guard: GuardResults | None) -> Sequence[Line]:
     """By the run's records, or by its results where those are gone."""
     if rows or guard is None:
         return rows

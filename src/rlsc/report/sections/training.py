@@ -121,7 +121,7 @@ def _answers(folder: TrainingFolder, results: TrainingResults) -> Iterator[Block
         yield from answers.calibration({"base, T = 1": base, "tuned, T = 1": tuned}, [chart])
 
 
-def _costs(results: TrainingResults, metrics: Sequence[steps.Row]) -> list[tuple[str, str]]:
+def _costs(results: TrainingResults, metrics: Sequence[steps.Line]) -> list[tuple[str, str]]:
     """Tokens and seconds."""
     rows = []
     if metrics and all("sampled_tokens" in row for row in metrics):
