@@ -239,7 +239,10 @@ def _questions(source: str, settings: Mapping[str, Any]) -> tuple[Question, ...]
 
 
 def _dtype(name: str) -> torch.dtype:
+    if name == "float16" and not torch.cuda.is_available():
+        raise ConfigError("dtype float16 is for CUDA: here bfloat16 or float32")
     if name != "auto":
-        return torch.float32 if name == "float32" else torch.bfloat16
+        dtype: torch.dtype = getattr(torch, name)
+        return dtype
     fast = device_has_bf16() if torch.cuda.is_available() else cpu_has_bf16()
     return torch.bfloat16 if fast else torch.float32

@@ -28,7 +28,7 @@ from rlsc.report import (
 _SETTINGS = (  # the others are of the machine that trained, and not for the public
     *("objective", "weight", "alpha", "temperature", "logprob_temperature", "num_generations"),
     *("per_device_train_batch_size", "max_completion_length", "max_steps", "learning_rate", "beta"),
-    *("guard", "template", "bf16", "seed", "split_seed"),
+    *("guard", "template", "bf16", "fp16", "seed", "split_seed"),
 )
 _LIMITS = (
     "The training sharpens what the base already believes. Where its most probable answer is "

@@ -220,7 +220,7 @@ class RunEvaluation:
         origin = {
             "step": step,
             "model": [config.model, self._weights, config.model_dtype],
-            "engine": [training.engine, bool(training.bf16)],
+            "engine": [training.engine, str(training.autocast_dtype)],
         }
         seed = config.eval_seed if own and config.eval_seed is not None else training.seed
         return Collecting(

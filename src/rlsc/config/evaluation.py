@@ -86,8 +86,8 @@ class EvalConfig(
 
     dtype: str = setting(
         "auto",
-        "Of the weights; auto: bfloat16 where the device has it.",
-        choices=("auto", "float32", "bfloat16"),
+        "Of the weights; auto: bfloat16 where the device has it. float16 is for CUDA.",
+        choices=("auto", "float32", "bfloat16", "float16"),
     )
     shots: int = setting(4, "Exemplars of the few-shot template.", least=1, most=MOST_SHOTS)
     samples: int = setting(1, "Samples of a question, k.", least=1, most=10_000)

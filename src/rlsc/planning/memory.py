@@ -99,7 +99,7 @@ def footprint(
     update = _update(model, training, device, prompt_length)
     parts.append(Part("activations of the update", 0, 0, update))
     if device.kind == "cpu":
-        of_gradients, of_activations = _HOLES[bool(training.bf16)]
+        of_gradients, of_activations = _HOLES[training.autocast_dtype is not None]
         holes = int(of_gradients * gradients // share + of_activations * update)
         parts.append(Part("holes in the C library's heap", 0, 0, holes))
     return Footprint((*parts, *engine), rows, tuple(notes))
@@ -172,7 +172,8 @@ def _update(model: Any, training: RLSCConfig, device: Device, prompt_length: int
                 weight.grad = torch.zeros_like(weight)
     before = memory.peak = memory.live
     with memory, scorer.attached(), _as_on(device.kind):
-        with torch.autocast("cpu", torch.bfloat16, enabled=bool(training.bf16)):
+        # On tensors without data: of any 16 bits alike.
+        with torch.autocast("cpu", torch.bfloat16, enabled=training.autocast_dtype is not None):
             scores = scorer(
                 max(batches, key=lambda batch: batch.tokens),
                 training.loss_temperature,
@@ -228,7 +229,7 @@ def _engine(
     weights = next(model.parameters()).dtype
     work = Workload(
         model=model,
-        dtype=torch.bfloat16 if training.bf16 else weights,
+        dtype=training.autocast_dtype or weights,
         prompts=training.per_device_train_batch_size,
         completions=training.per_device_train_batch_size * training.num_generations,
         prompt_length=prompt_length,

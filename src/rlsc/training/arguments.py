@@ -36,7 +36,7 @@ def cpu_has_bf16() -> bool:
 def device_has_bf16() -> bool:
     """Whether the device that training would use is fast in bfloat16."""
     if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
+        return torch.cuda.is_bf16_supported(including_emulation=False)
     return not torch.backends.mps.is_available() and cpu_has_bf16()
 
 
@@ -65,7 +65,7 @@ class RLSCConfig(
         for name, value in settings_in_use(create_objective(self)).items():
             if name not in self.objective_settings:
                 setattr(self, name, value)
-        zero = os.environ.get("ACCELERATE_USE_DEEPSPEED", "").lower() in ("1", "true")
+        zero = _uses_zero()
         if (zero or self.deepspeed) and importlib.util.find_spec("deepspeed") is None:
             raise ConfigError("ZeRO needs DeepSpeed: pip install 'rlsc[deepspeed]'")
         # accelerate leaves DeepSpeed out, without a word, where use_cpu is set.
@@ -76,6 +76,13 @@ class RLSCConfig(
         super().__post_init__()
         # A model is loaded whole, and checked; ZeRO-3 cuts it up when training begins.
         unset_hf_deepspeed_config()
+
+    @property
+    def autocast_dtype(self) -> torch.dtype | None:
+        """Of sampling and of the update's products; None: that of the weights."""
+        if self.bf16:
+            return torch.bfloat16
+        return torch.float16 if self.fp16 else None
 
     @property
     def loss_temperature(self) -> float:
@@ -111,8 +118,7 @@ def _check_trainer(config: RLSCConfig) -> None:
             "logprob_temperature must be 'sampling' or a number above 0, "
             f"not {config.logprob_temperature!r}"
         )
-    if config.fp16:
-        raise ConfigError("fp16 is not supported: use bf16")
+    _check_fp16(config)
     if float(config.logging_steps) != 1 or _text(config.logging_strategy) != "steps":
         raise ConfigError("logging_steps must be 1: every step is logged")
     if _text(config.include_num_input_tokens_seen) not in ("no", "False"):
@@ -126,6 +132,22 @@ def _check_trainer(config: RLSCConfig) -> None:
             "gradient_accumulation_steps must be 1: per_device_train_batch_size sets the questions "
             "of a step, and tokens_per_microbatch cuts them to fit memory"
         )
+
+
+def _check_fp16(config: RLSCConfig) -> None:
+    if not config.fp16:
+        return
+    if config.bf16:
+        raise ConfigError("fp16 and bf16 exclude each other: choose one")
+    if config.use_cpu or not torch.cuda.is_available():
+        raise ConfigError("fp16 is for CUDA: here --bf16 true, or neither for float32")
+    sharded = bool(config.fsdp) or os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true"
+    if sharded or config.deepspeed or _uses_zero():
+        raise ConfigError("fp16 is not for sharded weights (FSDP, DeepSpeed): use bf16")
+
+
+def _uses_zero() -> bool:
+    return os.environ.get("ACCELERATE_USE_DEEPSPEED", "").lower() in ("1", "true")
 
 
 def _check_evaluation(config: RLSCConfig) -> None:

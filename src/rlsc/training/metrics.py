@@ -53,6 +53,8 @@ METRICS: dict[str, str] = {
     "alpha_share": "share of the total weight that is the constant added to each",
     "masked_completions": "share of completions that are left out of the loss",
     "all_masked": "1 where every completion is left out",
+    "overflows": "with fp16: how often the step's gradients overflowed and were computed again at "
+    "half the loss scale",
     "value_loss": "half the mean squared error of the value head, a token",
     # Of the guard: what it sees on its probe, and what it makes of it.
     "guard/support": "the untrained model's vote for the probe's answers",

@@ -141,7 +141,7 @@ class RLSCTrainer(WholeCheckpoints):
         self.auxiliary = create_auxiliary(
             args, self.objective, model, self.scorer.layout, self.environment.asks_base
         )
-        dtype = torch.bfloat16 if args.bf16 else next(model.parameters()).dtype
+        dtype = args.autocast_dtype or next(model.parameters()).dtype
         self.engine = engine or create_engine(args, model, tokenizer, dtype)
         params = sampling_of(tokenizer, model, args)
         given: Engine | None = None
@@ -282,6 +282,8 @@ class RLSCTrainer(WholeCheckpoints):
         self._rollout_metrics.pop("sample_seconds", None)  # later updates sample nothing
         if outcome.value_loss is not None:
             self._metrics["value_loss"] = outcome.value_loss
+        if self.args.fp16:
+            self._metrics["overflows"] = outcome.overflows
         if self.args.should_save:
             self.runlog.write_completions(step, groups, record)
 

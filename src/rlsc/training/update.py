@@ -22,6 +22,7 @@ from rlsc.objectives import LossInputs, Objective, SequenceLoss, parts_of
 from rlsc.runtime import count, gathered, in_step, keep_freed_memory, unsharded
 from rlsc.training.arguments import RLSCConfig
 from rlsc.training.auxiliary import AuxiliaryModels
+from rlsc.training.loss_scaling import overflowed
 from rlsc.training.metrics import StepRecord
 from rlsc.training.progress import StepProgress, non_finite_message
 from rlsc.training.weighing import Advantages
@@ -65,6 +66,8 @@ class Outcome:
     """Where further updates follow on these completions: what their ratios refer to."""
     value_loss: float | None = None
     """With a value head, which has taken its step."""
+    overflows: int = 0
+    """Under fp16: how often the passes were made again at a smaller scale."""
 
 
 class Update:
@@ -113,11 +116,17 @@ class Update:
         if self._args.num_iterations > 1 and first:
             logps_NT = torch.zeros(batch.size, width, dtype=torch.float64)
         outcome = Outcome(torch.zeros(()), StepRecord.empty(batch.size), logps_NT)
+        head, message = self._auxiliary.value_head, self._message("gradient", step)
+        overflows = 0
         with keep_freed_memory(), self._scorer.attached():
             loss = self._passes(model, batch, outcome, step)
-        head = self._auxiliary.value_head
+            while overflowed(self._accelerator.scaler, model, message):
+                overflows += 1
+                if head is not None:
+                    head.forget()
+                loss = self._passes(model, batch, outcome, step)
         value_loss = None if head is None else head.step()
-        return Outcome(loss, outcome.record, logps_NT, value_loss)
+        return Outcome(loss, outcome.record, logps_NT, value_loss, overflows)
 
     def _passes(
         self, model: torch.nn.Module, batch: StepBatch, outcome: Outcome, step: int
@@ -213,7 +222,7 @@ class Update:
         )
         loss = loss / batch.divisor
         if not torch.isfinite(loss):
-            raise NonFiniteError(non_finite_message("loss", step, args.output_dir))
+            raise NonFiniteError(self._message("loss", step))
         if outcome.logps_NT is not None:
             logps_BT = scores.logps_BT.detach().to(outcome.logps_NT)
             for row, logps_T in zip(micro_batch.rows, logps_BT, strict=True):
@@ -221,6 +230,9 @@ class Update:
         if self._auxiliary.value_head is not None and returns_NT is not None:
             self._auxiliary.value_head.learn(micro_batch, scores, returns_NT)
         return loss
+
+    def _message(self, what: str, step: int) -> str:
+        return non_finite_message(what, step, self._args.output_dir)
 
     def _scored(self, batch: Batch, model: torch.nn.Module, states: bool = False) -> TokenStats:
         gradient = "entropy_gradient" in self._objective.loss_needs

@@ -55,6 +55,11 @@ class ValueHead:
         self._tokens += float(counts_BT.sum())
         self._loss += loss.item()
 
+    def forget(self) -> None:
+        """What was added since the last step."""
+        self._optimizer.zero_grad()
+        self._tokens, self._loss = 0.0, 0.0
+
     def step(self) -> float:
         """The mean squared error's half, before the step."""
         device = self._linear.weight.device
@@ -66,8 +71,7 @@ class ValueHead:
                 parameter.grad = torch.zeros_like(parameter)
             parameter.grad = summed(parameter.grad) / tokens
         self._optimizer.step()
-        self._optimizer.zero_grad()
-        self._tokens, self._loss = 0.0, 0.0
+        self.forget()
         return loss / tokens
 
     def save(self, folder: Path) -> None:

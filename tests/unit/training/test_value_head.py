@@ -30,6 +30,16 @@ def test_its_gradient_is_that_of_the_mean_squared_error() -> None:
     assert head.step() == pytest.approx(loss.item() / 13, rel=1e-5)
 
 
+def test_what_is_forgotten_has_no_part_in_the_step() -> None:
+    once, twice = (ValueHead(5, 0.01, torch.device("cpu")) for _ in range(2))
+    twice.accumulate(STATES + 1, RETURNS, COUNTS)
+    twice.forget()
+    for head in (once, twice):
+        head.accumulate(STATES, RETURNS, COUNTS)
+    assert once.step() == twice.step()
+    assert torch.equal(once(STATES), twice(STATES))
+
+
 def test_steps_bring_the_values_nearer_to_the_returns() -> None:
     head = ValueHead(5, 0.05, torch.device("cpu"))
     assert not head(STATES).any()
