@@ -118,12 +118,6 @@ class Rule:
         return self._last
 
 
-def judge(history: Sequence[Observation], patience: int) -> list[Health]:
-    """A verdict for each observation, by those until then; the first is the untrained model's."""
-    rule = Rule(patience)
-    return [rule.verdict(observation) for observation in history]
-
-
 def due(verdicts: Sequence[Health], step: int, interval: int) -> bool:
     """Whether to ask the probe at this step, by the verdicts of those before.
 

@@ -13,9 +13,9 @@ from rlsc.guard.rule import (
     HEALTHY,
     NARROWING,
     SIGNS,
+    Health,
     Observation,
     Rule,
-    judge,
     last_without_harm,
 )
 
@@ -45,6 +45,12 @@ def seen(
         )
         for step, row in enumerate(rows)
     ]
+
+
+def judge(history: Sequence[Observation], patience: int) -> list[Health]:
+    """A verdict for each observation, by those until then; the first is the untrained model's."""
+    rule = Rule(patience)
+    return [rule.verdict(observation) for observation in history]
 
 
 def names(history: list[Observation], patience: int = 2) -> list[str]:
