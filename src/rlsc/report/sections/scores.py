@@ -367,7 +367,7 @@ def differences(tasks: Tasks) -> Iterator[Block]:
             lines.append(f"best of each, {best.before} → {best.after}: {difference_text(best)}")
         main = task.difference
         lines += flipped(main) if main.accuracy else []
-        yield Bullets([*lines, *length_lines(dict(main.lengths))])
+        yield Bullets([*lines, *length_lines(main.lengths)])
 
 
 def distrust(tasks: Tasks) -> Iterator[Block]:
