@@ -42,7 +42,7 @@ from rlsc.records import (
 )
 from rlsc.report import print_results, write_report
 from rlsc.runtime import console, is_main, is_sharded
-from rlsc.training import RLSCConfig, RLSCTrainer
+from rlsc.training import RLSCConfig, RLSCTrainer, check_environment
 from rlsc.types import Question, Task
 
 
@@ -151,7 +151,8 @@ def check_together(config: RunConfig, training: RLSCConfig) -> str:
     """The source of questions; raises for settings that exclude each other, or a push in vain."""
     if config.questions is None:
         raise ConfigError("--questions is missing: FILE.jsonl, a Hub data set, or arithmetic")
-    create_environment(config, training.num_generations)
+    environment = create_environment(config, training.num_generations)
+    check_environment(environment, create_objective(training), training)
     unseen = training.rollout_policy == "base" and not training.guard_probe_size
     if training.guard == "stop" and unseen:
         raise ConfigError("guard stop sees nothing of the policy: leave --guard_probe_size out")
@@ -210,6 +211,9 @@ def _load(
     model, tokenizer, origin = load_model(config.model, dtype, config.trust_remote_code)
     rows = prompt_rows(config, questions, tokenizer)
     adapter = lora_config(model, *config.lora) if config.use_peft else None
+    environment = None  # one to be trained in is checked with what it is trained for
+    if objective is None:
+        environment = create_environment(config, training.num_generations)
     try:
         trainer = RLSCTrainer(
             model,
@@ -218,7 +222,7 @@ def _load(
             tokenizer,
             objective=objective,
             peft_config=adapter,
-            environment=create_environment(config, training.num_generations),
+            environment=environment,
             answer_key=questions.answers,  # for objectives that need labels, which say so
             probe_dataset=[prompt_row(config, question, tokenizer) for question in probe],
         )
