@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from rlsc.runtime.lazy import lazy_face
 
 if TYPE_CHECKING:
+    from rlsc.statistics.calibration import calibration_of, confidence
     from rlsc.statistics.intervals import seed_interval, share, wilson_interval
     from rlsc.statistics.paired import mcnemar_exact, paired_difference, signed_rank_p
     from rlsc.statistics.repetition import ngram_repetition
