@@ -10,7 +10,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from rlsc.grading import answer_key, boxed, extract_answer
-from rlsc.statistics import ngram_repetition
+from rlsc.statistics import commonest, ngram_repetition
 from rlsc.types import CompletionGroup
 
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
@@ -32,9 +32,9 @@ def group_signals(groups: Sequence[CompletionGroup]) -> dict[str, float]:
     """
     completions = [completion for group in groups for completion in group.completions]
     keys = _keys(groups)
-    commonest = [_commonest(of_question) for of_question in keys]
+    winners = [commonest(of_question) for of_question in keys]
     sizes = [len(of_question) for of_question in keys]
-    shares = [votes / size for (_, votes), size in zip(commonest, sizes, strict=True)]
+    shares = [votes / size for (_, votes), size in zip(winners, sizes, strict=True)]
     return {
         "completion_length": _mean([len(c.token_ids) for c in completions]),
         "truncation_rate": _mean([c.finish_reason == "length" for c in completions]),
@@ -78,7 +78,7 @@ def _keys(groups: Sequence[CompletionGroup]) -> list[list[str | None]]:
 
 
 def _shared(keys: Sequence[Sequence[str | None]]) -> list[float]:
-    answers = [_commonest(of_question)[0] for of_question in keys]
+    answers = [commonest(of_question)[0] for of_question in keys]
     counts = Counter(answers)
     others = max(len(answers) - 1, 1)
     return [0.0 if answer is None else (counts[answer] - 1) / others for answer in answers]
@@ -117,12 +117,6 @@ def information(answers: Sequence[Sequence[Hashable]]) -> float:
 def _key(text: str) -> str | None:
     answer = extract_answer(text)
     return None if answer is None else answer_key(answer)
-
-
-def _commonest(keys: Sequence[str | None]) -> tuple[str | None, int]:
-    """The commonest answer, the first of several, and its votes."""
-    votes = Counter(key for key in keys if key is not None).most_common(1)
-    return votes[0] if votes else (None, 0)
 
 
 def _distinct(groups: Sequence[CompletionGroup]) -> float:

@@ -186,6 +186,11 @@ class RLSCTrainer(WholeCheckpoints):
             self._finish_guard(self.state.global_step)
             return output
 
+    def forget_optimizer(self) -> None:
+        """Gives its memory back, twice the weights; the model stays, and is not trained on."""
+        self.optimizer = self.lr_scheduler = None
+        self.accelerator.free_memory()
+
     def _finish_guard(self, step: int) -> None:
         """After the last update the guard sees what came of it, and keeps what it holds best."""
         if self.guard is None:

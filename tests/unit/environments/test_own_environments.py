@@ -58,7 +58,7 @@ REFUSED = {
     "--environment GAME:Says": "Says gives rewards, which objective rlsc does not read",
     "--objective GAME:Given --environment GAME:Says --skip_unanimous true": "which gives rewards",
     **{
-        f"--objective GAME:Given --environment GAME:DoubleIt --{flag}": f"--{flag.split()[0]} and "
+        f"--objective GAME:Given --environment GAME:DoubleIt --{flag}": "and "
         "environment DoubleIt, which may give (its class does not say gives_rewards = False)"
         for flag in (
             *("train_generations 2", "skip_unanimous true", "entropy_floor 0.1"),
