@@ -125,6 +125,22 @@ def test_what_reaches_deeper_than_a_face(line: str, deep: bool) -> None:
     assert deeper_than_a_face(line, own="report") == ([line] if deep else [])
 
 
+@pytest.mark.parametrize("package", faces())
+def test_a_face_names_what_others_use(package: str) -> None:
+    """Another package, or a page of docs/ that tells a user to import it."""
+    used: set[str] = set()
+    for file in FILES:
+        if file.relative_to(SOURCE).parts[0] != package:
+            for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+                if isinstance(node, ast.ImportFrom) and node.module == f"rlsc.{package}":
+                    used |= {alias.name for alias in node.names}
+    for page in (ROOT / "docs").rglob("*.md"):
+        for line in page.read_text("utf-8").splitlines():
+            if line.startswith(f"from rlsc.{package} import "):
+                used |= set(line.partition(" import ")[2].split(", "))
+    assert set(faces()[package]) - used == set()
+
+
 @pytest.mark.parametrize("file", FILES, ids=relative)
 def test_files_and_functions_stay_short(file: Path) -> None:
     code = file.read_text("utf-8")

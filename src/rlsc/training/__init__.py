@@ -16,6 +16,5 @@ if TYPE_CHECKING:
         sampling_of,
     )
     from rlsc.training.trainer import RLSCTrainer
-    from rlsc.training.update import StepBatch
 
 __getattr__ = lazy_face(__name__)

@@ -10,18 +10,13 @@ import torch
 
 from rlsc import RLSCConfig
 from rlsc.errors import ConfigError
-from rlsc.objectives import (
-    OBJECTIVES,
-    RLSC,
-    Combined,
-    PolicyGradient,
-    create_objective,
-)
+from rlsc.objectives import RLSC, PolicyGradient, create_objective
 from rlsc.objectives.base import weighted_likelihood
+from rlsc.objectives.combined import Combined
 from rlsc.objectives.dpo import DPO
 from rlsc.objectives.empo import EMPO
 from rlsc.objectives.grpo import GRPO
-from rlsc.objectives.registry import load_objective, registered
+from rlsc.objectives.registry import OBJECTIVES, load_objective, registered
 from rlsc.objectives.settings import declared_settings, settings_of
 from rlsc.objectives.shaping import shape
 from rlsc.objectives.ttrl import TTRL
