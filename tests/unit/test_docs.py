@@ -12,7 +12,7 @@ import pytest
 
 from rlsc.config import EvalConfig, PlanConfig, RunConfig
 from rlsc.config.compare import NOT_SHARED, OWN
-from rlsc.objectives import OBJECTIVES
+from rlsc.objectives.registry import OBJECTIVES
 from rlsc.training.arguments import RLSCConfig
 
 ROOT = Path(__file__).parents[2]

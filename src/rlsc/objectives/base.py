@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Generic, Protocol, TypeVar
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -189,6 +189,11 @@ class Objective:
     Fields of a subclass that is a dataclass are its settings; one that was declared by
     `rlsc.config.fields.setting` is checked where an instance is made.
     """
+
+    is_control: ClassVar[bool] = False
+    """Of a registered objective: it cannot teach anything, and is dashed in a comparison."""
+    on_a_card: ClassVar[str] = ""
+    """Of a registered objective: what a tuned model's card says of the method."""
 
     reward_model: str | None = None
     """Hub id or folder of the reward model: a field where `weights_need` has `reward_model`."""

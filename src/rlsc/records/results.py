@@ -245,6 +245,8 @@ class ComparedMethod:
     runs: tuple[ComparedRun, ...]
     summary: Mapping[str, Estimate] = field(default_factory=dict)
     """By greedy, pass_at_1, majority, mean_length, distinct, seconds; empty without a run."""
+    is_control: bool = False
+    """Whether its objective cannot teach anything."""
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import torch
 from rlsc import RLSCConfig
 from rlsc.config.fields import setting
 from rlsc.errors import ConfigError
-from rlsc.objectives import OBJECTIVES, PolicyGradient, PoolView, create_objective
-from rlsc.objectives.registry import load_objective
+from rlsc.objectives import PolicyGradient, PoolView, create_objective
+from rlsc.objectives.registry import OBJECTIVES, load_objective
 
 DOCS = Path(__file__).parents[3] / "docs"
 INVARIANT = Path(__file__).parents[2] / "invariant" / "objectives"

@@ -262,7 +262,9 @@ def comparison(missing: int = 0) -> ComparisonResults:
         names = ("greedy", "pass_at_1", "majority", "distinct", "mean_length", "seconds")
         summary = dict.fromkeys(names, share(end, 0.05))
         summary |= {"mean_length": Estimate(19.0), "seconds": Estimate(140.0)}
-        method = ComparedMethod(label, {"objective": label}, tuple(runs), summary)
+        method = ComparedMethod(
+            label, {"objective": label}, tuple(runs), summary, is_control=label == "constant"
+        )
         methods.append(method)
     if missing:
         last = methods[-1]

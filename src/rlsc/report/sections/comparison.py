@@ -20,8 +20,6 @@ from rlsc.report.sections.words import percent
 from rlsc.types import Estimate
 
 REFRESH = 10
-_CONTROLS = ("constant", "random", "format_only", "inverse_majority")
-"""Objectives that cannot teach anything: dashed."""
 _QUALITY = (("greedy", "Greedy accuracy"), ("pass_at_1", "pass@1, T = 1"))
 _HEADER = (
     *("objective", "greedy, %", "pass@1, T = 1, %", "majority, %", "tokens, greedy"),
@@ -183,9 +181,10 @@ def _chart(results: ComparisonResults, axis: str, quality: str, title: str) -> C
             points.append((at, fmean(values)))
             if len(values) > 1:
                 bounds.append((at, min(values), max(values)))
-        dashed = method.settings.get("objective", method.label) in _CONTROLS
         if points:
-            series.append(Series(method.label, points, bounds, colour, dashed=dashed, shaded=True))
+            series.append(
+                Series(method.label, points, bounds, colour, dashed=method.is_control, shaded=True)
+            )
     level = (100 * _best(results).value, "base at its best") if scale == 100 else None
     label = "updates made" if axis == "step" else "seconds of training"
     title += ", by time" if axis == "seconds" else ""
