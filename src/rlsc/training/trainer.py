@@ -30,7 +30,8 @@ from rlsc.training.arguments import RLSCConfig
 from rlsc.training.auxiliary import create_auxiliary
 from rlsc.training.checkpoints import WholeCheckpoints
 from rlsc.training.filters import kept_by_filters
-from rlsc.training.inputs import (
+from rlsc.training.metrics import of_all_processes, rollout_metrics, step_metrics
+from rlsc.training.preparation import (
     check_environment,
     check_pools,
     check_processes,
@@ -44,7 +45,6 @@ from rlsc.training.inputs import (
     sampling_of,
     step_loader,
 )
-from rlsc.training.metrics import of_all_processes, rollout_metrics, step_metrics
 from rlsc.training.progress import KeepValueHead, StepProgress, StopOnNonFinite
 from rlsc.training.runlog import RunLog
 from rlsc.training.sampling import Rollout, Sampler

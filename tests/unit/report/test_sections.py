@@ -14,7 +14,7 @@ from rlsc.errors import OutputError
 from rlsc.records.results import Results
 from rlsc.report.files import page_of, write_html_of_several, write_report
 from rlsc.report.sections.scores import verdict, verdict_of_several
-from rlsc.report.summary import print_results
+from rlsc.report.terminal_summary import print_results
 from rlsc.runtime.display import console
 from tests.unit.report import runs
 

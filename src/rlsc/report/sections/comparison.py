@@ -15,7 +15,7 @@ from rlsc.records import (
 )
 from rlsc.report.charts import COLOURS, INK, Chart, Measured, Series
 from rlsc.report.page import Block, Bullets, Curves, Heading, Headline, Page, Paragraph, Table
-from rlsc.report.sections.made import made
+from rlsc.report.sections.provenance import made
 from rlsc.report.sections.words import percent
 from rlsc.types import Estimate
 

@@ -1,4 +1,4 @@
-"""What the trainer is given, checked and made ready: rows that fit, a layout, their order."""
+"""What the trainer is given, made ready: what excludes what, rows that fit, pairs, their order."""
 
 from __future__ import annotations
 
