@@ -7,6 +7,7 @@ loads neither torch nor transformers.
 from typing import TYPE_CHECKING
 
 from rlsc.runtime.lazy import lazy_face
+from rlsc.runtime.renamed import tell_new_names
 
 if TYPE_CHECKING:
     from rlsc.commands.api import compare, evaluate, train
@@ -38,3 +39,4 @@ __all__ = [
 ]
 
 __getattr__ = lazy_face(__name__)
+tell_new_names()

@@ -22,4 +22,4 @@ if TYPE_CHECKING:
         TrainerArguments,
     )
 
-__getattr__ = lazy_face(__name__, {"RLSCConfig": "rlsc.RLSCConfig"})
+__getattr__ = lazy_face(__name__)

@@ -21,5 +21,4 @@ if TYPE_CHECKING:
     from rlsc.objectives.rlsc import RLSC
     from rlsc.objectives.settings import ObjectiveSettings
 
-_RENAMED = {"Siblings": "PoolView", "Rows": "LossInputs", "RowLoss": "SequenceLoss"}
-__getattr__ = lazy_face(__name__, _RENAMED)
+__getattr__ = lazy_face(__name__)

@@ -118,6 +118,7 @@ def test_in_a_process_of_its_own(tmp_path: Path) -> None:
     [
         ("", "--questions is missing"),
         ("--questions arithmetic --alfa 1", "unknown setting --alfa; did you mean alpha?"),
+        ("--questions arithmetic --parallelism_config 1", "are set by accelerate launch"),
         ("--questions arithmetic --num_generations 0", "num_generations must be 1 or more"),
         ("--questions arithmetic --temperature 0", "temperature must be above 0"),
         ("--questions arithmetic --alpha -1", "alpha must be 0 or more"),
