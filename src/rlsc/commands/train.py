@@ -21,6 +21,7 @@ from rlsc.commands.train_evaluation import (
     RunEvaluation,
     evaluation_set,
     questions_of,
+    untrained_answers,
 )
 from rlsc.config import RunConfig
 from rlsc.data import QuestionSet, format_question
@@ -148,10 +149,11 @@ def _conclude(
 
 
 def check_together(config: RunConfig, training: RLSCConfig) -> str:
-    """The source of questions; raises for settings that exclude each other, or a push in vain."""
+    """The source of questions; raises for settings that cannot work together, before all else."""
     if config.questions is None:
         raise ConfigError("--questions is missing: FILE.jsonl, a Hub data set, or arithmetic")
     create_environment(config, training.num_generations)
+    untrained_answers(config)
     unseen = training.rollout_policy == "base" and not training.guard_probe_size
     if training.guard == "stop" and unseen:
         raise ConfigError("guard stop sees nothing of the policy: leave --guard_probe_size out")

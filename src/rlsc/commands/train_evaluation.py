@@ -14,6 +14,7 @@ from transformers import TrainerCallback
 from rlsc.config import RunConfig
 from rlsc.data import QuestionSet, load_questions
 from rlsc.engines import spread
+from rlsc.errors import OutputError
 from rlsc.evaluation import (
     BENCHMARK_ADVICE,
     Asked,
@@ -230,7 +231,7 @@ class RunEvaluation:
             trainer.processing_class,
             begin_anew=True,
             # Another run's are the same model's only before training.
-            shared=_untrained_answers(config) if not step else None,
+            shared=untrained_answers(config) if not step else None,
         )
 
     # What came of it.
@@ -292,11 +293,17 @@ def _side(folder: Path, asked: Sequence[Asked]) -> Side:
     return score_side(folder, asked[0].task.name, [each.setting for each in asked])
 
 
-def _untrained_answers(config: RunConfig) -> Path | None:
-    """Where the answers of `--base_evaluation`'s untrained model lie."""
+def untrained_answers(config: RunConfig) -> Path | None:
+    """Where the answers of `--base_evaluation`'s untrained model lie.
+
+    Raises `OutputError` for a folder that holds no run, or one of another version.
+    """
     if config.base_evaluation is None or not Path(config.base_evaluation).exists():
         return None  # a run may be made before the one that it would take answers from
-    folder = open_folder(Path(config.base_evaluation))
+    try:
+        folder = open_folder(Path(config.base_evaluation))
+    except OutputError as error:
+        raise OutputError(f"--base_evaluation: {error}") from error
     if isinstance(folder, EvaluationFolder):
         return folder.samples
     return folder.stage(BEFORE) if isinstance(folder, TrainingFolder) else None

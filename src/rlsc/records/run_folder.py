@@ -18,16 +18,20 @@ from rlsc.errors import ConfigError, OutputError
 from rlsc.records.checkpoints import UNFINISHED, checkpoints
 from rlsc.records.files import read_json, read_yaml, write_json, write_text
 from rlsc.records.results import (
+    OLDER_ADVICE,
     RESULTS,
     SCHEMA_VERSION,
     EvaluationResults,
     TrainingResults,
+    check_version,
     read_results_of,
 )
 from rlsc.records.rows import rows_file
 from rlsc.runtime import is_main, wait
 
 RUN, CONFIG, ENVIRONMENT = "run.json", "config.yaml", "environment.json"
+OLD_COMPARISON = "comparison.json"
+"""What a comparison left before it had results.json, and no config.yaml."""
 _NAMES = {"training": "a training run", "evaluation": "an evaluation", "comparison": "a comparison"}
 _REPORT = ("report.md", "report.html", "plot.svg", "plot.png")
 
@@ -89,11 +93,11 @@ class RunFolder:
 
     def check_empty(self) -> None:
         """Raise `OutputError` where the folder holds what a run leaves, but no run."""
+        if any((self.path / name).exists() for name in (CONFIG, OLD_COMPARISON)):
+            raise OutputError(f"{self.path} holds a run of an older rlsc: {_ELSEWHERE}")
         foreign = next((path.name for path in self._artefacts() if path.exists()), None)
         if foreign is None:
             return
-        if (self.path / CONFIG).exists():
-            raise OutputError(f"{self.path} holds a run of an older rlsc: {_ELSEWHERE}")
         missing = f"but no run ({RUN} is missing)"
         raise OutputError(f"{self.path} holds {foreign} {missing}: {_ELSEWHERE}")
 
@@ -238,12 +242,12 @@ def open_folder(path: Path) -> RunFolder:
 def kind_of(path: Path) -> str:
     """The kind of the run in a folder, by run.json. Raises `OutputError` as `open_folder`."""
     if not (path / RUN).exists():
-        if (path / CONFIG).exists():
-            raise OutputError(f"{path} holds a run of an older rlsc, which left no {RUN}")
+        if any((path / name).exists() for name in (CONFIG, OLD_COMPARISON, RESULTS)):
+            left = f"holds a run of an older rlsc, which left no {RUN}"
+            raise OutputError(f"{path} {left}: {OLDER_ADVICE}")
         raise OutputError(f"{path} holds no run of rlsc: name the --output_dir of one")
     content = read_json(path / RUN)
-    if content.get("schema_version") != SCHEMA_VERSION:
-        raise OutputError(f"{path} holds a run of another version of rlsc: {_ELSEWHERE}")
+    check_version(f"{path} holds a run", content.get("schema_version"))
     kind = content.get("kind")
     if kind not in _FOLDERS:
         raise OutputError(f"{path / RUN} is damaged: it says no kind of run")
