@@ -192,7 +192,7 @@ def evaluate_untrained(
         base.check_empty()
     config = replace(config, base_evaluation=None, eval_baselines=False)
     trainer, origin = _load(config, training, questions, RLSC())  # any: nothing is trained
-    evaluation = RunEvaluation(config, training, trainer, own, trained_on=questions.train)
+    evaluation = RunEvaluation(config, training, trainer, own)
     base.prepare(resolved(config, training), overwrite=False)
     write_environment(folder, origin, {EVALUATION: own.questions})
     task = evaluation.at_temperatures(base.samples, temperatures)

@@ -11,7 +11,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from rlsc.config import RunConfig
+from rlsc.config import QuestionArguments, RunConfig
 from rlsc.data import QuestionSet, load_questions
 from rlsc.engines import spread
 from rlsc.errors import OutputError
@@ -60,14 +60,16 @@ class OwnTask:
 
     task: Task
     relation: str
+    trained_on: tuple[str, ...] = ()
+    """Ids of the questions that were also trained on."""
 
     @property
     def questions(self) -> tuple[Question, ...]:
         return self.task.questions
 
 
-def questions_of(config: RunConfig, source: str) -> QuestionSet:
-    """Load a source of questions with the run's column and split settings."""
+def questions_of(config: QuestionArguments, source: str) -> QuestionSet:
+    """Load a source of questions with a run's column and split settings."""
     return load_questions(
         source,
         split=config.questions_split,
@@ -90,9 +92,11 @@ def evaluation_set(config: RunConfig, training: QuestionSet) -> OwnTask | None:
     elif not questions:
         questions, relation = training.train, "the training questions themselves"
     asked = questions[: config.eval_limit or None]
-    shared = len(overlap(training.train, asked))
+    shared = tuple(overlap(training.train, asked))
     if shared:
-        part = "" if shared == len(asked) else f"{shared} of {len(asked)} also trained on: "
+        part = (
+            "" if len(shared) == len(asked) else f"{len(shared)} of {len(asked)} also trained on: "
+        )
         relation += f" ({part}transductive)"
     task = Task(
         name=EVALUATION,
@@ -102,7 +106,7 @@ def evaluation_set(config: RunConfig, training: QuestionSet) -> OwnTask | None:
         source=source.name,
         available=len(questions),
     )
-    return OwnTask(task, relation)
+    return OwnTask(task, relation, shared)
 
 
 class RunEvaluation:
@@ -275,16 +279,12 @@ class RunEvaluation:
     def _results(
         self, asked: Sequence[Asked], tuned: Side, base: Side | None = None
     ) -> TaskResults:
-        own = self._own is not None and asked[0].task is self._own.task
+        task = asked[0].task
+        own = self._own if self._own and task is self._own.task else None
+        shared = own.trained_on if own else overlap(self._trained_on, task.questions)
+        relation, skipped = own.relation if own else "", asked[0].skipped
         with Grader(1) as grader:
-            facts = task_facts(
-                asked[0].task,
-                self._cap,
-                self._trained_on,
-                grader,
-                relation=self._own.relation if own and self._own else "",
-                skipped=asked[0].skipped,
-            )
+            facts = task_facts(task, self._cap, shared, grader, relation=relation, skipped=skipped)
         also = [each.setting.label for each in asked[1:]] if own else []
         return task_results(facts, tuned, base, also)
 

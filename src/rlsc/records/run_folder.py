@@ -24,12 +24,14 @@ from rlsc.records.results import (
     EvaluationResults,
     TrainingResults,
     check_version,
+    read_results,
     read_results_of,
 )
 from rlsc.records.rows import rows_file
 from rlsc.runtime import is_main, wait
 
 RUN, CONFIG, ENVIRONMENT = "run.json", "config.yaml", "environment.json"
+MODEL = "model"
 OLD_COMPARISON = "comparison.json"
 """What a comparison left before it had results.json, and no config.yaml."""
 _NAMES = {"training": "a training run", "evaluation": "an evaluation", "comparison": "a comparison"}
@@ -56,8 +58,15 @@ class RunFolder:
 
     @property
     def finished(self) -> bool:
-        """Whether the run came to its end. Raises `OutputError` for results of another version."""
-        return (self.path / RESULTS).exists()
+        """Whether the run came to its end, and its model, if it left one, is there.
+
+        Raises `OutputError` for results that are damaged or of another version.
+        """
+        if not (self.path / RESULTS).exists():
+            return False
+        results = read_results(self.path)
+        saved = isinstance(results, TrainingResults) and results.model_saved
+        return not saved or (self.path / MODEL).is_dir()
 
     def check(self, settings: Mapping[str, object], resume: bool, overwrite: bool) -> None:
         """Raise where this run may not use the folder; change nothing.
@@ -161,23 +170,26 @@ class TrainingFolder(RunFolder):
     artefacts = (
         *_REPORT,
         *(RESULTS, "metrics.jsonl", "guard.jsonl", "probe.json", "completions", "eval"),
-        *("model", "adapter"),
+        *(MODEL, "adapter"),
     )
     # They change what is shown or how long it goes on.
     free = frozenset({"resume", "overwrite", "max_steps", "disable_tqdm", "output_dir"})
     inputs = ("model", "questions", "eval_questions")
 
     def results(self) -> TrainingResults | None:
-        """Those of a run that came to its end with its model; None for one that did not."""
-        if not (self.path / RESULTS).exists():
-            return None
-        results = read_results_of(TrainingResults, self.path)
-        kept = (self.path / "model").is_dir() or not results.model_saved
-        return results if kept else None
+        """Those of a run that is finished; None for one that is not."""
+        return read_results_of(TrainingResults, self.path) if self.finished else None
 
-    @property
-    def finished(self) -> bool:
-        return self.results() is not None
+    @classmethod
+    def of_model(cls, model: Path) -> TrainingFolder | None:
+        """The run, of an older rlsc perhaps, that left the model in this folder; None where none.
+
+        >>> TrainingFolder.of_model(Path("nowhere/model")) is None
+        True
+        """
+        run = cls(model.expanduser().parent)
+        left = model.name == MODEL and (run.path / CONFIG).is_file()
+        return run if left else None
 
     def stage(self, name: str) -> Path:
         """The folder of the answers of the model at a stage."""

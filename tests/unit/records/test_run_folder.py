@@ -117,6 +117,17 @@ def test_overwriting_spares_its_own_input(tmp_path: Path) -> None:
         folder.check(SETTINGS | {"model": str(tmp_path / "model")}, resume=False, overwrite=True)
 
 
+def test_a_model_knows_its_run(tmp_path: Path) -> None:
+    folder = TrainingFolder(tmp_path / "run")
+    model = folder.path / "model"
+    assert TrainingFolder.of_model(model) is None
+    folder.prepare(SETTINGS, overwrite=False)
+    found = TrainingFolder.of_model(model)
+    assert found is not None
+    assert found.read_settings() == SETTINGS
+    assert TrainingFolder.of_model(folder.path / "weights") is None
+
+
 def test_a_comparison_knows_its_parts(tmp_path: Path) -> None:
     folder = ComparisonFolder(tmp_path)
     assert folder.base.rows("evaluation", "greedy") == (
