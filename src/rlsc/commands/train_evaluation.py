@@ -94,9 +94,8 @@ def evaluation_set(config: RunConfig, training: QuestionSet) -> OwnTask | None:
     asked = questions[: config.eval_limit or None]
     shared = tuple(overlap(training.train, asked))
     if shared:
-        part = (
-            "" if len(shared) == len(asked) else f"{len(shared)} of {len(asked)} also trained on: "
-        )
+        some = f"{len(shared)} of {len(asked)} also trained on: "
+        part = "" if len(shared) == len(asked) else some
         relation += f" ({part}transductive)"
     task = Task(
         name=EVALUATION,
