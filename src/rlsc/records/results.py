@@ -273,6 +273,14 @@ class ComparisonResults:
         scores = self.base.tasks[EVALUATION].tuned
         return {value: scores.of(temperature_label(value)) for value in self.temperatures}
 
+    @property
+    def base_best(self) -> Best:
+        """The untrained model at its best, as of every evaluation: a majority may be it."""
+        best = self.base.tasks[EVALUATION].tuned.best
+        if best is None:
+            raise ValueError("the untrained model of a comparison has no best setting")
+        return best
+
 
 def temperature_label(value: float) -> str:
     """Of the setting in which a comparison asks the untrained model at a temperature."""
