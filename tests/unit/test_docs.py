@@ -88,6 +88,12 @@ def test_commands_have_flags_that_there_are(page: Path) -> None:
     assert unknown == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_examples_import_from_faces(page: Path) -> None:
+    imports = re.findall(r"^(?:from|import) (rlsc[\w.]*)", page.read_text("utf-8"), re.MULTILINE)
+    assert [module for module in imports if module.count(".") > 1] == []
+
+
 def test_every_objective_has_its_row() -> None:
     page = (ROOT / "docs/objectives.md").read_text("utf-8")
     assert [name for name in OBJECTIVES if f"\n| `{name}` |" not in page] == []

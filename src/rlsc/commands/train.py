@@ -21,6 +21,7 @@ from rlsc.commands.train_evaluation import (
     RunEvaluation,
     evaluation_set,
     questions_of,
+    untrained_answers,
 )
 from rlsc.config import RunConfig
 from rlsc.data import QuestionSet, format_question
@@ -148,11 +149,12 @@ def _conclude(
 
 
 def check_together(config: RunConfig, training: RLSCConfig) -> str:
-    """The source of questions; raises for settings that exclude each other, or a push in vain."""
+    """The source of questions; raises for settings that cannot work together, before all else."""
     if config.questions is None:
         raise ConfigError("--questions is missing: FILE.jsonl, a Hub data set, or arithmetic")
     environment = create_environment(config, training.num_generations)
     check_environment(environment, create_objective(training), training)
+    untrained_answers(config)
     unseen = training.rollout_policy == "base" and not training.guard_probe_size
     if training.guard == "stop" and unseen:
         raise ConfigError("guard stop sees nothing of the policy: leave --guard_probe_size out")
@@ -191,7 +193,7 @@ def evaluate_untrained(
         base.check_empty()
     config = replace(config, base_evaluation=None, eval_baselines=False)
     trainer, origin = _load(config, training, questions, RLSC())  # any: nothing is trained
-    evaluation = RunEvaluation(config, training, trainer, own, trained_on=questions.train)
+    evaluation = RunEvaluation(config, training, trainer, own)
     base.prepare(resolved(config, training), overwrite=False)
     write_environment(folder, origin, {EVALUATION: own.questions})
     task = evaluation.at_temperatures(base.samples, temperatures)

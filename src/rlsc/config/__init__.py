@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rlsc.config.guard import FilterArguments, GuardArguments
     from rlsc.config.objective import ObjectiveArguments, check_objective
     from rlsc.config.own_settings import converted, nearest, settings_of
-    from rlsc.config.run import PlanConfig, RunConfig
+    from rlsc.config.run import PlanConfig, QuestionArguments, RunConfig
     from rlsc.config.shared import check_output_dir, check_template
     from rlsc.config.training import (
         CostArguments,
@@ -22,4 +22,4 @@ if TYPE_CHECKING:
         TrainerArguments,
     )
 
-__getattr__ = lazy_face(__name__, {"RLSCConfig": "rlsc.RLSCConfig"})
+__getattr__ = lazy_face(__name__)

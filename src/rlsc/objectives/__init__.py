@@ -20,8 +20,4 @@ if TYPE_CHECKING:
     from rlsc.objectives.rlsc import RLSC
     from rlsc.objectives.settings import ObjectiveFlags
 
-_RENAMED = {
-    **{"Siblings": "PoolView", "Rows": "LossInputs", "RowLoss": "SequenceLoss"},
-    "General": "rlsc.objectives.general.General",
-}
-__getattr__ = lazy_face(__name__, _RENAMED)
+__getattr__ = lazy_face(__name__)
