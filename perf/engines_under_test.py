@@ -15,7 +15,8 @@ from workloads import Case
 
 from rlsc.config import EngineArguments
 from rlsc.data import render, stop_token_ids
-from rlsc.engines import PackedLinears, SamplingParams, create_engine
+from rlsc.engines import SamplingParams, create_engine
+from rlsc.engines.packed import PackedLinears
 from rlsc.models import load_model
 from rlsc.types import Prompt
 

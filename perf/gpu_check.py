@@ -25,10 +25,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 from workloads import CASES, STEPS
 
 from rlsc.data import format_question, render, stop_token_ids
-from rlsc.engines import HFEngine, NativeEngine, SamplingParams, seed_for
+from rlsc.engines import SamplingParams, seed_for
+from rlsc.engines.hf import HFEngine
+from rlsc.engines.native.engine import NativeEngine
 from rlsc.logprobs import Batch, Layout, Scorer, make_rows, pad
 from rlsc.models import load_model
-from rlsc.report import markdown_table
+from rlsc.report.markdown import markdown_table
 from rlsc.types import CompletionGroup, Question
 
 # In bf16 a logit has 8 bits. A wrong mask or position is off by 1 nat a token, and by 1 and more.

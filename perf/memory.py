@@ -47,7 +47,8 @@ def _measure(flags: list[str]) -> dict[str, Any]:
 
     from rlsc.data import render
     from rlsc.models import load_model, load_tokenizer
-    from rlsc.planning import footprint, this_device
+    from rlsc.planning import this_device
+    from rlsc.planning.memory import footprint
 
     with tempfile.TemporaryDirectory() as folder:
         config, training = _settings(flags, f"{folder}/warm", 1)

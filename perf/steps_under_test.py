@@ -16,10 +16,10 @@ from workloads import STEPS, StepCase
 
 from rlsc import RLSCConfig, RLSCTrainer
 from rlsc.engines import ScriptedEngine
-from rlsc.logprobs import TreeBatch
+from rlsc.logprobs.token_tree import TreeBatch
 from rlsc.models import load_model
 from rlsc.records import read_jsonl
-from rlsc.training import StepBatch
+from rlsc.training.update import StepBatch
 from rlsc.types import Completion
 
 # What each peer turns off; `plain` is a padded update with all logits, which most trainers do.

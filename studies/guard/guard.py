@@ -35,18 +35,8 @@ from guard_records import by_step, is_archived, observations
 from rich.console import Console
 from rich.table import Table
 
-from rlsc.guard import (
-    COLLAPSED,
-    SIGNS,
-    Health,
-    Observation,
-    Rule,
-    candidates,
-    change,
-    choose,
-    due,
-    score,
-)
+from rlsc.guard.rule import COLLAPSED, SIGNS, Health, Observation, Rule, change, due
+from rlsc.guard.selection import candidates, choose, score
 from rlsc.records import TrainingResults, read_results_of
 from rlsc.training import RLSCConfig
 

@@ -13,16 +13,17 @@ from pathlib import Path
 from statistics import fmean
 
 from rlsc.evaluation import by_question
-from rlsc.guard import Observation, most_agreed
+from rlsc.guard.probe import most_agreed
+from rlsc.guard.rule import Observation
 from rlsc.records import (
     EVALUATION,
-    RUN,
     TrainingFolder,
     TrainingResults,
     read_jsonl,
     read_results_of,
     read_rows,
 )
+from rlsc.records.run_folder import RUN
 from rlsc.types import Verdict
 
 

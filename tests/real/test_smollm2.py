@@ -11,7 +11,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from rlsc.commands.main import _main
 from rlsc.data.prompts import format_question, render, stop_token_ids
 from rlsc.data.questions import arithmetic, load_questions
-from rlsc.engines import HFEngine, NativeEngine, SamplingParams
+from rlsc.engines import SamplingParams
+from rlsc.engines.hf import HFEngine
+from rlsc.engines.native.engine import NativeEngine
 from rlsc.logprobs.padded_rows import make_rows, pad
 from rlsc.logprobs.scorer import score_completions
 from rlsc.models.loading import EMBEDDED_NOTE, load_model

@@ -16,7 +16,8 @@ from rlsc.commands import eval as eval_run
 from rlsc.commands import train_evaluation
 from rlsc.commands.main import main
 from rlsc.data.prompts import format_question, render
-from rlsc.engines import NativeEngine, SamplingParams
+from rlsc.engines import SamplingParams
+from rlsc.engines.native.engine import NativeEngine
 from rlsc.grading import Item, shared_grader
 from rlsc.records.conversion import to_json
 from rlsc.records.results import EvaluationResults, read_results_of

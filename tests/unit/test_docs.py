@@ -12,7 +12,7 @@ import pytest
 
 from rlsc.config import EvalConfig, PlanConfig, RunConfig
 from rlsc.config.compare import NOT_SHARED, OWN
-from rlsc.objectives import OBJECTIVES
+from rlsc.objectives.registry import OBJECTIVES
 from rlsc.training.arguments import RLSCConfig
 
 ROOT = Path(__file__).parents[2]
@@ -86,6 +86,12 @@ def test_commands_have_flags_that_there_are(page: Path) -> None:
         if flag not in FLAGS[command] and flag != "help"
     ]
     assert unknown == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_examples_import_from_faces(page: Path) -> None:
+    imports = re.findall(r"^(?:from|import) (rlsc[\w.]*)", page.read_text("utf-8"), re.MULTILINE)
+    assert [module for module in imports if module.count(".") > 1] == []
 
 
 def test_every_objective_has_its_row() -> None:

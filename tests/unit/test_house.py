@@ -84,21 +84,61 @@ def test_a_face_gives_what_it_names(package: str) -> None:
         assert getattr(module, name) is not None
 
 
+def deeper_than_a_face(code: str, own: str) -> list[str]:
+    """Imports of another package's module, by its whole name or as a name of the package."""
+    deep = []
+    for node in ast.walk(ast.parse(code)):
+        if not isinstance(node, ast.ImportFrom) or node.module == "rlsc.runtime.lazy":
+            continue  # the last is what makes the faces
+        top, *parts = (node.module or "").split(".")
+        if top != "rlsc" or not parts or parts[0] == own:
+            continue
+        modules = {path.stem for path in (SOURCE / parts[0]).glob("*")}
+        if len(parts) > 1 or any(alias.name in modules for alias in node.names):
+            deep.append(ast.unparse(node))
+    return deep
+
+
 @pytest.mark.parametrize("file", FILES, ids=relative)
 def test_others_are_imported_by_their_face(file: Path) -> None:
-    own = file.relative_to(SOURCE).parts[0]
     if file.parent == SOURCE:
         return  # the public API and `python -m rlsc` name the modules that they stand for
-    deep = [
-        f"line {node.lineno}: from {node.module}"
-        for node in ast.walk(ast.parse(file.read_text("utf-8")))
-        if isinstance(node, ast.ImportFrom)
-        and (parts := (node.module or "").split("."))[0] == "rlsc"
-        and len(parts) > 2
-        and parts[1] != own
-        and node.module != "rlsc.runtime.lazy"  # what makes the faces
-    ]
-    assert deep == []
+    own = file.relative_to(SOURCE).parts[0]
+    assert deeper_than_a_face(file.read_text("utf-8"), own) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "deep"),
+    [
+        ("from rlsc.statistics.calibration import confidence", True),
+        ("from rlsc.statistics import calibration as calibrate", True),
+        ("from rlsc.statistics import share, votes", True),
+        ("from rlsc.grading import extract", True),
+        ("from rlsc.statistics import share", False),
+        ("from rlsc.report.svg import line", False),
+        ("from rlsc.report import svg", False),
+        ("from rlsc.runtime.lazy import lazy_face", False),
+        ("from rlsc.types import Pool", False),
+    ],
+)
+def test_what_reaches_deeper_than_a_face(line: str, deep: bool) -> None:
+    assert deeper_than_a_face(line, own="report") == ([line] if deep else [])
+
+
+@pytest.mark.parametrize("package", faces())
+def test_a_face_names_what_others_use(package: str) -> None:
+    """Another package, or a page of docs/ that tells a user to import it."""
+    used: set[str] = set()
+    for file in FILES:
+        if file.relative_to(SOURCE).parts[0] != package:
+            for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+                if isinstance(node, ast.ImportFrom) and node.module == f"rlsc.{package}":
+                    used |= {alias.name for alias in node.names}
+    for page in (ROOT / "docs").rglob("*.md"):
+        for line in page.read_text("utf-8").splitlines():
+            if line.startswith(f"from rlsc.{package} import "):
+                used |= set(line.partition(" import ")[2].split(", "))
+    assert set(faces()[package]) - used == set()
 
 
 @pytest.mark.parametrize("file", FILES, ids=relative)

@@ -17,7 +17,8 @@ import torch
 from scipy import stats
 
 from rlsc.config.engine import EngineArguments
-from rlsc.engines import HFEngine, SamplingParams, create_engine
+from rlsc.engines import SamplingParams, create_engine
+from rlsc.engines.hf import HFEngine
 from rlsc.errors import ConfigError
 from rlsc.logprobs.padded_rows import make_rows, pad
 from rlsc.logprobs.scorer import score_completions

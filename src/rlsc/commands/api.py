@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlsc.commands import compare as comparison
-from rlsc.commands.arguments import parse, read_recipe, recipe_flags
+from rlsc.commands.arguments import parse, read_recipe, recipe_flags, unknown_message
 from rlsc.config import CompareConfig, EvalConfig, RunConfig
+from rlsc.errors import ConfigError
 
 if TYPE_CHECKING:
     from rlsc.training import RLSCConfig
@@ -35,6 +37,9 @@ def evaluate(**settings: Any) -> Path:
     """
     from rlsc.commands.eval import run_eval
 
+    known = [field.name for field in fields(EvalConfig)]
+    for name in settings.keys() - known:
+        raise ConfigError(unknown_message(name, known))
     config = EvalConfig(**settings)
     run_eval(config)
     return Path(config.output_dir)

@@ -26,7 +26,10 @@ from rlsc.errors import ConfigError
 if TYPE_CHECKING:
     from rlsc.training import RLSCConfig
 
-REMOVED: dict[str, str] = {}
+REMOVED = {
+    "parallelism_config": "it could not be given as text; processes and sharding are set by "
+    "accelerate launch, as in recipes/accelerate",
+}
 """Flags and keys that there were once, and what to write instead."""
 TRANSFORMERS = "transformers' TrainingArguments"
 """The theme of what is not rlsc's own."""

@@ -62,7 +62,7 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        return (self.folder / RESULTS).is_file()
+        return TrainingFolder(self.folder).finished
 
     @property
     def failed(self) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
+from rlsc.objectives import registered
 from rlsc.records import (
     GREEDY,
     SAMPLED,
@@ -58,7 +59,9 @@ def _method(
         for name, values in columns.items()
         if values
     }
-    return ComparedMethod(label, dict(settings), tuple(runs), summary)
+    kind = registered(str(settings.get("objective", label)))
+    is_control = kind is not None and kind.is_control
+    return ComparedMethod(label, dict(settings), tuple(runs), summary, is_control)
 
 
 def _run(folder: TrainingFolder, seed: int) -> ComparedRun:

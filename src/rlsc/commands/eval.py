@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from rlsc.commands.arguments import resolved
-from rlsc.config import EvalConfig
-from rlsc.data import load_questions
+from rlsc.commands.train_evaluation import questions_of
+from rlsc.config import EvalConfig, QuestionArguments, check_settings
 from rlsc.engines import create_engine
-from rlsc.errors import ConfigError, OutputError, QuestionError
+from rlsc.errors import ConfigError, OutputError, QuestionError, RLSCError
 from rlsc.evaluation import (
     BENCHMARK_ADVICE,
     Baseline,
@@ -25,6 +25,7 @@ from rlsc.evaluation import (
     collect,
     control_settings,
     load_tasks,
+    overlap,
     prepare,
     regrade,
     resolve_template,
@@ -35,10 +36,10 @@ from rlsc.evaluation import (
 from rlsc.grading import Grader
 from rlsc.models import load_model, weights_fingerprint
 from rlsc.records import (
-    CONFIG,
     EvaluationFolder,
     EvaluationResults,
     TaskResults,
+    TrainingFolder,
     check_same_questions,
     read_rows,
     write_environment,
@@ -165,7 +166,8 @@ def _finish(
     """Scores from the rows on disk, results.json, the report, and the table on the screen."""
     by_task: dict[str, TaskResults] = {}
     for task in tasks:
-        facts = task_facts(task, config.max_new_tokens, trained_on, grader)
+        shared = overlap(trained_on, task.questions)
+        facts = task_facts(task, config.max_new_tokens, shared, grader)
         side = score_side(folder.samples, task.name, used[task.name])
         by_task[task.name] = task_results(
             facts, side, baseline.side(task.name) if baseline else None
@@ -199,17 +201,15 @@ def _settings(config: EvalConfig, tokenizer: Any) -> Sequence[Setting]:
 
 def _trained_on(config: EvalConfig) -> tuple[Question, ...]:
     """`--trained_on`, else the questions of the run whose model/ folder is evaluated."""
-    source = config.trained_on
-    settings: Mapping[str, Any] = {}
+    source, how = config.trained_on, QuestionArguments()
     if source is None and config.model is not None:
-        recipe = Path(config.model).expanduser().parent / CONFIG
-        if Path(config.model).name == "model" and recipe.is_file():
-            settings = _settings_of_run(recipe)
-            source = settings.get("questions")
+        run = TrainingFolder.of_model(Path(config.model))
+        how = _questions_of_run(run) if run else how
+        source = how.questions
     if source is None or source == "none":
         return ()
     try:
-        return _questions(str(source), settings)
+        return questions_of(how, source).train
     except QuestionError as error:
         raise QuestionError(
             f"the questions that the model was trained on: {error}; name them with --trained_on, "
@@ -217,25 +217,14 @@ def _trained_on(config: EvalConfig) -> tuple[Question, ...]:
         ) from error
 
 
-def _settings_of_run(recipe: Path) -> Mapping[str, Any]:
+def _questions_of_run(run: TrainingFolder) -> QuestionArguments:
     try:
-        settings = yaml.safe_load(recipe.read_text("utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
-        settings = None
-    if not isinstance(settings, dict):
-        raise ConfigError(f"{recipe} is damaged: name the training questions with --trained_on")
-    return settings
-
-
-def _questions(source: str, settings: Mapping[str, Any]) -> tuple[Question, ...]:
-    return load_questions(
-        source,
-        split=settings.get("questions_split", "train"),
-        config=settings.get("questions_config"),
-        question_column=settings.get("question_column", "question"),
-        answer_column=settings.get("answer_column", "answer"),
-        split_seed=settings.get("split_seed", 0),
-    ).train
+        settings, known = run.read_settings(), {field.name for field in fields(QuestionArguments)}
+        how = QuestionArguments(**{name: settings[name] for name in settings.keys() & known})
+        check_settings(how)
+    except RLSCError as error:
+        raise ConfigError(f"{error}; name the training questions with --trained_on") from error
+    return how
 
 
 def _dtype(name: str) -> torch.dtype:

@@ -9,7 +9,9 @@ from typing import Any
 from huggingface_hub import HfApi, ModelCard, ModelCardData
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
+from rlsc.config import ObjectiveArguments
 from rlsc.errors import ConfigError
+from rlsc.objectives import registered
 from rlsc.records import TrainingFolder, TrainingResults, read_results_of
 from rlsc.report import (
     Block,
@@ -50,15 +52,15 @@ def model_card(folder: TrainingFolder) -> ModelCard:
     """Method, data, settings, the table with its intervals, limits, and the command."""
     results, config = read_results_of(TrainingResults, folder.path), folder.read_settings()
     settings = [(name, str(config[name])) for name in _SETTINGS if config.get(name) is not None]
-    base = config.get("model")
+    base, objective = config.get("model"), config.get("objective", ObjectiveArguments.objective)
     data = ModelCardData(
         library_name="transformers",
         pipeline_tag="text-generation",
         base_model=base if base and not Path(base).exists() else None,
-        tags=["rlsc", "label-free", "reinforcement-learning", config.get("objective", "rlsc")],
+        tags=["rlsc", "label-free", "reinforcement-learning", objective],
     )
     blocks: list[Block] = [
-        Paragraph(_method(results, str(config.get("objective", "rlsc")))),
+        Paragraph(_method(results, str(objective))),
         Heading("What it came to"),
         headline(results),
         *results_blocks(results),
@@ -76,11 +78,9 @@ def _method(results: TrainingResults, objective: str) -> str:
         f"{results.model.rstrip('.')}, trained for {results.steps} steps by `{objective}` on "
         f"{results.training_questions} questions of {results.questions}"
     )
-    if objective == "rlsc":
-        text += (
-            ", without labels: each sampled answer's log-likelihood is weighted by the model's own "
-            "probability for it ([RLSC](https://arxiv.org/abs/2506.06395))"
-        )
+    kind = registered(objective)
+    if kind is not None and kind.on_a_card:
+        text += f", {kind.on_a_card}"
     return f"{text}. {guard_text(results)}".rstrip()
 
 

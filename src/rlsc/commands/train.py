@@ -21,6 +21,7 @@ from rlsc.commands.train_evaluation import (
     RunEvaluation,
     evaluation_set,
     questions_of,
+    untrained_answers,
 )
 from rlsc.config import RunConfig
 from rlsc.data import QuestionSet, format_question
@@ -42,7 +43,7 @@ from rlsc.records import (
 )
 from rlsc.report import print_results, write_report
 from rlsc.runtime import console, is_main, is_sharded
-from rlsc.training import RLSCConfig, RLSCTrainer
+from rlsc.training import RLSCConfig, RLSCTrainer, check_environment
 from rlsc.types import Question, Task
 
 
@@ -71,9 +72,9 @@ def run(config: RunConfig, training: RLSCConfig) -> None:
             _say_complete(folder.path)
             return
     benchmarks = load_benchmarks(config)
-    pushes, training.push_to_hub = training.push_to_hub, False  # the run's end does it
-    trainer, origin = _load(config, training, questions, probe=probe)
-    evaluation = RunEvaluation(config, training, trainer, own, benchmarks, questions.train)
+    local = training.without_push()  # the run's end does it
+    trainer, origin = _load(config, local, questions, probe=probe)
+    evaluation = RunEvaluation(config, local, trainer, own, benchmarks, questions.train)
     folder.prepare(settings, config.overwrite)
     write_environment(folder.path, origin, used)
     steps, guard, seconds = _evaluate_and_train(trainer, evaluation, folder, config)
@@ -97,7 +98,7 @@ def run(config: RunConfig, training: RLSCConfig) -> None:
         curve=evaluation.curve(folder, steps, guard.kept_step if guard else steps),
         benchmarks=evaluation.benchmark_results(folder),
     )
-    _conclude(config, training, folder.path, results, pushes)
+    _conclude(config, training, folder.path, results)
 
 
 def is_complete(folder: TrainingFolder, max_steps: int) -> bool:
@@ -132,7 +133,7 @@ def _adapted(config: RunConfig, trainer: RLSCTrainer, folder: Path) -> Any:
 
 
 def _conclude(
-    config: RunConfig, training: RLSCConfig, folder: Path, results: TrainingResults, pushes: bool
+    config: RunConfig, training: RLSCConfig, folder: Path, results: TrainingResults
 ) -> None:
     """Write what came of it, and say it."""
     write_results(folder, results)
@@ -143,15 +144,17 @@ def _conclude(
     console.print(f"report  {folder / 'report.html'}", soft_wrap=True)
     if config.save_model:
         write_card(folder)
-    if pushes:
+    if training.push_to_hub:
         console.print(f"pushed  {push(folder, training)}", soft_wrap=True)
 
 
 def check_together(config: RunConfig, training: RLSCConfig) -> str:
-    """The source of questions; raises for settings that exclude each other, or a push in vain."""
+    """The source of questions; raises for settings that cannot work together, before all else."""
     if config.questions is None:
         raise ConfigError("--questions is missing: FILE.jsonl, a Hub data set, or arithmetic")
-    create_environment(config, training.num_generations)
+    environment = create_environment(config, training.num_generations)
+    check_environment(environment, create_objective(training), training)
+    untrained_answers(config)
     unseen = training.rollout_policy == "base" and not training.guard_probe_size
     if training.guard == "stop" and unseen:
         raise ConfigError("guard stop sees nothing of the policy: leave --guard_probe_size out")
@@ -190,7 +193,7 @@ def evaluate_untrained(
         base.check_empty()
     config = replace(config, base_evaluation=None, eval_baselines=False)
     trainer, origin = _load(config, training, questions, RLSC())  # any: nothing is trained
-    evaluation = RunEvaluation(config, training, trainer, own, trained_on=questions.train)
+    evaluation = RunEvaluation(config, training, trainer, own)
     base.prepare(resolved(config, training), overwrite=False)
     write_environment(folder, origin, {EVALUATION: own.questions})
     task = evaluation.at_temperatures(base.samples, temperatures)
@@ -210,6 +213,9 @@ def _load(
     model, tokenizer, origin = load_model(config.model, dtype, config.trust_remote_code)
     rows = prompt_rows(config, questions, tokenizer)
     adapter = lora_config(model, *config.lora) if config.use_peft else None
+    environment = None  # one to be trained in is checked with what it is trained for
+    if objective is None:
+        environment = create_environment(config, training.num_generations)
     try:
         trainer = RLSCTrainer(
             model,
@@ -218,7 +224,7 @@ def _load(
             tokenizer,
             objective=objective,
             peft_config=adapter,
-            environment=create_environment(config, training.num_generations),
+            environment=environment,
             answer_key=questions.answers,  # for objectives that need labels, which say so
             probe_dataset=[prompt_row(config, question, tokenizer) for question in probe],
         )
@@ -261,8 +267,7 @@ def _evaluate_and_train(
     if config.save_model:
         adapter = isinstance(trainer.model, PeftModel)
         trainer.save_model(str(folder.path / ("adapter" if adapter else "model")))
-    trainer.optimizer = trainer.lr_scheduler = None  # twice the weights, of no use from here on
-    trainer.accelerator.free_memory()
+    trainer.forget_optimizer()
     seconds["train"] = time.monotonic() - clock - between.seconds
     seconds["evaluate_between"] = between.seconds
 

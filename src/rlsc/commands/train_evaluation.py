@@ -11,9 +11,10 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from rlsc.config import RunConfig
+from rlsc.config import QuestionArguments, RunConfig
 from rlsc.data import QuestionSet, load_questions
 from rlsc.engines import spread
+from rlsc.errors import OutputError
 from rlsc.evaluation import (
     BENCHMARK_ADVICE,
     Asked,
@@ -59,14 +60,16 @@ class OwnTask:
 
     task: Task
     relation: str
+    trained_on: tuple[str, ...] = ()
+    """Ids of the questions that were also trained on."""
 
     @property
     def questions(self) -> tuple[Question, ...]:
         return self.task.questions
 
 
-def questions_of(config: RunConfig, source: str) -> QuestionSet:
-    """Load a source of questions with the run's column and split settings."""
+def questions_of(config: QuestionArguments, source: str) -> QuestionSet:
+    """Load a source of questions with a run's column and split settings."""
     return load_questions(
         source,
         split=config.questions_split,
@@ -89,9 +92,10 @@ def evaluation_set(config: RunConfig, training: QuestionSet) -> OwnTask | None:
     elif not questions:
         questions, relation = training.train, "the training questions themselves"
     asked = questions[: config.eval_limit or None]
-    shared = len(overlap(training.train, asked))
+    shared = tuple(overlap(training.train, asked))
     if shared:
-        part = "" if shared == len(asked) else f"{shared} of {len(asked)} also trained on: "
+        some = f"{len(shared)} of {len(asked)} also trained on: "
+        part = "" if len(shared) == len(asked) else some
         relation += f" ({part}transductive)"
     task = Task(
         name=EVALUATION,
@@ -101,7 +105,7 @@ def evaluation_set(config: RunConfig, training: QuestionSet) -> OwnTask | None:
         source=source.name,
         available=len(questions),
     )
-    return OwnTask(task, relation)
+    return OwnTask(task, relation, shared)
 
 
 class RunEvaluation:
@@ -230,7 +234,7 @@ class RunEvaluation:
             trainer.processing_class,
             begin_anew=True,
             # Another run's are the same model's only before training.
-            shared=_untrained_answers(config) if not step else None,
+            shared=untrained_answers(config) if not step else None,
         )
 
     # What came of it.
@@ -274,16 +278,12 @@ class RunEvaluation:
     def _results(
         self, asked: Sequence[Asked], tuned: Side, base: Side | None = None
     ) -> TaskResults:
-        own = self._own is not None and asked[0].task is self._own.task
+        task = asked[0].task
+        own = self._own if self._own and task is self._own.task else None
+        shared = own.trained_on if own else overlap(self._trained_on, task.questions)
+        relation, skipped = own.relation if own else "", asked[0].skipped
         with Grader(1) as grader:
-            facts = task_facts(
-                asked[0].task,
-                self._cap,
-                self._trained_on,
-                grader,
-                relation=self._own.relation if own and self._own else "",
-                skipped=asked[0].skipped,
-            )
+            facts = task_facts(task, self._cap, shared, grader, relation=relation, skipped=skipped)
         also = [each.setting.label for each in asked[1:]] if own else []
         return task_results(facts, tuned, base, also)
 
@@ -292,11 +292,17 @@ def _side(folder: Path, asked: Sequence[Asked]) -> Side:
     return score_side(folder, asked[0].task.name, [each.setting for each in asked])
 
 
-def _untrained_answers(config: RunConfig) -> Path | None:
-    """Where the answers of `--base_evaluation`'s untrained model lie."""
+def untrained_answers(config: RunConfig) -> Path | None:
+    """Where the answers of `--base_evaluation`'s untrained model lie.
+
+    Raises `OutputError` for a folder that holds no run, or one of another version.
+    """
     if config.base_evaluation is None or not Path(config.base_evaluation).exists():
         return None  # a run may be made before the one that it would take answers from
-    folder = open_folder(Path(config.base_evaluation))
+    try:
+        folder = open_folder(Path(config.base_evaluation))
+    except OutputError as error:
+        raise OutputError(f"--base_evaluation: {error}") from error
     if isinstance(folder, EvaluationFolder):
         return folder.samples
     return folder.stage(BEFORE) if isinstance(folder, TrainingFolder) else None

@@ -58,4 +58,6 @@ class FilterArguments:
         above=0,
         hint=NO_FILTER,
     )
-    skip_unanimous: bool = setting(False, "Leave questions out whose answers all agree.")
+    skip_unanimous: bool = setting(
+        False, "Leave questions out whose answers all agree, compared as mathematics."
+    )

@@ -100,7 +100,7 @@ class RunConfig(
                 self.system_prompt.encode()
             except UnicodeEncodeError as error:
                 raise ConfigError("system_prompt holds half a character") from error
-        if not self.use_peft and self.lora != (16, 32, "all-linear"):
+        if not self.use_peft and self.lora != AdapterArguments().lora:
             raise ConfigError("lora settings need --use_peft true: without it no adapter is made")
         if not self.lora_target_modules.strip(" ,"):
             raise ConfigError("lora_target_modules is empty: all-linear, or names of layers")

@@ -8,9 +8,10 @@ from rlsc.config.fields import setting
 from rlsc.errors import ConfigError
 
 TEMPLATE_NAMES = ("auto", "chat", "qwen2.5-math", "evalchemy", "none", "few-shot")
+"""Of all but the first two `data/templates.py` has the text; a test holds them against it."""
 _TEMPLATE_HELP = (
-    "auto (chat where the tokenizer has a chat template, else none), chat, none, qwen2.5-math, "
-    "evalchemy, few-shot, or your own .jinja file."
+    "auto (chat where the tokenizer has a chat template, else none), "
+    f"{', '.join(TEMPLATE_NAMES[1:])}, or your own .jinja file."
 )
 
 

@@ -6,11 +6,8 @@ from rlsc.runtime.lazy import lazy_face
 
 if TYPE_CHECKING:
     from rlsc.engines.base import ZERO3_NEEDS, Engine, SamplingParams, seed_for
-    from rlsc.engines.distributed import SpreadEngine, spread
-    from rlsc.engines.hf import HFEngine
+    from rlsc.engines.distributed import spread
     from rlsc.engines.memory import Part, Workload
-    from rlsc.engines.native.engine import NativeEngine
-    from rlsc.engines.packed import PackedLinears
     from rlsc.engines.registry import create_engine, engine_class, resolve_engine
     from rlsc.engines.scripted import ScriptedEngine
 

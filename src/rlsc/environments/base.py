@@ -42,6 +42,8 @@ class Environment(ABC):
 
     asks_base: ClassVar[bool] = False
     """Whether an ask may be of the policy ``base``, the model before training."""
+    gives_rewards: ClassVar[bool | None] = None
+    """Whether its pools have rewards; None: not known before they are there."""
 
     @abstractmethod
     def play(self, step: int, seed: int, rows: Sequence[Example]) -> Play:

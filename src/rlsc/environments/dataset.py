@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from rlsc.environments.base import Environment, Play
 from rlsc.types import Ask, Example, Pool
@@ -12,6 +13,8 @@ from rlsc.types import Ask, Example, Pool
 @dataclass(frozen=True)
 class DatasetEnvironment(Environment):
     """Asks each row of the step `num_generations` times; the objective makes the rewards."""
+
+    gives_rewards: ClassVar[bool | None] = False
 
     num_generations: int
 

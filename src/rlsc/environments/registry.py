@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
-from rlsc.config import ENVIRONMENTS, check_settings, converted, nearest, settings_of
+from rlsc.config import (
+    ENVIRONMENTS,
+    EnvironmentArguments,
+    check_settings,
+    converted,
+    nearest,
+    settings_of,
+)
 from rlsc.environments.base import Environment
 from rlsc.errors import ConfigError
 from rlsc.runtime import SYNTAX, is_user_code, load_user_code
 
 
-class EnvironmentSettings(Protocol):
-    """What names an environment in a run's settings."""
-
-    environment: str
-    environment_settings: dict[str, Any]
-
-
-def create_environment(run: EnvironmentSettings, num_generations: int) -> Environment:
+def create_environment(run: EnvironmentArguments, num_generations: int) -> Environment:
     """The environment of that name, with the settings that its class has as fields.
 
     A field `num_generations` is the run's, where the settings do not give it. Raises `ConfigError`

@@ -7,8 +7,7 @@ from rlsc.runtime.lazy import lazy_face
 if TYPE_CHECKING:
     from rlsc.evaluation.asking import BENCHMARK_ADVICE, Asked, prepare, room
     from rlsc.evaluation.baseline import Baseline
-    from rlsc.evaluation.benchmarks.item import Item
-    from rlsc.evaluation.benchmarks.tasks import UserTask, load_task, load_tasks
+    from rlsc.evaluation.benchmarks.tasks import load_tasks
     from rlsc.evaluation.collecting import Collecting, check_kept, collect, regrade
     from rlsc.evaluation.contamination import overlap
     from rlsc.evaluation.outcome import Side, score_side, task_facts, task_results

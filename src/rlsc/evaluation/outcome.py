@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rlsc.evaluation.collecting import unreadable_references
-from rlsc.evaluation.contamination import overlap
 from rlsc.evaluation.scoring import Answers, compare, score
 from rlsc.grading import VERSION, Grader
 from rlsc.records import Best, ModelScores, TaskFacts, TaskResults, read_rows, rows_file
-from rlsc.types import Difference, Question, Score, Setting, Task
+from rlsc.types import Difference, Score, Setting, Task
 
 
 @dataclass(frozen=True)
@@ -86,13 +85,13 @@ def _graded(difference: Difference) -> Difference | None:
 def task_facts(
     task: Task,
     max_new_tokens: int,
-    trained_on: Sequence[Question],
+    trained_on: Collection[str],
     grader: Grader,
     *,
     relation: str = "",
     skipped: Sequence[str] = (),
 ) -> TaskFacts:
-    """What was asked; `trained_on` are the training questions, `skipped` ids not asked."""
+    """What was asked; `trained_on` are ids by `overlap`, `skipped` ids that were not asked."""
     left_out = set(skipped)
     asked = [question for question in task.questions if question.id not in left_out]
     return TaskFacts(
@@ -108,7 +107,7 @@ def task_facts(
         max_new_tokens=max_new_tokens,
         grader_version=VERSION,
         relation=relation,
-        trained_on=tuple(overlap(trained_on, asked)),
+        trained_on=tuple(question.id for question in asked if question.id in trained_on),
         unreadable_references=tuple(unreadable_references(task, grader)),
         skipped=tuple(skipped),
     )

@@ -15,8 +15,9 @@ from statistics import fmean, median
 
 from rlsc.grading import answer_key
 from rlsc.records import AnswerRow
-from rlsc.statistics import calibration as calibrate
 from rlsc.statistics import (
+    calibration_of,
+    confidence,
     majority_at_k,
     mcnemar_exact,
     ngram_repetition,
@@ -118,12 +119,11 @@ def score(rows: Sequence[AnswerRow], setting: Setting) -> Score:
 def calibration(rows: Iterable[AnswerRow]) -> Calibration:
     """Does exp(log-prob a token) tell right from wrong? Of graded answers with a token."""
     pairs = [
-        (confidence, row.verdict == _CORRECT)
+        (sure, row.verdict == _CORRECT)
         for row in rows
-        if row.verdict is not None
-        and (confidence := calibrate.confidence(row.logprob, row.tokens)) is not None
+        if row.verdict is not None and (sure := confidence(row.logprob, row.tokens)) is not None
     ]
-    return calibrate.calibration([pair[0] for pair in pairs], [pair[1] for pair in pairs])
+    return calibration_of([pair[0] for pair in pairs], [pair[1] for pair in pairs])
 
 
 def compare(base: Answers, tuned: Answers) -> Difference:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rlsc.runtime.lazy import lazy_face
 
 if TYPE_CHECKING:
-    from rlsc.grading.api import VERSION, Grader, Item, Judgement, grade, shared_grader
+    from rlsc.grading.api import VERSION, Grader, Item, grade, shared_grader
     from rlsc.grading.clusters import answer_key, cluster_answers
     from rlsc.grading.extract.answer import extract_answer
     from rlsc.grading.extract.boxes import boxed

@@ -9,7 +9,6 @@ written down, so that a resumed run has it again.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from rlsc.grading import cluster_answers, shared_grader
 from rlsc.logprobs import Batch, TokenStats, make_rows
 from rlsc.objectives import divergence
 from rlsc.records import write_text
+from rlsc.statistics import commonest
 from rlsc.types import Completion, CompletionGroup, Prompt
 
 VOTES = 8
@@ -157,13 +157,9 @@ def most_agreed(texts: Sequence[Sequence[str]], size: int) -> list[int]:
     """
     if len(texts) <= size:
         return list(range(len(texts)))
-    votes = [_commonest(answers) for answers in texts]
+    clusters = [cluster_answers(answers, shared_grader())[1] for answers in texts]
+    votes = [commonest(of_question)[1] for of_question in clusters]
     return sorted(sorted(range(len(texts)), key=lambda index: -votes[index])[:size])
-
-
-def _commonest(texts: Sequence[str]) -> int:
-    _, clusters = cluster_answers(texts, shared_grader())
-    return max(Counter(cluster for cluster in clusters if cluster is not None).values(), default=0)
 
 
 def _group(prompt: Prompt | None, row: dict[str, Any]) -> CompletionGroup:

@@ -6,10 +6,11 @@ import math
 import re
 from collections import Counter
 from collections.abc import Hashable, Sequence
+from fractions import Fraction
 from functools import lru_cache
 
 from rlsc.grading import answer_key, boxed, extract_answer
-from rlsc.statistics import ngram_repetition
+from rlsc.statistics import commonest, ngram_repetition
 from rlsc.types import CompletionGroup
 
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
@@ -18,11 +19,11 @@ NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 def group_signals(groups: Sequence[CompletionGroup]) -> dict[str, float]:
     """Of the completions of several questions, by name; shares are from 0 to 1.
 
-    - `completion_length`, in tokens; `truncated`, `answered`, `boxed`: shares of completions.
+    - `completion_length`, in tokens; `truncation_rate`, `answered`, `boxed`: shares of completions.
     - `repetition`: mean share of a completion's 4-grams of tokens that it has had before.
-    - `distinct_completions`, `distinct_answers`: distinct siblings over K.
+    - `distinct_completions`, `distinct_answers`: distinct siblings over K, the mean over questions.
     - `majority_share`: siblings that give their question's commonest answer; `unanimous`: share
-      of the questions where all do.
+      of the questions where all do, answers being one that have one `answer_key`.
     - `same_answer`: share of the pairs of questions whose commonest answer is one and the same.
     - `copied`: share of completions whose answer is a number of the question's text.
     - `information`: mutual information of question and answer, in units of the logarithm of the
@@ -31,18 +32,16 @@ def group_signals(groups: Sequence[CompletionGroup]) -> dict[str, float]:
     """
     completions = [completion for group in groups for completion in group.completions]
     keys = _keys(groups)
-    commonest = [_commonest(of_question) for of_question in keys]
+    winners = [commonest(of_question) for of_question in keys]
     sizes = [len(of_question) for of_question in keys]
-    shares = [votes / size for (_, votes), size in zip(commonest, sizes, strict=True)]
+    shares = [votes / size for (_, votes), size in zip(winners, sizes, strict=True)]
     return {
         "completion_length": _mean([len(c.token_ids) for c in completions]),
-        "truncated": _mean([c.finish_reason == "length" for c in completions]),
+        "truncation_rate": _mean([c.finish_reason == "length" for c in completions]),
         "answered": _mean([key is not None for of_question in keys for key in of_question]),
         "boxed": _mean([boxed(c.text) is not None for c in completions]),
         "repetition": _mean([ngram_repetition(c.token_ids) for c in completions]),
-        "distinct_completions": _mean(
-            [len({c.token_ids for c in g.completions}) / len(g.completions) for g in groups]
-        ),
+        "distinct_completions": _distinct(groups),
         "distinct_answers": _mean([len(set(answers) - {None}) / len(answers) for answers in keys]),
         "majority_share": _mean(shares),
         "unanimous": _mean([share == 1 for share in shares]),
@@ -79,7 +78,7 @@ def _keys(groups: Sequence[CompletionGroup]) -> list[list[str | None]]:
 
 
 def _shared(keys: Sequence[Sequence[str | None]]) -> list[float]:
-    answers = [_commonest(of_question)[0] for of_question in keys]
+    answers = [commonest(of_question)[0] for of_question in keys]
     counts = Counter(answers)
     others = max(len(answers) - 1, 1)
     return [0.0 if answer is None else (counts[answer] - 1) / others for answer in answers]
@@ -120,10 +119,13 @@ def _key(text: str) -> str | None:
     return None if answer is None else answer_key(answer)
 
 
-def _commonest(keys: Sequence[str | None]) -> tuple[str | None, int]:
-    """The commonest answer, the first of several, and its votes."""
-    votes = Counter(key for key in keys if key is not None).most_common(1)
-    return votes[0] if votes else (None, 0)
+def _distinct(groups: Sequence[CompletionGroup]) -> float:
+    """Added up as fractions and rounded once: of equal K exactly Σ distinct / N."""
+    shares = [
+        Fraction(len({c.token_ids for c in group.completions}), len(group.completions))
+        for group in groups
+    ]
+    return float(sum(shares, Fraction(0)) / len(shares)) if shares else math.nan
 
 
 def _frequencies(answers: Sequence[Hashable]) -> dict[Hashable, float]:

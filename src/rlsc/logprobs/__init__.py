@@ -7,6 +7,5 @@ from rlsc.runtime.lazy import lazy_face
 if TYPE_CHECKING:
     from rlsc.logprobs.padded_rows import ScoredSequence, make_rows, pad
     from rlsc.logprobs.scorer import Batch, Layout, Scorer, TokenStats, supported_layout
-    from rlsc.logprobs.token_tree import TreeBatch
 
 __getattr__ = lazy_face(__name__)

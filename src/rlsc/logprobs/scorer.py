@@ -54,10 +54,20 @@ class Layout:
 
 
 class Scorer:
-    """Computes micro-batches within `attached()`. `model` may be wrapped, e.g. by an adapter."""
+    """Computes micro-batches within `attached()`. `model` may be wrapped, e.g. by an adapter.
 
-    def __init__(self, model: Any, layout: Layout, tokens_per_microbatch: int = 1024) -> None:
-        self.layout = layout
+    `device_type` is the device whose ways of computing are taken, where that is not the model's
+    own: a plan runs tensors without data as another device would.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        layout: Layout,
+        tokens_per_microbatch: int = 1024,
+        device_type: str | None = None,
+    ) -> None:
+        self.layout, self._device_type = layout, device_type
         self._tokens_per_microbatch = tokens_per_microbatch
         self._replaces = model.config._attn_implementation
         self.model = model
@@ -101,7 +111,7 @@ class Scorer:
                 scores = score_completions(model, batch, temperature, entropy_gradient)
             else:
                 device = next(model.parameters()).device
-                paths = Paths(batch.to(device), self._replaces)
+                paths = Paths(batch.to(device), self._replaces, self._device_type)
                 chunk = self.layout.logits_chunk_size
                 scores = score_tree(model, paths, temperature, chunk, entropy_gradient)
         return scores._replace(states_BTH=_states(batch, seen[0])) if seen else scores
@@ -143,7 +153,7 @@ def score_tree(
 ) -> TokenStats:
     """The same of a token tree, with the model's attention lent to `path_attention`."""
     tree = paths.tree
-    with _scoring_head(model, tree, temperature, logits_chunk_size, entropy_gradient):
+    with _scoring_head(model, paths, temperature, logits_chunk_size, entropy_gradient):
         scores_M3 = model(
             input_ids=tree.token_ids_N[None],
             position_ids=tree.position_ids_N[None],
@@ -181,12 +191,13 @@ def _states(batch: Batch, hidden: Tensor) -> Tensor:
 
 @contextmanager
 def _scoring_head(
-    model: Any, tree: TreeBatch, temperature: float, chunk: int, entropy_gradient: bool
+    model: Any, paths: Paths, temperature: float, chunk: int, entropy_gradient: bool
 ) -> Iterator[None]:
     """Within, the vocabulary head gives scores of pairs, [1, M, 3], instead of logits.
 
     It does so inside the model's own forward, where wrappers expect its weights to be used.
     """
+    tree, device_type = paths.tree, paths.device_type
     model = getattr(model, "module", model)  # of a wrapper
     head, config = model.get_output_embeddings(), model.config.get_text_config()
     own, replaced = head.forward, vars(head).get("forward")
@@ -198,7 +209,9 @@ def _scoring_head(
     def scores(hidden_1NH: Tensor) -> Tensor:
         hidden_UH = hidden_1NH[0].index_select(0, tree.predictor_U)
         pairs = (tree.pair_at_M, tree.pair_token_M)
-        scores_3M = pair_scores(logits, hidden_UH, *pairs, temperature, chunk, entropy_gradient)
+        scores_3M = pair_scores(
+            *(logits, hidden_UH, *pairs, temperature, chunk, entropy_gradient, device_type)
+        )
         return torch.stack(scores_3M, -1)[None]
 
     head.forward = scores

@@ -35,6 +35,7 @@ class Paths:
 
     tree: TreeBatch
     replaces: str  # the model's own attention function, by name
+    device_type: str | None = None  # whose ways are taken; None: of the tensors
     windows: set[int | None] = field(default_factory=set)  # that layers passed
 
 
@@ -59,7 +60,8 @@ def path_attention(
     window = None if sliding_window is None or sliding_window >= longest else sliding_window
     softcap = softcap_of(paths.replaces, softcap)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    attend = partial(_attend, scale=scale, window=window, softcap=softcap)
+    on_cpu = (paths.device_type or query.device.type) == "cpu"
+    attend = partial(_attend, scale=scale, window=window, softcap=softcap, on_cpu=on_cpu)
     # The tree's rows, each [heads, D]; under autocast in the dtype of its products.
     query, key, value = (x[0].transpose(0, 1).to(value.dtype) for x in (query, key, value))
     return _AlongPaths.apply(query, key, value, paths.tree, attend)[None], None
@@ -72,10 +74,11 @@ def _attend(
     scale: float,
     window: int | None,
     softcap: float | None,
+    on_cpu: bool,
 ) -> Tensor:
     """Causal attention, [B, H, L, D]. Paths end on the right, so padding is never seen."""
     length = query.shape[2]
-    short = query.device.type == "cpu" and length <= _SHORT and query.dtype != torch.float64
+    short = on_cpu and length <= _SHORT and query.dtype != torch.float64
     if softcap is not None or short:
         return _by_products(query, key, value, scale, window, softcap)
     repeats = query.shape[1] // key.shape[1]

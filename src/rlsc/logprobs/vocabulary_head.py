@@ -28,20 +28,21 @@ def pair_scores(
     temperature: float,
     chunk: int,
     entropy_gradient: bool = False,
+    device_type: str | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Log-probs, with gradient, entropies and self-certainty of softmax(logits / temperature), [M].
 
     Pair m is token `tokens_M[m]` after `hidden_UH[at_M[m]]`; `at_M` ascends. Float32 or wider,
     nats. Entropies have a gradient where `entropy_gradient` asks for it; self-certainty is
     KL(uniform ‖ softmax). `chunk`: tokens at a time; 0: all at once, the logits held for the
-    backward pass.
+    backward pass. `device_type`: whose ways are taken; None: those of the tensors' own.
     """
     tokens = len(hidden_UH)
     size = chunk or tokens
     scores: list[tuple[Tensor, ...]] = []
     for start, a, b in _parts(at_M, tokens, size):
         inputs = (hidden_UH[start : start + size], at_M[a:b] - start, tokens_M[a:b])
-        settings = (temperature, entropy_gradient)
+        settings = (temperature, entropy_gradient, device_type or hidden_UH.device.type)
         if chunk and torch.is_grad_enabled():
             part = checkpoint(
                 _scores, head, *inputs, *settings, use_reentrant=False, preserve_rng_state=False
@@ -69,13 +70,15 @@ class _PairScores(torch.autograd.Function):
         tokens_M: Tensor,
         temperature: float,
         entropy_gradient: bool,
+        device_type: str,
     ) -> tuple[Tensor, ...]:
-        parts = [_summary(part, temperature) for part in logits_UV.split(_rows(logits_UV))]
+        rows = _rows(logits_UV, device_type)
+        parts = [_summary(part, temperature) for part in logits_UV.split(rows)]
         logsumexp_U, entropies_U, certainty_U = (
             torch.cat(values) for values in zip(*parts, strict=True)
         )
         ctx.save_for_backward(logits_UV, logsumexp_U, entropies_U, at_M, tokens_M)
-        ctx.temperature, ctx.entropy_gradient = temperature, entropy_gradient
+        ctx.temperature, ctx.entropy_gradient, ctx.rows = temperature, entropy_gradient, rows
         chosen_M = _scaled(logits_UV[at_M, tokens_M], temperature)
         entropies_M, certainty_M = entropies_U[at_M], certainty_U[at_M]
         constants = (certainty_M,) if entropy_gradient else (entropies_M, certainty_M)
@@ -93,7 +96,7 @@ class _PairScores(torch.autograd.Function):
             entropy_M = grads[1] / ctx.temperature
             entropy_U = torch.zeros_like(logsumexp_U).index_add_(0, at_M, entropy_M)
         grad_UV = torch.empty_like(logits_UV)
-        rows = _rows(logits_UV)
+        rows = ctx.rows
         for start, a, b in _parts(at_M, len(logits_UV), rows):
             here = slice(start, start + rows)
             grad = _scaled(logits_UV[here], ctx.temperature).sub_(logsumexp_U[here, None])
@@ -106,7 +109,7 @@ class _PairScores(torch.autograd.Function):
             at = (at_M[a:b] - start, tokens_M[a:b])
             grad.index_put_(at, grad_M[a:b], accumulate=True)
             grad_UV[here] = grad
-        return grad_UV, None, None, None, None
+        return grad_UV, None, None, None, None, None
 
 
 def _parts(at_M: Tensor, tokens: int, size: int) -> list[tuple[int, int, int]]:
@@ -117,8 +120,8 @@ def _parts(at_M: Tensor, tokens: int, size: int) -> list[tuple[int, int, int]]:
     return [(start, a, b) for start, (a, b) in zip(starts, pairwise(ends), strict=True)]
 
 
-def _rows(logits_UV: Tensor) -> int:
-    return _ON_CPU if logits_UV.device.type == "cpu" else max(1, len(logits_UV))
+def _rows(logits_UV: Tensor, device_type: str) -> int:
+    return _ON_CPU if device_type == "cpu" else max(1, len(logits_UV))
 
 
 def _summary(logits_UV: Tensor, temperature: float) -> tuple[Tensor, Tensor, Tensor]:

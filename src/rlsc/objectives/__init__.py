@@ -13,13 +13,11 @@ if TYPE_CHECKING:
         PoolView,
         SequenceLoss,
     )
-    from rlsc.objectives.combined import Combined, parts_of
+    from rlsc.objectives.combined import parts_of
     from rlsc.objectives.create import create_objective, settings_in_use
-    from rlsc.objectives.general import General
     from rlsc.objectives.policy_gradient import PolicyGradient, divergence
-    from rlsc.objectives.registry import OBJECTIVES
+    from rlsc.objectives.registry import registered
     from rlsc.objectives.rlsc import RLSC
-    from rlsc.objectives.settings import ObjectiveSettings
+    from rlsc.objectives.settings import ObjectiveFlags
 
-_RENAMED = {"Siblings": "PoolView", "Rows": "LossInputs", "RowLoss": "SequenceLoss"}
-__getattr__ = lazy_face(__name__, _RENAMED)
+__getattr__ = lazy_face(__name__)

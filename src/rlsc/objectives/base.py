@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
 from rlsc.config import check_settings
 from rlsc.errors import ConfigError
+from rlsc.runtime import check_renamed
 from rlsc.types import AnswerKey, Message
 
 Value = TypeVar("Value")
@@ -190,6 +191,11 @@ class Objective:
     `rlsc.config.fields.setting` is checked where an instance is made.
     """
 
+    is_control: ClassVar[bool] = False
+    """Of a registered objective: it cannot teach anything, and is dashed in a comparison."""
+    on_a_card: ClassVar[str] = ""
+    """Of a registered objective: what a tuned model's card says of the method."""
+
     reward_model: str | None = None
     """Hub id or folder of the reward model: a field where `weights_need` has `reward_model`."""
     value_learning_rate: float = 1e-3
@@ -265,6 +271,7 @@ _RENAMED = {
     "entropy_gradient": "'entropy_gradient' in loss_needs",
     "weights_refer": "'reference' in weights_need",
     "loss_refers": "'reference' in loss_needs",
+    "spares_idle": "zero_weight_is_zero_gradient",
 }
 
 
@@ -298,3 +305,8 @@ def sequence_loss(loss_B: Tensor, rows: LossInputs) -> SequenceLoss:
         weight_B = inside_BT.sum(-1) / rows.mask_BT.sum(-1).clamp(min=1)
     log_weight_B = weight_B.abs().log()
     return SequenceLoss(loss_B, log_weight_B, weight_B.sign(), log_weight_B)
+
+
+def __getattr__(name: str) -> Any:
+    check_renamed(__name__, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

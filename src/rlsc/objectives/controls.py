@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -23,6 +24,8 @@ class Constant(Objective):
     turns the noise into full steps.
     """
 
+    is_control: ClassVar[bool] = True
+
     def weigh(self, pool: PoolView) -> Tensor:
         return pool.zeros() + 1
 
@@ -30,6 +33,8 @@ class Constant(Objective):
 @dataclass(frozen=True)
 class Random(PolicyGradient):
     """r(y) = 1 or 0 by a fair coin that sees nothing. The spurious reward of arXiv 2506.10947."""
+
+    is_control: ClassVar[bool] = True
 
     def reward(self, pool: PoolView) -> Tensor:
         generator = torch.Generator().manual_seed(pool.seed)
@@ -39,6 +44,8 @@ class Random(PolicyGradient):
 @dataclass(frozen=True)
 class FormatOnly(PolicyGradient):
     r"""r(y) = 1 where the text has a \boxed answer, right or wrong. arXiv 2506.10947."""
+
+    is_control: ClassVar[bool] = True
 
     def reward(self, pool: PoolView) -> Tensor:
         return torch.tensor([float(r"\boxed{" in text) for text in pool.texts]).double()
@@ -50,6 +57,8 @@ class InverseMajority(PolicyGradient):
 
     After the incorrect rewards of arXiv 2506.10947, which need labels to find a wrong majority.
     """
+
+    is_control: ClassVar[bool] = True
 
     weights_need = frozenset({"answers"})
 

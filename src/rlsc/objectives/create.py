@@ -19,7 +19,7 @@ from rlsc.objectives.registry import load_objective
 from rlsc.objectives.settings import declared_settings
 
 
-class ObjectiveSettings(RunSettings, Protocol):
+class NamesObjective(RunSettings, Protocol):
     """What names an objective in a run's settings; `RLSCConfig` has it, and the flags beside it."""
 
     objective: str
@@ -52,7 +52,7 @@ class UserReward(PolicyGradient):
         return rewards
 
 
-def create_objective(run: ObjectiveSettings) -> Objective:
+def create_objective(run: NamesObjective) -> Objective:
     """The objective that `run.objective` names, with the settings that its class has fields for.
 
     Raises `ConfigError` for a name that there is not, a setting that none of the objectives named

@@ -74,10 +74,15 @@ class PolicyGradient(Clipped):
     def added(self) -> float:
         return self.alpha if self.shaping == "plus_alpha" else math.nan
 
+    @property
+    def weighs_by_reward(self) -> bool:
+        """Whether its weights are its rewards, shaped: a subclass may weigh otherwise."""
+        return type(self).weigh is PolicyGradient.weigh
+
     def check(self, run: RunSettings) -> None:
         super().check(run)
         own = type(self)
-        if own.weigh is PolicyGradient.weigh and self.shaping in RELATIVE:
+        if self.weighs_by_reward and self.shaping in RELATIVE:
             check_siblings(f"objective {own.__name__} with shaping {self.shaping}", run)
         if all(getattr(own, name) is getattr(PolicyGradient, name) for name in _METHODS):
             raise ConfigError(

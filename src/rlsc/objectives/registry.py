@@ -34,6 +34,12 @@ OBJECTIVES: dict[str, str] = {
 """Where each class is, in the syntax of a user's own."""
 
 
+def registered(name: str) -> type[Objective] | None:
+    """The class of that name in the table; None for a sum, and for what is the user's own."""
+    loaded = load_objective(name) if name in OBJECTIVES else None
+    return loaded if isinstance(loaded, type) else None
+
+
 def load_objective(name: str) -> type[Objective] | Objective | Callable[[PoolView], object]:
     """What a name of the table or of the user's own stands for.
 

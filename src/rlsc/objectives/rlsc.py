@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -40,6 +41,11 @@ class RLSC(Objective):
     any baseline, since the method has none. Weights other than `sequence` are ours: see
     `weights.py`.
     """
+
+    on_a_card: ClassVar[str] = (
+        "without labels: each sampled answer's log-likelihood is weighted by the model's own "
+        "probability for it ([RLSC](https://arxiv.org/abs/2506.06395))"
+    )
 
     weight: str = setting("sequence", "Confidence that weighs a completion.", choices=NAMES)
     alpha: float = setting(0.1, "Added to every weight (L2); 0 is L1.", least=0)

@@ -64,13 +64,13 @@ def declared_settings() -> Mapping[str, Declared]:
 def _with_own_settings() -> Any:
     names = ", ".join(OBJECTIVES)
     objective = setting(
-        "rlsc",
+        ObjectiveArguments.objective,
         f"One of {names}; your own as FILE.py:Class or package.module:Class; or several between "
         "commas, added up.",
     )
     flags = [(own.name, own.type | None, own.flag()) for own in declared_settings().values()]
     return make_dataclass(
-        "ObjectiveSettings",
+        "ObjectiveFlags",
         [("objective", str, objective), *flags],
         bases=(ObjectiveArguments,),
         namespace={"__doc__": "The objective"},
@@ -78,7 +78,7 @@ def _with_own_settings() -> Any:
 
 
 if TYPE_CHECKING:
-    ObjectiveSettings = ObjectiveArguments
+    ObjectiveFlags = ObjectiveArguments  # the flags beside it are read by name
 else:
-    ObjectiveSettings = _with_own_settings()
+    ObjectiveFlags = _with_own_settings()
     """`ObjectiveArguments` and a field for each setting of a registered objective."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -10,6 +9,7 @@ from torch import Tensor
 from rlsc.config import setting
 from rlsc.objectives.base import PoolView
 from rlsc.objectives.policy_gradient import PolicyGradient
+from rlsc.statistics import commonest
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,5 @@ class TTRL(PolicyGradient):
 
 def majority_cluster(pool: PoolView) -> tuple[int | None, float]:
     """The most frequent answer's cluster, ties to the first seen, and its share of all K."""
-    votes = Counter(cluster for cluster in pool.clusters if cluster is not None)
-    if not votes:
-        return None, 0.0
-    winner, count = votes.most_common(1)[0]
-    return winner, count / len(pool)
+    winner, votes = commonest(pool.clusters)
+    return winner, votes / len(pool)

@@ -6,8 +6,6 @@ is found by running the code of the update on tensors without data (`live_memory
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +16,6 @@ from rlsc.config import RunConfig
 from rlsc.engines import Part, Workload, engine_class
 from rlsc.environments import create_environment
 from rlsc.logprobs import Layout, ScoredSequence, Scorer
-from rlsc.logprobs import tree_attention as path_attention
-from rlsc.logprobs import vocabulary_head as chunked_head
 from rlsc.models import disable_dropout, embedded_weights, empty_model, lora_config, with_adapter
 from rlsc.objectives import create_objective
 from rlsc.planning.live_memory import LiveMemory, give_shapes
@@ -160,7 +156,8 @@ def _update(model: Any, training: RLSCConfig, device: Device, prompt_length: int
     objective = create_objective(training)
     layout = Layout(training.padding_free, training.share_prefixes, training.logits_chunk_size)
     batches = layout.cut(_rows(training, prompt_length), training.tokens_per_microbatch)
-    scorer = Scorer(model, layout)
+    # Tensors without data say that they are on a CPU.
+    scorer = Scorer(model, layout, device_type=device.kind)
     model.train()
     memory = LiveMemory()
     with memory:
@@ -171,7 +168,7 @@ def _update(model: Any, training: RLSCConfig, device: Device, prompt_length: int
             elif len(batches) > 1:  # a later micro-batch adds to what is there
                 weight.grad = torch.zeros_like(weight)
     before = memory.peak = memory.live
-    with memory, scorer.attached(), _as_on(device.kind):
+    with memory, scorer.attached():
         # On tensors without data: of any 16 bits alike.
         with torch.autocast("cpu", torch.bfloat16, enabled=training.autocast_dtype is not None):
             scores = scorer(
@@ -190,18 +187,6 @@ def _update(model: Any, training: RLSCConfig, device: Device, prompt_length: int
 
 def _leave(parameter: Any) -> None:
     parameter.grad = None
-
-
-@contextmanager
-def _as_on(kind: str) -> Iterator[None]:
-    """Tensors without data say that they are on a CPU: elsewhere its own ways are not taken."""
-    own = path_attention._SHORT, chunked_head._ON_CPU
-    if kind != "cpu":
-        path_attention._SHORT, chunked_head._ON_CPU = 0, 2**31
-    try:
-        yield
-    finally:
-        path_attention._SHORT, chunked_head._ON_CPU = own
 
 
 def _rows(training: RLSCConfig, prompt_length: int) -> list[ScoredSequence]:

@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     )
     from rlsc.records.rows import AnswerRow, append_rows, as_line, read_rows, rows_file, write_rows
     from rlsc.records.run_folder import (
-        CONFIG,
-        RUN,
         ComparisonFolder,
         EvaluationFolder,
         RunFolder,

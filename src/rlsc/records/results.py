@@ -26,6 +26,8 @@ AT_TRAINING_TEMPERATURE = "sampled_at_training_temperature"
 SCHEMA_VERSION = 2
 """1 were the untyped results up to rlsc 0.1, which did not say so."""
 
+OLDER_ADVICE = "read it with the rlsc that made it, or make the run again"
+
 
 @dataclass(frozen=True)
 class TaskFacts:
@@ -245,6 +247,8 @@ class ComparedMethod:
     runs: tuple[ComparedRun, ...]
     summary: Mapping[str, Estimate] = field(default_factory=dict)
     """By greedy, pass_at_1, majority, mean_length, distinct, seconds; empty without a run."""
+    is_control: bool = False
+    """Whether its objective cannot teach anything."""
 
 
 @dataclass(frozen=True)
@@ -270,6 +274,14 @@ class ComparisonResults:
         """The untrained model's score at each temperature; 0 is greedy."""
         scores = self.base.tasks[EVALUATION].tuned
         return {value: scores.of(temperature_label(value)) for value in self.temperatures}
+
+    @property
+    def base_best(self) -> Best:
+        """The untrained model at its best, as of every evaluation: a majority may be it."""
+        best = self.base.tasks[EVALUATION].tuned.best
+        if best is None:
+            raise ValueError("the untrained model of a comparison has no best setting")
+        return best
 
 
 def temperature_label(value: float) -> str:
@@ -305,13 +317,7 @@ def read_results(folder: Path) -> Results:
         raise OutputError(f"{file} is damaged: {' '.join(str(error).split()):.150}") from error
     if not isinstance(content, dict):
         raise OutputError(f"{file} is damaged: it holds no results")
-    version = content.pop("schema_version", None)
-    if version != SCHEMA_VERSION:
-        known = "an older rlsc" if version is None else f"schema version {version!r:.20}"
-        raise OutputError(
-            f"{file} is of {known}, and this rlsc reads version {SCHEMA_VERSION}: read it with the "
-            "rlsc that made it, or make the run again"
-        )
+    check_version(f"{file} is", content.pop("schema_version", None))
     kind = _KINDS.get(content.pop("kind", None))
     if kind is None:
         raise OutputError(f"{file} is damaged: it says no kind of results")
@@ -319,6 +325,18 @@ def read_results(folder: Path) -> Results:
         return from_json(kind, content)
     except (KeyError, TypeError, ValueError) as error:
         raise OutputError(f"{file} is damaged: {' '.join(str(error).split()):.150}") from error
+
+
+def check_version(what: str, version: object) -> None:
+    """Raise `OutputError` for records of another version; `what` is as ``FILE is``."""
+    if version == SCHEMA_VERSION:
+        return
+    newer = isinstance(version, int) and version > SCHEMA_VERSION
+    known = "" if version is None else f" (schema version {version!r:.20})"
+    raise OutputError(
+        f"{what} of {'a newer' if newer else 'an older'} rlsc{known}, and this one reads version "
+        f"{SCHEMA_VERSION}: {'update rlsc' if newer else OLDER_ADVICE}"
+    )
 
 
 def read_results_of(kind: type[ResultsT], folder: Path) -> ResultsT:

@@ -18,16 +18,22 @@ from rlsc.errors import ConfigError, OutputError
 from rlsc.records.checkpoints import UNFINISHED, checkpoints
 from rlsc.records.files import read_json, read_yaml, write_json, write_text
 from rlsc.records.results import (
+    OLDER_ADVICE,
     RESULTS,
     SCHEMA_VERSION,
     EvaluationResults,
     TrainingResults,
+    check_version,
+    read_results,
     read_results_of,
 )
 from rlsc.records.rows import rows_file
 from rlsc.runtime import is_main, wait
 
 RUN, CONFIG, ENVIRONMENT = "run.json", "config.yaml", "environment.json"
+MODEL = "model"
+OLD_COMPARISON = "comparison.json"
+"""What a comparison left before it had results.json, and no config.yaml."""
 _NAMES = {"training": "a training run", "evaluation": "an evaluation", "comparison": "a comparison"}
 _REPORT = ("report.md", "report.html", "plot.svg", "plot.png")
 
@@ -52,8 +58,15 @@ class RunFolder:
 
     @property
     def finished(self) -> bool:
-        """Whether the run came to its end. Raises `OutputError` for results of another version."""
-        return (self.path / RESULTS).exists()
+        """Whether the run came to its end, and its model, if it left one, is there.
+
+        Raises `OutputError` for results that are damaged or of another version.
+        """
+        if not (self.path / RESULTS).exists():
+            return False
+        results = read_results(self.path)
+        saved = isinstance(results, TrainingResults) and results.model_saved
+        return not saved or (self.path / MODEL).is_dir()
 
     def check(self, settings: Mapping[str, object], resume: bool, overwrite: bool) -> None:
         """Raise where this run may not use the folder; change nothing.
@@ -89,11 +102,11 @@ class RunFolder:
 
     def check_empty(self) -> None:
         """Raise `OutputError` where the folder holds what a run leaves, but no run."""
+        if any((self.path / name).exists() for name in (CONFIG, OLD_COMPARISON)):
+            raise OutputError(f"{self.path} holds a run of an older rlsc: {_ELSEWHERE}")
         foreign = next((path.name for path in self._artefacts() if path.exists()), None)
         if foreign is None:
             return
-        if (self.path / CONFIG).exists():
-            raise OutputError(f"{self.path} holds a run of an older rlsc: {_ELSEWHERE}")
         missing = f"but no run ({RUN} is missing)"
         raise OutputError(f"{self.path} holds {foreign} {missing}: {_ELSEWHERE}")
 
@@ -157,23 +170,26 @@ class TrainingFolder(RunFolder):
     artefacts = (
         *_REPORT,
         *(RESULTS, "metrics.jsonl", "guard.jsonl", "probe.json", "completions", "eval"),
-        *("model", "adapter"),
+        *(MODEL, "adapter"),
     )
     # They change what is shown or how long it goes on.
     free = frozenset({"resume", "overwrite", "max_steps", "disable_tqdm", "output_dir"})
     inputs = ("model", "questions", "eval_questions")
 
     def results(self) -> TrainingResults | None:
-        """Those of a run that came to its end with its model; None for one that did not."""
-        if not (self.path / RESULTS).exists():
-            return None
-        results = read_results_of(TrainingResults, self.path)
-        kept = (self.path / "model").is_dir() or not results.model_saved
-        return results if kept else None
+        """Those of a run that is finished; None for one that is not."""
+        return read_results_of(TrainingResults, self.path) if self.finished else None
 
-    @property
-    def finished(self) -> bool:
-        return self.results() is not None
+    @classmethod
+    def of_model(cls, model: Path) -> TrainingFolder | None:
+        """The run, of an older rlsc perhaps, that left the model in this folder; None where none.
+
+        >>> TrainingFolder.of_model(Path("nowhere/model")) is None
+        True
+        """
+        run = cls(model.expanduser().parent)
+        left = model.name == MODEL and (run.path / CONFIG).is_file()
+        return run if left else None
 
     def stage(self, name: str) -> Path:
         """The folder of the answers of the model at a stage."""
@@ -238,12 +254,12 @@ def open_folder(path: Path) -> RunFolder:
 def kind_of(path: Path) -> str:
     """The kind of the run in a folder, by run.json. Raises `OutputError` as `open_folder`."""
     if not (path / RUN).exists():
-        if (path / CONFIG).exists():
-            raise OutputError(f"{path} holds a run of an older rlsc, which left no {RUN}")
+        if any((path / name).exists() for name in (CONFIG, OLD_COMPARISON, RESULTS)):
+            left = f"holds a run of an older rlsc, which left no {RUN}"
+            raise OutputError(f"{path} {left}: {OLDER_ADVICE}")
         raise OutputError(f"{path} holds no run of rlsc: name the --output_dir of one")
     content = read_json(path / RUN)
-    if content.get("schema_version") != SCHEMA_VERSION:
-        raise OutputError(f"{path} holds a run of another version of rlsc: {_ELSEWHERE}")
+    check_version(f"{path} holds a run", content.get("schema_version"))
     kind = content.get("kind")
     if kind not in _FOLDERS:
         raise OutputError(f"{path / RUN} is damaged: it says no kind of run")

@@ -6,11 +6,11 @@ from rlsc.runtime.lazy import lazy_face
 
 if TYPE_CHECKING:
     from rlsc.report.files import watch, write_html, write_html_of_several, write_report
-    from rlsc.report.markdown import markdown_table, to_markdown
+    from rlsc.report.markdown import to_markdown
     from rlsc.report.page import Block, Bullets, Heading, Page, Paragraph, Table
-    from rlsc.report.sections.made import code_rows
+    from rlsc.report.sections.provenance import code_rows
     from rlsc.report.sections.steps import guard_text
     from rlsc.report.sections.training import headline, results_blocks
-    from rlsc.report.summary import print_results
+    from rlsc.report.terminal_summary import print_results
 
 __getattr__ = lazy_face(__name__)

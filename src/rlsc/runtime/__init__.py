@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rlsc.runtime.hardware import cpu_threads, device_name
     from rlsc.runtime.memory import free_memory, keep_freed_memory, nbytes, release_freed_memory
     from rlsc.runtime.processes import count, from_main, gathered, is_main, rank, summed, wait
+    from rlsc.runtime.renamed import check_renamed
     from rlsc.runtime.sharding import fill, full_tensor, in_step, is_sharded, local, unsharded
     from rlsc.runtime.user_code import SYNTAX, is_user_code, load_user_code
 

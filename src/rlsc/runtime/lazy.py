@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from rlsc.runtime.renamed import check_renamed
 
-def lazy_face(package: str, renamed: Mapping[str, str] | None = None) -> Callable[[str], Any]:
+
+def lazy_face(package: str) -> Callable[[str], Any]:
     """The `__getattr__` of a package: its names are the imports under `if TYPE_CHECKING`.
 
-    `__all__` is the list of them, where the package has none of its own.
-    `renamed` has public names of before and what they are called now: importing one says so.
+    `__all__` is the list of them, where the package has none of its own. A name of before says
+    what it is called now.
     """
     homes: dict[str, str] = {}
 
@@ -27,8 +29,7 @@ def lazy_face(package: str, renamed: Mapping[str, str] | None = None) -> Callabl
             # inspect.getsource would ask the package for `__wrapped__`, and so come here again.
             file = Path(str(sys.modules[package].__file__))
             homes.update(_typed_imports(file.read_text(encoding="utf-8")))
-        if renamed and name in renamed:
-            raise ImportError(f"{package}.{name} is now {renamed[name]} (see CHANGELOG.md)")
+        check_renamed(package, name)
         if name == "__all__":
             return sorted(homes)
         if name not in homes:

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 from rlsc.runtime.lazy import lazy_face
 
 if TYPE_CHECKING:
+    from rlsc.statistics.calibration import calibration_of, confidence
     from rlsc.statistics.intervals import SHARE_INTERVAL, seed_interval, share, wilson_interval
     from rlsc.statistics.paired import mcnemar_exact, paired_difference, signed_rank_p
     from rlsc.statistics.repetition import ngram_repetition
-    from rlsc.statistics.votes import collision_probability, majority_at_k, pass_at_k
+    from rlsc.statistics.votes import collision_probability, commonest, majority_at_k, pass_at_k
 
 __getattr__ = lazy_face(__name__)

@@ -78,7 +78,7 @@ def expected_calibration_error(curve: Sequence[ReliabilityBin]) -> float | None:
     return sum(part.n * abs(part.accuracy - part.mean_confidence) for part in curve) / total
 
 
-def calibration(confidences: Sequence[float], labels: Sequence[bool]) -> Calibration:
+def calibration_of(confidences: Sequence[float], labels: Sequence[bool]) -> Calibration:
     """All three figures at once. ValueError for unequal lengths."""
     curve = reliability_curve(confidences, labels)
     return Calibration(

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from fractions import Fraction
 from math import comb
+from typing import TypeVar
+
+Answer = TypeVar("Answer", bound=Hashable)
+
+
+def commonest(answers: Iterable[Answer | None]) -> tuple[Answer | None, int]:
+    """The most frequent answer, the first seen of several, and its votes; (None, 0) without one."""
+    votes = Counter(answer for answer in answers if answer is not None).most_common(1)
+    return votes[0] if votes else (None, 0)
 
 
 def pass_at_k(n: int, c: int, k: int) -> float:

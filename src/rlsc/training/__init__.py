@@ -7,7 +7,8 @@ from rlsc.runtime.lazy import lazy_face
 if TYPE_CHECKING:
     from rlsc.training.arguments import RLSCConfig, cpu_has_bf16, device_has_bf16
     from rlsc.training.auxiliary import needs_reference
-    from rlsc.training.inputs import (
+    from rlsc.training.preparation import (
+        check_environment,
         check_processes,
         given_pairs,
         probe_prompts,
@@ -15,6 +16,5 @@ if TYPE_CHECKING:
         sampling_of,
     )
     from rlsc.training.trainer import RLSCTrainer
-    from rlsc.training.update import StepBatch
 
 __getattr__ = lazy_face(__name__)

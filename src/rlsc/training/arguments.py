@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import math
 import os
@@ -25,7 +26,7 @@ from rlsc.config import (
     check_settings,
 )
 from rlsc.errors import ConfigError
-from rlsc.objectives import ObjectiveSettings, create_objective, settings_in_use
+from rlsc.objectives import ObjectiveFlags, create_objective, settings_in_use
 
 
 def cpu_has_bf16() -> bool:
@@ -42,7 +43,7 @@ def device_has_bf16() -> bool:
 
 @dataclass
 class RLSCConfig(
-    ObjectiveSettings,
+    ObjectiveFlags,
     SamplingArguments,
     TrainerArguments,
     LossArguments,
@@ -76,6 +77,12 @@ class RLSCConfig(
         super().__post_init__()
         # A model is loaded whole, and checked; ZeRO-3 cuts it up when training begins.
         unset_hf_deepspeed_config()
+
+    def without_push(self) -> RLSCConfig:
+        """The same for a trainer that leaves pushing to others, as the end of a whole run."""
+        local = copy.copy(self)
+        local.push_to_hub = False
+        return local
 
     @property
     def autocast_dtype(self) -> torch.dtype | None:

@@ -19,18 +19,19 @@ from rlsc.statistics import collision_probability
 from rlsc.types import CompletionGroup
 
 METRICS: dict[str, str] = {
-    # Of the completions, under every objective alike.
+    # Of the completions that were sampled, under every objective alike.
     "completion_length": "mean tokens of a completion",
     "sampled_tokens": "tokens of all the step's completions",
     "truncation_rate": "share of completions that the cap cut off",
-    "distinct_completions": "distinct siblings over K",
+    "distinct_completions": "distinct siblings over K, the mean over questions",
     "f_hat": "unbiased estimate of Σ_y q(y|x)², q the policy that sampled, by identical siblings; "
     "none for K = 1",
     "answered": "share of completions with an answer",
     "boxed": "share of completions with a boxed answer",
     "distinct_answers": "distinct answers of a question's siblings over K",
     "majority_share": "share of siblings that give their question's commonest answer",
-    "unanimous": "share of questions whose siblings all give one answer",
+    "unanimous": "share of questions whose siblings all give one answer, by `answer_key`; "
+    "--skip_unanimous also finds answers equal that only algebra shows to be",
     "repetition": "mean share of a completion's 4-grams of tokens that it has had before",
     "same_answer": "share of the pairs of questions whose commonest answer is one and the same",
     "copied": "share of completions whose answer is a number of the question's text",
@@ -69,7 +70,8 @@ METRICS: dict[str, str] = {
 equal that have one `answer_key`. Where the policy does not sample, the guard's own signals of its
 probe's answers are there too, as `guard/` and a name of the first part."""
 
-_OF_ANSWERS = (
+_OF_COMPLETIONS = (
+    *("completion_length", "truncation_rate", "distinct_completions"),
     *("answered", "boxed", "distinct_answers", "majority_share", "unanimous"),
     *("repetition", "same_answer", "copied", "information"),
 )
@@ -107,13 +109,15 @@ class StepRecord:
 
 
 def rollout_metrics(groups: Sequence[CompletionGroup]) -> dict[str, float]:
-    """Of the answers in a rollout, by the names of `METRICS`: the same for every objective.
+    """Of a rollout's completions, by the names of `METRICS`: the same for every objective.
 
-    By keys, which cost a regular expression a completion. Clusters would find more answers equal,
-    but take a process that does algebra, for objectives that have no use for it.
+    Answers by keys, which cost a regular expression a completion. Clusters would find more answers
+    equal, but take a process that does algebra, for objectives that have no use for it.
     """
     signals = group_signals(groups)
-    return {name: signals[name] for name in _OF_ANSWERS}
+    tokens = sum(len(completion.token_ids) for group in groups for completion in group.completions)
+    of_completions = {name: signals[name] for name in _OF_COMPLETIONS}
+    return of_completions | {"sampled_tokens": float(tokens)}
 
 
 def of_all_processes(
@@ -149,12 +153,10 @@ def step_metrics(
 
     `kept` is the number of completions that are not masked out of the loss.
     """
-    completions = [completion for group in groups for completion in group.completions]
     sizes = [len(group.completions) for group in groups]
     p_N = record.logps_N.exp()
     f_hats = [collision_probability([c.token_ids for c in g.completions]) for g in groups]
     sample_sizes = [_effective_sample_size(part) for part in record.log_weight_N.split(sizes)]
-    distinct = [len({c.token_ids for c in g.completions}) for g in groups]
     total_weight = float(record.log_weight_N.exp().sum())
     tokens = float(record.lengths_N.sum())
     return {
@@ -166,10 +168,6 @@ def step_metrics(
         "underflowed_weights": float((record.log_confidence_N.float().exp() == 0).double().mean()),
         "alpha_share": alpha * kept / total_weight if total_weight else float("nan"),
         "entropy": float(record.entropy_sum_N.sum()) / tokens,
-        "completion_length": tokens / len(completions),
-        "sampled_tokens": tokens,
-        "truncation_rate": _mean([c.finish_reason == "length" for c in completions]),
-        "distinct_completions": sum(distinct) / len(completions),
     }
 
 

@@ -30,7 +30,10 @@ from rlsc.training.arguments import RLSCConfig
 from rlsc.training.auxiliary import create_auxiliary
 from rlsc.training.checkpoints import WholeCheckpoints
 from rlsc.training.filters import kept_by_filters
-from rlsc.training.inputs import (
+from rlsc.training.metrics import of_all_processes, rollout_metrics, step_metrics
+from rlsc.training.preparation import (
+    check_environment,
+    check_pools,
     check_processes,
     check_sharding,
     check_zero3,
@@ -42,7 +45,6 @@ from rlsc.training.inputs import (
     sampling_of,
     step_loader,
 )
-from rlsc.training.metrics import of_all_processes, rollout_metrics, step_metrics
 from rlsc.training.progress import KeepValueHead, StepProgress, StopOnNonFinite
 from rlsc.training.runlog import RunLog
 from rlsc.training.sampling import Rollout, Sampler
@@ -127,6 +129,7 @@ class RLSCTrainer(WholeCheckpoints):
         self.objective.check_labels([example.id for example in examples], answer_key)
         check_zero3(self.accelerator, args, self.objective)
         self.environment = environment or DatasetEnvironment(args.num_generations)
+        check_environment(self.environment, self.objective, args)
         self._answer_key = answer_key
         self._make_parts(train_dataset, probe_dataset, engine)
         self._batch: StepBatch | None = None
@@ -183,6 +186,11 @@ class RLSCTrainer(WholeCheckpoints):
             self._finish_guard(self.state.global_step)
             return output
 
+    def forget_optimizer(self) -> None:
+        """Gives its memory back, twice the weights; the model stays, and is not trained on."""
+        self.optimizer = self.lr_scheduler = None
+        self.accelerator.free_memory()
+
     def _finish_guard(self, step: int) -> None:
         """After the last update the guard sees what came of it, and keeps what it holds best."""
         if self.guard is None:
@@ -223,6 +231,7 @@ class RLSCTrainer(WholeCheckpoints):
         groups = _of_all(rollout)
         if not groups:
             raise ConfigError(f"step {step}: the environment gave no completion to train on")
+        check_pools(rollout.pools, self.environment, self.objective, self.args)
         if self.guard and self.guard.observe(step, groups if self._policy_samples else None):
             return None
         self.engine.release()

@@ -228,7 +228,7 @@ def _of_batch(
 def _weights(part: Objective, pool: PoolView, rewards: list[Tensor]) -> Tensor:
     """The part's weights, [K, 1] or [K, T], 1 where it gives none; its rewards, if any, kept."""
     weights: Tensor | None
-    if isinstance(part, PolicyGradient) and type(part).weigh is PolicyGradient.weigh:
+    if isinstance(part, PolicyGradient) and part.weighs_by_reward:
         rewards.append(_checked(part, pool, part.reward(pool), (1,))[:, 0])
         weights = part.shaped(rewards[-1])
     else:

@@ -10,7 +10,9 @@ import pytest
 import torch
 from scipy import stats
 
-from rlsc.engines import HFEngine, NativeEngine, SamplingParams, seed_for
+from rlsc.engines import SamplingParams, seed_for
+from rlsc.engines.hf import HFEngine
+from rlsc.engines.native.engine import NativeEngine
 from rlsc.engines.native.sampling import sample_tokens
 from rlsc.errors import NonFiniteError
 from rlsc.logprobs.padded_rows import make_rows, pad

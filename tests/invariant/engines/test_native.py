@@ -12,9 +12,11 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from rlsc.config.engine import EngineArguments
-from rlsc.engines import HFEngine, NativeEngine, SamplingParams, create_engine, resolve_engine
+from rlsc.engines import SamplingParams, create_engine, resolve_engine
 from rlsc.engines import packed as packed_module
+from rlsc.engines.hf import HFEngine
 from rlsc.engines.native import prefill, shared_prefix
+from rlsc.engines.native.engine import NativeEngine
 from rlsc.engines.native.kv_cache import BLOCK, RolloutCache
 from rlsc.engines.native.prefill import PromptForward, common_beginning
 from rlsc.engines.packed import PackedLinears

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from rlsc.engines import HFEngine, NativeEngine, SamplingParams, seed_for
+from rlsc.engines import SamplingParams, seed_for
+from rlsc.engines.hf import HFEngine
+from rlsc.engines.native.engine import NativeEngine
 from rlsc.types import Completion, Prompt
 from tests.ascii_model import TOKENS, ascii_model, ascii_tokenizer
 from tests.conftest import SPECIAL

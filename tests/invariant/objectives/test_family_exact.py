@@ -12,26 +12,19 @@ import torch
 
 from rlsc.errors import ConfigError
 from rlsc.logprobs.padded_rows import make_rows
-from rlsc.objectives import (
-    OBJECTIVES,
-    RLSC,
-    Combined,
-    General,
-    LossInputs,
-    Objective,
-    PoolView,
-    SequenceLoss,
-)
+from rlsc.objectives import RLSC, LossInputs, Objective, PoolView, SequenceLoss
+from rlsc.objectives.combined import Combined
 from rlsc.objectives.controls import Constant, FormatOnly, InverseMajority, Random
 from rlsc.objectives.create import UserReward
 from rlsc.objectives.dpo import DPO
 from rlsc.objectives.empo import EMPO
 from rlsc.objectives.entropy_loss import EntropyLoss
+from rlsc.objectives.general import General
 from rlsc.objectives.grpo import GRPO
 from rlsc.objectives.kl import KL
 from rlsc.objectives.policy_gradient import PolicyGradient
 from rlsc.objectives.ppo import PPO, advantages
-from rlsc.objectives.registry import load_objective
+from rlsc.objectives.registry import OBJECTIVES, load_objective
 from rlsc.objectives.rlhf import RLHF
 from rlsc.objectives.self_certainty import SelfCertainty
 from rlsc.objectives.sequence_entropy import SequenceEntropy

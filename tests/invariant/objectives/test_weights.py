@@ -10,7 +10,7 @@ import torch
 from rlsc.grading import Grader, cluster_answers
 from rlsc.objectives import RLSC, LossInputs, PoolView
 from rlsc.objectives.weights import NAMES, answer
-from rlsc.training.metrics import StepRecord, step_metrics
+from rlsc.training.metrics import StepRecord, rollout_metrics, step_metrics
 from rlsc.types import Completion, CompletionGroup, Prompt
 
 PROMPT = Prompt("q", "q", (1,))
@@ -67,7 +67,7 @@ def metrics_of(log_confidence: float, alpha: float, length: int = 3072) -> dict[
     record.log_confidence_N[:] = log_confidence
     record.log_weight_N[:] = math.log(math.exp(log_confidence) + alpha) if alpha else log_confidence
     record.lengths_N[:] = length
-    return step_metrics([group], record, alpha, 2)
+    return rollout_metrics([group]) | step_metrics([group], record, alpha, 2)
 
 
 def test_an_underflowed_weight_is_reported() -> None:

@@ -9,7 +9,8 @@ import torch
 
 from rlsc.logprobs.padded_rows import MicroBatch, make_rows, pad
 from rlsc.logprobs.scorer import score_completions
-from rlsc.objectives import RLSC, Combined
+from rlsc.objectives import RLSC
+from rlsc.objectives.combined import Combined
 from rlsc.objectives.grpo import GRPO
 from rlsc.objectives.kl import KL
 from rlsc.training.filters import kept_by_filters, sampled_entropy

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from rlsc.errors import ConfigError
-from rlsc.objectives import Combined, PolicyGradient, PoolView
+from rlsc.objectives import PolicyGradient, PoolView
+from rlsc.objectives.combined import Combined
 from rlsc.objectives.grpo import GRPO
 from rlsc.objectives.self_certainty import SelfCertainty
 from rlsc.objectives.ttrl import TTRL

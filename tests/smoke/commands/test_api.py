@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 import rlsc
+from rlsc.errors import RLSCError
 from rlsc.records.results import EvaluationResults, read_results_of
 from tests.smoke.conftest import one_grader
 
@@ -34,6 +35,20 @@ def test_compare_takes_a_recipe_and_settings(tmp_path: Path) -> None:
     recipe.write_text("objectives: [rlsc]\noutput_dir: out\n")
     with pytest.raises(ValueError, match="seeds must be"):
         rlsc.compare(recipe, seeds=[-1])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"benchmark": "x"}, "unknown setting benchmark; did you mean benchmarks?"),
+        ({"benchmarks": "math500", "samples": 0}, "samples must be"),
+    ],
+)
+def test_evaluate_refuses_what_it_does_not_take(settings: dict, message: str) -> None:
+    with pytest.raises(RLSCError) as caught:
+        rlsc.evaluate(**settings)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_evaluate_takes_the_commands_settings(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rlsc.objectives import OBJECTIVES
+from rlsc.objectives.registry import OBJECTIVES
 from rlsc.records.jsonl import read_jsonl
 from tests.smoke.objectives.test_objectives import trainer
 

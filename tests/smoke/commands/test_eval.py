@@ -281,7 +281,7 @@ def test_a_task_of_ones_own_is_asked_as_the_others(
     evaluate: Evaluate, folder: Path, tmp_path: Path
 ) -> None:
     mine = write(tmp_path / "mine.jsonl", [{"question": "What is 0 + 4?", "answer": "4"}])
-    code = "from rlsc.evaluation import Item, UserTask\n\n\nclass Sums(UserTask):\n"
+    code = "from rlsc import Item, UserTask\n\n\nclass Sums(UserTask):\n"
     code += "    def items(self):\n        return [Item('0', 'What is 3 + 5?', '8')]\n"
     (tmp_path / "sums.py").write_text(code)
     names = f"math500,{mine},{tmp_path / 'sums.py'}:Sums"

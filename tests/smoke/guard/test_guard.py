@@ -18,6 +18,7 @@ from rlsc.errors import NonFiniteError, OutputError
 from rlsc.guard import guard as guard_module
 from rlsc.guard.rule import COLLAPSED, HEALTHY, NARROWING, Health, Observation, Rule
 from rlsc.records.jsonl import read_jsonl
+from rlsc.training.metrics import METRICS
 from tests.conftest import tiny_model, tiny_tokenizer
 from tests.smoke.commands.test_train import arguments, figures, results, timeless
 from tests.smoke.training.test_trainer import CHATS, completions, config, weights
@@ -196,6 +197,11 @@ def test_the_base_samples_throughout(tmp_path: Path) -> None:
     assert all(torch.equal(one, start) for one in sampled)
     assert not torch.equal(weights(run_), start)
     assert len(run_.guard.verdicts) == 5  # by the probe, which asks the policy itself
+    of_parent = {"step", "epoch", "grad_norm", "learning_rate"}
+    for row in read_jsonl(tmp_path / "metrics.jsonl"):
+        unknown = row.keys() - METRICS.keys() - of_parent
+        assert {name for name in unknown if name.removeprefix("guard/") not in METRICS} == set()
+        assert "guard/truncation_rate" in row
 
 
 def test_brakes_that_leave_all_out_leave_the_weights(tmp_path: Path) -> None:

@@ -13,7 +13,9 @@ from rlsc import RLSCTrainer
 from rlsc.errors import ConfigError, ModelError, QuestionError
 from rlsc.grading import extract_answer
 from rlsc.models.reward_model import RewardModel
-from rlsc.objectives import OBJECTIVES, General, PoolView
+from rlsc.objectives import PoolView
+from rlsc.objectives.general import General
+from rlsc.objectives.registry import OBJECTIVES
 from rlsc.records.jsonl import read_jsonl
 from rlsc.types import AnswerKey
 from tests.conftest import tiny_model, tiny_tokenizer
@@ -268,7 +270,8 @@ def test_a_reward_model_scores_each_completion_as_alone(reward_model: Path) -> N
 
 USER_CODE = '''
 """Objectives of a user."""
-from rlsc.objectives import General, Objective
+from rlsc.objectives import Objective
+from rlsc.objectives.general import General
 
 
 def brevity(siblings):

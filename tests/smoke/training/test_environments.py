@@ -85,6 +85,53 @@ def test_a_pool_for_each_question_trains_as_grpo_does_to_the_bit(tmp_path: Path)
     assert metrics[0]["quiz/right"] == 12 * metrics[0]["reward"]
 
 
+class Declared(Quiz):
+    """Says that it gives no rewards, as the data set does."""
+
+    gives_rewards = False
+
+
+class Unjudged(Declared):
+    def play(self, step, seed, rows) -> Play:
+        groups = yield [Ask(row.id, row.prompt, 4) for row in rows]
+        if self.together:
+            return [Pool("quiz", groups)]
+        return [Pool(group.prompt.id, [group]) for group in groups]
+
+
+@pytest.mark.parametrize(
+    ("environment", "changes", "said"),
+    [
+        (Quiz(together=False), {"objective": GRPO()}, "Quiz gives rewards, which objective"),
+        (
+            Declared(together=False),
+            {"objective": GRPO(), "skip_unanimous": True},
+            "Declared gives rewards, which objective",
+        ),
+        (
+            Unjudged(together=True),
+            {"objective": GRPO(), "entropy_floor": 0.1},
+            "--entropy_floor and pool 'quiz' of several questions exclude each other",
+        ),
+    ],
+)
+def test_pools_that_the_run_has_no_use_for_are_refused_at_the_first_step(
+    tmp_path: Path, environment: Quiz, changes: dict[str, object], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        trainer(tmp_path, environment, **changes).train()
+    assert read_jsonl(tmp_path / "metrics.jsonl") == []
+
+
+def test_filters_are_for_pools_of_one_question_each_without_rewards(tmp_path: Path) -> None:
+    changes: dict[str, object] = {"objective": GRPO(), "mask_truncated_completions": True}
+    own = trainer(tmp_path / "own", Unjudged(together=False), **changes)
+    plain = trainer(tmp_path / "plain", None, mask_truncated_completions=True)
+    for run in (own, plain):
+        run.train()
+    assert torch.equal(weights(own), weights(plain))
+
+
 def test_waves_follow_each_other_and_what_does_not_fit_is_counted(tmp_path: Path) -> None:
     class Game(Environment):
         def play(self, step, seed, rows) -> Play:

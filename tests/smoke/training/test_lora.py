@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM
 from rlsc import RLSCTrainer
 from rlsc.commands import hub
 from rlsc.commands.main import _main
-from rlsc.engines import NativeEngine
+from rlsc.engines.native.engine import NativeEngine
 from rlsc.records.jsonl import read_jsonl
 from rlsc.training import trainer as trainer_module
 from rlsc.training.auxiliary import AuxiliaryModels

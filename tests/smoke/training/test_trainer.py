@@ -15,7 +15,8 @@ from transformers import AutoModelForCausalLM
 
 from rlsc import RLSCConfig, RLSCTrainer
 from rlsc.data.prompts import render
-from rlsc.engines import NativeEngine, SamplingParams, ScriptedEngine
+from rlsc.engines import SamplingParams, ScriptedEngine
+from rlsc.engines.native.engine import NativeEngine
 from rlsc.errors import ConfigError, ModelError, NonFiniteError, OutputError, QuestionError
 from rlsc.logprobs.padded_rows import make_rows, pad
 from rlsc.logprobs.scorer import Scorer, score_completions

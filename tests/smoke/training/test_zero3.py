@@ -14,7 +14,7 @@ from accelerate.commands.config.config_args import load_config_from_file
 from rlsc.errors import ConfigError
 from rlsc.objectives import create_objective
 from rlsc.training import arguments as config_module
-from rlsc.training.inputs import check_sharding, check_zero3
+from rlsc.training.preparation import check_sharding, check_zero3
 from tests.smoke.commands.test_train import arguments
 from tests.smoke.training.test_processes import ROOT, launched, start
 from tests.smoke.training.test_trainer import config

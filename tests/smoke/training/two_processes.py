@@ -14,7 +14,8 @@ import torch
 
 from rlsc import RLSCTrainer
 from rlsc.data.prompts import render
-from rlsc.engines import NativeEngine, SamplingParams
+from rlsc.engines import SamplingParams
+from rlsc.engines.native.engine import NativeEngine
 from rlsc.grading import extract_answer
 from rlsc.runtime.processes import is_main
 from rlsc.runtime.sharding import full_tensor, is_sharded

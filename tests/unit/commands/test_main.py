@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -118,6 +119,7 @@ def test_in_a_process_of_its_own(tmp_path: Path) -> None:
     [
         ("", "--questions is missing"),
         ("--questions arithmetic --alfa 1", "unknown setting --alfa; did you mean alpha?"),
+        ("--questions arithmetic --parallelism_config 1", "are set by accelerate launch"),
         ("--questions arithmetic --num_generations 0", "num_generations must be 1 or more"),
         ("--questions arithmetic --temperature 0", "temperature must be above 0"),
         ("--questions arithmetic --alpha -1", "alpha must be 0 or more"),
@@ -138,6 +140,34 @@ def test_an_unknown_key_in_a_recipe(refused, tmp_path: Path) -> None:
 def test_the_demo_takes_flags_too(capfd: pytest.CaptureFixture[str]) -> None:
     code = _main(["demo", "--num_generations", "0"])
     assert "num_generations" in only_line(code, capfd.readouterr().err)
+
+
+@pytest.mark.parametrize("left", ["comparison.json", "results.json"])
+def test_a_base_evaluation_of_an_older_version(refused, left: str, tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    old.mkdir()
+    (old / left).write_text("{}")
+    line = refused("--questions", "arithmetic", "--base_evaluation", str(old))
+    assert f"--base_evaluation: {old} holds a run of an older rlsc" in line
+    assert "make the run again" in line
+
+
+@pytest.mark.parametrize(
+    ("left", "content", "message"),
+    [
+        ("comparison.json", "{}", "an older rlsc, which left no run.json: read it with the rlsc"),
+        ("results.json", "{}", "an older rlsc, which left no run.json: read it with the rlsc"),
+        ("run.json", '{"kind": "training", "schema_version": 3}', "a newer rlsc .*: update rlsc"),
+        ("run.json", '{"kind": "training", "schema_version": 1}', "an older rlsc .*: read it"),
+    ],
+)
+def test_a_report_of_another_version(
+    left: str, content: str, message: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / left).write_text(content)
+    line = only_line(_main(["report", str(tmp_path)]), capfd.readouterr().err)
+    assert re.search(message, line)
+    assert "--output_dir" not in line
 
 
 # Questions.

@@ -52,6 +52,46 @@ def test_the_pages_game_is_played_in_two_waves(game: str) -> None:
     assert environment.metrics() == {"double/right": pytest.approx(5 / 6)}
 
 
+REFUSED = {
+    "--objective GAME:Given": "needs the environment's rewards, and DatasetEnvironment gives none",
+    "--objective GAME:Given --environment GAME:Told": "Told gives none",
+    "--environment GAME:Says": "Says gives rewards, which objective rlsc does not read",
+    "--objective GAME:Given --environment GAME:Says --skip_unanimous true": "which gives rewards",
+    **{
+        f"--objective GAME:Given --environment GAME:DoubleIt --{flag}": "and "
+        "environment DoubleIt, which may give (its class does not say gives_rewards = False)"
+        for flag in (
+            *("train_generations 2", "skip_unanimous true", "entropy_floor 0.1"),
+            *("mask_truncated_completions true", "rollout_policy base"),
+        )
+    },
+}
+MORE = """
+
+class Told(DoubleIt):
+    gives_rewards = False
+
+
+class Says(DoubleIt):
+    gives_rewards = True
+"""
+
+
+@pytest.mark.parametrize("dry", [True, False])
+@pytest.mark.parametrize("flags", REFUSED)
+def test_what_excludes_each_other_is_said_before_a_model_is_loaded(
+    game: str, tmp_path: Path, flags: str, dry: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open(game, "a") as file:
+        file.write(MORE)
+    argv = ["train", "--questions", "arithmetic", "--model", str(tmp_path / "no model")]
+    argv += ["--output_dir", str(tmp_path / "run"), *flags.replace("GAME", game).split()]
+    assert _main([*argv, "--dry_run"] if dry else argv) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert REFUSED[flags] in said
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_pages_command_trains(game: str, tmp_path: Path) -> None:
     command = re.findall(r"```sh\n(rlsc train .*?)```", PAGE.read_text("utf-8"), re.S)[0]
     flags = command.replace("\\\n", " ").replace("game.py", game).split()[1:]

@@ -80,14 +80,12 @@ def test_without_a_base_nothing_is_compared(tmp_path: Path) -> None:
     assert found.tuned.best is None
 
 
-@pytest.mark.parametrize(("trained_on", "ids"), [("What is  $1 + 1$?", ("a",)), ("x", ())])
-def test_facts_say_what_to_distrust(trained_on: str, ids: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("ids", [("a",), ()])
+def test_facts_say_what_to_distrust(ids: tuple[str, ...]) -> None:
     questions = (Question("a", "What is 1 + 1?"), Question("b", "?"), Question("c", "Long?"))
     answers = AnswerKey({"a": "2", "b": r"\begin{"})
     task = Task("t", "T", questions, answers, source="s", available=3)
-    facts = task_facts(
-        task, 9, [Question("0", trained_on)], shared_grader(), skipped=["c"], relation="held out"
-    )
+    facts = task_facts(task, 9, [*ids, "c"], shared_grader(), skipped=["c"], relation="held out")
     assert (facts.trained_on, facts.transductive) == (ids, bool(ids))
     assert (facts.questions, facts.available, facts.complete) == (2, 3, False)
     assert (facts.unreadable_references, facts.skipped) == (("b",), ("c",))

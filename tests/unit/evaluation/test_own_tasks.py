@@ -12,7 +12,7 @@ from rlsc.errors import RLSCError
 from rlsc.evaluation.benchmarks.tasks import load_tasks
 
 PAGE = Path(__file__).parents[3] / "docs" / "your_task.md"
-HEAD = "from rlsc.evaluation import Item, UserTask\n\n"
+HEAD = "from rlsc import Item, UserTask\n\n"
 
 
 def example() -> str:
@@ -66,7 +66,7 @@ def test_arithmetic_is_a_task_of_its_held_out_questions() -> None:
 @pytest.mark.parametrize(
     ("code", "message"),
     [
-        ("class MyTask:\n    pass\n", "it is no rlsc.evaluation.UserTask"),
+        ("class MyTask:\n    pass\n", "it is no rlsc.UserTask"),
         (HEAD + "class MyTask(UserTask):\n    kind = 'song'\n", "its kind is 'song'"),
         (HEAD + "class MyTask(UserTask):\n    pass\n", "NotImplementedError"),
         (
@@ -75,7 +75,7 @@ def test_arithmetic_is_a_task_of_its_held_out_questions() -> None:
         ),
         (
             HEAD + "class MyTask(UserTask):\n    def items(self):\n        return ['x']\n",
-            "no rlsc.evaluation.Item",
+            "no rlsc.Item",
         ),
         (
             HEAD + "class MyTask(UserTask):\n    def items(self):\n        return []\n",

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from rlsc.errors import ConfigError
-from rlsc.grading import Grader, Item, Judgement, grade
+from rlsc.grading import Grader, Item, grade
+from rlsc.grading.api import Judgement
 from rlsc.types import Verdict
 
 SECONDS = 2.0

@@ -32,7 +32,7 @@ def test_shares_of_completions_and_questions() -> None:
     expected = {
         "answered": 11 / 12,
         "boxed": 5 / 12,
-        "truncated": 0.0,
+        "truncation_rate": 0.0,
         "distinct_completions": (3 + 3 + 1) / 12,
         "distinct_answers": (1 + 3 + 1) / 12,
         "majority_share": (3 / 4 + 2 / 4 + 1) / 3,
@@ -51,6 +51,7 @@ def test_values_of_questions_have_the_signals_as_their_mean() -> None:
     found, signals = question_values(groups), group_signals(groups)
     assert found["answered"] == [0.5, 1.0, 1.0]
     assert found["same_answer"] == [0.5, 0.5, 0.0]
+    signals["truncated"] = signals["truncation_rate"]  # the rule's sign of it
     for name, values in found.items():
         assert sum(values) / 3 == pytest.approx(signals[name])
     assert question_values(groups[:1])["same_answer"] == [0.0]  # of one question nothing is shared
@@ -70,7 +71,17 @@ def test_lengths_and_cuts() -> None:
         Prompt("q", "q", (1,)), [completion("1", (5,)), completion("22", (5, 6, 7), "length")]
     )
     found = group_signals([cut])
-    assert (found["completion_length"], found["truncated"]) == (2.0, 0.5)
+    assert (found["completion_length"], found["truncation_rate"]) == (2.0, 0.5)
+
+
+def test_distinct_completions_are_a_mean_over_questions() -> None:
+    """Unequal K: (1/4 + 2/2) / 2, not 3/6. Equal K: exactly the distinct ones over all of them."""
+    uneven = [group("a", "1", "1", "1", "1"), group("b", "1", "2")]
+    assert group_signals(uneven)["distinct_completions"] == 0.625
+    for distinct in range(1, 8):
+        even = [group("a", *map(str, range(distinct)), *["0"] * (7 - distinct))]
+        even += [group(name, *["0"] * 7) for name in "bcdef"]
+        assert group_signals(even)["distinct_completions"] == (distinct + 5) / 42
 
 
 def test_no_answer_at_all() -> None:

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from rlsc.errors import ConfigError
-from rlsc.objectives import General, LossInputs
+from rlsc.objectives import LossInputs
+from rlsc.objectives.general import General
 
 
 def rows(weight_clip: float | None) -> LossInputs:

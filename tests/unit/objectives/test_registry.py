@@ -10,18 +10,13 @@ import torch
 
 from rlsc import RLSCConfig
 from rlsc.errors import ConfigError
-from rlsc.objectives import (
-    OBJECTIVES,
-    RLSC,
-    Combined,
-    PolicyGradient,
-    create_objective,
-)
+from rlsc.objectives import RLSC, PolicyGradient, create_objective
 from rlsc.objectives.base import weighted_likelihood
+from rlsc.objectives.combined import Combined
 from rlsc.objectives.dpo import DPO
 from rlsc.objectives.empo import EMPO
 from rlsc.objectives.grpo import GRPO
-from rlsc.objectives.registry import load_objective
+from rlsc.objectives.registry import OBJECTIVES, load_objective, registered
 from rlsc.objectives.settings import declared_settings, settings_of
 from rlsc.objectives.shaping import shape
 from rlsc.objectives.ttrl import TTRL
@@ -44,6 +39,14 @@ def test_settings_reach_the_fields_of_their_name() -> None:
     assert dr_grpo == GRPO(shaping="centred", loss_type="dr_grpo", beta=0.1)
     assert (dr_grpo.weights_need, dr_grpo.loss_needs) == ({"labels"}, {"reference"})
     assert made(objective="dpo", dpo_pairs="majority") == DPO(dpo_pairs="majority")
+
+
+def test_controls_are_registered_objectives_that_say_so() -> None:
+    controls = {name for name in OBJECTIVES if (kind := registered(name)) and kind.is_control}
+    assert controls == {"constant", "random", "format_only", "inverse_majority"}
+    assert [name for name in OBJECTIVES if registered(name).on_a_card] == ["rlsc"]  # type: ignore[union-attr]
+    assert registered("rlsc,grpo") is None
+    assert registered("mine.py:Mine") is None
 
 
 class Mine(PolicyGradient):

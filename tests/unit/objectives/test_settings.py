@@ -12,8 +12,8 @@ import torch
 from rlsc import RLSCConfig
 from rlsc.config.fields import setting
 from rlsc.errors import ConfigError
-from rlsc.objectives import OBJECTIVES, PolicyGradient, PoolView, create_objective
-from rlsc.objectives.registry import load_objective
+from rlsc.objectives import PolicyGradient, PoolView, create_objective
+from rlsc.objectives.registry import OBJECTIVES, load_objective
 
 DOCS = Path(__file__).parents[3] / "docs"
 INVARIANT = Path(__file__).parents[2] / "invariant" / "objectives"
@@ -88,6 +88,7 @@ def old_function(pool: PoolView) -> torch.Tensor:
 old_function.needs = ("scores",)  # type: ignore[attr-defined]
 
 
+Sparing = type("Sparing", (PolicyGradient,), {"spares_idle": True, "reward": OldNames.reward})
 Word = type("Word", (PolicyGradient,), {"weights_need": "scores", "reward": OldNames.reward})
 Score = type("Score", (PolicyGradient,), {"weights_need": ("score",), "reward": OldNames.reward})
 Judged = type(
@@ -99,6 +100,7 @@ Judged = type(
     ("name", "message"),
     [
         ("OldNames", "needs is now weights_need .* and loss_needs"),
+        ("Sparing", "spares_idle is now zero_weight_is_zero_gradient"),
         ("old_function", "are now its weights_need"),
         ("Word", "weights_need is a set of names"),
         ("Score", "weights_need has 'score'; known are scores"),

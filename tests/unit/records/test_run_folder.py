@@ -49,7 +49,12 @@ def test_a_run_of_another_kind_is_never_replaced(kind: type[RunFolder], tmp_path
     [
         ({"config.yaml": "a: 1"}, "holds a run of an older rlsc"),
         ({"results.json": "{}"}, r"holds results.json but no run \(run.json is missing\)"),
-        ({"run.json": '{"kind": "training", "schema_version": 99}'}, "another version of rlsc"),
+        (
+            {"run.json": '{"kind": "training", "schema_version": 99}'},
+            "of a newer rlsc.*: update rlsc$",
+        ),
+        ({"run.json": '{"kind": "training", "schema_version": 1}'}, "of an older rlsc .*again$"),
+        ({"comparison.json": "{}"}, "holds a run of an older rlsc"),
         ({"run.json": '{"kind": "song", "schema_version": 2}'}, "says no kind of run"),
         ({"run.json": "["}, "run.json is damaged"),
     ],
@@ -63,9 +68,21 @@ def test_what_is_no_run_of_this_version_is_refused(
         with pytest.raises(OutputError, match=message) as caught:
             TrainingFolder(tmp_path).check(SETTINGS, resume, overwrite)
         assert "\n" not in str(caught.value)
-    with pytest.raises(OutputError, match=r"older rlsc|no run|another version|damaged"):
+    with pytest.raises(OutputError, match=r"older rlsc|newer rlsc|no kind|damaged"):
         open_folder(tmp_path)
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == files
+
+
+@pytest.mark.parametrize("left", ["comparison.json", "results.json", "config.yaml"])
+def test_reading_a_run_of_an_older_version_says_what_to_do(left: str, tmp_path: Path) -> None:
+    (tmp_path / left).write_text("{}")
+    with pytest.raises(OutputError, match=r"an older rlsc, .*: read it with the rlsc that made it"):
+        open_folder(tmp_path)
+
+
+def test_a_folder_without_a_run(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="holds no run of rlsc: name the --output_dir"):
+        open_folder(tmp_path)
 
 
 def test_a_folder_in_use_needs_a_word(tmp_path: Path) -> None:
@@ -98,6 +115,17 @@ def test_overwriting_spares_its_own_input(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     with pytest.raises(OutputError, match="would delete --model"):
         folder.check(SETTINGS | {"model": str(tmp_path / "model")}, resume=False, overwrite=True)
+
+
+def test_a_model_knows_its_run(tmp_path: Path) -> None:
+    folder = TrainingFolder(tmp_path / "run")
+    model = folder.path / "model"
+    assert TrainingFolder.of_model(model) is None
+    folder.prepare(SETTINGS, overwrite=False)
+    found = TrainingFolder.of_model(model)
+    assert found is not None
+    assert found.read_settings() == SETTINGS
+    assert TrainingFolder.of_model(folder.path / "weights") is None
 
 
 def test_a_comparison_knows_its_parts(tmp_path: Path) -> None:

@@ -233,7 +233,8 @@ def comparison(missing: int = 0) -> ComparisonResults:
     temperatures = (0.0, 0.5, 1.0)
     settings = (GREEDY, replace(COOLER, name="T0.5"), SAMPLED)
     base = ModelScores(
-        tuple(score(s, a, 29) for s, a in zip(settings, (0.308, 0.36, 0.22), strict=True))
+        tuple(score(s, a, 29) for s, a in zip(settings, (0.308, 0.36, 0.22), strict=True)),
+        Best("T0.5", False, share(0.36)),
     )
     task = TaskResults(
         facts(EVALUATION, "evaluation", relation="held-out questions, split seed 0"), base
@@ -262,7 +263,9 @@ def comparison(missing: int = 0) -> ComparisonResults:
         names = ("greedy", "pass_at_1", "majority", "distinct", "mean_length", "seconds")
         summary = dict.fromkeys(names, share(end, 0.05))
         summary |= {"mean_length": Estimate(19.0), "seconds": Estimate(140.0)}
-        method = ComparedMethod(label, {"objective": label}, tuple(runs), summary)
+        method = ComparedMethod(
+            label, {"objective": label}, tuple(runs), summary, is_control=label == "constant"
+        )
         methods.append(method)
     if missing:
         last = methods[-1]

@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from rlsc.errors import OutputError
-from rlsc.records.results import Results
+from rlsc.records.results import AT_TRAINING_TEMPERATURE, Best, Results
 from rlsc.report.files import page_of, write_html_of_several, write_report
+from rlsc.report.sections import comparison
 from rlsc.report.sections.scores import verdict, verdict_of_several
-from rlsc.report.summary import print_results
+from rlsc.report.terminal_summary import print_results
 from rlsc.runtime.display import console
+from rlsc.types import Estimate
 from tests.unit.report import runs
 
 BETTER, LITTLE, WORSE = 0.3, 0.0, -0.3
@@ -149,3 +151,26 @@ def test_a_report_loads_neither_torch_nor_transformers(tmp_path: Path) -> None:
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_comparisons_base_at_its_best_is_that_of_its_evaluation() -> None:
+    results = runs.comparison()
+    rows = [row[0] for row in comparison._base_rows(results)]
+    assert [row for row in rows if "best" in row] == ["untrained, T = 0.5 ← its best"]
+    base = results.base.tasks["evaluation"]
+    trained = replace(
+        base.tuned.scores[1],
+        setting=replace(base.tuned.scores[1].setting, name=AT_TRAINING_TEMPERATURE),
+    )
+    asked = replace(
+        base.tuned,
+        scores=(*base.tuned.scores, trained),
+        best=Best(AT_TRAINING_TEMPERATURE, True, Estimate(0.47)),
+    )
+    tasks = {"evaluation": replace(base, tuned=asked)}
+    results = replace(results, base=replace(results.base, tasks=tasks))
+    last = list(comparison._base_rows(results))[-1][0]
+    assert last == "untrained, as in training, T = 0.5, majority ← its best"
+    assert comparison._numbers(results)[1].value == pytest.approx(47)
+    above = sum(method.summary["greedy"].value > 0.47 for method in results.methods)
+    assert comparison.headline(results).verdict.startswith(f"{above} of 9 objectives end above")

@@ -10,7 +10,13 @@ from itertools import combinations, product
 import pytest
 from scipy import stats
 
-from rlsc.statistics.votes import majority_at_k, pass_at_k
+from rlsc.statistics.votes import commonest, majority_at_k, pass_at_k
+
+
+def test_the_commonest_answer_is_the_first_of_several() -> None:
+    assert commonest(["b", None, "a", "a", None, None, "b"]) == ("b", 2)
+    assert commonest([1, 0, 0]) == (0, 2)
+    assert commonest([None]) == commonest([]) == (None, 0)
 
 
 @pytest.mark.parametrize(

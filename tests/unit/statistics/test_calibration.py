@@ -10,7 +10,7 @@ import pytest
 
 from rlsc.statistics.calibration import (
     auroc,
-    calibration,
+    calibration_of,
     confidence,
     expected_calibration_error,
     reliability_curve,
@@ -96,10 +96,10 @@ def test_each_bin_is_what_falls_between_its_edges(bins: int) -> None:
 
 def test_all_three_figures_at_once() -> None:
     confidences, labels = [0.1, 0.2, 0.9], [False, True, True]
-    figures = calibration(confidences, labels)
+    figures = calibration_of(confidences, labels)
     curve = reliability_curve(confidences, labels)
     assert figures == Calibration(3, 1.0, expected_calibration_error(curve), tuple(curve))
-    assert calibration([], []) == Calibration(0, None, None, ())
+    assert calibration_of([], []) == Calibration(0, None, None, ())
 
 
 def test_empty_bins_are_left_out() -> None:

@@ -106,14 +106,14 @@ def _of_class(name: str, limit: int) -> Task:
     try:
         task: Any = own() if isinstance(own, type) else own
         if not isinstance(task, UserTask):
-            raise TypeError("it is no rlsc.evaluation.UserTask")
+            raise TypeError("it is no rlsc.UserTask")
         kinds = get_args(AnswerKind)
         if task.kind not in kinds:
             raise TypeError(f"its kind is {task.kind!r}, not one of {', '.join(kinds)}")
         items = list(task.items())
         wrong = next((item for item in items if not isinstance(item, Item)), None)
         if wrong is not None:
-            raise TypeError(f"its items have {wrong!r:.60}, which is no rlsc.evaluation.Item")
+            raise TypeError(f"its items have {wrong!r:.60}, which is no rlsc.Item")
     except Exception as error:  # the user's own code may raise anything
         what = " ".join(f"{type(error).__name__}: {error}".split())
         raise ConfigError(f"--benchmarks {name}: {what}") from error

@@ -67,7 +67,7 @@ def _bounds(part: ReliabilityBin) -> tuple[float, float, float]:
 def lengths(difference: Difference | None, title: str, charts: Sequence[Chart]) -> list[Block]:
     """The change of length in words, and histograms."""
     blocks: list[Block] = []
-    lines = length_lines(dict(difference.lengths)) if difference else []
+    lines = length_lines(difference.lengths) if difference else []
     if lines:
         blocks += [Paragraph(f"{title}."), Bullets(lines)]
     return [*blocks, Curves(charts)] if charts else blocks

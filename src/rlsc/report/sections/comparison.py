@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from statistics import fmean
 
 from rlsc.records import (
+    AT_TRAINING_TEMPERATURE,
     EVALUATION,
     ComparedMethod,
     ComparisonFolder,
@@ -15,13 +16,10 @@ from rlsc.records import (
 )
 from rlsc.report.charts import COLOURS, INK, Chart, Measured, Series
 from rlsc.report.page import Block, Bullets, Curves, Heading, Headline, Page, Paragraph, Table
-from rlsc.report.sections.made import made
+from rlsc.report.sections.provenance import made
 from rlsc.report.sections.words import percent
-from rlsc.types import Estimate
 
 REFRESH = 10
-_CONTROLS = ("constant", "random", "format_only", "inverse_majority")
-"""Objectives that cannot teach anything: dashed."""
 _QUALITY = (("greedy", "Greedy accuracy"), ("pass_at_1", "pass@1, T = 1"))
 _HEADER = (
     *("objective", "greedy, %", "pass@1, T = 1, %", "majority, %", "tokens, greedy"),
@@ -62,7 +60,7 @@ def headline(results: ComparisonResults) -> Headline:
     done = sum(run.done for run in results.runs)
     failed = sum(run.failed is not None for run in results.runs)
     ended = [method for method in results.methods if method.summary]
-    best = _best(results)
+    best = results.base_best.figure
     above = [m for m in ended if m.summary["greedy"].value > best.value]
     clear = [m for m in above if (i := m.summary["greedy"].interval) and i[0] > best.value]
     text = f"{len(above)} of {len(ended)} objectives end above the base at its best"
@@ -88,14 +86,8 @@ def _numbers(results: ComparisonResults) -> list[Measured]:
         if method.summary
     ]
     rows.sort(key=lambda row: -row.value)
-    rows.insert(1, Measured.of("base at its best", _best(results), INK))
+    rows.insert(1, Measured.of("base at its best", results.base_best.figure, INK))
     return rows
-
-
-def _best(results: ComparisonResults) -> Estimate:
-    """The untrained model at the temperature at which it is best: greedy accuracy or pass@1."""
-    figures = [score.accuracy for score in results.untrained.values() if score.accuracy]
-    return max(figures, key=lambda figure: figure.value)
 
 
 # Tables.
@@ -105,19 +97,27 @@ def table_blocks(results: ComparisonResults) -> Iterator[Block]:
     """A row for each temperature of the untrained model, then one for each objective."""
     base = list(_base_rows(results))
     rows = [*base, *(_method_row(method, len(results.seeds)) for method in results.methods)]
-    best = _best(results)
-    bold = [i for i, s in enumerate(results.untrained.values()) if s.accuracy == best][:1]
+    bold = [i for i, row in enumerate(base) if row[0].endswith(_ITS_BEST)]
     yield Table(_HEADER, rows, bold=frozenset(bold), brief=(0, 1, 2, 3, 7))
     yield Paragraph(_caption(results))
 
 
+_ITS_BEST = " ← its best"
+
+
 def _base_rows(results: ComparisonResults) -> Iterator[list[str]]:
-    """No training, only sampling."""
-    best = _best(results)
-    for temperature, score in results.untrained.items():
-        greedy = temperature == 0
-        name = f"untrained, T = {temperature:g}" + (" (greedy)" if greedy else "")
-        name += " ← its best" if score.accuracy == best else ""
+    """No training, only sampling; the best setting has a row where it is at no temperature."""
+    best, asked = results.base_best, results.base.tasks[EVALUATION].tuned
+    rows = {f"untrained, T = {value:g}": score for value, score in results.untrained.items()}
+    if best.setting not in [score.setting.label for score in rows.values()]:
+        score = asked.of(best.setting)
+        as_trained = "as in training, " if best.setting == AT_TRAINING_TEMPERATURE else ""
+        rows[f"untrained, {as_trained}T = {score.setting.temperature:g}"] = score
+    for name, score in rows.items():
+        greedy = score.setting.temperature == 0
+        name += " (greedy)" if greedy else ""
+        if score.setting.label == best.setting:
+            name += f"{', majority' if best.majority else ''}{_ITS_BEST}"
         value = percent(score.accuracy)
         length = f"{score.mean_length:.1f}" if greedy else ""
         vote = percent(score.majority) if score.majority else ""
@@ -183,10 +183,11 @@ def _chart(results: ComparisonResults, axis: str, quality: str, title: str) -> C
             points.append((at, fmean(values)))
             if len(values) > 1:
                 bounds.append((at, min(values), max(values)))
-        dashed = method.settings.get("objective", method.label) in _CONTROLS
         if points:
-            series.append(Series(method.label, points, bounds, colour, dashed=dashed, shaded=True))
-    level = (100 * _best(results).value, "base at its best") if scale == 100 else None
+            series.append(
+                Series(method.label, points, bounds, colour, dashed=method.is_control, shaded=True)
+            )
+    level = (100 * results.base_best.figure.value, "base at its best") if scale == 100 else None
     label = "updates made" if axis == "step" else "seconds of training"
     title += ", by time" if axis == "seconds" else ""
     return Chart(title, label, "tokens" if scale == 1 else "%", series, level=level)

@@ -10,7 +10,7 @@ from rlsc.report.charts import Chart
 from rlsc.report.page import Block, Case, Cases, Curves, Heading, Headline, Page, Paragraph
 from rlsc.report.sections import answers, scores
 from rlsc.report.sections.cases import paired
-from rlsc.report.sections.made import how_it_was_made
+from rlsc.report.sections.provenance import how_it_was_made
 from rlsc.report.sections.words import percent
 
 

@@ -133,12 +133,8 @@ def notes(task: TaskResults) -> Iterator[str]:
         yield f"To the base asked in the same way {difference_text(task.difference)}."
     if task.difference and not best:
         yield "Other ways of asking the base were not tried."
-    if transductive(task.task):
+    if task.task.transductive:
         yield "Some of these questions were trained on: read it as transductive."
-
-
-def transductive(task: TaskFacts) -> bool:
-    return task.transductive or "transductive" in task.relation
 
 
 # Before and after.
@@ -367,7 +363,7 @@ def differences(tasks: Tasks) -> Iterator[Block]:
             lines.append(f"best of each, {best.before} → {best.after}: {difference_text(best)}")
         main = task.difference
         lines += flipped(main) if main.accuracy else []
-        yield Bullets([*lines, *length_lines(dict(main.lengths))])
+        yield Bullets([*lines, *length_lines(main.lengths)])
 
 
 def distrust(tasks: Tasks) -> Iterator[Block]:
@@ -383,8 +379,6 @@ def _doubts(name: str, task: TaskResults) -> Iterator[str]:
     facts, main = task.task, task.tuned.main
     if facts.trained_on:
         yield f"{name}: trained on {listed(facts.trained_on)}. Read it as transductive."
-    elif transductive(facts):
-        yield f"{name}: {facts.relation}. Read it as transductive."
     if not facts.complete:
         yield f"{name}: {facts.questions} of its {facts.expected or facts.available} questions."
     if facts.skipped:

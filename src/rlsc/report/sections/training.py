@@ -15,7 +15,7 @@ from rlsc.records import (
 from rlsc.report.page import Block, Bullets, Case, Cases, Curves, Heading, Headline, Page, Paragraph
 from rlsc.report.sections import answers, scores, steps
 from rlsc.report.sections.cases import paired
-from rlsc.report.sections.made import how_it_was_made
+from rlsc.report.sections.provenance import how_it_was_made
 from rlsc.report.sections.words import asked, difference_text, flipped
 from rlsc.types import Difference
 

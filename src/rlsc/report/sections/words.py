@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rlsc.types import Difference, Estimate, LengthChange, Setting
@@ -55,7 +55,7 @@ def flipped(difference: Difference) -> list[str]:
     return [f"{name}: {listed(ids) or 'none'}" for name, ids in sides]
 
 
-def length_lines(lengths: dict[str, LengthChange]) -> list[str]:
+def length_lines(lengths: Mapping[str, LengthChange]) -> list[str]:
     """The paired changes of length, their intervals, their p."""
     names = {"all": "All answers", "right": "Right answers", "not_right": "Answers not right"}
     return [f"{names[part]}: {_length_change(of)}." for part, of in lengths.items()]

@@ -1,4 +1,4 @@
-"""What the trainer is given, checked and made ready: rows that fit, a layout, their order."""
+"""What the trainer is given, made ready: what excludes what, rows that fit, pairs, their order."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from rlsc.data import end_of_turn, fit_context, render, stop_token_ids
 from rlsc.engines import ZERO3_NEEDS, SamplingParams, ScriptedEngine, engine_class
+from rlsc.environments import Environment
 from rlsc.errors import ConfigError, QuestionError
 from rlsc.logprobs import Layout, supported_layout
 from rlsc.models import context_length
@@ -18,7 +19,7 @@ from rlsc.objectives import Objective
 from rlsc.runtime import console
 from rlsc.training.arguments import RLSCConfig
 from rlsc.training.weighing import takes_forward
-from rlsc.types import Completion, Example, Prompt
+from rlsc.types import Completion, Example, Pool, Prompt
 
 
 def check_processes(args: RLSCConfig) -> None:
@@ -70,6 +71,61 @@ def check_zero3(accelerator: Any, args: RLSCConfig, objective: Objective) -> Non
             f"ZeRO-3 does not give whole weights, which {' and '.join(wrong)} needs: take FSDP2 "
             "(recipes/accelerate/fsdp2.yaml)"
         )
+
+
+def check_environment(environment: Environment, objective: Objective, args: RLSCConfig) -> None:
+    """Raises `ConfigError` where environment, objective and settings exclude each other.
+
+    What an environment makes of a step shows only there, unless its class says so by
+    `gives_rewards`: `check_pools` looks again.
+    """
+    name, gives = type(environment).__name__, environment.gives_rewards
+    if "environment" in objective.weights_need and gives is False:
+        raise ConfigError(
+            f"objective {args.objective} needs the environment's rewards, and {name} gives none: "
+            "name another --environment, or another --objective"
+        )
+    if gives:
+        _check_rewards_are_read(name, objective, args)
+    if gives is not False:
+        may = "gives" if gives else "may give (its class does not say gives_rewards = False)"
+        _refuse_filters(f"environment {name}, which {may} rewards", objective, args)
+
+
+def check_pools(
+    pools: Sequence[Pool], environment: Environment, objective: Objective, args: RLSCConfig
+) -> None:
+    """Raises `ConfigError` where a step's pools are of a kind that the run has no use for."""
+    name = type(environment).__name__
+    if any(pool.rewards is not None for pool in pools):
+        _check_rewards_are_read(name, objective, args)
+        _refuse_filters(f"environment {name}, which gives rewards", objective, args)
+    several = next((pool.name for pool in pools if len(pool.groups) > 1), None)
+    if several is not None:
+        _refuse_filters(f"pool {several!r} of several questions", objective, args)
+
+
+def _check_rewards_are_read(name: str, objective: Objective, args: RLSCConfig) -> None:
+    if "environment" not in objective.weights_need:
+        raise ConfigError(
+            f"environment {name} gives rewards, which objective {args.objective} does not read: "
+            "take an objective with 'environment' in weights_need"
+        )
+
+
+def _refuse_filters(beside: str, objective: Objective, args: RLSCConfig) -> None:
+    """What leaves completions out question by question, or has them from elsewhere."""
+    given = {
+        f"--objective {args.objective} on given pairs": objective.completions_given,
+        "--rollout_policy base": args.rollout_policy == "base",
+        "--train_generations": args.train_generations > 0,
+        "--skip_unanimous": args.skip_unanimous,
+        "--entropy_floor": args.entropy_floor is not None,
+        "--mask_truncated_completions": args.mask_truncated_completions,
+    }
+    wrong = next((name for name, there in given.items() if there), None)
+    if wrong is not None:
+        raise ConfigError(f"{wrong} and {beside} exclude each other: leave it out")
 
 
 def layout_of(model: Any, args: RLSCConfig) -> Layout:
