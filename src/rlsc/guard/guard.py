@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -40,6 +41,16 @@ from rlsc.types import CompletionGroup, Prompt
 FILE, PROBE = "guard.jsonl", "probe.json"
 PROBE_SIGNALS = ("support", "flips", "divergence")
 """Those that only a probe has."""
+
+
+Advance = Callable[[int], None]
+Aside = Callable[[str, int, str], AbstractContextManager[Advance]]
+"""From a description, a total and its unit to what is told how many more are done."""
+
+
+def silent(description: str, total: int, unit: str) -> AbstractContextManager[Advance]:
+    """An `Aside` that shows nothing."""
+    return nullcontext(lambda done: None)
 
 
 class GuardedRun(Protocol):
@@ -93,9 +104,15 @@ class Guard(TrainerCallback):
     """
 
     def __init__(
-        self, args: GuardedRun, engine: Engine, model: Any, probe: Probe | None = None
+        self,
+        args: GuardedRun,
+        engine: Engine,
+        model: Any,
+        probe: Probe | None = None,
+        aside: Aside = silent,
     ) -> None:
         self._args, self._engine, self._model, self._probe = args, engine, model, probe
+        self._aside = aside
         self._file = Path(args.output_dir) / FILE
         self._stops = args.guard == "stop"
         self._snapshots = Snapshots(args.guard_snapshots)
@@ -205,7 +222,8 @@ class Guard(TrainerCallback):
             assert groups is not None
             return Sight(step, group_signals(groups), question_values(groups))
         if not self._sights:
-            self._probe.begin(self._engine)
+            with self._aside("guard's pool", self._probe.votes, "completions") as on_progress:
+                self._probe.begin(self._engine, on_progress)
         answers = self._probe.ask(self._engine)
         keys = answer_keys(answers.groups)
         asked = [seen.probe_answers for seen in self._sights if seen.probe_answers is not None]
@@ -274,11 +292,12 @@ def create_guard(
     scorer: Scorer,
     sampling: SamplingParams,
     sees_rollouts: bool,
+    aside: Aside = silent,
 ) -> Guard | None:
     """The guard that `args.guard` asks for; None where it is off, or has nothing to look at.
 
-    `prompts` are the probe's, `scorer` has the policy. Raises `ConfigError` where a run could not
-    be stopped though that was asked for.
+    `prompts` are the probe's, `scorer` has the policy, `aside` shows how far the pool is. Raises
+    `ConfigError` where a run could not be stopped though that was asked for.
     """
     if args.guard == "off":
         return None
@@ -301,4 +320,4 @@ def create_guard(
         scorer.cut,
         Path(args.output_dir) / PROBE,
     )
-    return Guard(args, engine, scorer.model, probe)
+    return Guard(args, engine, scorer.model, probe, aside)

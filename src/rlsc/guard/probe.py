@@ -71,10 +71,15 @@ class Probe:
     def __len__(self) -> int:
         return min(self._size, len(self._pool))
 
-    def begin(self, engine: Engine) -> None:
+    @property
+    def votes(self) -> int:
+        """How many completions `begin` samples."""
+        return VOTES * len(self._pool)
+
+    def begin(self, engine: Engine, on_progress: Callable[[int], None]) -> None:
         """The untrained model's votes, by the engine that has it."""
         seeds = [seed_for(self._seed, "probe", prompt.id) for prompt in self._pool]
-        groups = engine.generate(self._pool, VOTES, self._sampling, seeds)
+        groups = engine.generate(self._pool, VOTES, self._sampling, seeds, on_progress)
         texts = [[completion.text for completion in group.completions] for group in groups]
         self._votes = [groups[index] for index in most_agreed(texts, len(self))]
         self._supports.clear()

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -16,6 +17,7 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     Task,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -37,8 +39,12 @@ class LoggedProgress(Progress):
     """
 
     unit = ""
+    """Of tasks that name none themselves."""
     _over: threading.Event | None = None
     _thread: threading.Thread | None = None
+
+    def add_task(self, description: str, *args: Any, **fields: Any) -> TaskID:
+        return super().add_task(description, *args, **{"unit": self.unit, **fields})
 
     def start(self) -> None:
         if self.console.is_terminal or self.console.is_jupyter:
@@ -71,11 +77,11 @@ class LoggedProgress(Progress):
 
     def line(self, task: Task) -> str:
         """Of a task: what is done, the time it took, and the time that is left."""
-        shown = f"{task.description}  {task.completed:.3g}/{task.total or 0:g} {self.unit}"
+        done = f"{task.completed:.3g}/{task.total or 0:g} {task.fields['unit']}"
         times = [f"{_clock(task.elapsed)} elapsed"]
         if task.time_remaining:
             times.append(f"about {_clock(task.time_remaining)} left")
-        return f"{shown}  {', '.join(times)}"
+        return f"{task.description}  {done}  {', '.join(times)}"
 
 
 def _clock(seconds: float | None) -> str:
@@ -91,7 +97,7 @@ def make_progress(unit: str) -> Progress:
         TextColumn("{task.description:<18}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn(unit),
+        TextColumn("{task.fields[unit]}"),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),

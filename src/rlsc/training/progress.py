@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,19 @@ class StepProgress(TrainerCallback):
     def updating(self, total: int) -> Advance:
         """The second half of a step, in micro-batches."""
         return self._part("updating", total)
+
+    @contextmanager
+    def aside(self, description: str, total: int, unit: str) -> Iterator[Advance]:
+        """Of work within a step that is none of its halves: a line of its own while it goes on."""
+        progress = self._progress
+        if progress is None:
+            yield lambda done: None
+            return
+        task = progress.add_task(description, total=total, unit=unit)
+        try:
+            yield lambda done: progress.advance(task, done)
+        finally:
+            progress.remove_task(task)
 
     def _part(self, description: str, total: int) -> Advance:
         progress, task = self._progress, self._task

@@ -156,10 +156,10 @@ class RLSCTrainer(WholeCheckpoints):
         )
         self._policy_samples = given is None and not self.sampler.by_reference
         probe = probe_prompts(probe_dataset, model, tokenizer, args)
-        self.guard = create_guard(
-            args, probe, self.engine, self.scorer, params, self._policy_samples
-        )
         self.progress = StepProgress(enabled=not args.disable_tqdm)
+        self.guard = create_guard(
+            args, probe, self.engine, self.scorer, params, self._policy_samples, self.progress.aside
+        )
         self.update = Update(
             args, self.objective, self.auxiliary, self.scorer, self.accelerator, self.progress
         )
