@@ -95,3 +95,9 @@ def shared_data() -> Path:
     if not DATA.is_dir():
         pytest.skip(f"benchmark data is not at {DATA}")
     return DATA
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first: of two workers none is left alone with them at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("real") is None)

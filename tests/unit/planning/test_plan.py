@@ -262,9 +262,9 @@ SMALLER = Device("cuda", 24 * 10**9)
 @pytest.mark.parametrize(
     ("recipe", "device", "fits"),
     [
-        ("qwen2.5-math-1.5b", GPU, True),
+        pytest.param("qwen2.5-math-1.5b", GPU, True, marks=pytest.mark.slow),
         ("qwen2.5-math-1.5b", SMALLER, False),
-        ("qwen2.5-math-1.5b-lora", SMALLER, True),
+        pytest.param("qwen2.5-math-1.5b-lora", SMALLER, True, marks=pytest.mark.slow),
         ("qwen2.5-math-7b", SHARDED, True),
         pytest.param("qwen2.5-math-7b", EIGHT, False, marks=pytest.mark.slow),
         ("qwen2.5-math-7b-lora", SMALLER, True),
@@ -273,7 +273,7 @@ SMALLER = Device("cuda", 24 * 10**9)
             marks=pytest.mark.slow,
         ),
         ("llama-3.2-1b", GPU, True),
-        ("gemma-3-1b", GPU, True),
+        pytest.param("gemma-3-1b", GPU, True, marks=pytest.mark.slow),
     ],
 )
 def test_recipes_fit_the_devices_they_name(recipe: str, device: Device, fits: bool) -> None:
