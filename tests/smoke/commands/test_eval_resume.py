@@ -70,7 +70,11 @@ def kill_after(rows: int, argv: list[str], folder: Path) -> int:
     return lines(folder)
 
 
-@pytest.mark.parametrize("rows", [8, 40, 60], ids=["first block", "first file", "second file"])
+@pytest.mark.parametrize(
+    "rows",
+    [8, pytest.param(40, marks=pytest.mark.slow), 60],
+    ids=["first block", "first file", "second file"],
+)
 def test_a_killed_evaluation_resumes_to_the_same_end(
     evaluate: Evaluate,
     model_folder: Path,

@@ -17,6 +17,7 @@ def bench(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=600)
 
 
+@pytest.mark.slow  # five processes; the step benchmark's test is of the same workers
 def test_engines_are_compared(tiny_folder: Path, tmp_path: Path) -> None:
     file = tmp_path / "bench.json"
     engines = "native,hf,hf_continuous"
