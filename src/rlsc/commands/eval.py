@@ -58,6 +58,7 @@ def run_eval(config: EvalConfig) -> None:
     """
     if config.benchmarks is None:
         raise ConfigError("--benchmarks is missing: a comma list, such as math500,gsm8k, or all")
+    dtype = _dtype(config.dtype)
     folder, started = EvaluationFolder(Path(config.output_dir)), time.monotonic()
     settings = resolved(config)
     folder.check(settings, config.resume, config.overwrite)
@@ -68,7 +69,6 @@ def run_eval(config: EvalConfig) -> None:
     trained_on = _trained_on(config)
     baseline = _baseline(config, folder.path, tasks)
     console.print(f"loading {config.model or 'SmolLM2-135M-Instruct'} …")
-    dtype = _dtype(config.dtype)
     model, tokenizer, origin = load_model(config.model, dtype, config.trust_remote_code)
     if torch.cuda.is_available():
         model = model.to("cuda")

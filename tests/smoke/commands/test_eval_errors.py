@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from rlsc.records.run_folder import TrainingFolder
 from tests.ascii_model import CONTEXT, save_ascii_model
@@ -65,7 +66,11 @@ def refused(evaluate: Evaluate, folder: Path, capsys: pytest.CaptureFixture[str]
         ("--seed -1", "seed must be 0 or more"),
         ("--shots 5 --template few-shot", "shots must be from 1 to 4, not 5"),
         ("--shots 0", "shots must be from 1 to 4, not 0"),
-        ("--dtype float16", "dtype must be"),
+        ("--dtype float64", "dtype must be one of auto, float32, bfloat16, float16"),
+        pytest.param(
+            *("--dtype float16", "dtype float16 is for CUDA"),
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU"),
+        ),
         ("--engine sglang", "engine must be"),
         ("--vllm_mode remote", "vllm_mode must be one of colocate, server"),
         ("--rollout_memory_gb 0", "rollout_memory_gb must be above 0"),
