@@ -35,7 +35,7 @@ from rlsc.guard.signals import answer_keys, group_signals, question_values
 from rlsc.guard.snapshots import Snapshots
 from rlsc.logprobs import Scorer
 from rlsc.records import GuardResults, GuardVerdict, append_jsonl, read_jsonl, to_json, write_jsonl
-from rlsc.runtime import console, gathered, release_freed_memory
+from rlsc.runtime import Advance, console, gathered, release_freed_memory
 from rlsc.types import CompletionGroup, Prompt
 
 FILE, PROBE = "guard.jsonl", "probe.json"
@@ -43,7 +43,6 @@ PROBE_SIGNALS = ("support", "flips", "divergence")
 """Those that only a probe has."""
 
 
-Advance = Callable[[int], None]
 Aside = Callable[[str, int, str], AbstractContextManager[Advance]]
 """From a description, a total and its unit to what is told how many more are done."""
 

@@ -6,6 +6,7 @@ from rlsc.runtime.lazy import lazy_face
 
 if TYPE_CHECKING:
     from rlsc.runtime.display import (
+        Advance,
         console,
         make_progress,
         quiet_libraries,

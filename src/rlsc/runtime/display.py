@@ -28,6 +28,8 @@ from rich.progress import (
 console = Console(markup=False, highlight=False, quiet=os.environ.get("RANK", "0") != "0")
 
 
+Advance = Callable[[int], None]
+"""Called with how many more are done."""
 LOG_SECONDS = (10.0, 30.0)
 """When a log, which has no bar that moves, gets its first line, and how often others follow."""
 

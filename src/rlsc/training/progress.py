@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,9 @@ from transformers import TrainerCallback
 
 from rlsc.errors import NonFiniteError, OutputError
 from rlsc.guard import VERDICTS
-from rlsc.runtime import console, gathered, local, make_progress
+from rlsc.runtime import Advance, console, gathered, local, make_progress
 from rlsc.training.value_head import ValueHead
 
-Advance = Callable[[int], None]
-"""Called with how many more are done."""
 LINE = (
     "step {step:>3}  loss {loss:.4g}  p(y) {mean_p:.3g}  entropy {entropy:.3g}  "
     "length {completion_length:.1f}  truncated {truncation_rate:.0%}  "

@@ -16,9 +16,9 @@ from rlsc.environments import Environment, drive
 from rlsc.errors import ConfigError, ModelError
 from rlsc.logprobs import Batch, Scorer, TokenStats, make_rows, pad
 from rlsc.models import context_length
-from rlsc.runtime import gathered, keep_freed_memory, release_freed_memory
+from rlsc.runtime import Advance, gathered, keep_freed_memory, release_freed_memory
 from rlsc.training.arguments import RLSCConfig
-from rlsc.training.progress import Advance, StepProgress
+from rlsc.training.progress import StepProgress
 from rlsc.training.reference import Reference
 from rlsc.training.weighing import Forward
 from rlsc.types import Ask, CompletionGroup, Example, Message, Pool, Prompt
