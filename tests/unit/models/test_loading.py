@@ -46,7 +46,7 @@ def test_neither_package_nor_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     def offline(*_: object) -> None:
         raise ModelError("offline")
 
-    monkeypatch.setattr(models, "_embedded_file", lambda: None)
+    monkeypatch.setattr(models, "embedded_file", lambda: None)
     monkeypatch.setattr(models, "_load", offline)
     with pytest.raises(ModelError, match="no default model") as caught:
         load_model()
