@@ -17,10 +17,13 @@ from rlsc.engines import spread
 from rlsc.errors import OutputError
 from rlsc.evaluation import (
     BENCHMARK_ADVICE,
+    LONG_CAP,
+    TERSE,
     Asked,
     Collecting,
     Side,
     benchmark_setting,
+    best_way,
     collect,
     control_settings,
     overlap,
@@ -33,11 +36,14 @@ from rlsc.evaluation import (
     task_facts,
     task_results,
     temperature_setting,
+    tried,
+    ways,
 )
 from rlsc.grading import Grader
 from rlsc.models import context_length, weights_fingerprint
 from rlsc.records import (
     EVALUATION,
+    AnswerRow,
     CurvePoint,
     EvaluationFolder,
     TaskResults,
@@ -46,12 +52,12 @@ from rlsc.records import (
     read_rows,
     rows_file,
 )
+from rlsc.runtime import from_main
 from rlsc.training import RLSCConfig, RLSCTrainer
 from rlsc.types import Question, Score, Setting, Task
 
 BEFORE, AFTER = "before", "after"
-TERSE = " Answer with just the number."
-LONG_CAP = 256
+VALIDATION = "validation"
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,8 @@ class OwnTask:
     relation: str
     trained_on: tuple[str, ...] = ()
     """Ids of the questions that were also trained on."""
+    validation: Task | None = None
+    """What the untrained model's best way of being asked is chosen on."""
 
     @property
     def questions(self) -> tuple[Question, ...]:
@@ -105,7 +113,20 @@ def evaluation_set(config: RunConfig, training: QuestionSet) -> OwnTask | None:
         source=source.name,
         available=len(questions),
     )
-    return OwnTask(task, relation, shared)
+    return OwnTask(task, relation, shared, _validation(config, source))
+
+
+def _validation(config: RunConfig, source: QuestionSet) -> Task | None:
+    if not config.eval_baselines or not source.validation:
+        return None
+    return Task(
+        name=VALIDATION,
+        title="what the untrained model's prompt is chosen on",
+        questions=source.validation,
+        answers=source.answers,
+        source=source.name,
+        available=len(source.validation),
+    )
 
 
 class RunEvaluation:
@@ -129,7 +150,10 @@ class RunEvaluation:
         self._cap = config.eval_max_new_tokens or training.max_completion_length
         self._template = resolve_template(config.template, trainer.processing_class)
         self._standard = self._prepare_own(self._own_settings) if own else []
-        self._of_base = self._prepare_own(self._base_settings()) if config.eval_baselines else []
+        self._ways = self._prepare_ways()
+        self._tried: list[Score] = []
+        others = config.eval_baselines and not self._ways
+        self._of_base = self._prepare_own(self._base_settings()) if others else []
         self._benchmarks = [self._prepare_benchmark(task) for task in benchmarks]
         self._of_benchmarks = [asked for each in self._benchmarks for asked in each]
 
@@ -151,6 +175,14 @@ class RunEvaluation:
         cap = wanted if left is None else min(wanted, left)
         long_cap = replace(greedy, name="long-cap", max_new_tokens=cap)
         return long_cap, replace(greedy, name="terse-prompt", suffix=TERSE)
+
+    def _prepare_ways(self) -> list[Asked]:
+        """To ask the untrained model on validation questions, where there are some."""
+        if self._own is None or self._own.validation is None:
+            return []
+        model, tokenizer = self._trainer.model, self._trainer.processing_class
+        settings = ways(self._own_settings[0])
+        return prepare(self._own.validation, settings, model, tokenizer, lower_cap=True)
 
     def _prepare_own(self, settings: Sequence[Setting]) -> list[Asked]:
         if self._own is None:
@@ -182,8 +214,22 @@ class RunEvaluation:
 
     def before(self, folder: Path) -> None:
         """The untrained model, in all settings that it is asked in; benchmarks too."""
-        everything = [*self._standard, *self._of_base, *self._of_benchmarks]
+        everything = [*self._standard, *self._of_base, *self._of_benchmarks, *self._ways]
         self._collect(folder, everything)
+        if self._ways:
+            self._tried = from_main(lambda: self._score_ways(folder))
+            best = best_way(self._tried)
+            self._of_base = self._prepare_own([best] if best else [])
+            self._collect(folder, self._of_base)
+
+    def _score_ways(self, folder: Path) -> list[Score]:
+        """Each way at each cap, the main process's work."""
+        with Grader(1) as grader:
+            return [
+                each
+                for asked in self._ways
+                for each in tried(asked, _rows(folder, asked), self._cap, grader)
+            ]
 
     def at_step(self, folder: Path) -> None:
         """The policy as it is between two updates, on the run's own questions."""
@@ -219,7 +265,7 @@ class RunEvaluation:
 
     def _collecting(self, asked: Asked) -> Collecting:
         config, training, trainer = self._config, self._training, self._trainer
-        own = asked.task.name == EVALUATION
+        own = asked.task.name in (EVALUATION, VALIDATION)
         step = trainer.state.global_step
         origin = {
             "step": step,
@@ -245,7 +291,7 @@ class RunEvaluation:
             return None
         base = _side(folder.stage(BEFORE), [*self._standard, *self._of_base])
         tuned = _side(folder.stage(AFTER), self._standard)
-        return self._results(self._standard, tuned, base)
+        return self._results(self._standard, tuned, base, self._tried)
 
     def benchmark_results(self, folder: TrainingFolder) -> dict[str, TaskResults]:
         """By benchmark: scores before and after, and their paired differences."""
@@ -270,13 +316,17 @@ class RunEvaluation:
 
     def _stored_score(self, folder: Path, asked: Asked) -> Score | None:
         """None where the run was not evaluated at this stage, or not to the end."""
-        rows = read_rows(rows_file(folder, asked.task.name, asked.setting.label))
+        rows = _rows(folder, asked)
         if len(rows) < len(asked.prompts) * asked.setting.samples:
             return None
         return score(rows, asked.setting)
 
     def _results(
-        self, asked: Sequence[Asked], tuned: Side, base: Side | None = None
+        self,
+        asked: Sequence[Asked],
+        tuned: Side,
+        base: Side | None = None,
+        tried: Sequence[Score] = (),
     ) -> TaskResults:
         task = asked[0].task
         own = self._own if self._own and task is self._own.task else None
@@ -285,7 +335,11 @@ class RunEvaluation:
         with Grader(1) as grader:
             facts = task_facts(task, self._cap, shared, grader, relation=relation, skipped=skipped)
         also = [each.setting.label for each in asked[1:]] if own else []
-        return task_results(facts, tuned, base, also)
+        return task_results(facts, tuned, base, also, tried)
+
+
+def _rows(folder: Path, asked: Asked) -> list[AnswerRow]:
+    return read_rows(rows_file(folder, asked.task.name, asked.setting.label))
 
 
 def _side(folder: Path, asked: Sequence[Asked]) -> Side:

@@ -36,7 +36,10 @@ class EvaluationArguments:
     eval_samples: int = setting(4, "Samples of a question for pass@1.", least=1)
     eval_max_new_tokens: int | None = setting(None, "Cap; else max_completion_length.", least=1)
     eval_baselines: bool = setting(
-        False, "Also show the untrained model with a longer cap and a terse prompt."
+        False,
+        "Also show the untrained model in other ways: at its best of a grid of prompts, caps and "
+        "temperatures where there are validation questions to choose it on (two-digit sums), else "
+        "with a longer cap and a terse prompt.",
     )
     eval_seed: int | None = setting(None, "Seed of its samples; by default seed.", least=0)
     base_evaluation: str | None = setting(

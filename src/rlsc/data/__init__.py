@@ -21,6 +21,6 @@ if TYPE_CHECKING:
         read_hub_rows,
         read_jsonl_rows,
     )
-    from rlsc.data.templates import TEMPLATES, find_template
+    from rlsc.data.templates import SUMS, TEMPLATES, find_template
 
 __getattr__ = lazy_face(__name__)

@@ -22,11 +22,13 @@ Rows = Sequence[tuple[str, Row]]
 
 @dataclass(frozen=True)
 class QuestionSet:
-    """Questions to train on, others held out (none unless built in), and the answers of both."""
+    """Questions to train on, others held out (none unless built in), and the answers of all."""
 
     name: str
     train: tuple[Question, ...]
     held_out: tuple[Question, ...] = ()
+    validation: tuple[Question, ...] = ()
+    """Neither trained on nor held out: what settings may be chosen on."""
     answers: AnswerKey = field(default_factory=lambda: AnswerKey({}))
     preferences: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
     """By id the columns `chosen` and `rejected` as they are, where a row has both."""
@@ -59,14 +61,17 @@ def load_questions(
 # Built-in arithmetic: each task is a list of unordered terms, each with the orders it is asked in.
 
 Terms = tuple[int, ...]
+_TWO_DIGITS = list(combinations_with_replacement(range(10, 100), 2))
 ARITHMETIC: dict[str, Callable[[random.Random], list[Terms]]] = {
     # All 45 unordered pairs of 1..9: 81 questions.
     "single_digit": lambda rng: list(combinations_with_replacement(range(1, 10), 2)),
     # 250 unordered pairs of 10..99: just under 500 questions.
-    "two_digit": lambda rng: rng.sample([*combinations_with_replacement(range(10, 100), 2)], 250),
+    "two_digit": lambda rng: rng.sample(_TWO_DIGITS, 250),
     # All 165 unordered triples of 1..9: 729 questions.
     "three_terms": lambda rng: list(combinations_with_replacement(range(1, 10), 3)),
 }
+# Of what is left by the above: the others are too few to spare any.
+_VALIDATION = {"two_digit": (_TWO_DIGITS, 24)}
 
 
 def arithmetic(kind: str = "single_digit", split_seed: int = 0) -> QuestionSet:
@@ -74,7 +79,7 @@ def arithmetic(kind: str = "single_digit", split_seed: int = 0) -> QuestionSet:
 
     The split is by *unordered* terms: where "What is 3 + 8?" is trained on, "What is 8 + 3?" is
     trained on too, so no held-out question mirrors a training one. The same seed gives the same
-    split on every machine.
+    split on every machine. Of two-digit sums there are validation questions too.
     """
     if kind not in ARITHMETIC:
         raise ConfigError(
@@ -88,8 +93,17 @@ def arithmetic(kind: str = "single_digit", split_seed: int = 0) -> QuestionSet:
     half = (len(groups) + 1) // 2
     train, train_answers = _additions(groups[:half])
     held_out, held_out_answers = _additions(groups[half:])
-    answers = AnswerKey(train_answers | held_out_answers)
-    return QuestionSet(f"arithmetic:{kind}", tuple(train), tuple(held_out), answers)
+    every, count = _VALIDATION.get(kind, ([], 0))
+    rng = random.Random(f"rlsc/arithmetic/{kind}/{split_seed}/validation")
+    others = rng.sample([group for group in every if group not in set(groups)], count)
+    validation, validation_answers = _additions(others)
+    return QuestionSet(
+        f"arithmetic:{kind}",
+        tuple(train),
+        tuple(held_out),
+        tuple(validation),
+        AnswerKey(train_answers | held_out_answers | validation_answers),
+    )
 
 
 def _additions(groups: Iterable[Terms]) -> tuple[list[Question], dict[str, str]]:

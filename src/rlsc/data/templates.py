@@ -55,9 +55,21 @@ TEMPLATES = {
     )
 }
 
+SUMS = "four-sums"
+"""Worked sums before the question; for additions alone, and so none of the others' company."""
+_SUMS = Template(
+    SUMS,
+    "Question: What is 12 + 7?\nAnswer: 19\n\nQuestion: What is 35 + 48?\nAnswer: 83\n\n"
+    "Question: What is 64 + 21?\nAnswer: 85\n\nQuestion: What is 59 + 36?\nAnswer: 95\n\n"
+    "Question: {{ question }}\nAnswer:",
+    ("\nQuestion:",),
+)
+
 
 def find_template(name: str) -> Template:
     """A template by name, or read from a `.jinja` file. Raises `ConfigError`."""
+    if name == SUMS:
+        return _SUMS
     if name in TEMPLATES:
         return TEMPLATES[name]
     check_template(name)

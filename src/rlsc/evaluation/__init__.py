@@ -20,5 +20,6 @@ if TYPE_CHECKING:
         resolve_template,
         temperature_setting,
     )
+    from rlsc.evaluation.untrained import LONG_CAP, TERSE, best_way, tried, ways
 
 __getattr__ = lazy_face(__name__)

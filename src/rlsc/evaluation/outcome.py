@@ -57,11 +57,16 @@ def best_of(scores: Sequence[Score]) -> Best | None:
 
 
 def task_results(
-    facts: TaskFacts, tuned: Side, base: Side | None = None, also: Sequence[str] = ()
+    facts: TaskFacts,
+    tuned: Side,
+    base: Side | None = None,
+    also: Sequence[str] = (),
+    tried: Sequence[Score] = (),
 ) -> TaskResults:
     """The tuned model's scores, held against the base's where there is one.
 
-    The main settings are compared, whatever they are, and those `also` named by label.
+    The main settings are compared, whatever they are, and those `also` named by label. `tried` is
+    told of as it is.
     """
     if base is None:
         return TaskResults(facts, tuned.scores)
@@ -75,6 +80,7 @@ def task_results(
         tuple(compare(*pair) for pair in pairs),
         _graded(compare(base_best, tuned.main)) if base_best else None,
         _graded(compare(base_best, tuned_best)) if base_best and tuned_best else None,
+        tuple(tried),
     )
 
 

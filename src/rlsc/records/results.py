@@ -108,6 +108,9 @@ class TaskResults:
     against_base_best: Difference | None = None
     """The tuned model's main setting against the base at its best."""
     best_against_best: Difference | None = None
+    tried: tuple[Score, ...] = ()
+    """Of the untrained model on validation questions, in every way that it was tried there; the
+    best is among the base's scores as `untrained-best`."""
 
     @property
     def difference(self) -> Difference | None:
@@ -172,7 +175,7 @@ class TrainingResults:
     """What the guard's probe asked, in words."""
     evaluation: TaskResults | None
     """In the settings `greedy`, `sampled` and `sampled_at_training_temperature`; the base also in
-    `long-cap` and `terse-prompt` with `--eval_baselines`. None with `--eval none`."""
+    other ways with `--eval_baselines`. None with `--eval none`."""
     curve: tuple[CurvePoint, ...] = ()
     benchmarks: Mapping[str, TaskResults] = field(default_factory=dict)
 

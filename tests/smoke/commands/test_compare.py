@@ -9,10 +9,9 @@ import pytest
 import yaml
 
 from rlsc.commands import compare
-from rlsc.errors import RLSCError
 from rlsc.records.results import ComparisonResults, read_results_of
 from tests.ascii_model import save_ascii_model
-from tests.smoke.conftest import command
+from tests.smoke.conftest import command, in_this_process
 
 SETTINGS = {
     "questions": "arithmetic",
@@ -44,18 +43,14 @@ def recipe(file: Path, model: Path, **changes: object) -> Path:
 
 @pytest.fixture
 def few_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two of ten in processes of their own, as all are for a user: starts take longer than runs."""
+    """Two of ten in processes of their own, as all are for a user."""
     in_process, calls = compare._in_process, []
 
     def few(function: Callable[..., None], *arguments: object) -> str | None:
         calls.append(function)
         if len(calls) in (1, 4):  # the untrained model, and the first run that fails
             return in_process(function, *arguments)
-        try:
-            function(*arguments)
-        except RLSCError as error:
-            return compare._one_line(error)
-        return None
+        return in_this_process(function, *arguments)
 
     monkeypatch.setattr(compare, "_in_process", few)
 

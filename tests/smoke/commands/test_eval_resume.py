@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.forked import Forked, rlsc
 from tests.smoke.conftest import (
     Evaluate,
     arguments,
@@ -24,7 +23,6 @@ from tests.smoke.conftest import (
 )
 
 MORE = ("--samples", 2, "--temperature", 0.8, "--max_new_tokens", 100, "--rollout_batch_size", 2)
-COMMAND = [sys.executable, "-c", "from rlsc.commands.main import main; main()"]
 QUESTIONS = {"math500": 26, "gsm8k_test": 14}
 ROWS = 2 * sum(QUESTIONS.values())
 
@@ -56,17 +54,13 @@ def lines(folder: Path) -> int:
 
 def kill_after(rows: int, argv: list[str], folder: Path) -> int:
     """Start `rlsc` and end it by SIGKILL as soon as it has written `rows`; how many it had."""
-    with subprocess.Popen(
-        [*COMMAND, *argv],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    ) as process:
-        deadline = time.monotonic() + 900
-        while lines(folder) < rows and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.001)
-        process.kill()
-        errors = process.communicate()[1].decode()
-    assert process.returncode == -signal.SIGKILL, errors
+    process = Forked(rlsc, *argv)
+    deadline = time.monotonic() + 900
+    while lines(folder) < rows and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.001)
+    process.kill()
+    done = process.wait()
+    assert done.returncode == -signal.SIGKILL, done.stderr
     return lines(folder)
 
 

@@ -16,10 +16,11 @@ from types import ModuleType
 import pytest
 import yaml
 
+from rlsc.commands import compare
 from rlsc.guard.rule import COLLAPSED, Observation
 from rlsc.records.jsonl import read_jsonl, write_jsonl
 from tests.ascii_model import save_ascii_model
-from tests.smoke.conftest import command
+from tests.smoke.conftest import command, in_this_process
 
 SCRIPT = Path(__file__).parents[3] / "studies" / "guard" / "guard.py"
 SETTINGS = {
@@ -62,7 +63,9 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = save_ascii_model(folder / "model", seed=3)
     recipe = SETTINGS | {"model": str(model), "output_dir": str(folder / "out")}
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
-    assert command("compare", "--config", folder / "recipe.yaml") == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compare, "_in_process", in_this_process)
+        assert command("compare", "--config", folder / "recipe.yaml") == 0
     return folder / "out"
 
 

@@ -1,7 +1,4 @@
-"""`rlsc` with FSDP2 on CPUs, for tests: accelerate keeps it to GPUs, and would take DDP silently.
-
-Arguments: those of `rlsc`.
-"""
+"""`rlsc` with FSDP2 on CPUs, where accelerate would take DDP silently: it keeps FSDP2 to GPUs."""
 
 from __future__ import annotations
 
@@ -39,14 +36,11 @@ def on_cpus() -> None:
     fsdp.fully_shard = noted
 
 
-def main() -> None:
+def main(*argv: str) -> None:
+    """`rlsc ARGV`."""
     from rlsc.commands.main import _main
 
     on_cpus()
-    code = _main(sys.argv[1:])
+    code = _main(argv)
     print(f"{len(sharded)} units sharded")
     sys.exit(code)
-
-
-if __name__ == "__main__":
-    main()

@@ -5,9 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,7 @@ from rlsc.records.checkpoints import checkpoints as saved
 from rlsc.records.jsonl import read_jsonl
 from rlsc.training import checkpoints
 from tests.conftest import tiny_model, tiny_tokenizer
+from tests.forked import Forked, rlsc
 from tests.smoke.commands.test_train import arguments, figures, results, timeless
 
 STEPS = 10
@@ -28,13 +26,8 @@ FLAGS = ("--max_steps", str(STEPS), "--save_steps", "2", "--guard", "stop", "--e
 TIMED = {"seconds", "sample_seconds", "train_runtime", "total_flos"}
 
 
-def command(model: Path, folder: Path, *more: str) -> list[str]:
-    code = "import sys; from rlsc.commands.main import main; main(sys.argv[1:])"
-    return [sys.executable, "-c", code, "train", *arguments(model, folder, *FLAGS, *more)]
-
-
-def environment() -> dict[str, str]:
-    return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
+def started(model: Path, folder: Path) -> Forked:
+    return Forked(rlsc, "train", *arguments(model, folder, *FLAGS))
 
 
 def same_end(folder: Path, whole: Path) -> None:
@@ -67,15 +60,13 @@ def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def whole(tmp_path_factory: pytest.TempPathFactory, tiny_model_folder: Path) -> tuple[Path, float]:
     """An uninterrupted run, and how long it took from its first record on."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    process = subprocess.Popen(
-        command(tiny_model_folder, folder), env=environment(), stdout=subprocess.DEVNULL
-    )
+    process = started(tiny_model_folder, folder)
     began = wait_for(folder / "config.yaml", process)
-    assert process.wait() == 0
+    assert process.wait().returncode == 0
     return folder, time.monotonic() - began
 
 
-def wait_for(file: Path, process: subprocess.Popen) -> float:
+def wait_for(file: Path, process: Forked) -> float:
     while not file.exists() and process.poll() is None:
         time.sleep(0.02)
     return time.monotonic()
@@ -99,10 +90,10 @@ def test_killed_at_many_moments(
 
 def check_kill(whole: tuple[Path, float], model: Path, tmp_path: Path, kill: int) -> None:
     folder = tmp_path / "run"
-    process = subprocess.Popen(command(model, folder), env=environment(), stdout=subprocess.DEVNULL)
+    process = started(model, folder)
     wait_for(folder / "config.yaml", process)
     time.sleep(random.Random(kill).random() * whole[1])
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     process.wait()
     assert _main(["train", *arguments(model, folder, *FLAGS, "--resume")]) == 0
     same_end(folder, whole[0])

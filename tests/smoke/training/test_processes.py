@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -16,22 +15,15 @@ from rlsc import RLSCConfig
 from rlsc.commands.main import _main
 from rlsc.records.conversion import to_json
 from rlsc.records.jsonl import read_jsonl
+from tests.forked import LAUNCH, ranks, rlsc
 from tests.smoke.commands.test_train import arguments, figures, results
 from tests.smoke.training import two_processes
+from tests.smoke.training.sharded import main as run_sharded
 
 ROOT = Path(__file__).parents[3]
 TIMED = {"seconds", "sample_seconds", "train_runtime", "epoch", "total_flos"}
 HANGING = RLSCConfig.ddp_timeout
 """Seconds that a process waits for another one before it gives up."""
-LAUNCH = [sys.executable, "-m", "accelerate.commands.launch", "--num_machines", "1"]
-LAUNCH += [
-    "--mixed_precision",
-    "no",
-    "--dynamo_backend",
-    "no",
-    "--num_cpu_threads_per_process",
-    "1",
-]
 
 
 def start(command: list[str], cwd: Path = ROOT, cpu: str = "true") -> subprocess.CompletedProcess:
@@ -51,10 +43,9 @@ def launched(
     cpu: str = "true",
 ) -> subprocess.CompletedProcess:
     more = [*how, "--num_processes", str(processes), "--main_process_port", "0"]
-    return start([*LAUNCH, *more, *script], cwd, cpu)
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", *LAUNCH]
+    return start([*launcher, *more, *script], cwd, cpu)
 
-
-# Processes take longer to import than to train: all trainings of a kind are made by the same two.
 
 Case = tuple[str, dict, float, tuple[int, int]]
 """Objective, settings, bound of the relative difference, completions of each step."""
@@ -101,8 +92,7 @@ def trained(folder: Path, cases: dict[str, Case], how: tuple[str, ...]) -> Path:
 
     for name in cases:
         two_processes.train(*argument(name, 1))
-    arguments_ = json.dumps([argument(name, 2) for name in cases])
-    done = launched(2, "--module", "tests.smoke.training.two_processes", arguments_, how=how)
+    done = ranks(2, two_processes.train_all, [argument(name, 2) for name in cases], how=how)
     assert done.returncode == 0, done.stderr[-3000:]
     return folder
 
@@ -193,9 +183,7 @@ def test_a_whole_run_under_accelerate(tiny_folder: Path, tmp_path: Path) -> None
         assert texts[0] == texts[1]
     assert (two / "report.html").exists()
     assert (two / "model" / "README.md").exists()
-    again = launched(
-        2, "--module", "rlsc", "train", *arguments(tiny_folder, two, *batch, "--resume")
-    )
+    again = ranks(2, rlsc, "train", *arguments(tiny_folder, two, *batch, "--resume"))
     assert again.returncode == 0
     assert "nothing to do" in again.stdout
 
@@ -214,7 +202,7 @@ def test_fsdp2_saves_the_model_whole_and_resumes(
     flags += (*SIZE, "2")
     for folder, last in ((two, ()), (cut, ("--max_steps", "1")), (cut, ("--resume",))):
         argv = arguments(tiny_folder, folder, *flags, *last)
-        done = launched(2, "--module", "tests.smoke.training.sharded", "train", *argv, how=FSDP2)
+        done = ranks(2, run_sharded, "train", *argv, how=FSDP2)
         assert done.returncode == 0, done.stderr[-3000:]
         assert "5 units sharded" in done.stdout  # two layers, embedding, head and norm, the rest
         if last == ("--max_steps", "1"):
@@ -242,8 +230,8 @@ def test_benchmarks_of_two_processes_are_those_of_one(
     flags = ("--model", model_folder, "--data_dir", data, "--questions", "arithmetic", *BENCHMARKS)
     argv = [str(flag) for flag in flags]
     assert _main(["train", *argv, *OUT, str(one), *SIZE, "4"]) == 0
-    command = ["--module", "rlsc", "train", *argv, *OUT, str(two), *SIZE, "2"]
-    done = launched(2, *command)
+    command = ["train", *argv, *OUT, str(two), *SIZE, "2"]
+    done = ranks(2, rlsc, *command)
     assert done.returncode == 0, done.stderr[-3000:]
     assert alike(to_json(results(two).benchmarks), to_json(results(one).benchmarks))
     names = [str(file.relative_to(one)) for file in sorted((one / "eval").rglob("*.jsonl"))]
@@ -254,7 +242,7 @@ def test_benchmarks_of_two_processes_are_those_of_one(
     (two / "results.json").unlink()
     last = two / names[-1]
     last.write_text(last.read_text()[:-20])
-    done = launched(2, *command, "--resume")
+    done = ranks(2, rlsc, *command, "--resume")
     assert done.returncode == 0, done.stderr[-3000:]
     assert alike(to_json(results(two).benchmarks), to_json(results(one).benchmarks))
 

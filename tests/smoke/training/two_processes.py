@@ -1,13 +1,7 @@
-"""What `test_processes.py` runs, by itself and under `accelerate launch`: short trainings.
-
-Argument: a list as JSON, of each training its folder, questions a step and process, objective and
-further settings.
-"""
+"""What `test_processes.py` runs, by itself and as one of two processes: short trainings."""
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 
 import torch
@@ -75,11 +69,8 @@ def train(folder: str, size: int, objective: str, settings: dict) -> None:
         torch.save(state, Path(folder) / "state.pt")
 
 
-def main() -> None:
+def train_all(trainings: list[list]) -> None:
+    """Of each its folder, questions a step and process, objective and further settings."""
     on_cpus()
-    for training in json.loads(sys.argv[1]):
+    for training in trainings:
         train(*training)
-
-
-if __name__ == "__main__":
-    main()

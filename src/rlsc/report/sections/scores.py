@@ -345,6 +345,28 @@ def settings_table(model: ModelScores) -> Table:
     return Table(header, rows, bold=bold, brief=(0, 1, 3, 4))
 
 
+def tried(task: TaskResults) -> Iterator[Block]:
+    """The ways in which the untrained model was tried on validation questions, the best first."""
+    if not task.tried:
+        return
+    ordered = sorted(
+        (one for one in task.tried if one.accuracy),
+        key=lambda one: (-one.accuracy.value if one.accuracy else 0, one.mean_length),
+    )
+    yield Paragraph(
+        f"How the base was asked at its best was chosen on {ordered[0].n} other questions, which "
+        "are neither trained on nor held out:"
+    )
+    rows = [
+        (
+            *(setting_name(score.setting), percent(score.accuracy)),
+            *(f"{score.mean_length:.0f}", str(score.setting.max_new_tokens)),
+        )
+        for score in ordered
+    ]
+    yield Table(("tried on the base", "pass@1, %", "tokens", "cap"), rows, bold=frozenset([0]))
+
+
 # In words.
 
 

@@ -95,6 +95,7 @@ def evaluation_blocks(results: TrainingResults) -> Iterator[Block]:
             "The base in every way in which it was asked; the best is the line to beat:"
         )
         yield scores.settings_table(task.base)
+    yield from scores.tried(task)
     if task.difference and task.difference.accuracy:
         yield Paragraph(f"Greedy: {difference_text(task.difference)}.")
         yield Bullets(flipped(task.difference))

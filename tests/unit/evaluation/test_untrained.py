@@ -1,0 +1,95 @@
+"""The untrained model at its best: the grid, a cap that cuts, the choice."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from rlsc.evaluation.asking import Asked
+from rlsc.evaluation.settings import own_settings
+from rlsc.evaluation.untrained import LONG_CAP, best_way, tried, ways
+from rlsc.grading import Grader
+from rlsc.records import AnswerRow
+from rlsc.types import AnswerKey, Question, Setting, Task
+
+GREEDY = own_settings("chat", 1, 0.5, 8, "Be kind.")[0]
+TASK = Task("validation", "", (Question("a", "What is 1 + 1?"),), AnswerKey({"a": "2"}))
+
+
+def row(text: str, *, ends: list[int] | None, verdict: str = "correct") -> AnswerRow:
+    return AnswerRow(
+        id="a",
+        sample=0,
+        prompt="",
+        text=text,
+        tokens=len(ends or text.split()),
+        logprob=-1.0,
+        finish_reason="stop",
+        max_new_tokens=LONG_CAP,
+        seconds=0.0,
+        verdict=verdict,
+        token_ends=ends,
+    )
+
+
+def asked(setting: Setting) -> Asked:
+    return Asked(TASK, setting, (), (), None)  # type: ignore[arg-type]
+
+
+def test_every_prompt_at_every_temperature_with_the_longer_cap() -> None:
+    grid = ways(GREEDY)
+    assert len({setting.label for setting in grid}) == len(grid) == 8
+    assert {setting.temperature for setting in grid} == {0.0, 0.5}
+    assert {(s.max_new_tokens, s.samples) for s in grid} == {(LONG_CAP, 1)}
+    assert {s.template for s in grid if s.system_prompt is None} == {"four-sums"}
+    assert {s.max_new_tokens for s in ways(replace(GREEDY, max_new_tokens=999))} == {999}
+
+
+def test_a_shorter_cap_cuts_the_same_answers() -> None:
+    """Right at the end only; or right at first, and then wrong."""
+    setting = ways(GREEDY)[0]
+    late = row("It is 1 plus 1, so 2", ends=[2, 5, 7, 12, 14, 15, 18, 20])
+    early = row("2 or 3", ends=[1, 4, 6], verdict="wrong")
+    with Grader(1) as grader:
+        for answer, cap, expected in ((late, 7, 0.0), (late, 8, 1.0), (early, 1, 1.0)):
+            whole, *cut = tried(asked(setting), [answer], cap, grader)
+            assert whole.setting == setting
+            (shorter,) = cut
+            assert shorter.setting == replace(setting, max_new_tokens=cap)
+            assert shorter.accuracy is not None
+            assert shorter.accuracy.value == expected
+            assert shorter.mean_length == min(answer.tokens, cap)
+            assert shorter.truncation_rate == float(answer.tokens > cap)
+
+
+def test_where_tokens_have_no_place_in_the_text_only_the_longer_cap_is_known() -> None:
+    with Grader(1) as grader:
+        assert len(list(tried(asked(ways(GREEDY)[0]), [row("2", ends=None)], 8, grader))) == 1
+
+
+def test_the_most_accurate_is_chosen_and_of_equals_the_shortest() -> None:
+    with Grader(1) as grader:
+        terse, long = (
+            next(tried(asked(setting), [row(text, ends=None)], 8, grader))
+            for setting, text in zip(ways(GREEDY), ("it is 2", "it is surely 2"), strict=False)
+        )
+    assert terse.accuracy == long.accuracy
+    chosen = best_way([long, terse])
+    assert chosen == replace(terse.setting, name="untrained-best")
+    worse = replace(terse, accuracy=replace(terse.accuracy, value=0.0))
+    assert best_way([worse, long]) == replace(long.setting, name="untrained-best")
+    assert best_way([replace(terse, accuracy=None)]) is None
+
+
+@pytest.mark.parametrize("kind", ["single_digit", "two_digit", "three_terms"])
+def test_validation_questions_are_nobody_elses(kind: str) -> None:
+    from rlsc.data.questions import arithmetic
+
+    questions = arithmetic(kind)
+    others = {q.id.removeprefix("arithmetic/") for q in questions.train + questions.held_out}
+    ours = {q.id.removeprefix("arithmetic/") for q in questions.validation}
+    unordered = [{tuple(sorted(one.split("+"))) for one in part} for part in (others, ours)]
+    assert not unordered[0] & unordered[1]
+    assert bool(ours) == (kind == "two_digit")
+    assert all(q.id in questions.answers for q in questions.validation)
