@@ -12,7 +12,7 @@ from playwright.sync_api import Page as Tab
 from rlsc.records.results import EvaluationResults, read_results_of
 from tests.smoke.commands.test_compare import recipe
 from tests.smoke.commands.test_train_benchmarks import FLAGS
-from tests.smoke.conftest import arguments, command, data, model_folder, one_grader
+from tests.smoke.conftest import arguments, command, data, libraries_as_they_were, model_folder
 
 __all__ = ["data", "model_folder"]  # fixtures
 
@@ -26,7 +26,7 @@ def pages(
     """report.html of a training run, of an evaluation against another, and of a comparison."""
     root = tmp_path_factory.mktemp("runs")
     paths = ("--model", model_folder, "--data_dir", data)
-    with one_grader():
+    with libraries_as_they_were():
         more = ("--controls", "true", *TRAINED, "--output_dir", root / "train")
         assert command("train", *FLAGS, *paths, "--questions", "arithmetic", *more) == 0
         base = arguments(model_folder, data, root / "base", "--samples", 3, "--temperature", 0.8)

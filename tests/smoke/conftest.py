@@ -12,8 +12,7 @@ import pytest
 import torch
 from transformers.utils import logging
 
-from rlsc.commands import compare, train_evaluation
-from rlsc.commands import eval as eval_run
+from rlsc.commands import compare
 from rlsc.commands.main import main
 from rlsc.data.prompts import format_question, render
 from rlsc.engines import SamplingParams
@@ -124,13 +123,10 @@ def in_this_process(function: Callable[..., None], *arguments: object) -> str | 
 
 
 @contextlib.contextmanager
-def one_grader() -> Iterator[None]:
-    """One grader's processes for all evaluations: starting them takes a second each."""
+def libraries_as_they_were() -> Iterator[None]:
+    """Afterwards transformers says again what it said before a command told it not to."""
     verbosity = logging.get_verbosity()
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (eval_run, train_evaluation):
-            patch.setattr(module, "Grader", lambda *_: contextlib.nullcontext(shared_grader()))
-        yield
+    yield
     logging.set_verbosity(verbosity)
     logging.enable_progress_bar()
 
@@ -141,7 +137,7 @@ Evaluate = Callable[..., int]
 @pytest.fixture
 def evaluate(model_folder: Path, data: Path) -> Iterator[Evaluate]:
     """`rlsc eval` with the tiny model and benchmarks into a folder, and more flags."""
-    with one_grader():
+    with libraries_as_they_were():
         yield lambda folder, *more: command(*arguments(model_folder, data, folder, *more))
 
 
@@ -157,7 +153,7 @@ def arguments(model: Path, data: Path, folder: Path, *more: object) -> list[obje
 def finished(model_folder: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An evaluation of math500 and gsm8k that came to its end. Copy it to change it."""
     folder = tmp_path_factory.mktemp("finished") / "eval [1]"  # markup to some consoles
-    with one_grader():
+    with libraries_as_they_were():
         assert command(*arguments(model_folder, data, folder)) == 0
     return folder
 
@@ -166,7 +162,7 @@ def finished(model_folder: Path, data: Path, tmp_path_factory: pytest.TempPathFa
 def sampled(model_folder: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with four samples a question."""
     folder = tmp_path_factory.mktemp("sampled") / "eval"
-    with one_grader():
+    with libraries_as_they_were():
         more = ("--samples", 4, "--temperature", 1)
         assert command(*arguments(model_folder, data, folder, *more)) == 0
     return folder

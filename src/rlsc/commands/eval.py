@@ -33,7 +33,7 @@ from rlsc.evaluation import (
     task_facts,
     task_results,
 )
-from rlsc.grading import Grader
+from rlsc.grading import shared_grader
 from rlsc.models import load_model, weights_fingerprint
 from rlsc.records import (
     EvaluationFolder,
@@ -85,11 +85,10 @@ def run_eval(config: EvalConfig) -> None:
         check_kept(asked, folder.samples, how)
     folder.prepare(settings, config.overwrite)
     write_environment(folder.path, origin, questions)
-    with Grader() as grader:
-        for each in asked:
-            collect(engine, each, folder.samples, grader, how)
-        used = {task.name: [each.setting for each in asked if each.task is task] for task in tasks}
-        _finish(folder, config, tasks, used, trained_on, baseline, grader, origin)
+    for each in asked:
+        collect(engine, each, folder.samples, shared_grader(), how)
+    used = {task.name: [each.setting for each in asked if each.task is task] for task in tasks}
+    _finish(folder, config, tasks, used, trained_on, baseline, origin)
     console.print(f"{time.monotonic() - started:.0f} s")
 
 
@@ -117,13 +116,11 @@ def run_regrade(path: Path) -> None:
     for file, (task, setting) in files.items():
         _check_all_answered(task, setting, file)
     baseline = _baseline(config, path, tasks)
-    with Grader() as grader:
-        for file, (task, setting) in files.items():
-            changed = regrade(task, file, grader)
-            of = len(task.questions) * setting.samples
-            console.print(f"{file}: {changed} of {of} verdicts changed", soft_wrap=True)
-        trained_on = _trained_on(config)
-        _finish(folder, config, tasks, used, trained_on, baseline, grader, results.model)
+    for file, (task, setting) in files.items():
+        changed = regrade(task, file, shared_grader())
+        of = len(task.questions) * setting.samples
+        console.print(f"{file}: {changed} of {of} verdicts changed", soft_wrap=True)
+    _finish(folder, config, tasks, used, _trained_on(config), baseline, results.model)
 
 
 def _origin(config: EvalConfig, dtype: torch.dtype) -> dict[str, object]:
@@ -160,14 +157,13 @@ def _finish(
     used: Mapping[str, Sequence[Setting]],
     trained_on: Sequence[Question],
     baseline: Baseline | None,
-    grader: Grader,
     origin: str,
 ) -> None:
     """Scores from the rows on disk, results.json, the report, and the table on the screen."""
     by_task: dict[str, TaskResults] = {}
     for task in tasks:
         shared = overlap(trained_on, task.questions)
-        facts = task_facts(task, config.max_new_tokens, shared, grader)
+        facts = task_facts(task, config.max_new_tokens, shared, shared_grader())
         side = score_side(folder.samples, task.name, used[task.name])
         by_task[task.name] = task_results(
             facts, side, baseline.side(task.name) if baseline else None

@@ -39,7 +39,7 @@ from rlsc.evaluation import (
     tried,
     ways,
 )
-from rlsc.grading import Grader
+from rlsc.grading import shared_grader
 from rlsc.models import context_length, weights_fingerprint
 from rlsc.records import (
     EVALUATION,
@@ -224,12 +224,11 @@ class RunEvaluation:
 
     def _score_ways(self, folder: Path) -> list[Score]:
         """Each way at each cap, the main process's work."""
-        with Grader(1) as grader:
-            return [
-                each
-                for asked in self._ways
-                for each in tried(asked, _rows(folder, asked), self._cap, grader)
-            ]
+        return [
+            each
+            for asked in self._ways
+            for each in tried(asked, _rows(folder, asked), self._cap, shared_grader())
+        ]
 
     def at_step(self, folder: Path) -> None:
         """The policy as it is between two updates, on the run's own questions."""
@@ -257,11 +256,9 @@ class RunEvaluation:
         def give_weights() -> None:  # once, and only if there is something to ask
             trainer.engine.sync(trainer.accelerator.unwrap_model(trainer.model))
 
-        # One worker where that will do, and not kept: training needs its memory.
-        with Grader(None if self._benchmarks else 1) as grader:
-            for asked in everything:
-                how = replace(self._collecting(asked), before_sampling=give_weights)
-                collect(engine, asked, folder, grader, how)
+        for asked in everything:
+            how = replace(self._collecting(asked), before_sampling=give_weights)
+            collect(engine, asked, folder, shared_grader(), how)
 
     def _collecting(self, asked: Asked) -> Collecting:
         config, training, trainer = self._config, self._training, self._trainer
@@ -332,8 +329,8 @@ class RunEvaluation:
         own = self._own if self._own and task is self._own.task else None
         shared = own.trained_on if own else overlap(self._trained_on, task.questions)
         relation, skipped = own.relation if own else "", asked[0].skipped
-        with Grader(1) as grader:
-            facts = task_facts(task, self._cap, shared, grader, relation=relation, skipped=skipped)
+        grader, cap = shared_grader(), self._cap
+        facts = task_facts(task, cap, shared, grader, relation=relation, skipped=skipped)
         also = [each.setting.label for each in asked[1:]] if own else []
         return task_results(facts, tuned, base, also, tried)
 

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from queue import SimpleQueue
+from queue import LifoQueue
 from typing import Any
 
 from rlsc.errors import ConfigError
@@ -51,7 +51,8 @@ class Grader:
     ) -> None:
         count = workers or min(os.cpu_count() or 1, 8)
         self._all = [Worker(seconds, megabytes) for _ in range(count)]
-        self._idle: SimpleQueue[Worker] = SimpleQueue()
+        # The last one used is the next: a process is started only where another one is busy.
+        self._idle: LifoQueue[Worker] = LifoQueue()
         for worker in self._all:
             self._idle.put(worker)
 

@@ -10,7 +10,7 @@ import yaml
 import rlsc
 from rlsc.errors import RLSCError
 from rlsc.records.results import EvaluationResults, read_results_of
-from tests.smoke.conftest import one_grader
+from tests.smoke.conftest import libraries_as_they_were
 
 
 def test_every_public_name_is_there() -> None:
@@ -56,7 +56,7 @@ def test_evaluate_takes_the_commands_settings(
 ) -> None:
     settings = {"benchmarks": "minerva", "data_dir": str(data), "max_new_tokens": 4}
     out = str(tmp_path / "eval")
-    with one_grader():
+    with libraries_as_they_were():
         folder = rlsc.evaluate(
             model=str(model_folder), dtype="float32", output_dir=out, limit=2, **settings
         )

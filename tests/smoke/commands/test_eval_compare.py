@@ -17,7 +17,7 @@ from tests.smoke.conftest import (
     arguments,
     command,
     evaluated,
-    one_grader,
+    libraries_as_they_were,
     read_jsonl,
     results,
     samples,
@@ -58,7 +58,7 @@ def right(rows: list[dict[str, Any]]) -> dict[str, list[bool]]:
 def searched(model_folder: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("controls") / "eval"
     more = ("--controls", "--benchmarks", "math500", "--limit", 6)
-    with one_grader():
+    with libraries_as_they_were():
         more += ("--samples", 2, "--temperature", 0.7)
         assert command(*arguments(model_folder, data, folder, *more)) == 0
     return folder

@@ -14,8 +14,8 @@ from tests.smoke.conftest import (
     Evaluate,
     arguments,
     command,
+    libraries_as_they_were,
     main_scores,
-    one_grader,
     results,
     samples,
     timeless,
@@ -42,7 +42,7 @@ def uninterrupted(
     model_folder: Path, long_data: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     folder = tmp_path_factory.mktemp("uninterrupted") / "eval"
-    with one_grader():
+    with libraries_as_they_were():
         assert command(*arguments(model_folder, long_data, folder, *MORE)) == 0
     return folder
 

@@ -17,7 +17,7 @@ from tests.smoke.conftest import (
     arguments,
     command,
     evaluated,
-    one_grader,
+    libraries_as_they_were,
     read_jsonl,
     timeless,
     write_jsonl,
@@ -39,7 +39,7 @@ def questions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def train(model: Path, data: Path, questions: Path, folder: Path, *more: object) -> int:
     paths = ("--model", model, "--data_dir", data, "--questions", questions)
-    with one_grader():
+    with libraries_as_they_were():
         return command("train", *FLAGS, *paths, "--output_dir", folder, *more)
 
 
