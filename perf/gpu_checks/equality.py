@@ -64,9 +64,8 @@ class _Subject:
         cap = 8 if setting.tiny else 32
         stops = stop_token_ids(tokenizer, model)
         self._params = SamplingParams(cap, stops, temperature=_TEMPERATURE)
-        self._divisor = _SIBLINGS * len(
-            self._prompts
-        )  # a loss of training's size, for the loss scale
+        # The loss is of the size of a training step's, for the loss scale.
+        self._divisor = _SIBLINGS * len(self._prompts)
         self._seeds = [seed_for("gpu-check", prompt.id) for prompt in self._prompts]
         self._scorers = {
             "padded rows": Scorer(model, Layout(padding_free=False)),

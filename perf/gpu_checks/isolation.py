@@ -12,11 +12,12 @@ import multiprocessing
 import os
 import time
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_PRELOADED = ["rlsc.training", "rlsc.engines.hf", "rlsc.engines.native.engine", "rlsc.planning"]
+_LIBRARIES = ("rlsc.training", "rlsc.engines.hf", "rlsc.engines.native.engine", "rlsc.planning")
 _LEAVE_SECONDS = 10  # to end by itself, once it has answered
 WAYS = ("forkserver", "spawn")
 
@@ -35,13 +36,15 @@ class Outcome:
 class Apart:
     """Runs functions by one of `WAYS`; what they print goes to the end of `log`."""
 
-    def __init__(self, log: Path, way: str = "forkserver") -> None:
+    def __init__(
+        self, log: Path, way: str = "forkserver", libraries: Sequence[str] = _LIBRARIES
+    ) -> None:
         # torch then asks the driver by a library that does not spoil later forks.
         os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
         self._log = log
         self._context: Any = multiprocessing.get_context(way)
         if way == "forkserver":
-            self._context.set_forkserver_preload(_PRELOADED)
+            self._context.set_forkserver_preload(list(libraries))
 
     def run(self, function: str, seconds: float, *args: Any, **settings: Any) -> Outcome:
         """Of `function`, which is `module:function`, with these arguments."""
