@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from transformers import StaticCache
 
+from gpu_checks.isolation import first_line
 from gpu_checks.products import DTYPES, synchronize
 from gpu_checks.rows import EAGER, Figures, NotHere, Row, Setting, ratio
 from rlsc.models import load_model
@@ -27,8 +28,6 @@ _EQUAL = 1e-3
 
 def decoding(setting: Setting, earlier: Figures, graph: bool) -> list[Row]:
     """Milliseconds a token; with `graph` also the logits' difference from the eager ones."""
-    if graph and setting.device != "cuda":
-        raise NotHere("CUDA graphs are of CUDA")
     model, _, _ = load_model(setting.model, DTYPES[setting.precision])
     model = model.to(setting.device).eval()
     with torch.inference_mode():
@@ -85,7 +84,15 @@ class _Step:
             yield position
 
     def captured(self) -> Callable[[], Tensor]:
-        """The same as one graph. Raises where a call cannot be captured."""
+        """The same as one graph. Raises `NotHere` where a call cannot be captured, and why."""
+        if self._device != "cuda":
+            raise NotHere("CUDA graphs are of CUDA")
+        try:
+            return self._captured()
+        except RuntimeError as error:
+            raise NotHere(f"a step cannot be captured: {first_line(error)}") from error
+
+    def _captured(self) -> Callable[[], Tensor]:
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):  # torch asks for a few calls outside the graph

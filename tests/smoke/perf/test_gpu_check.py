@@ -224,6 +224,40 @@ def test_a_random_model_depends_on_what_came_before_by_more_than_the_bounds() ->
         assert (other - logps(ids)).abs().mean() > 1.5 * most
 
 
+@pytest.mark.parametrize(("off", "verdict"), [(0.0, "equal"), (0.1, "unequal")])
+def test_a_graph_is_held_against_eager_steps(
+    off: float, verdict: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a stand-in for the graph: eager steps, which are right or off."""
+    from gpu_checks import decoding
+    from gpu_checks.models import save_random_model
+    from gpu_checks.rows import EAGER, Setting
+
+    save_random_model("tiny", "cpu", tmp_path)
+    monkeypatch.setattr(decoding._Step, "captured", lambda step: lambda: step.eager() + off)
+    setting = Setting("cpu", str(tmp_path), precision="fp32", rounds=1)
+    logits, time, saved = decoding.decoding(setting, {EAGER: {"a step": 100.0}}, graph=True)
+    assert logits.verdict == verdict
+    assert saved.value == pytest.approx(100.0 - time.value)
+
+
+def test_static_steps_are_the_models_own(tmp_path: Path) -> None:
+    from gpu_checks.decoding import _Step
+    from gpu_checks.models import random_model
+
+    model = random_model("tiny", "cpu", torch.float32).eval()
+    ids = torch.randint(3, 259, (1, 32), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        step = _Step(model, "cpu")
+        logits = []
+        for position in step.positions():
+            step._token_11.fill_(int(ids[0, position]))
+            logits.append(step.eager())
+        whole = model(ids).logits[0]
+    assert len(logits) == 32
+    assert torch.allclose(torch.stack(logits), whole, atol=1e-4)
+
+
 def test_the_byte_tokenizer_writes_what_it_read() -> None:
     from gpu_checks.models import PRESETS, byte_tokenizer
 
