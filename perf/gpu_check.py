@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-from gpu_checks.checks import CHECKS, SUBJECTS, run_checks
+from gpu_checks import report
+from gpu_checks.checks import CHECKS, SUBJECTS, Result, run_checks
 from gpu_checks.isolation import WAYS, Apart
 from gpu_checks.rows import Setting
 
@@ -42,16 +43,26 @@ def main() -> None:
         out.mkdir(parents=True, exist_ok=True)
         log.unlink(missing_ok=True)
         apart, machine = _prepared(args, log, Path(folder))
-        settings, results = _run(args, apart, machine, folder, start)
-    from gpu_checks import report
-
-    seconds = time.monotonic() - start
-    found = report.content(settings, results, seconds)
-    (out / "gpu-check.json").write_text(json.dumps(found, indent=2) + "\n", "utf-8")
-    (out / "gpu-check.md").write_text(report.markdown(settings, results), "utf-8")
-    report.show(settings, results)
+        setting = _setting(args, machine, folder)
+        about = _about(args, machine, setting)
+        checks = [check for check in CHECKS if check.name.partition(":")[0] in args.checks]
+        results: list[Result] = []
+        left = 60 * args.minutes - (time.monotonic() - start)
+        for result in run_checks(checks, setting, apart, left):
+            results.append(result)
+            bad = ", ".join(row.note for row in result.rows if row.problem)
+            print(f"{result.name}: {result.seconds:.0f} s{f' ({bad})' if bad else ''}", flush=True)
+            seconds = time.monotonic() - start
+            _write(out, about, results, seconds)  # after each: the figures outlive this process
+    report.show(about, results)
     print(f"{seconds:.0f} s; what the checks printed: {log}")
     sys.exit(1 if report.is_bad(results) else 0)
+
+
+def _write(out: Path, about: dict[str, Any], results: list[Result], seconds: float) -> None:
+    found = json.dumps(report.content(about, results, seconds), indent=2)
+    (out / "gpu-check.json").write_text(found + "\n", "utf-8")
+    (out / "gpu-check.md").write_text(report.markdown(about, results), "utf-8")
 
 
 def _arguments() -> argparse.Namespace:
@@ -108,33 +119,27 @@ def _prepared(args: argparse.Namespace, log: Path, folder: Path) -> tuple[Apart,
     sys.exit(2)
 
 
-def _run(
-    args: argparse.Namespace, apart: Apart, machine: Any, folder: str, start: float
-) -> tuple[dict[str, Any], list[Any]]:
-    """What was set, and the checks' results."""
-    random = args.model in MODELS
-    setting = Setting(
+def _setting(args: argparse.Namespace, machine: Any, folder: str) -> Setting:
+    emulates = args.device == "cuda" and machine.bf16 != "native"
+    return Setting(
         device=args.device,
-        model=folder if random else args.model,
-        precision="fp16" if args.device == "cuda" and machine.bf16 != "native" else "bf16",
+        model=folder if args.model in MODELS else args.model,
+        precision="fp16" if emulates else "bf16",
         peak_flops=None if machine.peak_tflops is None else machine.peak_tflops * 1e12,
         tiny=args.tiny,
         rounds=args.rounds,
     )
-    settings = {
+
+
+def _about(args: argparse.Namespace, machine: Any, setting: Setting) -> dict[str, Any]:
+    """What stands above the table."""
+    weights = ", random weights" if args.model in MODELS else ""
+    return {
         "machine": machine.as_json(),
-        "model": f"{args.model}, random weights" if random else args.model,
+        "model": f"{args.model}{weights}",
         "precision": setting.precision,
         "minutes": args.minutes,
     }
-    results = []
-    checks = [check for check in CHECKS if check.name.partition(":")[0] in args.checks]
-    left = 60 * args.minutes - (time.monotonic() - start)
-    for result in run_checks(checks, setting, apart, left):
-        results.append(result)
-        bad = ", ".join(row.note for row in result.rows if row.problem)
-        print(f"{result.name}: {result.seconds:.0f} s{f' ({bad})' if bad else ''}", flush=True)
-    return settings, results
 
 
 if __name__ == "__main__":

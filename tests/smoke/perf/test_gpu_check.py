@@ -193,6 +193,44 @@ def test_one_that_the_end_cuts_off_has_not_failed(apart: Any) -> None:
     assert "out of time after 2 s" in found.rows[0].note
 
 
+def test_processes_started_from_nothing_do_the_same(tmp_path: Path) -> None:
+    from gpu_checks.isolation import Apart
+
+    (found,) = results(Apart(tmp_path / "log", "spawn"), ("passes", 120))
+    assert found.rows[0].verdict == "equal"
+
+
+@pytest.mark.parametrize("usable", [("forkserver", "spawn"), ("spawn",), ()])
+def test_a_way_of_starting_processes_is_found_that_can_use_the_device(
+    usable: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    import argparse
+
+    import gpu_check
+    from gpu_checks.isolation import Outcome
+
+    class Fake:
+        def __init__(self, log: Path, way: str) -> None:
+            self.way = way
+
+        def run(self, *_: object) -> Outcome:
+            if self.way in usable:
+                return Outcome(1.0, "a machine")
+            return Outcome(1.0, error="RuntimeError: Cannot re-initialize CUDA")
+
+    monkeypatch.setattr(gpu_check, "Apart", Fake)
+    args = argparse.Namespace(device="cuda", model="tiny")
+    if usable:
+        apart, machine = gpu_check._prepared(args, tmp_path / "log", tmp_path)
+        assert (apart.way, machine) == (usable[0], "a machine")
+        return
+    with pytest.raises(SystemExit) as ended:
+        gpu_check._prepared(args, tmp_path / "log", tmp_path)
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("cannot be used: RuntimeError: Cannot re-initialize CUDA")
+
+
 # What the checks rest on.
 
 
