@@ -26,7 +26,7 @@ _REPEATS = 5
 
 def make_runner(name: str, model_name: str | None, dtype_name: str, rows: int) -> Runner:
     """A function (case, questions, cap) → {"tokens", "lengths"}; for "bound", products' times."""
-    dtype = {"bf16": torch.bfloat16, "fp32": torch.float32}[dtype_name]
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[dtype_name]
     model, tokenizer, _ = load_model(model_name, dtype)
     model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     if name == "bound":

@@ -1,251 +1,145 @@
-"""Is this GPU served right, and how fast? Equality tests, then the rollout and step benchmarks.
+"""Is this GPU served right, and how fast? Equality, sampling, updates, memory: one table.
 
-    make gpu-check ARGS="--output_dir gpu-check --model NAME_OR_FOLDER"
+    make gpu-check ARGS="--output_dir gpu-check --model qwen2.5-1.5b --minutes 8"
 
-It needs a CUDA GPU that torch sees, and no network: by default the model is the embedded
-SmolLM2-135M-Instruct. It leaves gpu-check.md and gpu-check.json; the exit code is 1 where
-something is not equal, 2 without a GPU.
+It needs a CUDA GPU that torch sees, and no network: models have random weights of a known shape,
+unless a folder or Hub id is named. Every check runs in a process of its own, and one that fails is
+a row of the table. It leaves gpu-check.md, gpu-check.json and gpu-check.log; the exit code is 1
+where something is unequal or failed, 2 without a GPU. `--device cpu --tiny true` tries the checks
+themselves.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import subprocess
+import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
-import torch
-
 sys.path.insert(0, str(Path(__file__).parent))
-from workloads import CASES, STEPS
+from gpu_checks import report
+from gpu_checks.checks import CHECKS, SUBJECTS, Result, run_checks
+from gpu_checks.isolation import WAYS, Apart
+from gpu_checks.rows import Setting
 
-from rlsc.data import format_question, render, stop_token_ids
-from rlsc.engines import SamplingParams, seed_for
-from rlsc.engines.hf import HFEngine
-from rlsc.engines.native.engine import NativeEngine
-from rlsc.logprobs import Batch, Layout, Scorer, make_rows, pad
-from rlsc.models import load_model
-from rlsc.report.markdown import markdown_table
-from rlsc.types import CompletionGroup, Question
-
-# In bf16 a logit has 8 bits. A wrong mask or position is off by 1 nat a token, and by 1 and more.
-BOUNDS = {"float32": {"log-probs": 1e-3, "gradient": 1e-3}}
-BOUNDS["bfloat16"] = {"log-probs": 0.1, "gradient": 0.25}
-
-
-@dataclass(frozen=True)
-class Check:
-    """Two ways to the same numbers. Log-probs: nats a token, in the mean; gradients: relative."""
-
-    what: str
-    dtype: str
-    difference: float
-    bound: float
-
-    @property
-    def passed(self) -> bool:
-        return self.difference <= self.bound
+MODELS = ("qwen2.5-0.5b", "qwen2.5-1.5b", "smollm2-135m", "tiny")
+_PREPARE = "gpu_checks.machine:prepare"
+_PREPARE_SECONDS = 120
 
 
 def main() -> None:
     args = _arguments()
-    if args.device == "cuda" and not torch.cuda.is_available():
+    if args.device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    start = time.monotonic()
+    out = Path(args.output_dir)
+    log = out / "gpu-check.log"
+    with tempfile.TemporaryDirectory(prefix="gpu-check-") as folder:
+        _refuse_without_gpu(args.device)
+        out.mkdir(parents=True, exist_ok=True)
+        log.unlink(missing_ok=True)
+        apart, machine = _prepared(args, log, Path(folder))
+        setting = _setting(args, machine, folder)
+        about = _about(args, machine, setting)
+        checks = [check for check in CHECKS if check.name.partition(":")[0] in args.checks]
+        results: list[Result] = []
+        left = 60 * args.minutes - (time.monotonic() - start)
+        for result in run_checks(checks, setting, apart, left):
+            results.append(result)
+            bad = ", ".join(row.note for row in result.rows if row.problem)
+            print(f"{result.name}: {result.seconds:.0f} s{f' ({bad})' if bad else ''}", flush=True)
+            seconds = time.monotonic() - start
+            _write(out, about, results, seconds)  # after each: the figures outlive this process
+    report.show(about, results)
+    print(f"{seconds:.0f} s; what the checks printed: {log}")
+    sys.exit(1 if report.is_bad(results) else 0)
+
+
+def _write(out: Path, about: dict[str, Any], results: list[Result], seconds: float) -> None:
+    found = json.dumps(report.content(about, results, seconds), indent=2)
+    (out / "gpu-check.json").write_text(found + "\n", "utf-8")
+    (out / "gpu-check.md").write_text(report.markdown(about, results), "utf-8")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--output_dir", default="gpu-check")
+    known = ", ".join(MODELS)
+    parser.add_argument("--model", help=f"random weights of {known}; or a folder or Hub id")
+    parser.add_argument("--checks", default=",".join(SUBJECTS), help="some of %(default)s")
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser.add_argument("--minutes", type=float, default=8, help="checks start within them")
+    parser.add_argument("--rounds", type=int, default=3, help="of which the median counts")
+    parser.add_argument("--tiny", type=_truth, default=False, help="true: little work")
+    args = parser.parse_args()
+    args.model = args.model or ("tiny" if args.tiny else MODELS[0])
+    if args.rounds < 1:
+        parser.error("--rounds must be 1 or more")
+    args.checks = args.checks.split(",")
+    for subject in args.checks:
+        if subject not in SUBJECTS:
+            parser.error(f"no checks of {subject!r}: choose from {', '.join(SUBJECTS)}")
+    return args
+
+
+def _truth(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"true or false, not {text!r}")
+    return text.lower() == "true"
+
+
+def _refuse_without_gpu(device: str) -> None:
+    """In a line. By a library that leaves the driver alone, so that processes can be forked."""
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
         print(
             f"gpu-check: torch {torch.__version__} sees no CUDA GPU: it needs one, its driver, and "
             "a build of torch for it (https://pytorch.org/get-started)",
             file=sys.stderr,
         )
         sys.exit(2)
-    folder = Path(args.output_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    device = torch.device(args.device)
-    rounds = str(args.rounds)
-    checks = [
-        check
-        for dtype in (torch.float32, torch.bfloat16)
-        for check in equality_checks(args.model, device, dtype, args.questions)
-    ]
-    name = torch.cuda.get_device_name() if args.device == "cuda" else "CPU"
-    report: dict[str, Any] = {
-        "device": name,
-        "torch": torch.__version__,
-        "model": args.model or "SmolLM2-135M-Instruct",
-        "equality": [asdict(check) | {"passed": check.passed} for check in checks],
-        "rollout": [
-            _bench("rollout.py", args, "--case", case, *_ROLLOUT, "--rounds", rounds)
-            for case in args.rollout_cases
-        ],
-        "step": [
-            _bench("step.py", args, "--case", case, *_STEP, "--steps", rounds)
-            for case in args.step_cases
-        ],
+
+
+def _prepared(args: argparse.Namespace, log: Path, folder: Path) -> tuple[Apart, Any]:
+    """The way of starting processes that can use the device; the machine; a model in `folder`."""
+    error = ""
+    for way in WAYS:
+        apart = Apart(log, way)
+        outcome = apart.run(_PREPARE, _PREPARE_SECONDS, args.device, args.model, folder)
+        if outcome.value is not None:
+            return apart, outcome.value
+        error = outcome.error or f"took more than {_PREPARE_SECONDS} s"
+    print(f"gpu-check: the device or the model cannot be used: {error}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _setting(args: argparse.Namespace, machine: Any, folder: str) -> Setting:
+    emulates = args.device == "cuda" and machine.bf16 != "native"
+    return Setting(
+        device=args.device,
+        model=folder if args.model in MODELS else args.model,
+        precision="fp16" if emulates else "bf16",
+        peak_flops=None if machine.peak_tflops is None else machine.peak_tflops * 1e12,
+        tiny=args.tiny,
+        rounds=args.rounds,
+    )
+
+
+def _about(args: argparse.Namespace, machine: Any, setting: Setting) -> dict[str, Any]:
+    """What stands above the table."""
+    weights = ", random weights" if args.model in MODELS else ""
+    return {
+        "machine": machine.as_json(),
+        "model": f"{args.model}{weights}",
+        "precision": setting.precision,
+        "minutes": args.minutes,
     }
-    (folder / "gpu-check.json").write_text(json.dumps(report, indent=2) + "\n")
-    (folder / "gpu-check.md").write_text(markdown(report))
-    print(markdown(report))
-    sys.exit(0 if all(check.passed for check in checks) else 1)
-
-
-_ROLLOUT = ("--dtype", "bf16", "--engines", "native,hf")
-_STEP = ("--peers", "plain,no_sharing,no_packing")
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--output_dir", default="gpu-check")
-    parser.add_argument("--model", help="Hub id or folder; by default the embedded SmolLM2-135M")
-    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--questions", type=int, default=8, help="of the equality tests")
-    parser.add_argument("--rounds", type=int, default=3, help="of which the median counts")
-    parser.add_argument("--rollout_cases", default="demo,words,long", help=f"of {', '.join(CASES)}")
-    parser.add_argument("--step_cases", default="demo,words,vocab", help=f"of {', '.join(STEPS)}")
-    args = parser.parse_args()
-    for name, known in (("rollout_cases", CASES), ("step_cases", STEPS)):
-        cases = [case for case in getattr(args, name).split(",") if case]
-        for case in cases:
-            if case not in known:
-                parser.error(f"no case {case!r}: choose from {', '.join(known)}")
-        setattr(args, name, cases)
-    return args
-
-
-def equality_checks(
-    name: str | None, device: torch.device, dtype: torch.dtype, questions: int
-) -> Iterator[Check]:
-    """Engines against the training forward, and token trees against padded rows."""
-    label = str(dtype).removeprefix("torch.")
-    bounds = BOUNDS[label]
-    model, tokenizer, _ = load_model(name, dtype)
-    model = model.to(device).eval()
-    prompts = [
-        render(format_question(Question(str(index), text), tokenizer), str(index), tokenizer)
-        for index, text in enumerate(CASES["words"].questions[:questions])
-    ]
-    params = SamplingParams(32, stop_token_ids(tokenizer, model), temperature=0.7)
-    seeds = [seed_for("gpu-check", prompt.id) for prompt in prompts]
-    scorers = {"padded": Scorer(model, Layout(padding_free=False)), "tree": Scorer(model, Layout())}
-    with _exact_products():
-        for kind in (NativeEngine, HFEngine):
-            engine = kind(model, tokenizer, dtype)
-            groups = engine.generate(prompts, 4, params, seeds)
-            difference = _mean_difference(groups, scorers["padded"], params.temperature)
-            what = f"log-probs of {kind.__name__} and of the training forward"
-            yield Check(what, label, difference, bounds["log-probs"])
-        engine = NativeEngine(model, tokenizer, dtype)
-        groups = engine.generate(prompts, 4, params, seeds)
-        again = engine.generate(prompts, 4, params, seeds)
-        other = sum(
-            first.completions != second.completions
-            for first, second in zip(groups, again, strict=True)
-        )
-        yield Check("questions whose completions change when sampled again", label, other, 0.0)
-        logps, gradients = zip(
-            *(_scored(model, groups, scorers[layout]) for layout in ("padded", "tree")), strict=True
-        )
-        difference = (logps[0] - logps[1]).abs().mean().item()
-        yield Check(
-            "log-probs of token trees and of padded rows", label, difference, bounds["log-probs"]
-        )
-        difference = ((gradients[0] - gradients[1]).norm() / gradients[0].norm()).item()
-        yield Check(
-            "gradient of token trees and of padded rows", label, difference, bounds["gradient"]
-        )
-
-
-@contextmanager
-def _exact_products() -> Iterator[None]:
-    """Float32 without TF32, whose products have 10 bits."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
-
-
-@torch.no_grad()
-def _mean_difference(groups: list[CompletionGroup], scorer: Scorer, temperature: float) -> float:
-    """Of the engine's and the forward's log-probs, in nats a token."""
-    completions = [completion for group in groups for completion in group.completions]
-    with scorer.attached():
-        logps_BT = scorer(pad(make_rows(groups, merge_duplicates=False)), temperature).logps_BT
-    differences = [
-        (row[: len(completion.logps)].float().cpu() - torch.tensor(completion.logps)).abs()
-        for row, completion in zip(logps_BT, completions, strict=True)
-    ]
-    return torch.cat(differences).mean().item()
-
-
-def _scored(
-    model: Any, groups: list[CompletionGroup], scorer: Scorer
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Each completion's tokens' log-probs, end to end, and the gradient of their sum."""
-    model.zero_grad()
-    rows = make_rows(groups, merge_duplicates=False)
-    logps: dict[int, torch.Tensor] = {}
-    with scorer.attached():
-        for batch in scorer.layout.cut(rows, 1024):
-            logps_BT = scorer(batch, 1.0).logps_BT
-            logps_BT.sum().backward()
-            _note(batch, logps_BT, logps)
-    gradient = torch.cat([p.grad.float().flatten() for p in model.parameters()])
-    model.zero_grad()
-    return torch.cat([logps[index] for index in sorted(logps)]), gradient
-
-
-def _note(batch: Batch, logps_BT: torch.Tensor, logps: dict[int, torch.Tensor]) -> None:
-    for row, logps_T in zip(batch.rows, logps_BT, strict=True):
-        logps[row.members[0]] = logps_T[: len(row.completion_ids)].detach().float().cpu()
-
-
-def _bench(script: str, args: argparse.Namespace, *flags: str) -> dict[str, Any]:
-    """Run one of the benchmarks beside this file; its JSON."""
-    file = Path(args.output_dir) / "bench.json"
-    command = [sys.executable, str(Path(__file__).with_name(script)), *flags, "--json", str(file)]
-    command += ["--model", args.model] if args.model else []
-    print(" ".join(command[1:]), flush=True)
-    subprocess.run(command, check=True)
-    report: dict[str, Any] = json.loads(file.read_text())
-    file.unlink()
-    return report
-
-
-def markdown(report: dict[str, Any]) -> str:
-    """The report as tables."""
-    equal = [
-        (
-            *(check["what"], check["dtype"], f"{check['difference']:.2g}", f"{check['bound']:.2g}"),
-            "yes" if check["passed"] else "**no**",
-        )
-        for check in report["equality"]
-    ]
-    rollouts = [
-        (
-            *(case["case"], result["engine"], f"{result['tokens_per_second']:,.0f}"),
-            *(f"{result['share_of_bound']:.0%}", f"{result['peak_memory_gb']:.2f}"),
-        )
-        for case in report["rollout"]
-        for result in case["results"]
-    ]
-    times = ("seconds_per_step", "sample_seconds", "update_seconds", "peak_memory_gb")
-    steps = [
-        (case["case"], result["system"], *(f"{result[name]:.2f}" for name in times))
-        for case in report["step"]
-        for result in case["results"]
-    ]
-    parts = [
-        f"# GPU check: {report['device']}",
-        f"{report['model']}, torch {report['torch']}",
-        markdown_table(("what", "dtype", "difference", "bound", "equal?"), equal),
-        markdown_table(("rollout", "engine", "tokens/s", "of the bound", "peak GB"), rollouts),
-        markdown_table(("step", "system", "s", "sampling", "update", "peak GB"), steps),
-    ]
-    return "\n\n".join(parts) + "\n"
 
 
 if __name__ == "__main__":

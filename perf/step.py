@@ -58,6 +58,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--peers", default="plain", help=f"comma list of {', '.join(PEERS)}")
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--model", help="Hub id or folder; by default the embedded SmolLM2-135M")
+    parser.add_argument("--precision", choices=("bf16", "fp16"), default="bf16")
     parser.add_argument("--tokens_per_microbatch", type=int, help="of ours; default: rlsc's")
     parser.add_argument("--run", metavar="DIR", help="replay this run's completions")
     parser.add_argument("--at", type=int, default=0, help="which of its steps to replay")
@@ -75,6 +76,7 @@ def _arguments() -> argparse.Namespace:
 
 def _passed_on(args: argparse.Namespace) -> list[str]:
     passed = ["--case", args.case, "--at", str(args.at), "--steps", str(args.steps)]
+    passed += ["--precision", args.precision]
     passed += ["--model", args.model] if args.model else []
     if args.tokens_per_microbatch is not None:
         passed += ["--tokens_per_microbatch", str(args.tokens_per_microbatch)]

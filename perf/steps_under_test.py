@@ -38,12 +38,32 @@ def work(args: argparse.Namespace) -> None:
     case = STEPS[args.case]
     model, tokenizer = _model(args.model, case)
     with tempfile.TemporaryDirectory() as folder:
-        if args.worker == "trl":
-            trainer = _trl(model, tokenizer, case, folder, args.steps)
-        else:
-            trainer = _ours(model, tokenizer, case, folder, args)
-        _take_turns(trainer)
+        trainer = _trainer(model, tokenizer, case, folder, args)
+        _take_turns(trainer, _a_line, reply)
         trainer.train()
+
+
+def measured_steps(
+    args: argparse.Namespace, case: StepCase, folder: str
+) -> tuple[Any, list[dict[str, Any]]]:
+    """The trainer, and what `work` would answer of its steps, one after the other."""
+    answers: list[dict[str, Any]] = []
+    trainer = _trainer(*_model(args.model, case), case, folder, args)
+    _take_turns(trainer, lambda: None, answers.append)
+    trainer.train()
+    return trainer, answers
+
+
+def _trainer(
+    model: Any, tokenizer: Any, case: StepCase, folder: str, args: argparse.Namespace
+) -> Any:
+    make = _trl if args.worker == "trl" else _ours
+    return make(model, tokenizer, case, folder, args)
+
+
+def _a_line() -> None:
+    if not sys.stdin.readline():
+        sys.exit()
 
 
 def _model(name: str | None, case: StepCase) -> tuple[Any, Any]:
@@ -65,16 +85,17 @@ def _model(name: str | None, case: StepCase) -> tuple[Any, Any]:
     return model, tokenizer
 
 
-def _shared(case: StepCase, folder: str, steps: int) -> dict[str, Any]:
+def _shared(case: StepCase, folder: str, args: argparse.Namespace) -> dict[str, Any]:
     return {
         "output_dir": folder,
-        "max_steps": steps,
+        "max_steps": args.steps,
         "num_generations": case.samples,
         "max_completion_length": case.max_new_tokens,
         "temperature": 0.5,
         "learning_rate": 0.0,
         "gradient_checkpointing": False,  # TRL's default is True
-        "bf16": True,
+        "bf16": args.precision == "bf16",
+        "fp16": args.precision == "fp16",
         "save_strategy": "no",
         "report_to": "none",
         "disable_tqdm": True,
@@ -89,7 +110,7 @@ def _prompts(case: StepCase) -> list[dict[str, Any]]:
 def _ours(
     model: Any, tokenizer: Any, case: StepCase, folder: str, args: argparse.Namespace
 ) -> RLSCTrainer:
-    settings = _shared(case, folder, args.steps) | PARTS[args.worker]
+    settings = _shared(case, folder, args) | PARTS[args.worker]
     if args.tokens_per_microbatch is not None:
         settings["tokens_per_microbatch"] = args.tokens_per_microbatch
     prompts: list[dict[str, Any]] = _prompts(case)
@@ -127,7 +148,7 @@ def _replayed(file: str) -> tuple[list[dict[str, Any]], ScriptedEngine]:
     return [{"id": id, "prompt": text} for id, text in texts.items()], ScriptedEngine(script)
 
 
-def _trl(model: Any, tokenizer: Any, case: StepCase, folder: str, steps: int) -> Any:
+def _trl(model: Any, tokenizer: Any, case: StepCase, folder: str, args: argparse.Namespace) -> Any:
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
 
@@ -141,7 +162,7 @@ def _trl(model: Any, tokenizer: Any, case: StepCase, folder: str, steps: int) ->
         logging_steps=1000,
         use_cpu=not torch.cuda.is_available(),
         generation_kwargs=generation,
-        **_shared(case, folder, steps),
+        **_shared(case, folder, args),
     )
 
     def constant(completions: list[Any], **kwargs: Any) -> list[float]:
@@ -151,7 +172,7 @@ def _trl(model: Any, tokenizer: Any, case: StepCase, folder: str, steps: int) ->
         model=model,
         reward_funcs=constant,
         args=config,
-        train_dataset=Dataset.from_list(_prompts(case) * steps),
+        train_dataset=Dataset.from_list(_prompts(case) * args.steps),
         processing_class=tokenizer,
     )
 
@@ -159,14 +180,14 @@ def _trl(model: Any, tokenizer: Any, case: StepCase, folder: str, steps: int) ->
 class _Report(TrainerCallback):
     """Measures from the turn's beginning to the optimizer step's end."""
 
-    def __init__(self) -> None:
+    def __init__(self, wait: Callable[[], None], tell: Callable[[dict[str, Any]], None]) -> None:
+        self._wait, self._tell = wait, tell
         self.answer: dict[str, Any] = {}
         self.start = 0.0
         self.memory = Memory()
 
     def begin(self) -> None:
-        if not sys.stdin.readline():
-            sys.exit()
+        self._wait()
         self.answer = {"sample_seconds": 0.0, "tokens": 0}
         self.memory = Memory()
         self.memory.__enter__()
@@ -183,12 +204,15 @@ class _Report(TrainerCallback):
         }
         batch = self.answer.pop("batch", None)
         if batch is not None:
-            self.answer["bound_seconds"] = _bound(kwargs["model"], batch)
-        reply(self.answer)
+            dtype = torch.float16 if args.fp16 else torch.bfloat16
+            self.answer["bound_seconds"] = _bound(kwargs["model"], batch, dtype)
+        self._tell(self.answer)
 
 
-def _take_turns(trainer: Any) -> None:
-    report = _Report()
+def _take_turns(
+    trainer: Any, wait: Callable[[], None], tell: Callable[[dict[str, Any]], None]
+) -> None:
+    report = _Report(wait, tell)
     trainer.add_callback(report)
     fetch = trainer.get_batch_samples
 
@@ -198,6 +222,7 @@ def _take_turns(trainer: Any) -> None:
         batches, count = fetch(*args)
         if batches and isinstance(batches[0], StepBatch):
             report.answer["batch"] = batches[0]
+            report.answer["flops"] = trainer.floating_point_ops(batches[0])
         return batches, count
 
     trainer.get_batch_samples = wait_and_fetch
@@ -234,7 +259,7 @@ def _synchronize() -> None:
         torch.cuda.synchronize()
 
 
-def _bound(model: Any, batch: StepBatch) -> float:
+def _bound(model: Any, batch: StepBatch, dtype: torch.dtype) -> float:
     """What the products of linear layers take for the step's tokens, forward and backward."""
     layers = [one for one in model.modules() if isinstance(one, torch.nn.Linear)]
     head = model.get_output_embeddings()
@@ -245,8 +270,8 @@ def _bound(model: Any, batch: StepBatch) -> float:
             rows = len(predicting) if layer is head and predicting is not None else part.tokens
             if layer is head and predicting is None:
                 rows = part.completion_mask_BT.numel()
-            weight = layer.weight.detach().bfloat16()
-            x = torch.randn(rows, layer.in_features, dtype=torch.bfloat16, device=weight.device)
+            weight = layer.weight.detach().to(dtype)
+            x = torch.randn(rows, layer.in_features, dtype=dtype, device=weight.device)
             _synchronize()
             start = time.perf_counter()
             y = x @ weight.T  # the output, and the gradients of input and weight

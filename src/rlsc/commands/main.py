@@ -67,6 +67,10 @@ def _main(argv: list[str]) -> int:
         _fail(f"interrupted; from the last checkpoint {again}")
         return 130
     except Exception as error:
+        if type(error).__name__ == "OutOfMemoryError":  # torch's, of an accelerator
+            what = str(error).partition(". ")[0]
+            _fail(f"{what}; rlsc plan says what takes how much, and what to change")
+            return 1
         if type(error).__name__ == "SafetensorError":  # weights not written: a full disk, mostly
             _fail(str(error))
             return 1

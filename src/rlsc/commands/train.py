@@ -24,12 +24,13 @@ from rlsc.commands.train_evaluation import (
     untrained_answers,
 )
 from rlsc.config import RunConfig
-from rlsc.data import QuestionSet, format_question
+from rlsc.data import QuestionSet, format_question, render
 from rlsc.environments import create_environment
 from rlsc.errors import ConfigError, RLSCError
 from rlsc.evaluation import load_tasks
-from rlsc.models import load_model, lora_config, save_merged
+from rlsc.models import load_config, load_model, load_tokenizer, lora_config, save_merged
 from rlsc.objectives import RLSC, Objective, create_objective
+from rlsc.planning import check_fits, this_device
 from rlsc.records import (
     EVALUATION,
     EvaluationFolder,
@@ -72,6 +73,7 @@ def run(config: RunConfig, training: RLSCConfig) -> None:
             _say_complete(folder.path)
             return
     benchmarks = load_benchmarks(config)
+    _check_memory(config, training, questions)
     local = training.without_push()  # the run's end does it
     trainer, origin = _load(config, local, questions, probe=probe)
     evaluation = RunEvaluation(config, local, trainer, own, benchmarks, questions.train)
@@ -121,6 +123,29 @@ def load_benchmarks(config: RunConfig) -> list[Task]:
     if not config.benchmarks:
         return []
     return load_tasks(config.benchmarks, config.data_dir, config.benchmark_limit)
+
+
+_PLANNED_PROMPTS = 64  # of which the longest counts: what they change in a plan is little
+
+
+def _check_memory(config: RunConfig, training: RLSCConfig, questions: QuestionSet) -> None:
+    """Before weights are loaded: raise `ConfigError` where a GPU is too small for the plan."""
+    device = this_device(training)
+    if device.kind != "cuda":
+        return
+    model_config, _ = load_config(config.model, config.trust_remote_code)
+    tokenizer = load_tokenizer(config.model, config.trust_remote_code)
+    rows = [prompt_row(config, one, tokenizer) for one in questions.train[:_PLANNED_PROMPTS]]
+    prompts = [render(row["prompt"], row["id"], tokenizer) for row in rows]
+    longest = max((len(prompt.token_ids) for prompt in prompts), default=1)
+    try:
+        note = check_fits(config, training, model_config, device, longest)
+    except RLSCError:
+        raise
+    except Exception as error:  # a forward that tensors without data cannot go through
+        note = f"note: the model's memory cannot be planned ({type(error).__name__}: {error})"
+    if note:
+        console.print(note, soft_wrap=True)
 
 
 def _adapted(config: RunConfig, trainer: RLSCTrainer, folder: Path) -> Any:

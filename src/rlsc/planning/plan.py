@@ -17,7 +17,7 @@ from rlsc.engines import engine_class
 from rlsc.errors import ConfigError
 from rlsc.models import load_config
 from rlsc.planning.memory import Device, Footprint, footprint, optimizer_name
-from rlsc.runtime import console
+from rlsc.runtime import console, device_name
 from rlsc.training import RLSCConfig
 
 ROOM = 0.9
@@ -73,6 +73,34 @@ def show(
                 f"  {name}: saves {_gb(saved)}{', and fits' if enough else ''}", soft_wrap=True
             )
     return fits
+
+
+def check_fits(
+    config: RunConfig, training: RLSCConfig, model_config: Any, device: Device, prompt_length: int
+) -> str | None:
+    """Raise `ConfigError` where the plan is larger than all the memory that the device has.
+
+    A line to show where it only leaves less than is to be left: the plan may be wrong by that.
+    """
+    if device.memory is None:
+        return None
+    peak = footprint(config, training, model_config, device, prompt_length).peak
+    if peak <= ROOM * device.memory:
+        return None
+    name = device_name()
+    if peak <= device.memory:
+        return (
+            f"note: the plan is {_gb(peak)} of the {_gb(device.memory)} of {name}, of which "
+            f"{ROOM:.0%} may be planned: the memory may not suffice (--dry_run says more)"
+        )
+    changes = advice(config, training, model_config, device, prompt_length)
+    fitting = [change for change in changes if change[2]]
+    shown = [f"{flags} saves {_gb(saved)}" for flags, saved, _ in (fitting or changes)[:3]]
+    enough = "each of these would be enough" if fitting else "none alone is enough"
+    raise ConfigError(
+        f"the run would take {_gb(peak)}, {_gb(peak - device.memory)} more than {name} has "
+        f"({_gb(device.memory)}); {enough}: {'; '.join(shown) or 'a smaller model'}"
+    )
 
 
 def advice(

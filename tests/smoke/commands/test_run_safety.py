@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from rlsc.commands import train
 from rlsc.commands.arguments import parse
 from rlsc.commands.main import _main
 from rlsc.commands.train import run
 from rlsc.errors import ConfigError, OutputError, QuestionError
+from rlsc.planning import check_fits, plan
+from rlsc.planning.memory import Device, footprint
 from rlsc.records.environment import without_secrets
 from rlsc.records.jsonl import read_jsonl
 from rlsc.records.run_folder import check_writable
@@ -69,6 +73,60 @@ def test_a_mistake_with_overwrite_costs_nothing(
     assert _main(["train", *arguments(model, finished, "--overwrite", *mistake)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert files(finished) == before
+
+
+def test_a_gpu_too_small_for_the_plan_is_refused_before_all_else(
+    model: Path, finished: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("weights were loaded")
+
+    monkeypatch.setattr(train, "this_device", lambda _: Device("cuda", memory=20_000))
+    monkeypatch.setattr(train, "load_model", refuse)
+    monkeypatch.setattr(plan, "advice", lambda *_: [("--optim adafactor", 10**9, True)])
+    before = files(finished)
+    capsys.readouterr()
+    assert _main(["train", *arguments(model, finished, "--overwrite")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "the run would take" in line
+    assert line.endswith("enough: --optim adafactor saves 1.0 GB")
+    assert files(finished) == before
+
+
+@pytest.mark.parametrize(
+    ("room", "printed"),
+    [(1.02, "the memory may not suffice"), (2.0, "")],
+)
+def test_a_gpu_with_little_room_is_told(
+    model: Path, folder: Path, capsys, monkeypatch: pytest.MonkeyPatch, room: float, printed: str
+) -> None:
+    device = Device("cuda", memory=10**9)
+
+    def with_room(config, training, model_config, _, length: int) -> str | None:
+        peak = footprint(config, training, model_config, device, length).peak
+        memory = replace(device, memory=int(room * peak))
+        return check_fits(config, training, model_config, memory, length)
+
+    monkeypatch.setattr(train, "this_device", lambda _: device)
+    monkeypatch.setattr(train, "check_fits", with_room)
+    config, training = parse(arguments(model, folder))
+    train._check_memory(config, training, train.questions_of(config, config.questions))
+    out = capsys.readouterr().out
+    assert printed in out
+    assert bool(out) == bool(printed)
+
+
+def test_a_model_that_cannot_be_planned_is_told(
+    model: Path, folder: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unable(*_: object) -> None:
+        raise NotImplementedError("no meta kernel")
+
+    monkeypatch.setattr(train, "this_device", lambda _: Device("cuda", memory=10**9))
+    monkeypatch.setattr(train, "check_fits", unable)
+    config, training = parse(arguments(model, folder))
+    train._check_memory(config, training, train.questions_of(config, config.questions))
+    assert "cannot be planned (NotImplementedError: no meta kernel)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["model/weights", "eval/mine", "checkpoint-3/x", "report.md"])

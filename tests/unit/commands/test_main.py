@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from transformers.utils import logging
 
 import rlsc
-from rlsc.commands.main import _main
+from rlsc.commands.main import COMMANDS, _main
 from rlsc.models import loading as models
 
 COMMAND = [sys.executable, "-c", "from rlsc.commands.main import main; main()"]
@@ -223,3 +224,15 @@ def test_an_output_folder_that_cannot_be_written(refused, tmp_path: Path) -> Non
         line = refused("--questions", "arithmetic", output_dir=folder)
         assert f"cannot write into --output_dir {folder}" in line
     assert file.read_text() == "precious"
+
+
+def test_a_gpu_that_is_full_ends_a_run_in_a_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(argv: list[str]) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has")
+
+    monkeypatch.setitem(COMMANDS, "train", ("", full))
+    assert _main(["train"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("rlsc: error: CUDA out of memory; rlsc plan says")

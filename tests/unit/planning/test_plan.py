@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ from transformers import AutoConfig
 
 from rlsc.commands.arguments import parse
 from rlsc.commands.main import _main, recipes_folder
+from rlsc.errors import ConfigError
+from rlsc.planning import plan
 from rlsc.planning.live_memory import LiveMemory
 from rlsc.planning.memory import Device, Footprint, footprint
-from rlsc.planning.plan import ROOM, advice
+from rlsc.planning.plan import ROOM, advice, check_fits
 from tests.conftest import tiny_model
 
 SMALL = """--questions arithmetic --max_completion_length 8 --num_generations 4
@@ -183,6 +186,55 @@ def test_advice_saves_what_it_says() -> None:
         peak = footprint(*changed, model.config, replace(GPU, memory=now), 10).peak
         assert now - peak == saved > 0
         assert enough == (peak <= ROOM * now)
+
+
+# A GPU that is too small: before weights are loaded.
+
+WIDE = AutoConfig.for_model(
+    "llama",
+    vocab_size=100_000,
+    hidden_size=512,
+    intermediate_size=512,
+    num_hidden_layers=1,
+    num_attention_heads=4,
+    tie_word_embeddings=True,
+)
+
+
+def checked(memory: int | None) -> str | None:
+    return check_fits(*parse(SMALL), WIDE, replace(GPU, memory=memory), 10)
+
+
+def test_a_gpu_too_small_is_told_by_how_much_and_what_to_change(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    peak = footprint(*parse(SMALL), WIDE, GPU, 10).peak
+    memory = int(0.6 * peak)
+    of_plan = [("--a 1", 3 * 10**9, False), ("--b 2", 2 * 10**9, True), ("--c 3", 10**9, True)]
+    monkeypatch.setattr(plan, "advice", lambda *_: of_plan)
+    monkeypatch.setattr(plan, "device_name", lambda: "Tesla T4")
+    with pytest.raises(ConfigError) as refused:
+        checked(memory)
+    message = str(refused.value)
+    amounts = [float(one) for one in re.findall(r"([\d.]+) GB", message)]
+    sizes = [peak / 1e9, (peak - memory) / 1e9, memory / 1e9]
+    assert amounts[:3] == pytest.approx(sizes, abs=0.051)
+    assert "more than Tesla T4 has" in message
+    ends = "each of these would be enough: --b 2 saves 2.0 GB; --c 3 saves 1.0 GB"
+    assert message.endswith(ends)
+    of_plan[1:] = []
+    with pytest.raises(ConfigError, match=r"none alone is enough: --a 1 saves 3.0 GB$"):
+        checked(memory)
+    of_plan.clear()
+    with pytest.raises(ConfigError, match=r"none alone is enough: a smaller model$"):
+        checked(memory)
+
+
+def test_a_gpu_with_little_room_is_told_and_one_with_enough_is_not() -> None:
+    peak = footprint(*parse(SMALL), WIDE, GPU, 10).peak
+    assert "may not suffice" in str(checked(int(1.02 * peak)))
+    assert checked(int(1.2 * peak)) is None
+    assert checked(None) is None
 
 
 @pytest.fixture
