@@ -83,7 +83,7 @@ def test_native_is_the_same_to_the_bit_in_any_company(loaded, dtype: torch.dtype
 
 
 def test_what_is_kept_is_what_the_file_holds(loaded) -> None:
-    model, tokenizer, prompts = loaded
+    model, tokenizer, _ = loaded
     read, of_file = _read_gguf(embedded_file(), torch.float32)
     assert all(map(torch.equal, model.state_dict().values(), read.state_dict().values()))
     assert dict(model.named_buffers()).keys() == dict(read.named_buffers()).keys()
