@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -26,7 +25,7 @@ _REPEATS = 5
 
 def make_runner(name: str, model_name: str | None, dtype_name: str, rows: int) -> Runner:
     """A function (case, questions, cap) → {"tokens", "lengths"}; for "bound", products' times."""
-    dtype = {"bf16": torch.bfloat16, "fp32": torch.float32}[dtype_name]
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[dtype_name]
     model, tokenizer, _ = load_model(model_name, dtype)
     model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     if name == "bound":
@@ -102,8 +101,7 @@ def _products(model: Any) -> dict[str, Any]:
             with packed.lent():
                 times.append(_time(layers, xs))
         seconds[rows] = min(times)
-    device = torch.cuda.get_device_name() if weight.is_cuda else f"{platform.processor()} CPU"
-    return {"seconds_by_rows": seconds, "device": f"{device}, {torch.get_num_threads()} threads"}
+    return {"seconds_by_rows": seconds}
 
 
 def _inputs(layer: torch.nn.Linear | Conv1D) -> int:

@@ -22,6 +22,7 @@ from typing import Any
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
+from workers import machine
 from workloads import CASES, STEPS
 
 from rlsc.data import format_question, render, stop_token_ids
@@ -73,6 +74,7 @@ def main() -> None:
     name = torch.cuda.get_device_name() if args.device == "cuda" else "CPU"
     report: dict[str, Any] = {
         "device": name,
+        "machine": machine(),
         "torch": torch.__version__,
         "model": args.model or "SmolLM2-135M-Instruct",
         "equality": [asdict(check) | {"passed": check.passed} for check in checks],
@@ -92,7 +94,7 @@ def main() -> None:
 
 
 _ROLLOUT = ("--dtype", "bf16", "--engines", "native,hf")
-_STEP = ("--peers", "plain,no_sharing,no_packing")
+_STEP = ("--dtype", "bf16", "--peers", "plain,no_sharing,no_packing")
 
 
 def _arguments() -> argparse.Namespace:
@@ -240,7 +242,7 @@ def markdown(report: dict[str, Any]) -> str:
     ]
     parts = [
         f"# GPU check: {report['device']}",
-        f"{report['model']}, torch {report['torch']}",
+        f"{report['model']}, torch {report['torch']}, on {report['machine']}",
         markdown_table(("what", "dtype", "difference", "bound", "equal?"), equal),
         markdown_table(("rollout", "engine", "tokens/s", "of the bound", "peak GB"), rollouts),
         markdown_table(("step", "system", "s", "sampling", "update", "peak GB"), steps),

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, TrainerCallback
-from workers import Memory, never_stop, reply
+from workers import Memory, chosen, never_stop, reply
 from workloads import STEPS, StepCase
 
 from rlsc import RLSCConfig, RLSCTrainer
@@ -35,14 +35,15 @@ PARTS: dict[str, dict[str, Any]] = {
 
 def work(args: argparse.Namespace) -> None:
     """In the worker: a step for every line read."""
-    case = STEPS[args.case]
+    case, dtype = STEPS[args.case], chosen(args.dtype)
     model, tokenizer = _model(args.model, case)
     with tempfile.TemporaryDirectory() as folder:
+        shared = _shared(case, folder, args.steps, dtype)
         if args.worker == "trl":
-            trainer = _trl(model, tokenizer, case, folder, args.steps)
+            trainer = _trl(model, tokenizer, case, shared)
         else:
-            trainer = _ours(model, tokenizer, case, folder, args)
-        _take_turns(trainer)
+            trainer = _ours(model, tokenizer, case, shared, args)
+        _take_turns(trainer, dtype)
         trainer.train()
 
 
@@ -65,7 +66,7 @@ def _model(name: str | None, case: StepCase) -> tuple[Any, Any]:
     return model, tokenizer
 
 
-def _shared(case: StepCase, folder: str, steps: int) -> dict[str, Any]:
+def _shared(case: StepCase, folder: str, steps: int, dtype: str) -> dict[str, Any]:
     return {
         "output_dir": folder,
         "max_steps": steps,
@@ -74,7 +75,8 @@ def _shared(case: StepCase, folder: str, steps: int) -> dict[str, Any]:
         "temperature": 0.5,
         "learning_rate": 0.0,
         "gradient_checkpointing": False,  # TRL's default is True
-        "bf16": True,
+        "bf16": dtype == "bf16",
+        "fp16": dtype == "fp16",
         "save_strategy": "no",
         "report_to": "none",
         "disable_tqdm": True,
@@ -87,9 +89,9 @@ def _prompts(case: StepCase) -> list[dict[str, Any]]:
 
 
 def _ours(
-    model: Any, tokenizer: Any, case: StepCase, folder: str, args: argparse.Namespace
+    model: Any, tokenizer: Any, case: StepCase, shared: dict[str, Any], args: argparse.Namespace
 ) -> RLSCTrainer:
-    settings = _shared(case, folder, args.steps) | PARTS[args.worker]
+    settings = shared | PARTS[args.worker]
     if args.tokens_per_microbatch is not None:
         settings["tokens_per_microbatch"] = args.tokens_per_microbatch
     prompts: list[dict[str, Any]] = _prompts(case)
@@ -127,7 +129,7 @@ def _replayed(file: str) -> tuple[list[dict[str, Any]], ScriptedEngine]:
     return [{"id": id, "prompt": text} for id, text in texts.items()], ScriptedEngine(script)
 
 
-def _trl(model: Any, tokenizer: Any, case: StepCase, folder: str, steps: int) -> Any:
+def _trl(model: Any, tokenizer: Any, case: StepCase, shared: dict[str, Any]) -> Any:
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
 
@@ -141,7 +143,7 @@ def _trl(model: Any, tokenizer: Any, case: StepCase, folder: str, steps: int) ->
         logging_steps=1000,
         use_cpu=not torch.cuda.is_available(),
         generation_kwargs=generation,
-        **_shared(case, folder, steps),
+        **shared,
     )
 
     def constant(completions: list[Any], **kwargs: Any) -> list[float]:
@@ -151,7 +153,7 @@ def _trl(model: Any, tokenizer: Any, case: StepCase, folder: str, steps: int) ->
         model=model,
         reward_funcs=constant,
         args=config,
-        train_dataset=Dataset.from_list(_prompts(case) * steps),
+        train_dataset=Dataset.from_list(_prompts(case) * shared["max_steps"]),
         processing_class=tokenizer,
     )
 
@@ -159,7 +161,8 @@ def _trl(model: Any, tokenizer: Any, case: StepCase, folder: str, steps: int) ->
 class _Report(TrainerCallback):
     """Measures from the turn's beginning to the optimizer step's end."""
 
-    def __init__(self) -> None:
+    def __init__(self, dtype: str) -> None:
+        self._dtype = dtype
         self.answer: dict[str, Any] = {}
         self.start = 0.0
         self.memory = Memory()
@@ -167,7 +170,7 @@ class _Report(TrainerCallback):
     def begin(self) -> None:
         if not sys.stdin.readline():
             sys.exit()
-        self.answer = {"sample_seconds": 0.0, "tokens": 0}
+        self.answer = {"sample_seconds": 0.0, "tokens": 0, "dtype": self._dtype}
         self.memory = Memory()
         self.memory.__enter__()
         self.start = time.perf_counter()
@@ -183,12 +186,12 @@ class _Report(TrainerCallback):
         }
         batch = self.answer.pop("batch", None)
         if batch is not None:
-            self.answer["bound_seconds"] = _bound(kwargs["model"], batch)
+            self.answer["bound_seconds"] = _bound(kwargs["model"], batch, args.autocast_dtype)
         reply(self.answer)
 
 
-def _take_turns(trainer: Any) -> None:
-    report = _Report()
+def _take_turns(trainer: Any, dtype: str) -> None:
+    report = _Report(dtype)
     trainer.add_callback(report)
     fetch = trainer.get_batch_samples
 
@@ -234,8 +237,11 @@ def _synchronize() -> None:
         torch.cuda.synchronize()
 
 
-def _bound(model: Any, batch: StepBatch) -> float:
-    """What the products of linear layers take for the step's tokens, forward and backward."""
+def _bound(model: Any, batch: StepBatch, dtype: torch.dtype | None) -> float:
+    """What the products of linear layers take for the step's tokens, forward and backward.
+
+    In `dtype`; None: in that of the weights.
+    """
     layers = [one for one in model.modules() if isinstance(one, torch.nn.Linear)]
     head = model.get_output_embeddings()
     seconds = 0.0
@@ -245,8 +251,9 @@ def _bound(model: Any, batch: StepBatch) -> float:
             rows = len(predicting) if layer is head and predicting is not None else part.tokens
             if layer is head and predicting is None:
                 rows = part.completion_mask_BT.numel()
-            weight = layer.weight.detach().bfloat16()
-            x = torch.randn(rows, layer.in_features, dtype=torch.bfloat16, device=weight.device)
+            weight = layer.weight.detach()
+            weight = weight.to(dtype or weight.dtype)
+            x = torch.randn(rows, layer.in_features, dtype=weight.dtype, device=weight.device)
             _synchronize()
             start = time.perf_counter()
             y = x @ weight.T  # the output, and the gradients of input and weight

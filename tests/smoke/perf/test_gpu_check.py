@@ -45,6 +45,7 @@ def test_on_a_cpu_all_is_equal_and_both_benchmarks_are_in_the_table(
     assert len(report["step"][0]["results"]) == 4
     table = (tmp_path / "gpu-check.md").read_text()
     assert table.count("| yes |") == 10
+    assert f"on {report['machine']}" in table
     for text in ("| demo | native |", "| demo | rlsc |", "tokens/s"):
         assert text in table
 
