@@ -10,6 +10,7 @@ if TYPE_CHECKING:
         console,
         make_progress,
         quiet_libraries,
+        waiting,
         without_missing_data_warning,
     )
     from rlsc.runtime.hardware import Cpu, cpu_has_bf16, device_name
