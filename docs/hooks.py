@@ -20,7 +20,7 @@ MOVED = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
 }
-"""Where a file of the repository stands in the site; files under experiments/ and notebooks/ keep their path."""
+"""Where a file of the repository stands in the site; other folders keep their path."""
 
 _LINK = re.compile(r"(\]\()([^)#\s]+)((?:#[^)]*)?\))")
 
