@@ -20,7 +20,7 @@ MOVED = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
 }
-"""Where a file of the repository stands in the site; files under experiments/ keep their path."""
+"""Where a file of the repository stands in the site; other folders keep their path."""
 
 _LINK = re.compile(r"(\]\()([^)#\s]+)((?:#[^)]*)?\))")
 
@@ -53,8 +53,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 def _elsewhere() -> Iterator[tuple[str, str]]:
     """(path in the repository, path in the site) of what lies outside docs/."""
     yield from MOVED.items()
-    for path in sorted((ROOT / "experiments").iterdir()):
-        yield f"experiments/{path.name}", f"experiments/{path.name}"
+    for folder in ("experiments", "notebooks"):
+        for path in sorted((ROOT / folder).glob("*.*")):
+            yield f"{folder}/{path.name}", f"{folder}/{path.name}"
 
 
 def _in_site(target: str, folder: str, here: str) -> str:

@@ -1,6 +1,8 @@
 """What `rlsc plan` expects of a run, against the peak that the run has.
 
-    python perf/memory.py --questions arithmetic --max_completion_length 48 [train's flags]
+    python perf/memory.py [--dtype bf16] --questions arithmetic --max_completion_length 48 …
+
+All flags but `--dtype`, which is --bf16 and --fp16 in one, are those of `rlsc train`.
 
 Two steps (AdamW's moments are there from the second on) in a fresh process, every completion as
 long as the cap. Measured is the process's peak, looked at every 5 ms, above what it had before it
@@ -10,6 +12,7 @@ most memory that tensors had. What it takes to read the weights from their file 
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -18,14 +21,21 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-from workers import MARK, Memory, never_stop, reply
+from workers import MARK, Memory, add_dtype, never_stop, reply
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["--worker"]:
-        reply(_measure(sys.argv[2:]))
-        return
-    print(json.dumps(measured(sys.argv[1:]), indent=2))
+    text = (__doc__ or "").splitlines()[0]
+    parser = argparse.ArgumentParser(description=text, allow_abbrev=False)
+    add_dtype(parser)
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    args, flags = parser.parse_known_args()
+    if args.dtype != "auto":
+        flags += [f"--{name}={str(name == args.dtype).lower()}" for name in ("bf16", "fp16")]
+    if args.worker:
+        reply(_measure(flags))
+    else:
+        print(json.dumps(measured(flags), indent=2))
 
 
 def measured(flags: list[str]) -> dict[str, Any]:
@@ -70,6 +80,7 @@ def _measure(flags: list[str]) -> dict[str, Any]:
         "predicted": found.peak,
         "measured": peak,
         "ratio": found.peak / peak,
+        "dtype": "bf16" if training.bf16 else "fp16" if training.fp16 else "fp32",
         "phases": found.phases,
         "parts": {part.name: (part.start, part.sampling, part.update) for part in found.parts},
     }

@@ -1,6 +1,6 @@
 """Rollout speed: ours, transformers' `generate` and `generate_batch`, and vLLM, side by side.
 
-    python perf/rollout.py --case words --dtype bf16 --engines native,hf,hf_continuous,vllm
+    python perf/rollout.py --case words --engines native,hf,hf_continuous,vllm [--dtype bf16]
 
 Each engine lives in a process of its own and they run in turn, so that a noisy machine is noisy
 for all; the median of the rounds counts. The bound is what the model's matrix products alone
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-from workers import Memory, Worker, reply
+from workers import Memory, Worker, add_dtype, chosen, reply
 from workloads import CASES, Case
 
 ENGINES = ("native", "hf", "hf_continuous", "vllm")
@@ -57,7 +57,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--case", choices=CASES, default="words")
-    parser.add_argument("--dtype", choices=("bf16", "fp32"), default="bf16")
+    add_dtype(parser)
     parser.add_argument(
         "--engines", default="native,hf", help=f"comma list of {', '.join(ENGINES)}"
     )
@@ -84,14 +84,15 @@ def _work(args: argparse.Namespace) -> None:
     from engines_under_test import make_runner
 
     case = CASES[args.case]
-    run = make_runner(args.worker, args.model, args.dtype, args.rows or case.rows)
+    dtype = chosen(args.dtype)
+    run = make_runner(args.worker, args.model, dtype, args.rows or case.rows)
     for number, _ in enumerate(sys.stdin):
         questions = case.questions if number else case.questions[:4]
         cap = case.max_new_tokens if number else min(8, case.max_new_tokens)
         with Memory() as memory:
             start = time.perf_counter()
             answer = run(case, questions, cap)
-            answer["seconds"] = time.perf_counter() - start
+            answer |= {"seconds": time.perf_counter() - start, "dtype": dtype}
         answer |= {"peak_memory_gb": memory.peak / 1e9, "added_memory_gb": memory.added / 1e9}
         reply(answer)
 
@@ -124,8 +125,8 @@ def _report(
         )
     return {
         "case": args.case,
-        "dtype": args.dtype,
-        "device": rounds["bound"][0]["device"],
+        "dtype": rounds["bound"][0]["dtype"],
+        "machine": rounds["bound"][0]["machine"],
         "bound_tokens_per_second": results[0]["bound_tokens_per_second"],
         "results": results,
     }
@@ -162,7 +163,7 @@ def _print(report: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"{report['case']}, {report['dtype']}, {report['device']}")
+    table = Table(title=f"{report['case']}, {report['dtype']}, {report['machine']}")
     columns = ("engine", "tokens/s", "of the bound", "native is", "peak GB", "of it added")
     for column in columns:
         table.add_column(column, justify="left" if column == "engine" else "right")

@@ -1,6 +1,6 @@
 """A whole training step, sampling and update: ours, TRL's GRPOTrainer's, and a plain padded one.
 
-    python perf/step.py --case demo --peers trl,plain --json FILE
+    python perf/step.py --case demo --peers trl,plain [--dtype bf16] --json FILE
 
 The same model, questions, completions per question, cap and dtype. Each system lives in a process
 of its own and they take turns; the learning rate is 0, so that the completions stay those of the
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-from workers import Worker
+from workers import Worker, add_dtype
 from workloads import STEPS
 
 PEERS = ("trl", "plain", "no_merging", "no_sharing", "no_packing", "no_chunks")
@@ -45,6 +45,8 @@ def main() -> None:
             worker.stop()
     report = {
         "case": args.case if not args.run else f"{args.run}, step {args.at}",
+        "dtype": steps["rlsc"][0]["dtype"],
+        "machine": steps["rlsc"][0]["machine"],
         "results": [_summary(name, steps[name]) for name in systems],
     }
     _print(report)
@@ -55,10 +57,10 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--case", choices=STEPS, default="demo")
+    add_dtype(parser)
     parser.add_argument("--peers", default="plain", help=f"comma list of {', '.join(PEERS)}")
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--model", help="Hub id or folder; by default the embedded SmolLM2-135M")
-    parser.add_argument("--precision", choices=("bf16", "fp16"), default="bf16")
     parser.add_argument("--tokens_per_microbatch", type=int, help="of ours; default: rlsc's")
     parser.add_argument("--run", metavar="DIR", help="replay this run's completions")
     parser.add_argument("--at", type=int, default=0, help="which of its steps to replay")
@@ -76,7 +78,7 @@ def _arguments() -> argparse.Namespace:
 
 def _passed_on(args: argparse.Namespace) -> list[str]:
     passed = ["--case", args.case, "--at", str(args.at), "--steps", str(args.steps)]
-    passed += ["--precision", args.precision]
+    passed += ["--dtype", args.dtype]
     passed += ["--model", args.model] if args.model else []
     if args.tokens_per_microbatch is not None:
         passed += ["--tokens_per_microbatch", str(args.tokens_per_microbatch)]
@@ -108,7 +110,7 @@ def _print(report: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=report["case"])
+    table = Table(title=f"{report['case']}, {report['dtype']}, {report['machine']}")
     columns = ("system", "s a step", "sampling", "update", "rlsc is", "its update", "peak GB")
     for column in (*columns, "tokens/s", "of the bound"):
         table.add_column(column, justify="left" if column == "system" else "right")

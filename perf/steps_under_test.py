@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, TrainerCallback
-from workers import Memory, never_stop, reply
+from workers import Memory, chosen, never_stop, reply
 from workloads import STEPS, StepCase
 
 from rlsc import RLSCConfig, RLSCTrainer
@@ -35,11 +35,11 @@ PARTS: dict[str, dict[str, Any]] = {
 
 def work(args: argparse.Namespace) -> None:
     """In the worker: a step for every line read."""
-    case = STEPS[args.case]
+    case, args.dtype = STEPS[args.case], chosen(args.dtype)
     model, tokenizer = _model(args.model, case)
     with tempfile.TemporaryDirectory() as folder:
         trainer = _trainer(model, tokenizer, case, folder, args)
-        _take_turns(trainer, _a_line, reply)
+        _take_turns(trainer, _a_line, lambda answer: reply(answer | {"dtype": args.dtype}))
         trainer.train()
 
 
@@ -94,8 +94,8 @@ def _shared(case: StepCase, folder: str, args: argparse.Namespace) -> dict[str, 
         "temperature": 0.5,
         "learning_rate": 0.0,
         "gradient_checkpointing": False,  # TRL's default is True
-        "bf16": args.precision == "bf16",
-        "fp16": args.precision == "fp16",
+        "bf16": args.dtype == "bf16",
+        "fp16": args.dtype == "fp16",
         "save_strategy": "no",
         "report_to": "none",
         "disable_tqdm": True,
@@ -204,8 +204,7 @@ class _Report(TrainerCallback):
         }
         batch = self.answer.pop("batch", None)
         if batch is not None:
-            dtype = torch.float16 if args.fp16 else torch.bfloat16
-            self.answer["bound_seconds"] = _bound(kwargs["model"], batch, dtype)
+            self.answer["bound_seconds"] = _bound(kwargs["model"], batch, args.autocast_dtype)
         self._tell(self.answer)
 
 
@@ -259,8 +258,11 @@ def _synchronize() -> None:
         torch.cuda.synchronize()
 
 
-def _bound(model: Any, batch: StepBatch, dtype: torch.dtype) -> float:
-    """What the products of linear layers take for the step's tokens, forward and backward."""
+def _bound(model: Any, batch: StepBatch, dtype: torch.dtype | None) -> float:
+    """What the products of linear layers take for the step's tokens, forward and backward.
+
+    In `dtype`; None: in that of the weights.
+    """
     layers = [one for one in model.modules() if isinstance(one, torch.nn.Linear)]
     head = model.get_output_embeddings()
     seconds = 0.0
@@ -270,8 +272,9 @@ def _bound(model: Any, batch: StepBatch, dtype: torch.dtype) -> float:
             rows = len(predicting) if layer is head and predicting is not None else part.tokens
             if layer is head and predicting is None:
                 rows = part.completion_mask_BT.numel()
-            weight = layer.weight.detach().to(dtype)
-            x = torch.randn(rows, layer.in_features, dtype=dtype, device=weight.device)
+            weight = layer.weight.detach()
+            weight = weight.to(dtype or weight.dtype)
+            x = torch.randn(rows, layer.in_features, dtype=weight.dtype, device=weight.device)
             _synchronize()
             start = time.perf_counter()
             y = x @ weight.T  # the output, and the gradients of input and weight

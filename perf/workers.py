@@ -1,7 +1,11 @@
-"""Processes that take turns, one for each system that a benchmark compares."""
+"""Processes that take turns, one for each system that a benchmark compares.
+
+Every answer states the machine: a figure says nothing without the kind of CPU it is of.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -12,11 +16,39 @@ from dataclasses import replace
 from typing import Any
 
 MARK = "@result "
+DTYPES = ("auto", "bf16", "fp16", "fp32")
+
+
+def add_dtype(parser: argparse.ArgumentParser) -> None:
+    """`--dtype`, the same in every benchmark."""
+    text = "auto: as rlsc does here, bf16 where the device has it, else fp32; fp16 is for CUDA"
+    parser.add_argument("--dtype", choices=DTYPES, default="auto", help=text)
+
+
+def chosen(dtype: str) -> str:
+    """In a worker: what `auto` means on this machine."""
+    import torch
+
+    from rlsc.training import device_has_bf16
+
+    if dtype == "fp16" and not torch.cuda.is_available():
+        sys.exit("--dtype fp16 is for CUDA: here bf16 or fp32")
+    if dtype != "auto":
+        return dtype
+    return "bf16" if device_has_bf16() else "fp32"
+
+
+def machine() -> str:
+    """In a worker: what it computes on, and the kind of its CPU."""
+    from rlsc.runtime import Cpu, device_name
+
+    device, cpu = device_name(), str(Cpu.here())
+    return cpu if device == "cpu" else f"{device}; {cpu}"
 
 
 def reply(answer: dict[str, Any]) -> None:
-    """In a worker: the answer to a line read."""
-    print(MARK + json.dumps(answer), flush=True)
+    """In a worker: the answer to a line read, and on what machine it was computed."""
+    print(MARK + json.dumps(answer | {"machine": machine()}), flush=True)
 
 
 class Worker:

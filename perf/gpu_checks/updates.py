@@ -36,7 +36,7 @@ def step(setting: Setting, earlier: Figures, system: str) -> list[Row]:
         args = argparse.Namespace(
             worker=system,
             model=setting.model,
-            precision=setting.precision,
+            dtype=setting.precision,
             steps=setting.rounds + 1,
             tokens_per_microbatch=None,
             run=None,

@@ -18,7 +18,7 @@ from rlsc.training.arguments import RLSCConfig
 ROOT = Path(__file__).parents[2]
 EXPERIMENTS = sorted((ROOT / "experiments").glob("*.md"))
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-TEXTS = [*PAGES, ROOT / "LOG.md", *EXPERIMENTS]
+TEXTS = [*PAGES, ROOT / "LOG.md", *EXPERIMENTS, *(ROOT / "notebooks").glob("*.ipynb")]
 _FOLDERS = "src|tests|perf|studies|recipes|docs"
 _NO_FILES = {"recipes/FILE.yaml"}
 

@@ -46,8 +46,8 @@ from rlsc.records import (
     write_results,
 )
 from rlsc.report import print_results, write_report
-from rlsc.runtime import console
-from rlsc.training import cpu_has_bf16, device_has_bf16
+from rlsc.runtime import console, cpu_has_bf16
+from rlsc.training import device_has_bf16
 from rlsc.types import Question, Setting, Task
 
 

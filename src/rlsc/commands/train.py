@@ -43,7 +43,7 @@ from rlsc.records import (
     write_results,
 )
 from rlsc.report import print_results, write_report
-from rlsc.runtime import console, is_main, is_sharded
+from rlsc.runtime import console, is_main, is_sharded, waiting
 from rlsc.training import RLSCConfig, RLSCTrainer, check_environment
 from rlsc.types import Question, Task
 
@@ -84,7 +84,8 @@ def run(config: RunConfig, training: RLSCConfig) -> None:
         return
     if config.use_peft and config.save_model:
         model = _adapted(config, trainer, folder.path)
-        save_merged(model, trainer.processing_class, folder.path / "model")
+        with waiting("merging the adapter"):
+            save_merged(model, trainer.processing_class, folder.path / "model")
     skipped = tuple(prompt.id for prompt in trainer.skipped_prompts)
     results = TrainingResults(
         model=origin,
@@ -170,7 +171,9 @@ def _conclude(
     if config.save_model:
         write_card(folder)
     if training.push_to_hub:
-        console.print(f"pushed  {push(folder, training)}", soft_wrap=True)
+        with waiting("pushing the model"):
+            url = push(folder, training)
+        console.print(f"pushed  {url}", soft_wrap=True)
 
 
 def check_together(config: RunConfig, training: RLSCConfig) -> str:
@@ -291,7 +294,8 @@ def _evaluate_and_train(
     guard = trainer.guard.results(steps) if trainer.guard else None
     if config.save_model:
         adapter = isinstance(trainer.model, PeftModel)
-        trainer.save_model(str(folder.path / ("adapter" if adapter else "model")))
+        with waiting("saving the model"):
+            trainer.save_model(str(folder.path / ("adapter" if adapter else "model")))
     trainer.forget_optimizer()
     seconds["train"] = time.monotonic() - clock - between.seconds
     seconds["evaluate_between"] = between.seconds

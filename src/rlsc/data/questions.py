@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rlsc.errors import ConfigError, QuestionError
+from rlsc.runtime import waiting
 from rlsc.types import AnswerKey, Question
 
 Row = Mapping[str, Any]
@@ -152,7 +153,8 @@ def read_hub_rows(name: str, config: str | None, split: str, revision: str | Non
 
     pinned = {} if revision is None else {"revision": revision}
     try:
-        data = datasets.load_dataset(name, config, split=split, **pinned)
+        with waiting(f"reading {name}"):
+            data = datasets.load_dataset(name, config, split=split, **pinned)
     except Exception as error:  # the hub raises many kinds; each means "cannot be loaded"
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise QuestionError(

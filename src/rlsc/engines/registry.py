@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlsc.config import AUTO, ENGINES, EngineArguments, check_engine_name
 from rlsc.errors import ConfigError, ModelError, ShardedModelError
-from rlsc.runtime import console, is_user_code, load_user_code
+from rlsc.runtime import console, is_user_code, load_user_code, waiting
 
 if TYPE_CHECKING:
     import torch
@@ -26,7 +26,8 @@ def create_engine(
     """
     engine = engine_class(config)
     try:
-        return engine.create(config, model, tokenizer, dtype)
+        with waiting("starting the engine"):  # vLLM's takes minutes
+            return engine.create(config, model, tokenizer, dtype)
     except ShardedModelError:
         raise
     except ModelError as error:

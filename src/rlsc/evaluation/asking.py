@@ -9,6 +9,7 @@ from typing import Any
 from rlsc.data import TRAINING_ADVICE, fit_context, format_question, render, stop_token_ids
 from rlsc.engines import SamplingParams
 from rlsc.models import context_length
+from rlsc.runtime import waiting
 from rlsc.types import Prompt, Question, Setting, Task
 
 BENCHMARK_ADVICE = ("lower --max_new_tokens", "lower --max_new_tokens or --shots")
@@ -49,7 +50,8 @@ def prepare(
     for setting in settings:
         text = (setting.template, setting.system_prompt, setting.shots, setting.suffix)
         if text not in rendered:
-            rendered[text] = [_render(q, task, setting, tokenizer) for q in task.questions]
+            with waiting(f"rendering the prompts of {task.name}"):
+                rendered[text] = [_render(q, task, setting, tokenizer) for q in task.questions]
         prompts = rendered[text]
         if lower_cap:
             setting = replace(setting, max_new_tokens=_cap(prompts, setting, context))

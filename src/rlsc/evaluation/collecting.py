@@ -35,7 +35,7 @@ from rlsc.records import (
     write_json,
     write_rows,
 )
-from rlsc.runtime import from_main, make_progress, release_freed_memory
+from rlsc.runtime import from_main, make_progress, release_freed_memory, waiting
 from rlsc.types import Completion, CompletionGroup, Task
 
 
@@ -140,7 +140,8 @@ def unreadable_references(task: Task, grader: Grader) -> list[str]:
     """Ids whose reference cannot be read as mathematics: only its own text equals it."""
     if task.kind == "choice":
         return []
-    return [name for name in task.answers if not grader.readable(task.answers[name])]
+    with waiting(f"reading the answers of {task.name}"):
+        return [name for name in task.answers if not grader.readable(task.answers[name])]
 
 
 def _write(

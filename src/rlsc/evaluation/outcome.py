@@ -10,6 +10,7 @@ from rlsc.evaluation.collecting import unreadable_references
 from rlsc.evaluation.scoring import Answers, compare, score
 from rlsc.grading import VERSION, Grader
 from rlsc.records import Best, ModelScores, TaskFacts, TaskResults, read_rows, rows_file
+from rlsc.runtime import waiting
 from rlsc.types import Difference, Score, Setting, Task
 
 
@@ -37,9 +38,10 @@ class Side:
 
 def score_side(folder: Path, task: str, settings: Iterable[Setting]) -> Side:
     """A model's scores in each setting, the first of which is the main one."""
-    scores = tuple(
-        score(read_rows(rows_file(folder, task, setting.label)), setting) for setting in settings
-    )
+    with waiting(f"scoring {task}"):
+        scores = tuple(
+            score(read_rows(rows_file(folder, task, each.label)), each) for each in settings
+        )
     return Side(folder, task, ModelScores(scores, best_of(scores)))
 
 

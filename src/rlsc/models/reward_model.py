@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from rlsc.errors import ConfigError, ModelError
+from rlsc.runtime import waiting
 from rlsc.types import Message
 
 _ROWS = 16
@@ -21,10 +22,11 @@ class RewardModel:
 
     def __init__(self, name: str, device: torch.device) -> None:
         try:
-            self._tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-            self._model, loading = AutoModelForSequenceClassification.from_pretrained(
-                name, trust_remote_code=False, output_loading_info=True
-            )
+            with waiting(f"loading {name}"):
+                self._tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+                self._model, loading = AutoModelForSequenceClassification.from_pretrained(
+                    name, trust_remote_code=False, output_loading_info=True
+                )
         except Exception as error:  # as of any model: Hub, JSON, safetensors share no base
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ModelError(f"cannot load the reward model {name!r}: {reason}") from error

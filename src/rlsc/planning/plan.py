@@ -17,7 +17,7 @@ from rlsc.engines import engine_class
 from rlsc.errors import ConfigError
 from rlsc.models import load_config
 from rlsc.planning.memory import Device, Footprint, footprint, optimizer_name
-from rlsc.runtime import console, device_name
+from rlsc.runtime import console, device_name, waiting
 from rlsc.training import RLSCConfig
 
 ROOM = 0.9
@@ -53,7 +53,8 @@ def show(
     config: RunConfig, training: RLSCConfig, model_config: Any, device: Device, prompt_length: int
 ) -> bool:
     """Print the plan, and where it does not fit what would save how much; whether it fits."""
-    expected = footprint(config, training, model_config, device, prompt_length)
+    with waiting("planning"):
+        expected = footprint(config, training, model_config, device, prompt_length)
     console.print(_table(expected, device))
     console.print(_step(training, expected, device, prompt_length), soft_wrap=True)
     for note in expected.notes:
@@ -68,7 +69,9 @@ def show(
         soft_wrap=True,
     )
     if not fits:
-        for name, saved, enough in advice(config, training, model_config, device, prompt_length):
+        with waiting("planning what to change"):
+            changes = advice(config, training, model_config, device, prompt_length)
+        for name, saved, enough in changes:
             console.print(
                 f"  {name}: saves {_gb(saved)}{', and fits' if enough else ''}", soft_wrap=True
             )

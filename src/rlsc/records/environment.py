@@ -10,12 +10,13 @@ import platform
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from rlsc.errors import QuestionError
 from rlsc.records.files import write_json
 from rlsc.records.run_folder import ENVIRONMENT
-from rlsc.runtime import cpu_threads, device_name
+from rlsc.runtime import Cpu, device_name
 from rlsc.types import Question
 
 _PACKAGES = (
@@ -58,7 +59,7 @@ def write_environment(
             "packages": {name: _version(name) for name in _PACKAGES},
             "platform": platform.platform(),
             "device": device_name(),
-            "cpu_threads": cpu_threads(),
+            "cpu": asdict(Cpu.here()),
             "cpu_count": os.cpu_count(),
             "questions": {name: fingerprint(items) for name, items in questions.items()},
         },

@@ -27,6 +27,7 @@ from rlsc.report.sections.evaluation import evaluation_page
 from rlsc.report.sections.side_by_side import side_by_side
 from rlsc.report.sections.training import training_page
 from rlsc.report.svg import sheet
+from rlsc.runtime import waiting
 
 HTML, MARKDOWN, PLOT = "report.html", "report.md", "plot.svg"
 SILENCE = 600
@@ -36,6 +37,11 @@ _RECORDS = ("metrics.jsonl", "guard.jsonl", RESULTS)
 
 def write_report(folder: Path) -> Path:
     """Write all three into the folder of a run; the page's file."""
+    with waiting("writing the report"):
+        return _write_all(folder)
+
+
+def _write_all(folder: Path) -> Path:
     page = page_of(folder)
     curves = next((block.charts for block in page.blocks if isinstance(block, Curves)), ())
     write_text(folder / PLOT, sheet([Intervals("95 % intervals", page.headline.numbers), *curves]))

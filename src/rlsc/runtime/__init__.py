@@ -10,9 +10,10 @@ if TYPE_CHECKING:
         console,
         make_progress,
         quiet_libraries,
+        waiting,
         without_missing_data_warning,
     )
-    from rlsc.runtime.hardware import cpu_threads, device_name
+    from rlsc.runtime.hardware import Cpu, cpu_has_bf16, device_name
     from rlsc.runtime.memory import free_memory, keep_freed_memory, nbytes, release_freed_memory
     from rlsc.runtime.processes import count, from_main, gathered, is_main, rank, summed, wait
     from rlsc.runtime.renamed import check_renamed

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging as standard_logging
 import os
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,9 +25,32 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+
+class NotingConsole(Console):
+    """Knows when it last printed: a log is not to be silent for long."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.printed = time.monotonic()
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        super().print(*objects, **how)
+        self.printed = time.monotonic()
+
+    @property
+    def has_bars(self) -> bool:
+        """Whether it can draw over what it has drawn; else it is a log, and gets lines.
+
+        A notebook without ipywidgets is one: rich would warn, and within a bar without end.
+        """
+        if self.is_jupyter:
+            return importlib.util.find_spec("ipywidgets") is not None
+        return self.is_terminal
+
+
 # Paths and names are printed as they are: brackets in them are not markup.
 # Of several processes the main one alone talks.
-console = Console(markup=False, highlight=False, quiet=os.environ.get("RANK", "0") != "0")
+console = NotingConsole(markup=False, highlight=False, quiet=os.environ.get("RANK", "0") != "0")
 
 
 Advance = Callable[[int], None]
@@ -34,48 +59,83 @@ LOG_SECONDS = (10.0, 30.0)
 """When a log, which has no bar that moves, gets its first line, and how often others follow."""
 
 
-class LoggedProgress(Progress):
-    """A bar in a terminal or a notebook; in a log lines, of what takes longer than the first.
+class Ticker:
+    """Says what goes on, in a log, until it is stopped; and at its end, where that took long.
 
-    By a thread of its own: a batch may take minutes without a word.
+    By a thread of its own: a batch may take minutes without a word. The first line comes sooner
+    where the log has been silent already, as through many short tasks.
     """
+
+    def __init__(self, say: Callable[[], None]) -> None:
+        self._say = say
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        first, every = LOG_SECONDS
+        silent = time.monotonic() - console.printed
+        if self._over.wait(min(first, max(0.0, every - silent))):
+            return
+        while True:
+            self._say()
+            if self._over.wait(every):
+                self._say()
+                return
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Around work that has no count, such as reading a model: a line in a log, where it is long.
+
+    A terminal gets none: downloads have bars of their own there.
+    """
+    if console.has_bars:
+        yield
+        return
+    start = time.monotonic()
+
+    def say() -> None:
+        elapsed = _clock(time.monotonic() - start)
+        console.print(f"{what}  {elapsed} elapsed", soft_wrap=True)
+
+    ticker = Ticker(say)
+    try:
+        yield
+    finally:
+        ticker.stop()
+
+
+class LoggedProgress(Progress):
+    """A bar in a terminal or a notebook; in a log lines, of what takes longer than the first."""
 
     unit = ""
     """Of tasks that name none themselves."""
-    _over: threading.Event | None = None
-    _thread: threading.Thread | None = None
+    _ticker: Ticker | None = None
 
     def add_task(self, description: str, *args: Any, **fields: Any) -> TaskID:
         return super().add_task(description, *args, **{"unit": self.unit, **fields})
 
     def start(self) -> None:
-        if self.console.is_terminal or self.console.is_jupyter:
+        if console.has_bars:
             super().start()
-        elif self._over is None:
-            self._over = threading.Event()
-            self._thread = threading.Thread(target=self._log, args=(self._over,), daemon=True)
-            self._thread.start()
+        elif self._ticker is None:
+            self._ticker = Ticker(self._print_lines)
 
     def stop(self) -> None:
-        if self._over is None or self._thread is None:
+        if self._ticker is None:
             super().stop()
-            return
-        self._over.set()
-        self._thread.join()
-        self._over = self._thread = None
-
-    def _log(self, over: threading.Event) -> None:
-        if over.wait(LOG_SECONDS[0]):
-            return
-        while True:
-            self._print_lines()
-            if over.wait(LOG_SECONDS[1]):
-                self._print_lines()
-                return
+        else:
+            self._ticker.stop()
+            self._ticker = None
 
     def _print_lines(self) -> None:
         for task in self.tasks:
-            self.console.print(self.line(task), highlight=False, soft_wrap=True)
+            console.print(self.line(task), soft_wrap=True)
 
     def line(self, task: Task) -> str:
         """Of a task: what is done, the time it took, and the time that is left."""

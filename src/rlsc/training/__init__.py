@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from rlsc.runtime.lazy import lazy_face
 
 if TYPE_CHECKING:
-    from rlsc.training.arguments import RLSCConfig, cpu_has_bf16, device_has_bf16
+    from rlsc.training.arguments import RLSCConfig, device_has_bf16
     from rlsc.training.auxiliary import needs_reference
     from rlsc.training.preparation import (
         check_environment,

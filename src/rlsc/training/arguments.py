@@ -27,11 +27,7 @@ from rlsc.config import (
 )
 from rlsc.errors import ConfigError
 from rlsc.objectives import ObjectiveFlags, create_objective, settings_in_use
-
-
-def cpu_has_bf16() -> bool:
-    """Whether this CPU multiplies bfloat16 matrices itself rather than emulating it."""
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+from rlsc.runtime import cpu_has_bf16
 
 
 def device_has_bf16() -> bool:

@@ -16,7 +16,7 @@ from rlsc.errors import ConfigError, QuestionError
 from rlsc.logprobs import Layout, supported_layout
 from rlsc.models import context_length
 from rlsc.objectives import Objective
-from rlsc.runtime import console
+from rlsc.runtime import console, waiting
 from rlsc.training.arguments import RLSCConfig
 from rlsc.training.weighing import takes_forward
 from rlsc.types import Completion, Example, Pool, Prompt
@@ -177,10 +177,11 @@ def examples_of(dataset: Any, fitting: Sequence[Prompt]) -> list[Example]:
 
 def _rendered(dataset: Any, name: str, tokenizer: Any) -> list[Prompt]:
     prompts = []
-    for index, row in enumerate(dataset):
-        if "prompt" not in row:
-            raise QuestionError(f"{name} row {index} has no 'prompt' (it has {list(row)})")
-        prompts.append(render(row["prompt"], str(row.get("id", index)), tokenizer))
+    with waiting(f"rendering the prompts of {name}"):
+        for index, row in enumerate(dataset):
+            if "prompt" not in row:
+                raise QuestionError(f"{name} row {index} has no 'prompt' (it has {list(row)})")
+            prompts.append(render(row["prompt"], str(row.get("id", index)), tokenizer))
     return prompts
 
 

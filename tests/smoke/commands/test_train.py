@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from rlsc.errors import ConfigError, NonFiniteError, OutputError
 from rlsc.records.conversion import to_json
 from rlsc.records.jsonl import read_jsonl
 from rlsc.records.results import TrainingResults, read_results_of
+from rlsc.runtime import Cpu
 from rlsc.types import AnswerKey
 
 FLAGS = """--questions arithmetic --max_steps 2 --num_generations 3 --max_completion_length 6
@@ -95,6 +97,8 @@ def test_a_run_leaves_everything_it_promises(tiny_folder: Path, folder: Path) ->
     assert (config["num_generations"], config["learning_rate"]) == (3, 1e-5)
     environment = json.loads((folder / "environment.json").read_text())
     assert environment["packages"]["torch"]
+    cpu = Cpu.here()
+    assert environment["cpu"] == dataclasses.asdict(cpu)
     assert len(environment["questions"]["train"]["sha256"]) == 64
     assert len(read_jsonl(folder / "metrics.jsonl")) == 2
     assert len(read_jsonl(folder / "completions" / "0.jsonl")) == 12
@@ -105,6 +109,7 @@ def test_a_run_leaves_everything_it_promises(tiny_folder: Path, folder: Path) ->
     report = (folder / "report.md").read_text()
     for heading in ("## Before and after", "## By step", "## Cases", "## How it was made"):
         assert heading in report
+    assert str(cpu) in report
     assert report.count("**base**") == report.count("**tuned**") == 5
 
 

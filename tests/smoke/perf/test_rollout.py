@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from rlsc.runtime import Cpu
+
 SCRIPT = Path(__file__).parents[3] / "perf" / "rollout.py"
 
 
@@ -28,6 +30,8 @@ def test_engines_are_compared(tiny_folder: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     report = json.loads(file.read_text())
     assert report["case"] == "demo"
+    assert report["dtype"] == "fp32"
+    assert Cpu.here().capability in report["machine"]
     assert [one["engine"] for one in report["results"]] == engines.split(",")
     for one in report["results"]:
         assert one["tokens"] > 8 * 16

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
 from pathlib import Path
+
+from rlsc.runtime import Cpu
+from rlsc.training import device_has_bf16
 
 SCRIPT = Path(__file__).parents[3] / "perf" / "step.py"
 
@@ -23,6 +27,8 @@ def test_systems_take_turns_at_the_same_work(tiny_folder: Path, tmp_path: Path) 
     assert done.returncode == 0, done.stderr
     report = json.loads(file.read_text())
     assert report["case"] == "demo"
+    assert report["dtype"] == ("bf16" if device_has_bf16() else "fp32")
+    assert str(dataclasses.replace(Cpu.here(), threads=1)) in report["machine"]
     assert [one["system"] for one in report["results"]] == ["rlsc", "plain", "no_sharing"]
     for one in report["results"]:
         assert min(one["sample_seconds"], one["update_seconds"]) > 0
@@ -50,11 +56,16 @@ def test_a_past_run_is_replayed(tiny_folder: Path, tmp_path: Path) -> None:
         "",
         "--steps",
         1,
+        *("--dtype", "bf16", "--json", tmp_path / "bench.json"),
         "--at",
     )
     done = bench(*replay, 3)
     assert done.returncode == 0, done.stderr
     assert "20 tokens" in done.stdout
+    report = json.loads((tmp_path / "bench.json").read_text())
+    assert report["dtype"] == "bf16"
+    for words in ("step 3, bf16", *report["machine"].split()):
+        assert words in done.stdout  # in the table's title, in several lines
     missing = bench(*replay, 4)
     assert missing.returncode == 1
     assert "4.jsonl is missing or empty" in missing.stderr

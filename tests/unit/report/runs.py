@@ -286,7 +286,8 @@ ENVIRONMENT = {
     "python": "3.11.7",
     "packages": {"rlsc": "0.1.0", "torch": "2.9.0"},
     "device": "cpu",
-    "cpu_threads": 2,
+    "cpu": {"model": "Invented", "capability": "AVX512", "bf16": False, "cores": 4, "threads": 2},
+    "cpu_count": 8,
 }
 
 

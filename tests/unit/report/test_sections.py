@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -151,6 +152,51 @@ def test_a_report_loads_neither_torch_nor_transformers(tmp_path: Path) -> None:
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.splitlines()[-1] == "[]"
+
+
+CPU = "Invented (AVX512, no bfloat16 of its own), 4 cores, 2 threads"
+
+
+@pytest.mark.parametrize(
+    ("changed", "row"),
+    [
+        ({}, f"| CPU | {CPU} |"),
+        ({"device": "NVIDIA T4"}, f"| device | NVIDIA T4 |\n| CPU | {CPU} |"),
+        # As it was before the kind of the CPU was noted.
+        ({"cpu": None, "cpu_threads": 2}, "| device | cpu, 2 CPU threads |"),
+    ],
+)
+def test_how_it_was_made_has_the_kind_of_the_cpu(
+    changed: dict[str, object], row: str, tmp_path: Path
+) -> None:
+    folder = runs.write_run(tmp_path / "run", runs.training())
+    write_environment(folder, changed)
+    page = write_report(folder).read_text("utf-8")
+    assert row in (folder / "report.md").read_text("utf-8")
+    assert row.removesuffix(" |").split(" | ")[-1] in page
+
+
+def test_a_comparison_says_which_runs_were_on_other_machines(tmp_path: Path) -> None:
+    folder = runs.write_run(tmp_path / "run", runs.comparison())
+    for label in ("rlsc", "ttrl"):
+        runs.write_run(folder / label / "seed-0", runs.training())
+    write_report(folder)
+    text = (folder / "report.md").read_text("utf-8")
+    assert f"| CPU | {CPU} |" in text
+    assert "the same machine" not in text
+    other = runs.ENVIRONMENT["cpu"] | {"capability": "AVX2"}
+    write_environment(folder / "ttrl" / "seed-0", {"cpu": other})
+    write_report(folder)
+    text = (folder / "report.md").read_text("utf-8")
+    assert "Not all runs were on the same machine" in text
+    assert f"| {CPU} | rlsc, seed 0 |" in text
+    assert f"| {CPU.replace('AVX512', 'AVX2')} | ttrl, seed 0 |" in text
+
+
+def write_environment(folder: Path, changed: dict[str, object]) -> None:
+    """A run's, with other values; None: without."""
+    content = {k: v for k, v in (runs.ENVIRONMENT | changed).items() if v is not None}
+    (folder / "environment.json").write_text(json.dumps(content), "utf-8")
 
 
 def test_a_comparisons_base_at_its_best_is_that_of_its_evaluation() -> None:

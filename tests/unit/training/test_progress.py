@@ -7,7 +7,6 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from rich.console import Console
 
 from rlsc.runtime import display
 from rlsc.training.progress import StepProgress
@@ -17,7 +16,7 @@ def test_work_aside_has_a_line_of_its_own_while_it_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     written = io.StringIO()
-    monkeypatch.setattr(display, "console", Console(file=written, width=100))
+    monkeypatch.setattr(display, "console", display.NotingConsole(file=written, width=100))
     monkeypatch.setattr(display, "LOG_SECONDS", (0.05, 0.05))
     progress = StepProgress()
     state = SimpleNamespace(is_world_process_zero=True, max_steps=10, global_step=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
 from rlsc.records import (
@@ -12,11 +12,12 @@ from rlsc.records import (
     ComparisonFolder,
     ComparisonPoint,
     ComparisonResults,
+    RunFolder,
     read_results_of,
 )
 from rlsc.report.charts import COLOURS, INK, Chart, Measured, Series
 from rlsc.report.page import Block, Bullets, Curves, Heading, Headline, Page, Paragraph, Table
-from rlsc.report.sections.provenance import made
+from rlsc.report.sections.provenance import hardware_rows, made
 from rlsc.report.sections.words import percent
 
 REFRESH = 10
@@ -204,16 +205,32 @@ def _by_step(
 
 
 def _made(folder: ComparisonFolder, results: ComparisonResults) -> Iterator[Block]:
-    """Settings by objective, and command, versions, device of the first run that is there."""
+    """Settings by objective; command, versions, device of the first run; machines if several."""
     rows = [
         (method.label, ", ".join(f"{name} {value}" for name, value in method.settings.items()))
         for method in results.methods
     ]
     yield Heading("How it was made")
     yield Table(("objective", "its own settings"), [(a, b or "–") for a, b in rows], words=True)
-    for method in results.methods:
-        for run in method.runs:
-            place = folder.run(method.label, run.seed)
-            if run.done and place.holds_run:
-                yield from made(place, name=f"{method.label}, seed {run.seed}")
-                return
+    places = {
+        f"{method.label}, seed {run.seed}": folder.run(method.label, run.seed)
+        for method in results.methods
+        for run in method.runs
+        if run.done
+    }
+    places = {name: place for name, place in places.items() if place.holds_run}
+    for name, place in [*places.items()][:1]:
+        yield from made(place, name=name)
+    yield from _machines(places)
+
+
+def _machines(places: Mapping[str, RunFolder]) -> Iterator[Block]:
+    """Which run was on what, where that differs: their seconds do not compare."""
+    runs: dict[str, list[str]] = {}
+    for name, place in places.items():
+        rows = hardware_rows(place.read_environment())
+        runs.setdefault("; ".join(text for _, text in rows), []).append(name)
+    if len(runs) > 1:
+        yield Paragraph("Not all runs were on the same machine, so their seconds do not compare:")
+        rows = [(machine, "; ".join(names)) for machine, names in runs.items()]
+        yield Table(("machine", "runs"), rows, words=True)

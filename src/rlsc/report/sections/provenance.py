@@ -8,6 +8,7 @@ from typing import Any
 
 from rlsc.records import RunFolder
 from rlsc.report.page import Block, Code, Heading, Table
+from rlsc.runtime import Cpu
 
 Rows = Sequence[tuple[str, str]]
 
@@ -28,11 +29,20 @@ def made(folder: RunFolder, more: Rows = (), name: str = "") -> Iterator[Block]:
 
 
 def code_rows(environment: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Command, commit, versions and device."""
+    """Command, commit, versions, device and CPU."""
     versions = ", ".join(f"{name} {version}" for name, version in environment["packages"].items())
     return [
         ("command", Code(" ".join(shlex.join(environment["command"]).split()))),
         ("code", environment["git_commit"] or "not a git checkout"),
         ("versions", f"Python {environment['python']}, {versions}"),
-        ("device", f"{environment['device']}, {environment['cpu_threads']} CPU threads"),
+        *hardware_rows(environment),
     ]
+
+
+def hardware_rows(environment: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The kind of the CPU is in every record but those of before it was noted."""
+    device = environment["device"]
+    if "cpu" not in environment:
+        return [("device", f"{device}, {environment['cpu_threads']} CPU threads")]
+    accelerator = [] if device == "cpu" else [("device", device)]
+    return [*accelerator, ("CPU", str(Cpu(**environment["cpu"])))]
