@@ -19,7 +19,7 @@ MODULES = sorted(
 )
 
 # Other packages know their own ways around what is missing: they are imported first, whole. Then
-# rlsc is forgotten, Unix is taken away, and rlsc comes again. What pathlib goes by, `os.name`, stays.
+# rlsc is forgotten, Unix is taken away, and rlsc comes again. `os.name` stays: pathlib goes by it.
 FIRST = """
 import importlib, os, signal, sys
 for name in {modules}:

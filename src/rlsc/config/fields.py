@@ -24,7 +24,7 @@ class _Metadata(dict[str, Any]):
     """
 
     def copy(self) -> dict[str, Any]:
-        return {name: self[name] for name in self.keys()}  # noqa: SIM118 - iteration knows all
+        return {name: self[name] for name in self.keys()}
 
     def keys(self) -> Any:
         return {"help": None}.keys()
