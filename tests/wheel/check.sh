@@ -18,7 +18,8 @@ $pip list | grep -iE '^(torch|transformers|peft|accelerate|datasets|rlsc) '
 $pip check
 
 rlsc="$folder/venv/bin/rlsc"
-"$rlsc" --version
+version="$("$rlsc" --version)"
+[[ "$(basename "$wheel")" == rlsc-"${version#rlsc }"-* ]]
 "$rlsc" --help >/dev/null
 "$rlsc" train --help >/dev/null
 
