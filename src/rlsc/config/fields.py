@@ -17,9 +17,17 @@ _KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false",
 
 
 class _Metadata(dict[str, Any]):
+    """A copy, by `copy` or `dict`, has the help alone.
+
+    So transformers' HfArgumentParser makes one (newer ones by `dict`) to give it to argparse, which
+    takes no ranges.
+    """
+
     def copy(self) -> dict[str, Any]:
-        """What transformers' HfArgumentParser may give to argparse, which takes no ranges."""
-        return {"help": self["help"]}
+        return {name: self[name] for name in self.keys()}
+
+    def keys(self) -> Any:
+        return {"help": None}.keys()
 
 
 def setting(

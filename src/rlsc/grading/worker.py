@@ -2,7 +2,8 @@
 
 Python cannot interrupt `9**9**9`, and an alarm works in the main thread alone; a process can be
 killed. It is started by name, not forked: a fork would take torch's threads along, and a script
-without a main guard works. Requests and replies are lines of JSON over its pipes.
+without a main guard works. Requests and replies are lines of JSON over its pipes; a thread reads
+them, since Windows cannot wait for a pipe with a limit of time.
 """
 
 from __future__ import annotations
@@ -10,18 +11,22 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import resource
-import selectors
+import platform
 import subprocess
 import sys
+import threading
 import time
-from typing import Any
+from queue import Empty, SimpleQueue
+from typing import IO, Any
+
+import psutil
 
 SECONDS = 5.0
 """Limit of one comparison, in wall-clock time."""
 MEGABYTES = 1024
 """Limit of the worker's address space beyond what it has after its imports."""
 START_SECONDS = 120.0
+READY, UNLIMITED = b"ready\n", b"ready, without a limit of memory\n"
 
 
 class Worker:
@@ -30,7 +35,6 @@ class Worker:
     def __init__(self, seconds: float = SECONDS, megabytes: int = MEGABYTES) -> None:
         self._seconds, self._megabytes = seconds, megabytes
         self._process: subprocess.Popen[bytes] | None = None
-        self._buffer = b""
 
     def start(self) -> None:
         """Start the process if none runs; returns before it is ready."""
@@ -41,7 +45,11 @@ class Worker:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
             )
-            self._buffer = b""
+            self._lines: SimpleQueue[bytes] = SimpleQueue()
+            self._reader = threading.Thread(
+                target=_read, args=(self._process.stdout, self._lines), daemon=True
+            )
+            self._reader.start()
             self._ready = False
 
     def call(self, *request: Any) -> tuple[Any, float]:
@@ -51,9 +59,12 @@ class Worker:
         """
         self.start()
         if not self._ready:
-            if self._reply(START_SECONDS) is None:
+            greeting = self._reply(START_SECONDS)
+            if greeting not in (READY, UNLIMITED):
                 self.stop()
                 raise RuntimeError("the grading worker did not start")
+            if greeting == UNLIMITED:
+                _say_that_memory_is_unlimited(self._seconds)
             self._ready = True
         started = time.monotonic()
         reply = self._exchange(json.dumps(request).encode() + b"\n")
@@ -69,39 +80,50 @@ class Worker:
         try:
             self._process.stdin.write(request)
             self._process.stdin.flush()
-        except BrokenPipeError:
+        except OSError:  # a broken pipe: it has died
             return None
         return self._reply(self._seconds)
 
     def _reply(self, seconds: float) -> bytes | None:
         """A line, or None where the time is over or the process has died."""
-        assert self._process is not None
-        assert self._process.stdout is not None
-        pipe = self._process.stdout.fileno()
-        deadline = time.monotonic() + seconds
-        with selectors.DefaultSelector() as selector:
-            selector.register(pipe, selectors.EVENT_READ)
-            while b"\n" not in self._buffer:
-                left = deadline - time.monotonic()
-                if left <= 0 or not selector.select(left):
-                    return None
-                chunk = os.read(pipe, 1 << 16)
-                if not chunk:
-                    return None
-                self._buffer += chunk
-        line, _, self._buffer = self._buffer.partition(b"\n")
-        return line
+        try:
+            line = self._lines.get(timeout=seconds)
+        except Empty:
+            return None
+        return line if line.endswith(b"\n") else None
 
     def stop(self) -> None:
         """Kill the process; a later `judge` starts another."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+            self._reader.join()
             for pipe in (self._process.stdin, self._process.stdout):
                 if pipe is not None:
-                    with contextlib.suppress(BrokenPipeError):
+                    with contextlib.suppress(OSError):  # a request that was never read
                         pipe.close()
             self._process = None
+
+
+def _read(pipe: IO[bytes], lines: SimpleQueue[bytes]) -> None:
+    for line in pipe:
+        lines.put(line)
+    lines.put(b"")  # the end
+
+
+_said = threading.Lock()
+"""Taken, and not given back, by who says it."""
+
+
+def _say_that_memory_is_unlimited(seconds: float) -> None:
+    if _said.acquire(blocking=False):
+        from rlsc.runtime import console  # the guarded process does without
+
+        console.print(
+            f"grading: {platform.system()} cannot limit a process's memory; an answer that takes "
+            f"too much is ended by the limit of {seconds:g} s alone",
+            soft_wrap=True,
+        )
 
 
 def serve(megabytes: int) -> None:
@@ -112,8 +134,7 @@ def serve(megabytes: int) -> None:
 
     # Imports and caches, before the clock starts.
     answer_request("judge", r"\boxed{\sqrt{2}x}", r"x\sqrt{2}", "math", None)
-    _limit_memory(megabytes)
-    replies.write(b"ready\n")
+    replies.write(READY if _limit_memory(megabytes) else UNLIMITED)
     for line in sys.stdin.buffer:
         try:
             reply = answer_request(*json.loads(line))
@@ -122,10 +143,14 @@ def serve(megabytes: int) -> None:
         replies.write(json.dumps(reply).encode() + b"\n")
 
 
-def _limit_memory(megabytes: int) -> None:
-    if sys.platform != "linux":
-        return  # others do not enforce it; the limit of time holds everywhere
-    with open("/proc/self/statm", encoding="ascii") as file:
-        pages = int(file.read().split()[0])
-    limit = pages * resource.getpagesize() + megabytes * 2**20
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+def _limit_memory(megabytes: int) -> bool:
+    """Whether there is such a limit: macOS and Windows have none."""
+    if not hasattr(psutil, "RLIMIT_AS"):
+        return False
+    process = psutil.Process()
+    limit = process.memory_info().vms + megabytes * 2**20
+    _, most = process.rlimit(psutil.RLIMIT_AS)
+    if most != psutil.RLIM_INFINITY:
+        limit = min(limit, most)  # a lower one is in force already
+    process.rlimit(psutil.RLIMIT_AS, (limit, limit))
+    return True

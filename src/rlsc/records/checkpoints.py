@@ -22,7 +22,7 @@ def seal(folder: Path) -> None:
     hashes = {}
     for file in sorted(folder.rglob("*")):
         if file.is_file():
-            hashes[str(file.relative_to(folder))] = _sha256(file)
+            hashes[file.relative_to(folder).as_posix()] = _sha256(file)
             sync(file)
     (folder / SEAL).write_text(json.dumps(hashes, indent=1) + "\n", "utf-8")
     sync(folder / SEAL)
@@ -69,7 +69,11 @@ def _sha256(file: Path) -> str:
 
 
 def sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+    """Onto the disk. Windows opens no folder so, and syncs what can be written alone."""
+    windows = os.name == "nt"
+    if windows and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDWR if windows else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

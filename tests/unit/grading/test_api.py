@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from rlsc.errors import ConfigError
@@ -183,7 +184,7 @@ def test_a_timeout_has_its_own_verdict_and_its_time(grader: Grader) -> None:
     assert SECONDS <= judgement.seconds < SECONDS + 1
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux enforces the limit of memory")
+@pytest.mark.skipif(not hasattr(psutil, "RLIMIT_AS"), reason="nothing enforces the limit of memory")
 def test_the_limit_of_memory_is_a_timeout_of_its_own() -> None:
     """Four megabytes of text need more than eight to be judged, and less than a second."""
     long = Item(r"\boxed{" + "x" * 4_000_000 + "}", "7")
@@ -194,6 +195,30 @@ def test_the_limit_of_memory_is_a_timeout_of_its_own() -> None:
         assert small.grade(RIGHT).verdict is Verdict.CORRECT
     with Grader(workers=1, seconds=60, megabytes=64) as large:
         assert large.grade(long).verdict is Verdict.WRONG
+
+
+def test_where_memory_cannot_be_limited_one_line_says_so(tmp_path: Path) -> None:
+    """As on macOS and Windows. Of two workers that start at once, one line in all."""
+    lack = "import psutil\nif hasattr(psutil, 'RLIMIT_AS'):\n    del psutil.RLIMIT_AS\n"
+    (tmp_path / "sitecustomize.py").write_text(lack, "utf-8")
+    script = (
+        "from rlsc.grading import Grader, Item\n"
+        "with Grader(workers=2, seconds=2) as grader:\n"
+        "    print(*[j.verdict.value for j in grader.grade_all([Item('It is 11.', '11')] * 8)])\n"
+    )
+    paths = [str(tmp_path), *filter(None, sys.path)]
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    said, verdicts = done.stdout.splitlines()
+    assert "cannot limit a process's memory" in said
+    assert said.endswith("is ended by the limit of 2 s alone")
+    assert verdicts.split() == ["correct"] * 8
 
 
 @needs_proc
