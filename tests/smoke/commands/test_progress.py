@@ -23,7 +23,7 @@ from rlsc.runtime import display
 from rlsc.training import preparation
 from rlsc.training.update import Update
 from tests.smoke.commands.child import long_run
-from tests.smoke.conftest import command, one_grader
+from tests.smoke.conftest import command, libraries_as_they_were
 
 TRAIN = """--questions arithmetic --max_steps 1 --num_generations 2 --max_completion_length 4
     --per_device_train_batch_size 2 --eval_samples 1 --eval_limit 3 --guard_probe_size 2
@@ -90,7 +90,7 @@ def test_all_of_a_training_run_is_told_of(
     tickers: Tickers, model_folder: Path, tmp_path: Path
 ) -> None:
     flags = ["--model", model_folder, "--output_dir", tmp_path / "run", "--use_peft", "true"]
-    with one_grader():
+    with libraries_as_they_were():
         assert command("train", *TRAIN, *flags) == 0
     assert tickers.live == []
     assert tickers.phases("from_pretrained") == {f"loading {model_folder}"}
