@@ -38,7 +38,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # an ASCII terminal must not end a run
+    _spin_briefly()
     sys.exit(_main(list(sys.argv[1:] if argv is None else argv)))
+
+
+def _spin_briefly() -> None:
+    """Have threads that wait for each other in small products go to sleep soon.
+
+    By its own default GNU's OpenMP spins long, which on a busy machine takes the cores from those
+    that are waited for: experiments/2026-11-28-threads-under-load.md. Read when torch is imported.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 
 def _main(argv: list[str]) -> int:

@@ -214,6 +214,8 @@ def evaluate_untrained(
         raise ConfigError("a comparison needs an evaluation: leave eval none out")
     if not any(question.id in own.task.answers for question in own.questions):
         raise ConfigError("a comparison needs evaluation questions with answers")
+    if not config.eval_samples:
+        raise ConfigError("a comparison needs samples: eval_samples must be 1 or more")
     base = EvaluationFolder(folder)
     if base.holds_run:
         base.check_kind()

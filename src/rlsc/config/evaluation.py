@@ -33,7 +33,9 @@ class EvaluationArguments:
     )
     eval_questions: str | None = setting(None, "Questions to evaluate on, as --questions.")
     eval_limit: int = setting(50, "The first N evaluation questions; 0: all.", least=0)
-    eval_samples: int = setting(4, "Samples of a question for pass@1.", least=1)
+    eval_samples: int = setting(
+        4, "Samples of a question, at temperature 1 and at training's; 0: greedy alone.", least=0
+    )
     eval_max_new_tokens: int | None = setting(None, "Cap; else max_completion_length.", least=1)
     eval_baselines: bool = setting(
         False,

@@ -72,7 +72,7 @@ ARITHMETIC: dict[str, Callable[[random.Random], list[Terms]]] = {
     "three_terms": lambda rng: list(combinations_with_replacement(range(1, 10), 3)),
 }
 # Of what is left by the above: the others are too few to spare any.
-_VALIDATION = {"two_digit": (_TWO_DIGITS, 24)}
+_VALIDATION = {"two_digit": (_TWO_DIGITS, 20)}
 
 
 def arithmetic(kind: str = "single_digit", split_seed: int = 0) -> QuestionSet:

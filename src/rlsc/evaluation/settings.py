@@ -75,12 +75,14 @@ def own_settings(
     training_temperature: float,
     max_new_tokens: int,
     system_prompt: str | None,
-) -> tuple[Setting, Setting, Setting]:
+) -> tuple[Setting, ...]:
     """Of a run's own evaluation: greedy; `samples` at temperature 1; and at the one trained at.
 
-    Without stop strings, as in training.
+    Without stop strings, as in training. With no samples greedy alone.
     """
     greedy = Setting(template, 0.0, 1, max_new_tokens, GREEDY, system_prompt)
+    if not samples:
+        return (greedy,)
     sampled = replace(greedy, temperature=1.0, samples=samples, name=SAMPLED)
     trained = replace(
         sampled,

@@ -25,11 +25,12 @@ TEMPERATURES = (0.0, 0.5)
 
 
 def ways(greedy: Setting) -> tuple[Setting, ...]:
-    """Prompts by temperatures, a sample a question, all with the longer of the caps.
+    """Prompts by temperatures, a sample a question, with three times the cap, or `LONG_CAP`.
 
     As it is trained, with a request to be terse or to think, and four worked sums before it.
     """
-    longest = replace(greedy, max_new_tokens=max(greedy.max_new_tokens, LONG_CAP))
+    cap = greedy.max_new_tokens
+    longest = replace(greedy, max_new_tokens=max(cap, min(LONG_CAP, 3 * cap)))
     shots = replace(
         longest,
         template=SUMS,

@@ -41,9 +41,10 @@ def test_every_prompt_at_every_temperature_with_the_longer_cap() -> None:
     grid = ways(GREEDY)
     assert len({setting.label for setting in grid}) == len(grid) == 8
     assert {setting.temperature for setting in grid} == {0.0, 0.5}
-    assert {(s.max_new_tokens, s.samples) for s in grid} == {(LONG_CAP, 1)}
+    assert {(s.max_new_tokens, s.samples) for s in grid} == {(24, 1)}
     assert {s.template for s in grid if s.system_prompt is None} == {"four-sums"}
-    assert {s.max_new_tokens for s in ways(replace(GREEDY, max_new_tokens=999))} == {999}
+    for cap, longer in ((100, LONG_CAP), (999, 999)):
+        assert {s.max_new_tokens for s in ways(replace(GREEDY, max_new_tokens=cap))} == {longer}
 
 
 def test_a_shorter_cap_cuts_the_same_answers() -> None:

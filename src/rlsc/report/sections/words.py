@@ -76,9 +76,9 @@ def _length_change(lengths: LengthChange) -> str:
 
 
 def setting_name(setting: Setting) -> str:
-    """Template, temperature and samples."""
+    """Template, temperature and, where there are several, samples."""
     text = f"{Path(setting.template).name}, {asked(setting)}"
-    return text if setting.temperature == 0 else f"{text}, {setting.samples} samples"
+    return text if setting.samples == 1 else f"{text}, {setting.samples} samples"
 
 
 def asked(setting: Setting) -> str:
