@@ -78,13 +78,15 @@ class Ticker:
 
     def _run(self) -> None:
         first, every = LOG_SECONDS
-        silent = time.monotonic() - console.printed
-        if self._over.wait(min(first, max(0.0, every - silent))):
+        start = time.monotonic()
+        silent = start - console.printed
+        if self._over.wait(min(first, max(0.2, every - silent))):  # what ends at once is no news
             return
         while True:
             self._say()
             if self._over.wait(every):
-                self._say()
+                if time.monotonic() - start >= first:
+                    self._say()
                 return
 
 

@@ -71,8 +71,8 @@ def test_a_family_that_it_cannot_serve_falls_to_hf(
         NativeEngine(model, TOKENIZER, torch.float32)
     engine = create_engine(EngineArguments(), model, TOKENIZER, torch.float32)
     assert isinstance(engine, HFEngine)
-    line = " ".join(capsys.readouterr().out.split())
-    assert line.startswith(f"the native engine can't serve {type(model).__name__}: ")
+    line = " ".join(capsys.readouterr().out.split())  # progress may come before it
+    assert f"the native engine can't serve {type(model).__name__}: " in line
     assert line.endswith("; using hf")
     (group,) = engine.generate(PROMPTS[1:2], 2, params(max_new_tokens=3), [1])
     assert len(group.completions) == 2

@@ -205,7 +205,7 @@ BAD_VALUES = """num_generations=0 max_completion_length=0 per_device_train_batch
     temperature=0 temperature=-1 temperature=nan temperature=inf alpha=-0.1 alpha=nan alpha=inf
     top_p=0 top_p=1.1 top_p=nan weight=heavy engine=steam logprob_temperature=junk
     logprob_temperature=0 logprob_temperature=-1 logprob_temperature=nan model_dtype=int8
-    template=fancy eval=maybe eval_samples=0 eval_limit=-1 eval_max_new_tokens=0
+    template=fancy eval=maybe eval_samples=-1 eval_limit=-1 eval_max_new_tokens=0
     learning_rate=nan learning_rate=-1 weight_decay=nan max_grad_norm=-1 seed=-1 save_steps=-3
     max_steps=0 max_steps=-2""".split()
 

@@ -61,7 +61,7 @@ def test_no_held_out_question_mirrors_a_training_one(kind: str, seed: int) -> No
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_answer_is_right_and_every_id_used_once(kind: str) -> None:
     found = arithmetic(kind)
-    questions = (*found.train, *found.held_out)
+    questions = (*found.train, *found.held_out, *found.validation)
     assert len({question.id for question in questions}) == len(questions) == len(found.answers)
     for question in questions:
         numbers = terms(question.id)
