@@ -184,7 +184,7 @@ class RunEvaluation:
         settings = ways(self._own_settings[0])
         return prepare(self._own.validation, settings, model, tokenizer, lower_cap=True)
 
-    def _prepare_own(self, settings: Sequence[Setting]) -> list[Asked]:
+    def _prepare_own(self, settings: Sequence[Setting], lower_cap: bool = False) -> list[Asked]:
         if self._own is None:
             return []
         return prepare(
@@ -192,6 +192,7 @@ class RunEvaluation:
             settings,
             self._trainer.model,
             self._trainer.processing_class,
+            lower_cap=lower_cap,
             skip_long=self._training.skip_long_prompts,
         )
 
@@ -219,7 +220,7 @@ class RunEvaluation:
         if self._ways:
             self._tried = from_main(lambda: self._score_ways(folder))
             best = best_way(self._tried)
-            self._of_base = self._prepare_own([best] if best else [])
+            self._of_base = self._prepare_own([best] if best else [], lower_cap=True)
             self._collect(folder, self._of_base)
 
     def _score_ways(self, folder: Path) -> list[Score]:
