@@ -33,7 +33,7 @@ REMOVED = {
 """Flags and keys that there were once, and what to write instead."""
 TRANSFORMERS = "transformers' TrainingArguments"
 """The theme of what is not rlsc's own."""
-_TRUE, _FALSE = ("yes", "true", "t", "y", "1"), ("no", "false", "f", "n", "0")
+_TRUE, _FALSE = ("yes", "true", "t", "y", "on", "1"), ("no", "false", "f", "n", "off", "0")
 _METAVARS = {int: "N", float: "X", str: "TEXT"}
 
 
@@ -124,6 +124,8 @@ class Settings:
         self._parser.add_settings(*classes)
         self._several = {a.dest: a.nargs == "+" for a in self._parser._actions}
         del self._several["help"], self._several["config"]
+        declared = [field for each in classes for field in _settings_of(each)]
+        self._joined = {field.name for field in declared if field.metadata.get("joined")}
 
     def read(self, argv: Sequence[str], recipe: Path | None = None) -> tuple[Any, ...]:
         """An instance of each class. Raises `ConfigError`."""
@@ -151,6 +153,8 @@ class Settings:
         for key, value in content.items():
             if key not in self._several:
                 raise ConfigError(f"{source}: {unknown_message(str(key), self._several)}")
+            if isinstance(value, list) and key in self._joined:
+                value = ",".join(map(str, value))
             if isinstance(value, list) and not self._several[key]:
                 raise ConfigError(f"{source}: {key} takes one value, not a list")
             if isinstance(value, list):
@@ -282,10 +286,33 @@ def take_config(argv: Sequence[str]) -> tuple[Path | None, list[str]]:
     return config, rest
 
 
+class _RecipeLoader(yaml.SafeLoader):
+    """Safe YAML in which `off` and `no` are words, as in YAML 1.2, and a key stands once."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{twice} stands there twice", node.start_mark
+            )
+        return super().construct_mapping(node, deep)
+
+
+_BOOLEAN = "tag:yaml.org,2002:bool"
+_RecipeLoader.yaml_implicit_resolvers = {
+    first: [pair for pair in pairs if pair[0] != _BOOLEAN]
+    for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_RecipeLoader.add_implicit_resolver(
+    _BOOLEAN, re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+
+
 def read_recipe(path: Path) -> Mapping[str, object]:
     """The content of a YAML recipe. Raises `ConfigError`."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _RecipeLoader)
     except FileNotFoundError as error:
         raise ConfigError(f"no such config file: {path}") from error
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:

@@ -258,11 +258,17 @@ def _load(
             answer_key=questions.answers,  # for objectives that need labels, which say so
             probe_dataset=[prompt_row(config, question, tokenizer) for question in probe],
         )
-        trainer.get_optimizer_cls_and_kwargs(training, trainer.model)  # one that is not installed
+        trainer.check_optimizer()  # one that is not installed, or takes other settings
         return trainer, origin
     except RLSCError:
         raise
-    except (ImportError, RuntimeError, ValueError) as error:  # such as a tracker not installed
+    except (
+        ImportError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
+        # Such as a tracker that is not installed.
         raise ConfigError(" ".join(str(error).split())) from error
 
 

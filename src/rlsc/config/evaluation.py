@@ -59,6 +59,7 @@ class BenchmarkSource:
         None,
         "Comma list of benchmarks, all for the eight, data files and tasks of your own "
         "(FILE.py:Class); rlsc train evaluates on them before and after.",
+        joined=True,
     )
     data_dir: str | None = setting(
         None, "Folder with the benchmarks as JSONL; without it they come from the Hub."

@@ -41,12 +41,14 @@ def setting(
     choices: Sequence[str] | None = None,
     also: Sequence[Any] = (),
     hint: str = "",
+    joined: bool = False,
 ) -> Any:
     """A dataclass field with its help and what values it takes; `check_settings` checks them.
 
     `least` and `most` belong to the range, `above` and `below` do not; `most=math.inf` lets
     infinity in. `also` are values outside the range or choices that are taken too, and `hint` is
-    said where a value is refused. A mutable default is given as a function without arguments.
+    said where a value is refused. `joined` is text with commas, which may be a list in a recipe. A
+    mutable default is given as a function without arguments.
 
     >>> @dataclass
     ... class Sampling:
@@ -54,6 +56,7 @@ def setting(
     """
     bounds = dict(zip(_BOUNDS, (least, above, most, below), strict=True))
     metadata = _Metadata(help=help, choices=choices and tuple(choices), also=tuple(also), hint=hint)
+    metadata["joined"] = joined
     metadata |= {name: bound for name, bound in bounds.items() if bound is not None}
     if isinstance(default, Callable):  # type: ignore[arg-type]
         return field(default_factory=default, metadata=metadata)

@@ -17,8 +17,11 @@ class ObjectiveArguments:
         "rlsc",
         "What is trained for: a name, your own as FILE.py:Class or package.module:Class, or "
         "several between commas, added up.",
+        joined=True,
     )
-    objective_weights: str | None = setting(None, "Coefficients of several objectives, as 1,0.5.")
+    objective_weights: str | None = setting(
+        None, "Coefficients of several objectives, as 1,0.5.", joined=True
+    )
     objective_settings: dict[str, Any] = setting(
         dict, "Settings of your own objective: NAME=VALUE,NAME=VALUE, or a mapping in a recipe."
     )

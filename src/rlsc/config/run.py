@@ -31,7 +31,9 @@ class AdapterArguments:
     use_peft: bool = setting(False, "Train a LoRA adapter instead of the weights.")
     lora_r: int = setting(16, "Rank of the adapter.", least=1)
     lora_alpha: int = setting(32, "Its scale is alpha / r.", least=1)
-    lora_target_modules: str = setting("all-linear", "all-linear, or layers between commas.")
+    lora_target_modules: str = setting(
+        "all-linear", "all-linear, or layers between commas.", joined=True
+    )
 
     @property
     def lora(self) -> tuple[int, int, str]:

@@ -69,6 +69,9 @@ class TrainerArguments:
     output_dir: str = setting("rlsc-output", "Folder of the run.")
     per_device_train_batch_size: int = setting(8, "Questions of a step, per device.", least=1)
     max_steps: int = setting(10, "Optimizer steps; -1: num_train_epochs.", least=1, also=(-1,))
+    num_train_epochs: float = setting(
+        0.0, "Passes over the questions, with max_steps -1; 0: max_steps counts.", least=0
+    )
     learning_rate: float = setting(1e-5, "AdamW's learning rate.", least=0)
     lr_scheduler_type: str = setting("constant", "Schedule of the rate.")
     weight_decay: float = setting(0.01, "AdamW's weight decay.", least=0)

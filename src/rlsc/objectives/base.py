@@ -225,6 +225,11 @@ class Objective:
         return False
 
     @property
+    def unread(self) -> Collection[str]:
+        """Names of its settings that have no effect as the others are."""
+        return ()
+
+    @property
     def completions_given(self) -> bool:
         """Whether the data set brings the completions, so that nothing is sampled."""
         return False

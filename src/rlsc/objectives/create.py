@@ -70,6 +70,7 @@ def create_objective(run: NamesObjective) -> Objective:
         parts.append(part)
         known |= taken
     _check_taken(run.objective, flags, own, known)
+    _check_read(run.objective, flags, parts)
     weights = _weights(run.objective_weights, len(parts))
     if "beta" in flags and "beta" not in known:
         check_value(declared_settings()["beta"].fields[0], flags["beta"])
@@ -133,6 +134,23 @@ def _check_taken(
             f"objective_settings: {name} is no setting of objective {objective}"
             + nearest(name, known)
         )
+
+
+def _check_read(objective: str, flags: Mapping[str, object], parts: Sequence[Objective]) -> None:
+    """Raise `ConfigError` for a setting that no part reads as the others are, unless its default.
+
+    The default is what a stored run has of it.
+    """
+    fields = [settings_of(type(part)) for part in parts]
+    pairs = zip(fields, parts, strict=True)
+    read = {name for own, part in pairs for name in own.keys() - set(part.unread)}
+    for name in sorted(flags.keys() - read - {"beta"}):
+        field = next(own[name][0] for own in fields if name in own)
+        if flags[name] != field.default:
+            raise ConfigError(
+                f"{name} {flags[name]} has no effect on objective {objective} here "
+                f"({field.metadata['help'].rstrip('.')}): leave it out"
+            )
 
 
 def _weights(text: str | None, count: int) -> list[float]:

@@ -75,6 +75,10 @@ class PolicyGradient(Clipped):
         return self.alpha if self.shaping == "plus_alpha" else math.nan
 
     @property
+    def unread(self) -> Collection[str]:
+        return () if self.shaping == "plus_alpha" else ("alpha",)
+
+    @property
     def weighs_by_reward(self) -> bool:
         """Whether its weights are its rewards, shaped: a subclass may weigh otherwise."""
         return type(self).weigh is PolicyGradient.weigh

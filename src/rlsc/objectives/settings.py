@@ -67,6 +67,7 @@ def _with_own_settings() -> Any:
         ObjectiveArguments.objective,
         f"One of {names}; your own as FILE.py:Class or package.module:Class; or several between "
         "commas, added up.",
+        joined=True,
     )
     flags = [(own.name, own.type | None, own.flag()) for own in declared_settings().values()]
     return make_dataclass(

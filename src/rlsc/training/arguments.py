@@ -28,6 +28,7 @@ from rlsc.config import (
 from rlsc.errors import ConfigError
 from rlsc.objectives import ObjectiveFlags, create_objective, settings_in_use
 from rlsc.runtime import cpu_has_bf16
+from rlsc.training.refused import check_accelerator, check_refused
 
 
 def device_has_bf16() -> bool:
@@ -71,6 +72,7 @@ class RLSCConfig(
         if self.bf16 is None:
             self.bf16 = not self.fp16 and (cpu_has_bf16() if self.use_cpu else device_has_bf16())
         super().__post_init__()
+        check_accelerator(self)
         # A model is loaded whole, and checked; ZeRO-3 cuts it up when training begins.
         unset_hf_deepspeed_config()
 
@@ -100,7 +102,9 @@ def check_training(config: RLSCConfig) -> None:
     check_settings(config)
     check_engine(config)
     check_output_dir(config.output_dir)
+    check_refused(config)
     _check_trainer(config)
+    _check_duration(config)
     _check_skipping(config)
     check_objective(config, config.num_generations)
     if config.skip_unanimous and config.num_generations < 2:
@@ -135,6 +139,18 @@ def _check_trainer(config: RLSCConfig) -> None:
             "gradient_accumulation_steps must be 1: per_device_train_batch_size sets the questions "
             "of a step, and tokens_per_microbatch cuts them to fit memory"
         )
+
+
+def _check_duration(config: RLSCConfig) -> None:
+    """Steps or epochs: one of them counts."""
+    steps, epochs = config.max_steps, config.num_train_epochs
+    if steps > 0 and epochs:
+        raise ConfigError(
+            f"num_train_epochs {epochs:g} has no effect beside max_steps {steps}: "
+            "add --max_steps -1, or leave it out"
+        )
+    if steps < 0 and not epochs:
+        raise ConfigError("max_steps -1 trains for num_train_epochs, which must be above 0")
 
 
 def _check_fp16(config: RLSCConfig) -> None:

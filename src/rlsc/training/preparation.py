@@ -289,5 +289,4 @@ def step_loader(examples: Sequence[Example], per_process: int, args: RLSCConfig)
         args.process_index,
         args.world_size,
     )
-    workers = args.dataloader_num_workers
-    return DataLoader(examples, batch_sampler=batches, collate_fn=list, num_workers=workers)  # type: ignore[arg-type]
+    return DataLoader(examples, batch_sampler=batches, collate_fn=list)  # type: ignore[arg-type]

@@ -46,6 +46,7 @@ from rlsc.training.preparation import (
     step_loader,
 )
 from rlsc.training.progress import KeepValueHead, StepProgress, StopOnNonFinite
+from rlsc.training.refused import check_arguments
 from rlsc.training.runlog import RunLog
 from rlsc.training.sampling import Rollout, Sampler
 from rlsc.training.update import Outcome, StepBatch, Update
@@ -97,6 +98,7 @@ class RLSCTrainer(WholeCheckpoints):
         **kwargs: Any,
     ) -> None:
         args = args if args is not None else RLSCConfig()
+        check_arguments(kwargs)
         if isinstance(model, str):
             model, tokenizer, _ = load_model(model)
             processing_class = processing_class or tokenizer
@@ -183,8 +185,25 @@ class RLSCTrainer(WholeCheckpoints):
             without_missing_data_warning(lambda: self.control.should_training_stop),
         ):
             output = super().train(*args, **kwargs)
+            stopped = self.guard is not None and self.guard.stopped_at is not None
+            if not self.state.global_step and not stopped:
+                raise ConfigError(
+                    "no step was made: there were questions for none; look at max_steps, "
+                    "num_train_epochs and per_device_train_batch_size"
+                )
             self._finish_guard(self.state.global_step)
             return output
+
+    def check_optimizer(self) -> None:
+        """Make optimizer and schedule, and drop them: what cannot be made is said before sampling.
+
+        Raises what their constructors do. Where weights are sharded the parent makes them later.
+        """
+        if self.optimizer is not None or self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            return
+        self.create_optimizer()
+        self.create_scheduler(num_training_steps=max(1, self.args.max_steps))
+        self.optimizer = self.lr_scheduler = None
 
     def forget_optimizer(self) -> None:
         """Gives its memory back, twice the weights; the model stays, and is not trained on."""

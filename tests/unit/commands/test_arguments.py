@@ -181,7 +181,7 @@ def test_every_comparison_is_valid(path: Path) -> None:
 SETTINGS = """
 --questions arithmetic --alpha 0.3 --bf16 false --eval_limit 0 --no_merge_duplicates
 --lr_scheduler_type cosine --lr_scheduler_kwargs {"num_cycles":2} --logprob_temperature 1
---label_names a b --save_steps 0.5""".split("\n")
+--debug underflow_overflow --save_steps 0.5""".split("\n")
 
 
 @pytest.mark.parametrize("flags", [*SETTINGS, "--system_prompt=--brief"])
@@ -258,3 +258,23 @@ REFUSED = {
 @pytest.mark.parametrize(("flag", "message"), REFUSED.items())
 def test_what_transformers_refuses_is_a_config_error_too(flag: str, message: str) -> None:
     assert message in refusal(flag)
+
+
+def test_yaml_words_and_lists(tmp_path: Path) -> None:
+    """`off` and `no` are words; true and false are not; text with commas may be a list."""
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "guard: off\nsave_strategy: no\nbf16: false\nuse_peft: yes\n"
+        "lora_target_modules: [q_proj, v_proj]\nbenchmarks:\n- math500\n- amc23\n"
+    )
+    run, training = parse([], recipe)
+    assert (training.guard, training.save_strategy.value, training.bf16) == ("off", "no", False)
+    assert (run.use_peft, run.lora_target_modules) == (True, "q_proj,v_proj")
+    assert run.benchmarks == "math500,amc23"
+
+
+def test_a_key_that_stands_twice(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("alpha: 0.1\ntop_k: 5\nalpha: 0.2\n")
+    with pytest.raises(ConfigError, match=r"recipe.yaml cannot be read.* alpha stands there twice"):
+        parse([], recipe)

@@ -144,3 +144,13 @@ def test_an_objective_of_the_library_is_a_file_a_row_a_page_and_a_proof() -> Non
         file = f"{module.rpartition('.')[2]}.py"
         assert f"`{file}`" in rows[name], f"{name} has no row with its file in docs/objectives.md"
         assert re.search(rf"\b{load_objective(name).__name__}\b", proofs), f"{name} has no proof"
+
+
+def test_a_setting_without_effect_is_refused() -> None:
+    """`alpha` counts for the shaping plus_alpha alone; in a sum it is enough that one reads it."""
+    message = "alpha 0.7 has no effect on objective ttrl here .*plus_alpha"
+    with pytest.raises(ConfigError, match=message):
+        RLSCConfig(objective="ttrl", alpha=0.7)
+    assert RLSCConfig(objective="ttrl", alpha=0.7, shaping="plus_alpha").alpha == 0.7
+    assert RLSCConfig(objective="ttrl", alpha=0.1).alpha == 0.1
+    create_objective(RLSCConfig(objective="rlsc,ttrl", alpha=0.7))
