@@ -27,5 +27,9 @@ class OutputError(RLSCError, OSError):
     """A run folder that cannot be used."""
 
 
+class FailedRunsError(RLSCError):
+    """Runs of a comparison that did not come to their end; the others' results stand."""
+
+
 class NonFiniteError(RLSCError, ArithmeticError):
     """Loss or gradient became NaN or infinite; the last checkpoint stands."""

@@ -28,7 +28,7 @@ from rlsc.commands.arguments import (
 )
 from rlsc.commands.compared import FAILURE, compared
 from rlsc.config import NOT_SHARED, CompareArguments, CompareConfig
-from rlsc.errors import ConfigError, RLSCError
+from rlsc.errors import ConfigError, FailedRunsError, RLSCError
 from rlsc.records import (
     EVALUATION,
     RESULTS,
@@ -108,7 +108,8 @@ def compare(config: CompareConfig, flags: Sequence[str]) -> None:
     """Make every run that is not finished, one after another, then table and plot of all.
 
     `flags` are further ones of `rlsc train`, for all runs. With `print_commands` no run is made:
-    the commands are printed, for a launcher of the user's own.
+    the commands are printed, for a launcher of the user's own. Raises `FailedRunsError`, once all
+    is written, where runs have failed.
     """
     folder = ComparisonFolder(Path(config.output_dir))
     runs = _runs(config, flags)
@@ -140,6 +141,13 @@ def compare(config: CompareConfig, flags: Sequence[str]) -> None:
         _write(folder, config, runs[0])  # what there is, at any time
     print_results(_write(folder, config, runs[0]))
     console.print(f"report  {folder.path / 'report.html'}", soft_wrap=True)
+    failed = [f"{run.label}, seed {run.seed}" for run in runs if run.failed]
+    if failed:
+        raise FailedRunsError(
+            f"{len(failed)} of {len(runs)} runs failed ({'; '.join(failed[:3])}"
+            f"{'; …' if len(failed) > 3 else ''}): the table says why, and the same command makes "
+            "them anew"
+        )
 
 
 def _write(folder: ComparisonFolder, config: CompareConfig, run: Run) -> ComparisonResults:

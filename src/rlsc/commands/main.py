@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rlsc import __version__
-from rlsc.errors import ConfigError, NonFiniteError, RLSCError
+from rlsc.errors import ConfigError, FailedRunsError, NonFiniteError, RLSCError
 
 _DESCRIPTION = "Label-free RL fine-tuning of language models by self-confidence."
 _EXAMPLES = """\
@@ -65,7 +65,7 @@ def _main(argv: list[str]) -> int:
         COMMANDS[argv[0]][1](argv[1:])
     except SystemExit as end:  # --help of a command
         return int(end.code or 0)
-    except NonFiniteError as error:
+    except (NonFiniteError, FailedRunsError) as error:
         _fail(str(error))
         return 1
     except RLSCError as error:
@@ -78,8 +78,9 @@ def _main(argv: list[str]) -> int:
         _fail(f"interrupted; from the last checkpoint {again}")
         return 130
     except Exception as error:
-        if type(error).__name__ == "OutOfMemoryError":  # torch's, of an accelerator
-            what = str(error).partition(". ")[0]
+        if _is_out_of_memory(error):
+            sentences = " ".join(str(error).split()).split(". ")
+            what = next((part for part in sentences if "memory" in part), "out of memory")
             _fail(f"{what}; rlsc plan says what takes how much, and what to change")
             return 1
         if type(error).__name__ == "SafetensorError":  # weights not written: a full disk, mostly
@@ -114,6 +115,12 @@ def _process() -> str:
     """Which of several processes this is."""
     number = os.environ.get("WORLD_SIZE", "1")
     return "" if number == "1" else f"process {os.environ.get('RANK')} of {number}: "
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    from rlsc.runtime import is_out_of_memory
+
+    return is_out_of_memory(error)
 
 
 def _fail_among_others(error: Exception) -> int:

@@ -26,6 +26,8 @@ Z = 2.5
 """Standard errors: one in 160 by chance, one-sided."""
 Z_SUPPORT = 1.645
 """One in 20; fewer will do, since greedy answers of a policy that does not change stay the same."""
+EMPTY = 0.5
+"""From so many completions without text on, there is harm though it is no rise."""
 FEWEST = 8
 """Of fewer questions nothing is judged."""
 NARROW = 0.5
@@ -48,6 +50,7 @@ class Sign:
 
 SIGNS = {
     "truncated": Sign("completions cut off", 0.2, True),
+    "empty": Sign("completions without text", 0.2, True),
     "repetition": Sign("repeated 4-grams", 0.2, True),
     "same_answer": Sign("pairs of questions with one and the same answer", 0.2, True),
     "copied": Sign("answers that are a number of the question", 0.2, True),
@@ -134,6 +137,8 @@ def last_without_harm(verdicts: Sequence[Health]) -> int:
 
 
 def _harm(base: Observation, best: Mapping[str, Observation], now: Observation) -> Iterator[str]:
+    if all(seen.questions.get("empty") and mean(seen, "empty") >= EMPTY for seen in (base, now)):
+        yield f"{mean(now, 'empty'):.0%} of completions have no text"
     for name, sign in SIGNS.items():
         if name not in now.questions or name not in base.questions:
             continue

@@ -20,6 +20,7 @@ def group_signals(groups: Sequence[CompletionGroup]) -> dict[str, float]:
     """Of the completions of several questions, by name; shares are from 0 to 1.
 
     - `completion_length`, in tokens; `truncation_rate`, `answered`, `boxed`: shares of completions.
+    - `empty`: share of completions without text.
     - `repetition`: mean share of a completion's 4-grams of tokens that it has had before.
     - `distinct_completions`, `distinct_answers`: distinct siblings over K, the mean over questions.
     - `majority_share`: siblings that give their question's commonest answer; `unanimous`: share
@@ -40,6 +41,7 @@ def group_signals(groups: Sequence[CompletionGroup]) -> dict[str, float]:
         "truncation_rate": _mean([c.finish_reason == "length" for c in completions]),
         "answered": _mean([key is not None for of_question in keys for key in of_question]),
         "boxed": _mean([boxed(c.text) is not None for c in completions]),
+        "empty": _mean([not c.text.strip() for c in completions]),
         "repetition": _mean([ngram_repetition(c.token_ids) for c in completions]),
         "distinct_completions": _distinct(groups),
         "distinct_answers": _mean([len(set(answers) - {None}) / len(answers) for answers in keys]),
@@ -59,6 +61,7 @@ def question_values(groups: Sequence[CompletionGroup]) -> dict[str, list[float]]
     keys = _keys(groups)
     return {
         "truncated": [_mean([c.finish_reason == "length" for c in g.completions]) for g in groups],
+        "empty": [_mean([not c.text.strip() for c in g.completions]) for g in groups],
         "repetition": [
             _mean([ngram_repetition(c.token_ids) for c in g.completions]) for g in groups
         ],

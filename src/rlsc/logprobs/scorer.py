@@ -21,7 +21,7 @@ from rlsc.logprobs.token_tree import TreeBatch, make_tree, make_tree_batches
 from rlsc.logprobs.tree_attention import NAME, Paths
 from rlsc.logprobs.vocabulary_head import pair_scores
 from rlsc.models import check_architecture, hides_its_window, lent_attention
-from rlsc.runtime import unsharded
+from rlsc.runtime import is_out_of_memory, unsharded
 
 Batch = MicroBatch | TreeBatch
 
@@ -271,6 +271,8 @@ def _check(model: Any, layout: Layout) -> None:
     except ModelError:
         raise
     except Exception as error:
+        if is_out_of_memory(error):
+            raise  # padded rows would take more
         raise ModelError(f"its forward failed: {error}") from error
     finally:
         model.train(training)

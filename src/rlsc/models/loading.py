@@ -23,6 +23,8 @@ from rlsc.models.embedded import (
 )
 from rlsc.runtime import waiting
 
+_POINTER = 1024
+"""Bytes that a pointer of Git LFS stays under."""
 _DROPOUTS = ("attention_dropout", "attn_dropout", "activation_dropout", "dropout", "layerdrop")
 
 
@@ -159,3 +161,10 @@ def _check_folder(path: Path, weights: bool) -> None:
         return
     if not any(path.glob("*.safetensors")) and not any(path.glob("pytorch_model*.bin")):
         raise ModelError(f"model folder {path} has no weights (*.safetensors)")
+    for file in (*path.glob("*.safetensors"), *path.glob("pytorch_model*.bin")):
+        if file.stat().st_size < _POINTER and file.read_bytes().startswith(
+            b"version https://git-lfs"
+        ):
+            raise ModelError(
+                f"{file} is a pointer of Git LFS, not weights: run git lfs pull in {path}"
+            )

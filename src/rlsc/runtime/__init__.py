@@ -14,7 +14,13 @@ if TYPE_CHECKING:
         without_missing_data_warning,
     )
     from rlsc.runtime.hardware import Cpu, cpu_has_bf16, device_name
-    from rlsc.runtime.memory import free_memory, keep_freed_memory, nbytes, release_freed_memory
+    from rlsc.runtime.memory import (
+        free_memory,
+        is_out_of_memory,
+        keep_freed_memory,
+        nbytes,
+        release_freed_memory,
+    )
     from rlsc.runtime.processes import count, from_main, gathered, is_main, rank, summed, wait
     from rlsc.runtime.renamed import check_renamed
     from rlsc.runtime.sharding import fill, full_tensor, in_step, is_sharded, local, unsharded

@@ -41,6 +41,21 @@ def keep_freed_memory() -> Iterator[None]:
         libc.malloc_trim(0)
 
 
+_SIGNS = (
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory could not be had, of a device or of the machine."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
+
+
 def release_freed_memory() -> None:
     """Hand freed memory back to Linux, e.g. what sampling took before an update needs its own."""
     libc = _libc()

@@ -14,7 +14,10 @@ from transformers.trainer_utils import rotate_checkpoints
 
 from rlsc.errors import OutputError
 from rlsc.records import PREFIX, UNFINISHED, last_checkpoint, seal, sync
-from rlsc.runtime import wait
+from rlsc.runtime import is_out_of_memory, wait
+
+_FULL = 64 * 2**20
+"""Bytes: a disk with fewer free is full."""
 
 
 class WholeCheckpoints(Trainer):
@@ -76,11 +79,16 @@ def _errors_in_one_line(checkpoint: Path) -> Iterator[None]:
     """Within, a full disk or a folder that may not be written raises `OutputError`."""
     try:
         yield
-    except (OSError, RuntimeError, SafetensorError) as error:  # torch raises the second
+    except (OSError, RuntimeError, SafetensorError) as error:
+        if is_out_of_memory(error):
+            raise
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+        # Torch, where a write falls short, speaks of positions in its file.
+        full = shutil.disk_usage(checkpoint.parent).free < _FULL
+        reason, advice = ("the disk is full", "make room and ") if full else (reason, "")
         raise OutputError(
-            f"{checkpoint.name} could not be written ({reason}); those before it stand: make room "
-            "and go on with --resume"
+            f"{checkpoint.name} could not be written ({reason}); those before it stand: {advice}"
+            "go on with --resume"
         ) from error
 
 

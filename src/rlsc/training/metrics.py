@@ -32,6 +32,7 @@ METRICS: dict[str, str] = {
     "majority_share": "share of siblings that give their question's commonest answer",
     "unanimous": "share of questions whose siblings all give one answer, by `answer_key`; "
     "--skip_unanimous also finds answers equal that only algebra shows to be",
+    "empty": "share of completions without text",
     "repetition": "mean share of a completion's 4-grams of tokens that it has had before",
     "same_answer": "share of the pairs of questions whose commonest answer is one and the same",
     "copied": "share of completions whose answer is a number of the question's text",
@@ -52,10 +53,14 @@ METRICS: dict[str, str] = {
     "all are 0",
     "underflowed_weights": "share of weights, before a constant is added, that are 0 in float32",
     "alpha_share": "share of the total weight that is the constant added to each",
+    "capped_weights": "share of completions whose importance weight was cut to its cap; with "
+    "--importance_sampling_correction",
     "masked_completions": "share of completions that are left out of the loss",
     "all_masked": "1 where every completion is left out",
     "overflows": "with fp16: how often the step's gradients overflowed and were computed again at "
     "half the loss scale",
+    "moved_weights": "share of the trained weights that the step changed, of a sample; where they "
+    "have 16 bits",
     "value_loss": "half the mean squared error of the value head, a token",
     # Of the guard: what it sees on its probe, and what it makes of it.
     "guard/support": "the untrained model's vote for the probe's answers",
@@ -73,7 +78,7 @@ probe's answers are there too, as `guard/` and a name of the first part."""
 _OF_COMPLETIONS = (
     *("completion_length", "truncation_rate", "distinct_completions"),
     *("answered", "boxed", "distinct_answers", "majority_share", "unanimous"),
-    *("repetition", "same_answer", "copied", "information"),
+    *("empty", "repetition", "same_answer", "copied", "information"),
 )
 
 
@@ -90,6 +95,8 @@ class StepRecord:
     entropy_sum_N: Tensor
     """Sum over the completion's tokens of the entropy at the loss's temperature."""
     lengths_N: Tensor
+    capped_N: Tensor
+    """1 where the importance weight was cut down to the cap."""
 
     @property
     def weights_N(self) -> Tensor:
@@ -98,7 +105,7 @@ class StepRecord:
 
     @classmethod
     def empty(cls, n: int) -> StepRecord:
-        return cls(*(torch.zeros(n, dtype=torch.float64) for _ in range(6)))
+        return cls(*(torch.zeros(n, dtype=torch.float64) for _ in range(7)))
 
     def fill(self, members: Sequence[Sequence[int]], **values_B: Tensor) -> None:
         """Set fields by name, from one value a row to all the completions it stands for."""

@@ -31,6 +31,7 @@ from rlsc.training.auxiliary import create_auxiliary
 from rlsc.training.checkpoints import WholeCheckpoints
 from rlsc.training.filters import kept_by_filters
 from rlsc.training.metrics import of_all_processes, rollout_metrics, step_metrics
+from rlsc.training.moved import MovedWeights
 from rlsc.training.preparation import (
     check_environment,
     check_pools,
@@ -134,6 +135,8 @@ class RLSCTrainer(WholeCheckpoints):
         check_environment(self.environment, self.objective, args)
         self._answer_key = answer_key
         self._make_parts(train_dataset, probe_dataset, engine)
+        self._moved = MovedWeights(self.model, args.learning_rate)
+        self.add_callback(self._moved)
         self._batch: StepBatch | None = None
         self._rollout_metrics: dict[str, float] = {}
         self._metrics: dict[str, float] = {}
@@ -310,6 +313,8 @@ class RLSCTrainer(WholeCheckpoints):
         self._rollout_metrics.pop("sample_seconds", None)  # later updates sample nothing
         if outcome.value_loss is not None:
             self._metrics["value_loss"] = outcome.value_loss
+        if self.args.importance_sampling_correction:
+            self._metrics["capped_weights"] = float(record.capped_N.mean())
         if self.args.fp16:
             self._metrics["overflows"] = outcome.overflows
         if self.args.should_save:
@@ -319,7 +324,7 @@ class RLSCTrainer(WholeCheckpoints):
         """Add the step's metrics to what the parent logs, and append them to metrics.jsonl."""
         is_step = "loss" in logs
         if is_step:
-            logs |= self._metrics
+            logs |= self._metrics | self._moved.metrics
         super().log(logs, start_time)
         if is_step and self.args.should_save:
             self.runlog.write_metrics(self.state.global_step - 1, logs)

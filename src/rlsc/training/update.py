@@ -297,7 +297,9 @@ def micro_batch_loss(
     counts_B = (batch.counts_B * kept_B).to(sequence_loss.loss_B)
     if engine_logps_N is not None:
         engine_logps_B = engine_logps_N[first_B].to(logps_BT)
-        counts_B = counts_B * (old_BT.sum(-1) - engine_logps_B).exp().clamp(max=cap)
+        ratio_B = (old_BT.sum(-1) - engine_logps_B).exp()
+        record.fill([row.members for row in batch.rows], capped_N=ratio_B > cap)
+        counts_B = counts_B * ratio_B.clamp(max=cap)
     return (counts_B * sequence_loss.loss_B).sum()
 
 

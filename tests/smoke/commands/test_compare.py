@@ -64,7 +64,9 @@ def test_a_comparison_from_end_to_end(
         {"broken": {"objective": "rlhf", "reward_model": "/nowhere"}},
     ]
     file = recipe(tmp_path / "compare.yaml", model, objectives=objectives)
-    assert command("compare", "--config", file) == 0
+    assert command("compare", "--config", file) == 1  # a run failed; the others are done
+    said, error = capfd.readouterr()
+    assert "1 of 3 runs failed (broken, seed 0): the table says why" in error
     out = tmp_path / "out"
     found = read_results_of(ComparisonResults, out)
     rlsc, variant, broken = found.methods
@@ -80,7 +82,6 @@ def test_a_comparison_from_end_to_end(
     text = (out / "report.md").read_text()
     for part in ("untrained, T = 0 (greedy)", "K = 2", "0 of 1; failed: cannot load"):
         assert part in text
-    said = capfd.readouterr().out
     assert "run 3 of 3: broken, seed 0" in said
     assert "minutes left" in said
     # The untrained model was evaluated once.
@@ -90,7 +91,7 @@ def test_a_comparison_from_end_to_end(
     assert not (out / "rlsc" / "seed-0" / "model").exists()
     # A second call makes what is missing alone.
     kept = (out / "rlsc" / "seed-0" / "results.json").stat().st_mtime_ns
-    assert command("compare", "--config", file, "--seeds", "0,1") == 0
+    assert command("compare", "--config", file, "--seeds", "0,1") == 1
     assert (out / "rlsc" / "seed-0" / "results.json").stat().st_mtime_ns == kept
     again = read_results_of(ComparisonResults, out)
     assert len(again.methods[0].runs) == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from safetensors.torch import load_file
 
 from rlsc.commands.main import _main
+from rlsc.errors import OutputError
 from rlsc.records.checkpoints import SEAL, damage, last_checkpoint
 from rlsc.records.checkpoints import checkpoints as saved
 from rlsc.records.jsonl import read_jsonl
@@ -184,6 +186,18 @@ def test_a_full_disk_is_said_in_a_line_and_loses_nothing(
     assert "checkpoint-2 could not be written" in line
     assert "--resume" in line
     assert resumed(tiny_folder, tmp_path) == expected
+
+
+def test_what_torch_says_of_a_full_disk_is_not_passed_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = shutil.disk_usage(tmp_path)._replace(free=0)
+    monkeypatch.setattr(checkpoints.shutil, "disk_usage", lambda _: full)
+    with (
+        pytest.raises(OutputError, match=r"\(the disk is full\); those before it stand: make room"),
+        checkpoints._errors_in_one_line(tmp_path / "checkpoint-2"),
+    ):
+        raise RuntimeError("[enforce fail] unexpected pos 98112 vs 98004")
 
 
 def test_true_goes_on_from_the_newest_whole_checkpoint_in_python_too(tmp_path: Path) -> None:

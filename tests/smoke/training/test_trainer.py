@@ -418,8 +418,58 @@ def test_an_engine_whose_log_probs_are_off(tmp_path: Path, shift: float, correct
     # e^(0.3 · tokens) above the cap or not: the weights differ from 1, and so does the step.
     same = torch.allclose(weights(run), weights(plain), atol=1e-5)
     assert same == (shift == 0)
+    if corrected:  # the cap is 2: more than two tokens of 0.3 nats are above it
+        rows = read_jsonl(tmp_path / "run" / "completions" / "0.jsonl")
+        above = [0.3 * len(row["completion_token_ids"]) > math.log(2) for row in rows]
+        expected = sum(above) / len(above) if shift else 0.0
+        (logged,) = read_jsonl(tmp_path / "run" / "metrics.jsonl")
+        assert logged["capped_weights"] == pytest.approx(expected)
 
 
 def test_importance_weights_need_one_distribution(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="importance_sampling_correction needs"):
         config(tmp_path, importance_sampling_correction=True, top_p=0.9)
+
+
+def test_no_step_is_an_error(tmp_path: Path) -> None:
+    run = trainer(tmp_path)
+    run.get_batch_samples = lambda *_: ([], None)
+    with pytest.raises(ConfigError, match="no step was made"):
+        run.train()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"adam_beta1": 2.0}, "beta"),
+        ({"lr_scheduler_type": "cosine", "lr_scheduler_kwargs": {"cycles": 1}}, "cycles"),
+    ],
+)
+def test_the_optimizer_is_tried_before_anything_is_sampled(
+    tmp_path: Path, settings: dict, message: str
+) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        trainer(tmp_path, **settings).check_optimizer()
+    run = trainer(tmp_path)
+    run.check_optimizer()
+    assert run.optimizer is run.lr_scheduler is None
+
+
+def test_how_many_weights_of_16_bits_move(tmp_path: Path, capsys) -> None:
+    """At 1e-5 few, at 1e-1 nearly all; in float32 nothing is said of it."""
+    shares = []
+    for rate in (1e-5, 1e-1):
+        data = Dataset.from_dict({"prompt": CHATS})
+        args = config(tmp_path / str(rate), learning_rate=rate, max_steps=1, guard="off")
+        run = RLSCTrainer(tiny_model().bfloat16(), args, data, tiny_tokenizer())
+        before = weights(run)
+        run.train()
+        moved = float((weights(run) != before).double().mean())
+        (row,) = read_jsonl(tmp_path / str(rate) / "metrics.jsonl")
+        assert row["moved_weights"] == pytest.approx(moved)  # of so few weights all are looked at
+        shares.append(moved)
+    assert shares[0] < 0.5 < 0.9 < shares[1]
+    assert "note: the trained weights are bfloat16" in " ".join(capsys.readouterr().out.split())
+    run = trainer(tmp_path / "whole", max_steps=1)
+    run.train()
+    assert "moved_weights" not in read_jsonl(tmp_path / "whole" / "metrics.jsonl")[0]

@@ -236,3 +236,16 @@ def test_a_gpu_that_is_full_ends_a_run_in_a_line(
     assert _main(["train"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("rlsc: error: CUDA out of memory; rlsc plan says")
+
+
+def test_a_real_allocation_that_fails_on_the_cpu(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(argv: list[str]) -> None:
+        torch.empty(2**60)
+
+    monkeypatch.setitem(COMMANDS, "train", ("", full))
+    assert _main(["train"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "can't allocate memory" in line
+    assert line.endswith("rlsc plan says what takes how much, and what to change")

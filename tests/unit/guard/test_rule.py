@@ -21,7 +21,7 @@ from rlsc.guard.rule import (
 
 N = 32
 GOOD = {
-    **dict.fromkeys(("truncated", "repetition", "same_answer", "copied"), 0.0),
+    **dict.fromkeys(("truncated", "empty", "repetition", "same_answer", "copied"), 0.0),
     **{"answered": 1.0, "support": 0.75},
 }
 
@@ -203,3 +203,13 @@ def test_a_third_of_a_small_vote_is_harm_too() -> None:
     assert names(history) == [HEALTHY, HEALTHY, NARROWING, COLLAPSED]
     sixth = {"support": 0.75 - 0.125}
     assert names(seen(sixth, sixth)) == [HEALTHY] * 3
+
+
+def test_completions_without_text_are_harm_even_where_the_untrained_model_has_them() -> None:
+    empty = {name: values({"empty": 1.0}.get(name, good)) for name, good in GOOD.items()}
+    history = [Observation(step, 0.9, empty, True) for step in range(3)]
+    assert names(history) == [NARROWING, COLLAPSED, COLLAPSED]
+    assert judge(history, 2)[0].reasons == ("100% of completions have no text",)
+    few = {"empty": 0.25}
+    assert names(seen(few, few)) == [HEALTHY, NARROWING, COLLAPSED]
+    assert names(seen({"empty": 0.1}, {"empty": 0.1})) == [HEALTHY] * 3

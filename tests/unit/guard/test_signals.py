@@ -118,3 +118,9 @@ def test_information_tells_one_answer_each_from_one_answer_for_all() -> None:
     assert information([("a",) * 4, ("b",) * 4, ("c",) * 4]) == pytest.approx(1)
     assert information([("a",) * 4] * 3) == pytest.approx(0)
     assert information([("a", "b")]) == 0
+
+
+def test_completions_without_text() -> None:
+    groups = [group("a", "The answer is 3.", " \n"), group("b", "x", "y")]
+    assert group_signals(groups)["empty"] == 0.25
+    assert question_values(groups)["empty"] == [0.5, 0.0]

@@ -59,3 +59,10 @@ def test_dropout_goes() -> None:
     assert not torch.equal(model(tokens).logits, model(tokens).logits)
     disable_dropout(model)
     assert torch.equal(model(tokens).logits, model(tokens).logits)
+
+
+def test_a_pointer_of_git_lfs_is_no_weights(tiny_folder: Path) -> None:
+    text = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 98112\n"
+    (tiny_folder / "model.safetensors").write_text(text)
+    with pytest.raises(ModelError, match="is a pointer of Git LFS, not weights: run git lfs pull"):
+        load_model(str(tiny_folder))

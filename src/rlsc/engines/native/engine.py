@@ -28,7 +28,7 @@ from rlsc.engines.native.shared_prefix import NAME
 from rlsc.engines.weights import SamplingWeights
 from rlsc.errors import ModelError, NonFiniteError
 from rlsc.models import check_architecture, hides_its_window, lent_attention
-from rlsc.runtime import free_memory
+from rlsc.runtime import free_memory, is_out_of_memory
 from rlsc.types import CompletionGroup, Prompt
 
 
@@ -140,6 +140,8 @@ class NativeEngine(Engine):
         except NonFiniteError:
             raise  # of the weights, whatever samples from them
         except Exception as error:
+            if is_out_of_memory(error):
+                raise  # another engine would not have more
             raise ModelError(f"its forward failed: {error}") from error
         if hides_its_window(self._weights.config, self._windows):
             raise ModelError("its attention is not told of its sliding window")
