@@ -25,9 +25,9 @@ from rlsc.errors import ConfigError, ModelError, RLSCError
 from rlsc.models import (
     context_length,
     empty_model,
-    load_config,
-    load_tokenizer,
     lora_config,
+    policy_config,
+    policy_tokenizer,
     with_adapter,
 )
 from rlsc.objectives import create_objective
@@ -61,8 +61,8 @@ def dry_run(config: RunConfig, training: RLSCConfig) -> None:
     evaluated = evaluation_set(config, questions)
     probe, probed = probe_questions(config, training.guard_probe_size, questions, evaluated)
     load_benchmarks(config)
-    model_config, origin = load_config(config.model, config.trust_remote_code)
-    tokenizer = load_tokenizer(config.model, config.trust_remote_code)
+    model_config, origin = policy_config(config)
+    tokenizer = policy_tokenizer(config)
     model = empty_model(model_config, getattr(torch, config.model_dtype))
     try:
         model, prompts = _check_training(config, training, questions, model, tokenizer)

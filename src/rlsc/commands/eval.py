@@ -34,7 +34,7 @@ from rlsc.evaluation import (
     task_results,
 )
 from rlsc.grading import shared_grader
-from rlsc.models import load_model, weights_fingerprint
+from rlsc.models import load_policy, weights_fingerprint
 from rlsc.records import (
     EvaluationFolder,
     EvaluationResults,
@@ -69,7 +69,7 @@ def run_eval(config: EvalConfig) -> None:
     trained_on = _trained_on(config)
     baseline = _baseline(config, folder.path, tasks)
     console.print(f"loading {config.model or 'SmolLM2-135M-Instruct'} …")
-    model, tokenizer, origin = load_model(config.model, dtype, config.trust_remote_code)
+    model, tokenizer, origin = load_policy(config, dtype)
     if torch.cuda.is_available():
         model = model.to("cuda")
     ways = _settings(config, tokenizer)

@@ -28,7 +28,14 @@ from rlsc.data import QuestionSet, format_question, render
 from rlsc.environments import create_environment
 from rlsc.errors import ConfigError, RLSCError
 from rlsc.evaluation import load_tasks
-from rlsc.models import load_config, load_model, load_tokenizer, lora_config, save_merged
+from rlsc.models import (
+    load_base,
+    load_policy,
+    lora_config,
+    policy_config,
+    policy_tokenizer,
+    save_merged,
+)
 from rlsc.objectives import RLSC, Objective, create_objective
 from rlsc.planning import check_fits, this_device
 from rlsc.records import (
@@ -83,9 +90,7 @@ def run(config: RunConfig, training: RLSCConfig) -> None:
     if not is_main():
         return
     if config.use_peft and config.save_model:
-        model = _adapted(config, trainer, folder.path)
-        with waiting("merging the adapter"):
-            save_merged(model, trainer.processing_class, folder.path / "model")
+        _merge(config, trainer, folder.path)
     skipped = tuple(prompt.id for prompt in trainer.skipped_prompts)
     results = TrainingResults(
         model=origin,
@@ -94,7 +99,7 @@ def run(config: RunConfig, training: RLSCConfig) -> None:
         skipped_questions=skipped,
         steps=steps,
         seconds=seconds | {"total": time.monotonic() - started},
-        model_saved=config.save_model,
+        model_saved=config.save_model and not config.load_in_4bit,
         guard=guard,
         probed=probed,
         evaluation=evaluation.own_results(folder),
@@ -134,8 +139,8 @@ def _check_memory(config: RunConfig, training: RLSCConfig, questions: QuestionSe
     device = this_device(training)
     if device.kind != "cuda":
         return
-    model_config, _ = load_config(config.model, config.trust_remote_code)
-    tokenizer = load_tokenizer(config.model, config.trust_remote_code)
+    model_config, _ = policy_config(config)
+    tokenizer = policy_tokenizer(config)
     rows = [prompt_row(config, one, tokenizer) for one in questions.train[:_PLANNED_PROMPTS]]
     prompts = [render(row["prompt"], row["id"], tokenizer) for row in rows]
     longest = max((len(prompt.token_ids) for prompt in prompts), default=1)
@@ -154,8 +159,20 @@ def _adapted(config: RunConfig, trainer: RLSCTrainer, folder: Path) -> Any:
     if not is_sharded(trainer.model):
         return trainer.model
     dtype = getattr(torch, config.model_dtype)
-    base, _, _ = load_model(config.model, dtype, config.trust_remote_code)
+    base = load_base(config, dtype)
     return PeftModel.from_pretrained(base, folder / "adapter")
+
+
+def _merge(config: RunConfig, trainer: RLSCTrainer, folder: Path) -> None:
+    """The adapter in plain weights: `model/`, but of a base in 4 bits, and `--merge_to`."""
+    tokenizer = trainer.processing_class
+    with waiting("merging the adapter"):
+        if config.merge_to is not None:
+            base = load_base(config, torch.float32)
+            whole = PeftModel.from_pretrained(base, folder / "adapter")
+            save_merged(whole, tokenizer, Path(config.merge_to).expanduser())
+        if not config.load_in_4bit:
+            save_merged(_adapted(config, trainer, folder), tokenizer, folder / "model")
 
 
 def _conclude(
@@ -165,10 +182,15 @@ def _conclude(
     write_results(folder, results)
     write_report(folder)
     print_results(results)
-    if config.save_model:
+    if results.model_saved:
         console.print(f"model   {folder / 'model'}", soft_wrap=True)
+    elif config.save_model:
+        again = f"--adapter {folder / 'adapter'} with the same --model and --load_in_4bit"
+        console.print(f"adapter {folder / 'adapter'}: {again}", soft_wrap=True)
+    if config.merge_to is not None and config.save_model:
+        console.print(f"merged  {config.merge_to}", soft_wrap=True)
     console.print(f"report  {folder / 'report.html'}", soft_wrap=True)
-    if config.save_model:
+    if results.model_saved:
         write_card(folder)
     if training.push_to_hub:
         with waiting("pushing the model"):
@@ -240,9 +262,11 @@ def _load(
     """The trainer with its model and prompts, and in words where the model came from."""
     console.print(f"loading {config.model or 'SmolLM2-135M-Instruct'} …")
     dtype = getattr(torch, config.model_dtype)
-    model, tokenizer, origin = load_model(config.model, dtype, config.trust_remote_code)
+    model, tokenizer, origin = load_policy(config, dtype, trainable=True)
     rows = prompt_rows(config, questions, tokenizer)
-    adapter = lora_config(model, *config.lora) if config.use_peft else None
+    adapter = None
+    if config.use_peft and config.adapter is None:
+        adapter = lora_config(model, *config.lora)
     environment = None  # one to be trained in is checked with what it is trained for
     if objective is None:
         environment = create_environment(config, training.num_generations)
@@ -258,6 +282,7 @@ def _load(
             answer_key=questions.answers,  # for objectives that need labels, which say so
             probe_dataset=[prompt_row(config, question, tokenizer) for question in probe],
         )
+        _say_trained(trainer)
         trainer.check_optimizer()  # one that is not installed, or takes other settings
         return trainer, origin
     except RLSCError:
@@ -270,6 +295,12 @@ def _load(
     ) as error:
         # Such as a tracker that is not installed.
         raise ConfigError(" ".join(str(error).split())) from error
+
+
+def _say_trained(trainer: RLSCTrainer) -> None:
+    if isinstance(trainer.model, PeftModel):
+        trained, of = trainer.model.get_nb_trainable_parameters()
+        console.print(f"training {trained:,} of {of:,} parameters")
 
 
 def prompt_rows(config: RunConfig, questions: QuestionSet, tokenizer: Any) -> list[dict[str, Any]]:

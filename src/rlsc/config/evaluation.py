@@ -11,6 +11,7 @@ from rlsc.config.shared import (
     ModelArguments,
     PromptArguments,
     check_folder_flags,
+    check_model,
     check_output_dir,
     check_template,
 )
@@ -110,6 +111,7 @@ class EvalConfig(
 
     def __post_init__(self) -> None:
         check_settings(self)
+        check_model(self)
         check_engine(self)
         check_template(self.template)
         check_output_dir(self.output_dir)

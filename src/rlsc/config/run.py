@@ -13,6 +13,7 @@ from rlsc.config.shared import (
     ModelArguments,
     PromptArguments,
     check_folder_flags,
+    check_model,
     check_template,
 )
 from rlsc.errors import ConfigError
@@ -33,6 +34,10 @@ class AdapterArguments:
     lora_alpha: int = setting(32, "Its scale is alpha / r.", least=1)
     lora_target_modules: str = setting(
         "all-linear", "all-linear, or layers between commas.", joined=True
+    )
+
+    merge_to: str | None = setting(
+        None, "Also write base and adapter as one float32 model here, the base read anew."
     )
 
     @property
@@ -95,13 +100,13 @@ class RunConfig(
 
     def __post_init__(self) -> None:
         check_settings(self)
-        if self.model is not None and not self.model.strip():
-            raise ConfigError("model is empty: a Hub id or a folder, or leave it out")
+        check_model(self)
         if self.system_prompt is not None and not self.system_prompt.isprintable():
             try:
                 self.system_prompt.encode()
             except UnicodeEncodeError as error:
                 raise ConfigError("system_prompt holds half a character") from error
+        self._check_adapter()
         if not self.use_peft and self.lora != AdapterArguments().lora:
             raise ConfigError("lora settings need --use_peft true: without it no adapter is made")
         if not self.lora_target_modules.strip(" ,"):
@@ -111,6 +116,17 @@ class RunConfig(
             check_template(self.benchmark_template, "benchmark_template")
         check_sampling(self.benchmark_samples, self.benchmark_temperature, "benchmark_")
         check_folder_flags(self)
+
+    def _check_adapter(self) -> None:
+        """An adapter that is given is trained; its rank and layers are its own."""
+        if self.adapter is not None:
+            if self.lora != AdapterArguments().lora:
+                raise ConfigError("lora settings are for a new adapter: leave them or adapter out")
+            self.use_peft = True
+        if self.load_in_4bit and not self.use_peft:
+            raise ConfigError("load_in_4bit: such weights are not trained; add --use_peft true")
+        if self.merge_to is not None and not self.use_peft:
+            raise ConfigError("merge_to is of an adapter: add --use_peft true, or leave it out")
 
 
 @dataclass

@@ -19,8 +19,31 @@ _TEMPLATE_HELP = (
 class ModelArguments:
     """The model"""
 
-    model: str | None = setting(None, "Hub id or folder; else the embedded SmolLM2-135M-Instruct.")
+    model: str | None = setting(
+        None, "Hub id, folder or FILE.gguf; else the embedded SmolLM2-135M-Instruct."
+    )
+    model_revision: str | None = setting(None, "Branch, tag or commit of a Hub id.")
+    adapter: str | None = setting(
+        None, "Folder of a PEFT adapter of the model, to start from or to evaluate."
+    )
+    load_in_4bit: bool = setting(
+        False, "Hold the model's weights in 4 bits (bitsandbytes, nf4); an adapter is trained."
+    )
     trust_remote_code: bool = setting(False, "Run model code that comes with the weights.")
+
+
+def check_model(config: ModelArguments) -> None:
+    """Raise `ConfigError` for an empty name, and for what a file or the default has not."""
+    for name in ("model", "adapter"):
+        value = getattr(config, name)
+        if value is not None and not value.strip():
+            raise ConfigError(f"{name} is empty: name one, or leave it out")
+    if config.model_revision is not None and config.model is None:
+        raise ConfigError("model_revision is of a Hub id: name it with --model")
+    if config.load_in_4bit and str(config.model or ".gguf").endswith(".gguf"):
+        raise ConfigError(
+            "load_in_4bit is for a Hub id or a folder: a GGUF file is read into plain weights"
+        )
 
 
 @dataclass

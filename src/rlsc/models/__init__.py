@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING
 from rlsc.runtime.lazy import lazy_face
 
 if TYPE_CHECKING:
-    from rlsc.models.adapters import adapter_is_off, lora_config, save_merged, with_adapter
+    from rlsc.models.adapters import (
+        adapter_is_new,
+        adapter_is_off,
+        is_quantised,
+        load_adapter,
+        lora_config,
+        save_merged,
+        with_adapter,
+    )
     from rlsc.models.attention import (
         asks_for_more,
         check_architecture,
@@ -23,6 +31,7 @@ if TYPE_CHECKING:
         load_tokenizer,
         weights_fingerprint,
     )
+    from rlsc.models.policy import load_base, load_policy, policy_config, policy_tokenizer
     from rlsc.models.reward_model import RewardModel
 
 __getattr__ = lazy_face(__name__)

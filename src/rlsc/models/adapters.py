@@ -6,15 +6,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.tuners_utils import BaseTunerLayer
 from transformers import set_seed
 
-from rlsc.errors import ConfigError
+from rlsc.errors import ConfigError, ModelError
 
 
 def with_adapter(model: Any, peft_config: Any, seed: int) -> Any:
-    """The model with an adapter, whose first values are drawn from the seed."""
+    """The model with an adapter, whose first values are drawn from the seed.
+
+    Raises `ConfigError` for a model that has one.
+    """
+    if hasattr(model, "peft_config"):
+        raise ConfigError(
+            "the model has an adapter, and peft_config would put one into it: leave peft_config "
+            "out to train that, or merge_and_unload() it first"
+        )
     set_seed(seed)
     return get_peft_model(model, peft_config)
 
@@ -25,23 +33,60 @@ def adapter_is_off(model: Any) -> bool:
     return any(layer.disable_adapters for layer in layers)
 
 
+def adapter_is_new(model: Any) -> bool:
+    """Whether the model is with its adapter what it is without: a LoRA whose B are all 0."""
+    ends = [p for name, p in model.named_parameters() if "lora_B" in name or "embedding_B" in name]
+    return bool(ends) and not any(bool(p.any()) for p in ends)
+
+
+def is_quantised(model: Any) -> bool:
+    """Whether weights are held in fewer bits than they are multiplied in."""
+    return getattr(model, "quantization_method", None) is not None
+
+
+def load_adapter(model: Any, folder: str, trainable: bool) -> Any:
+    """The model with a PEFT adapter from a folder. Raises `ModelError`."""
+    path = Path(folder).expanduser()
+    if not (path / "adapter_config.json").is_file():
+        within = path / "adapter"
+        hint = f"; {within} has it" if (within / "adapter_config.json").is_file() else ""
+        raise ModelError(f"no PEFT adapter at {folder}: it has no adapter_config.json{hint}")
+    try:
+        return PeftModel.from_pretrained(model, path, is_trainable=trainable)
+    except Exception as error:  # JSON, safetensors and shape errors share no base
+        reason = " ".join(str(error).split())
+        raise ModelError(f"the adapter at {folder} does not fit the model: {reason}") from error
+
+
 def lora_config(model: Any, r: int, alpha: int, target_modules: str) -> LoraConfig:
     """`target_modules`: "all-linear", or the names of layers between commas."""
     names = [name.strip() for name in target_modules.split(",") if name.strip()]
-    head = model.get_output_embeddings()
-    paths = [path for path, module in model.named_modules() if module is head]
-    tied = head is not None and head.weight is model.get_input_embeddings().weight
-    if tied and any(path == name or path.endswith(f".{name}") for path in paths for name in names):
-        raise ConfigError(
-            f"lora_target_modules: {paths[0]} shares its weights with the embedding, which a merge "
-            "would change too: leave it out"
-        )
+    for path, others in _sharing(model).items():
+        if any(path == name or path.endswith(f".{name}") for name in names):
+            raise ConfigError(
+                f"lora_target_modules: {path} shares its weights with {others}, which a merge "
+                "would change too: leave it out"
+            )
     return LoraConfig(
         task_type="CAUSAL_LM",
         r=r,
         lora_alpha=alpha,
         target_modules="all-linear" if names == ["all-linear"] else names,
     )
+
+
+def _sharing(model: Any) -> dict[str, str]:
+    """Modules, by path, with a parameter that another module has too, and that one's path."""
+    owners: dict[int, list[str]] = {}
+    for path, module in model.named_modules():
+        for parameter in module.parameters(recurse=False):
+            owners.setdefault(id(parameter), []).append(path)
+    return {
+        path: next(other for other in paths if other != path)
+        for paths in owners.values()
+        if len(set(paths)) > 1
+        for path in paths
+    }
 
 
 def save_merged(model: Any, tokenizer: Any, folder: Path) -> None:

@@ -55,7 +55,7 @@ def load_embedded(file: Path, dtype: torch.dtype) -> tuple[Any, Any]:
     if folder is not None and not folder.is_dir():
         _keep(file, folder)
     if folder is None or not folder.is_dir():
-        return _read_gguf(file, dtype)
+        return read_gguf(file, dtype)
     try:
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
         tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -94,7 +94,7 @@ def _kept(file: Path) -> Path | None:
 
 def _keep(file: Path, folder: Path) -> None:
     """Write `folder`, whole or not at all: where the disk is full, the next call reads the file."""
-    model, tokenizer = _read_gguf(file, torch.float32)
+    model, tokenizer = read_gguf(file, torch.float32)
     try:
         unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=folder.parent))
     except OSError:
@@ -106,7 +106,7 @@ def _keep(file: Path, folder: Path) -> None:
     shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _read_gguf(path: Path, dtype: torch.dtype) -> tuple[Any, Any]:
+def read_gguf(path: Path, dtype: torch.dtype) -> tuple[Any, Any]:
     """Read a GGUF file into a plain model, which, unlike the one transformers returns, saves."""
     with contextlib.redirect_stderr(io.StringIO()):  # two seconds' bars that have no switch
         quantised = AutoModelForCausalLM.from_pretrained(

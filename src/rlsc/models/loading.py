@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator
+import importlib.util
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from rlsc.errors import ModelError
+from rlsc.errors import ConfigError, ModelError
 from rlsc.models.embedded import (
     EMBEDDED_HUB_ID,
     EMBEDDED_NOTE,
@@ -20,6 +22,7 @@ from rlsc.models.embedded import (
     embedded_file,
     embedded_tokenizer,
     load_embedded,
+    read_gguf,
 )
 from rlsc.runtime import waiting
 
@@ -29,17 +32,51 @@ _DROPOUTS = ("attention_dropout", "attn_dropout", "activation_dropout", "dropout
 
 
 def load_model(
-    name: str | None = None, dtype: torch.dtype = torch.float32, trust_remote_code: bool = False
+    name: str | None = None,
+    dtype: torch.dtype = torch.float32,
+    trust_remote_code: bool = False,
+    revision: str | None = None,
+    load_in_4bit: bool = False,
 ) -> tuple[Any, Any, str]:
     """Load model and tokenizer; the third value says in words where they came from.
 
-    `name` is a Hub id or a folder; None means the embedded SmolLM2-135M-Instruct, or its Hub id
-    where the package is missing. Raises `ModelError`.
+    `name` is a Hub id, of a `revision` perhaps, a folder, or a GGUF file, which is dequantised;
+    None means the embedded SmolLM2-135M-Instruct, or its Hub id where the package is missing. In 4
+    bits its linear layers keep their weights as bitsandbytes' nf4, with products in `dtype`.
+    Raises `ModelError`, and `ConfigError` where bitsandbytes is missing.
     """
     with waiting(f"loading {name or EMBEDDED_HUB_ID}"):
         if name is None:
             return _load_default(dtype, trust_remote_code)
-        return *_load(name, dtype, trust_remote_code), name
+        if _is_gguf(name):
+            return *_load_gguf(name, dtype), f"{name}, dequantised"
+        how = {"revision": revision} if revision else {}
+        quantised = {"quantization_config": _nf4(dtype)} if load_in_4bit else {}
+        model, tokenizer = _load(name, dtype, trust_remote_code, how, quantised)
+        origin = f"{name}@{revision}" if revision else name
+        return model, tokenizer, f"{origin}, in 4 bits" if load_in_4bit else origin
+
+
+def _is_gguf(name: str) -> bool:
+    return name.endswith(".gguf")
+
+
+def _load_gguf(name: str, dtype: torch.dtype) -> tuple[Any, Any]:
+    path = Path(name).expanduser()
+    if not path.is_file():
+        raise ModelError(f"no GGUF file at {name}")
+    with _errors_in_a_line(name):
+        return read_gguf(path, dtype)
+
+
+def _nf4(dtype: torch.dtype) -> Any:
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise ConfigError("load_in_4bit needs bitsandbytes: pip install 'rlsc[bitsandbytes]'")
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype
+    )
 
 
 def _load_default(dtype: torch.dtype, trust_remote_code: bool) -> tuple[Any, Any, str]:
@@ -56,24 +93,36 @@ def _load_default(dtype: torch.dtype, trust_remote_code: bool) -> tuple[Any, Any
         ) from error
 
 
-def load_config(name: str | None = None, trust_remote_code: bool = False) -> tuple[Any, str]:
+def load_config(
+    name: str | None = None, trust_remote_code: bool = False, revision: str | None = None
+) -> tuple[Any, str]:
     """The model's config and where it comes from, as `load_model`, without its weights."""
     file = embedded_file() if name is None else None
     if file is not None:
         return embedded_config(file), EMBEDDED_NOTE
+    if name is not None and _is_gguf(name):
+        with _errors_in_a_line(name):
+            return embedded_config(Path(name).expanduser()), name
     name = _folder_or_id(name or EMBEDDED_HUB_ID, weights=False)
+    how = {"revision": revision} if revision else {}
     with _errors_in_a_line(name):
-        return AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code), name
+        return AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code, **how), name
 
 
-def load_tokenizer(name: str | None = None, trust_remote_code: bool = False) -> Any:
+def load_tokenizer(
+    name: str | None = None, trust_remote_code: bool = False, revision: str | None = None
+) -> Any:
     """The model's tokenizer. Raises `ModelError`, also for a folder without weights."""
     file = embedded_file() if name is None else None
     if file is not None:
         return embedded_tokenizer(file)
+    if name is not None and _is_gguf(name):
+        with _errors_in_a_line(name):
+            return embedded_tokenizer(Path(name).expanduser())
     name = _folder_or_id(name or EMBEDDED_HUB_ID)
+    how = {"revision": revision} if revision else {}
     with _errors_in_a_line(name):
-        return AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
+        return AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code, **how)
 
 
 def empty_model(config: Any, dtype: torch.dtype) -> Any:
@@ -115,12 +164,19 @@ def weights_fingerprint(name: str | None) -> str | None:
     return hashlib.sha256(repr(content).encode()).hexdigest()
 
 
-def _load(name: str, dtype: torch.dtype, trust_remote_code: bool) -> tuple[Any, Any]:
+def _load(
+    name: str,
+    dtype: torch.dtype,
+    trust_remote_code: bool,
+    how: Mapping[str, Any] = MappingProxyType({}),
+    quantised: Mapping[str, Any] = MappingProxyType({}),
+) -> tuple[Any, Any]:
     name = _folder_or_id(name)
+    how = {"trust_remote_code": trust_remote_code, **how}
     with _errors_in_a_line(name):
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
+        tokenizer = AutoTokenizer.from_pretrained(name, **how)
         model, loading = AutoModelForCausalLM.from_pretrained(
-            name, dtype=dtype, trust_remote_code=trust_remote_code, output_loading_info=True
+            name, dtype=dtype, output_loading_info=True, **how, **quantised
         )
     if loading["missing_keys"]:
         missing = sorted(loading["missing_keys"])
@@ -155,8 +211,17 @@ def _errors_in_a_line(name: str) -> Iterator[None]:
 
 
 def _check_folder(path: Path, weights: bool) -> None:
+    if (path / "adapter_config.json").is_file():
+        raise ModelError(
+            f"{path} holds a PEFT adapter: give it as --adapter {path}, and its base as --model"
+        )
     if not (path / "config.json").is_file():
-        raise ModelError(f"model folder {path} has no config.json")
+        hint = ""
+        if (path / "model" / "config.json").is_file():
+            hint = f": name {path / 'model'}"
+        elif (path / "adapter").is_dir():
+            hint = f": give its adapter as --adapter {path / 'adapter'}, and the base as --model"
+        raise ModelError(f"model folder {path} has no config.json{hint}")
     if not weights:
         return
     if not any(path.glob("*.safetensors")) and not any(path.glob("pytorch_model*.bin")):

@@ -15,7 +15,7 @@ from rich.table import Table
 from rlsc.config import PlanConfig, RunConfig
 from rlsc.engines import engine_class
 from rlsc.errors import ConfigError
-from rlsc.models import load_config
+from rlsc.models import policy_config
 from rlsc.planning.memory import Device, Footprint, footprint, optimizer_name
 from rlsc.runtime import console, device_name, waiting
 from rlsc.training import RLSCConfig
@@ -26,7 +26,7 @@ ROOM = 0.9
 
 def run_plan(plan: PlanConfig, config: RunConfig, training: RLSCConfig) -> bool:
     """Print the plan of a run; whether it fits. Raises `RLSCError` for input that cannot work."""
-    model_config, origin = load_config(config.model, config.trust_remote_code)
+    model_config, origin = policy_config(config)
     device = this_device(training)
     if plan.device_type is not None and plan.device_type != device.kind:
         device = Device(plan.device_type)

@@ -31,6 +31,16 @@ def check_processes(args: RLSCConfig) -> None:
         )
 
 
+def check_trained(model: Any) -> None:
+    """Raises `ConfigError` for a model no weight of which is trained."""
+    if any(parameter.requires_grad for parameter in model.parameters()):
+        return
+    advice = "set requires_grad where it is to be trained"
+    if hasattr(model, "peft_config"):
+        advice = "load the adapter with PeftModel.from_pretrained(…, is_trainable=True)"
+    raise ConfigError(f"no weight of the model is trained (requires_grad is false): {advice}")
+
+
 def check_sharding(accelerator: Any, args: RLSCConfig) -> None:
     """Raises `ConfigError` for a way of spreading weights over processes that would not work."""
     fsdp = getattr(accelerator.state, "fsdp_plugin", None)

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 from rlsc.logprobs import Batch, Layout, Scorer, TokenStats
+from rlsc.models import adapter_is_new
 
 
 class Reference:
-    """A frozen copy; with an adapter the model itself, the adapter switched off."""
+    """A frozen copy; with an adapter that is new, the model itself with the adapter off."""
 
     def __init__(self, model: Any, layout: Layout) -> None:
-        self._adapted = hasattr(model, "disable_adapter")
+        self._adapted = hasattr(model, "disable_adapter") and adapter_is_new(model)
         self._model = model if self._adapted else copy.deepcopy(model).requires_grad_(False).eval()
         self._scorer = Scorer(self._model, layout)
 

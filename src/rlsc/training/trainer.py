@@ -23,7 +23,7 @@ from rlsc.environments import DatasetEnvironment, Environment
 from rlsc.errors import ConfigError
 from rlsc.guard import create_guard
 from rlsc.logprobs import Scorer
-from rlsc.models import disable_dropout, load_model, with_adapter
+from rlsc.models import disable_dropout, is_quantised, load_model, with_adapter
 from rlsc.objectives import Objective, create_objective
 from rlsc.runtime import gathered, rank, release_freed_memory, without_missing_data_warning
 from rlsc.training.arguments import RLSCConfig
@@ -37,6 +37,7 @@ from rlsc.training.preparation import (
     check_pools,
     check_processes,
     check_sharding,
+    check_trained,
     check_zero3,
     examples_of,
     given_pairs,
@@ -108,6 +109,7 @@ class RLSCTrainer(WholeCheckpoints):
         check_processes(args)
         if peft_config is not None:
             model = with_adapter(model, peft_config, args.seed)
+        check_trained(model)
         if args.disable_dropout:
             disable_dropout(model)
         prompts, self.skipped_prompts = render_all(train_dataset, model, processing_class, args)
@@ -149,7 +151,9 @@ class RLSCTrainer(WholeCheckpoints):
         self.auxiliary = create_auxiliary(
             args, self.objective, model, self.scorer.layout, self.environment.asks_base
         )
-        dtype = args.autocast_dtype or next(model.parameters()).dtype
+        dtype = next(model.parameters()).dtype
+        if args.autocast_dtype and not is_quantised(model):  # those stay as they are
+            dtype = args.autocast_dtype
         self.engine = engine or create_engine(args, model, tokenizer, dtype)
         params = sampling_of(tokenizer, model, args)
         given: Engine | None = None
