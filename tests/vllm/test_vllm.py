@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import socket
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 import torch
 from scipy import stats
 
+from rlsc.commands.main import _main
 from rlsc.config.engine import EngineArguments
 from rlsc.engines import SamplingParams, create_engine
 from rlsc.engines.hf import HFEngine
@@ -24,6 +26,7 @@ from rlsc.logprobs.padded_rows import make_rows, pad
 from rlsc.logprobs.scorer import score_completions
 from rlsc.types import Prompt
 from tests.conftest import tiny_model, tiny_tokenizer
+from tests.smoke.commands.test_train import arguments
 
 if importlib.util.find_spec("vllm") is None:
     pytest.skip("vllm is not installed: make test-vllm", allow_module_level=True)
@@ -62,9 +65,13 @@ def colocated():
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
-    folder = tmp_path_factory.mktemp("served")
-    small_model().save_pretrained(folder)
-    tiny_tokenizer().save_pretrained(folder)
+    """It serves what a run left, as a user would: plain transformers files."""
+    base, run = tmp_path_factory.mktemp("base"), tmp_path_factory.mktemp("served") / "run"
+    small_model().save_pretrained(base)
+    tiny_tokenizer().save_pretrained(base)
+    quick = ["--max_steps", "1", "--eval", "none", "--guard", "off", "--save_strategy", "no"]
+    assert _main(["train", *arguments(base, run, *quick)]) == 0
+    folder = run / "model"
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         port = one.getsockname()[1]
@@ -198,3 +205,15 @@ def test_a_server_that_is_not_there() -> None:
     )
     with pytest.raises(ConfigError, match="no vLLM server at"):
         create_engine(config, small_model(), tiny_tokenizer(), torch.float32)
+
+
+def test_a_served_model_talks_by_its_chat_template(server) -> None:
+    _, engine = server
+    body = {"messages": [{"role": "user", "content": "What is 3 + 8?"}], "max_tokens": 4}
+    url = f"{engine._url}/v1/chat/completions"
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+    answer = json.load(urllib.request.urlopen(request, timeout=60))
+    assert answer["usage"]["completion_tokens"] > 0
+    prompt = tiny_tokenizer().apply_chat_template(body["messages"], add_generation_prompt=True)
+    assert answer["usage"]["prompt_tokens"] == len(prompt["input_ids"])

@@ -84,6 +84,8 @@ class RLSCTrainer(WholeCheckpoints):
     ... )  # doctest: +SKIP
     """
 
+    optimizer: Any
+
     def __init__(
         self,
         model: Any,

@@ -20,6 +20,10 @@ RECIPES = {
     "qwen2.5-math-7b-lora": "qwen2",
     "llama-3.2-1b": "llama",
     "gemma-3-1b": "gemma3",
+    "qwen3-0.6b": "qwen3",
+    "qwen3-1.7b-lora": "qwen3",
+    "qwen3-4b-lora": "qwen3",
+    "smollm3-3b-lora": "smollm3",
 }
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 from peft import AutoPeftModelForCausalLM
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from rlsc.commands import train as run_module
 from rlsc.commands import train_evaluation as evaluation_run
@@ -111,6 +111,25 @@ def test_a_run_leaves_everything_it_promises(tiny_folder: Path, folder: Path) ->
         assert heading in report
     assert str(cpu) in report
     assert report.count("**base**") == report.count("**tuned**") == 5
+
+
+def test_the_tuned_model_is_one_of_plain_transformers(tiny_folder: Path, folder: Path) -> None:
+    """Weights, chat template and generation config, as the base has them."""
+    defaults = GenerationConfig(do_sample=True, temperature=0.7, top_p=0.8, eos_token_id=[0, 2])
+    defaults.save_pretrained(tiny_folder)
+    quick = ["--max_steps", "1", "--eval", "none", "--guard", "off", "--learning_rate", "0.01"]
+    run(*parse(arguments(tiny_folder, folder, *quick)))
+    base, tuned = (AutoTokenizer.from_pretrained(each) for each in (tiny_folder, folder / "model"))
+    chat = [{"role": "user", "content": "What is 3 + 8?"}]
+    texts = [
+        each.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+        for each in (base, tuned)
+    ]
+    assert texts[0] == texts[1]
+    kept = AutoModelForCausalLM.from_pretrained(folder / "model").generation_config
+    assert (kept.temperature, kept.top_p, kept.eos_token_id) == (0.7, 0.8, [0, 2])
+    card = (folder / "model" / "README.md").read_text("utf-8")
+    assert "What it came to" in card
 
 
 def test_an_adapter_is_trained_merged_and_resumed(tiny_folder: Path, folder: Path) -> None:

@@ -16,8 +16,10 @@ from tests.conftest import tiny_model, tiny_tokenizer
 
 def test_a_head_that_is_the_embedding_is_refused() -> None:
     tied = tiny_model(tie_word_embeddings=True)
-    with pytest.raises(ConfigError, match="lm_head shares its weights with the embedding"):
+    with pytest.raises(ConfigError, match=r"lm_head shares its weights with model\.embed_tokens"):
         lora_config(tied, 4, 8, "q_proj, lm_head")
+    with pytest.raises(ConfigError, match="embed_tokens shares its weights with lm_head"):
+        lora_config(tied, 4, 8, "embed_tokens")
     assert lora_config(tied, 4, 8, "q_proj").target_modules == {"q_proj"}
     assert lora_config(tiny_model(), 4, 8, "lm_head").target_modules == {"lm_head"}
 

@@ -21,7 +21,7 @@ def reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[torch.dtype]:
         calls.append(dtype)
         return tiny_model().to(dtype), tiny_tokenizer()
 
-    monkeypatch.setattr(embedded, "_read_gguf", read)
+    monkeypatch.setattr(embedded, "read_gguf", read)
     monkeypatch.setattr(embedded, "cached_assets_path", lambda *_, **__: tmp_path / "kept")
     (tmp_path / "kept").mkdir()
     (tmp_path / "some.gguf").write_bytes(b"GGUF")

@@ -9,7 +9,13 @@ import torch
 
 from rlsc.errors import ModelError
 from rlsc.models import loading as models
-from rlsc.models.loading import context_length, disable_dropout, load_model
+from rlsc.models.loading import (
+    context_length,
+    disable_dropout,
+    load_config,
+    load_model,
+    load_tokenizer,
+)
 from tests.conftest import tiny_model
 
 
@@ -66,3 +72,34 @@ def test_a_pointer_of_git_lfs_is_no_weights(tiny_folder: Path) -> None:
     (tiny_folder / "model.safetensors").write_text(text)
     with pytest.raises(ModelError, match="is a pointer of Git LFS, not weights: run git lfs pull"):
         load_model(str(tiny_folder))
+
+
+def test_a_revision_reaches_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict] = []
+
+    def refuse(name: str, **how: object) -> None:
+        asked.append({"name": name, **how})
+        raise OSError("offline")
+
+    for kind in (models.AutoConfig, models.AutoTokenizer):
+        monkeypatch.setattr(kind, "from_pretrained", refuse)
+    for load in (load_model, load_config, load_tokenizer):
+        with pytest.raises(ModelError, match="offline"):
+            load("org/name", revision="v1.0")
+    assert [call["revision"] for call in asked] == ["v1.0"] * 3
+    with pytest.raises(ModelError):
+        load_model("org/name")
+    assert "revision" not in asked[-1]
+
+
+def test_a_gguf_file_is_dequantised(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The reading itself is tested on the embedded model's file."""
+    file = tmp_path / "x.gguf"
+    with pytest.raises(ModelError, match="no GGUF file at"):
+        load_model(str(file))
+    file.write_bytes(b"no gguf")
+    with pytest.raises(ModelError, match=r"cannot load the model .*x\.gguf"):
+        load_model(str(file))
+    monkeypatch.setattr(models, "read_gguf", lambda path, dtype: (path, dtype))
+    model, tokenizer, origin = load_model(str(file), torch.bfloat16)
+    assert (model, tokenizer, origin) == (file, torch.bfloat16, f"{file}, dequantised")

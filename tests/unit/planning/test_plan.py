@@ -276,6 +276,15 @@ def test_bad_input_is_one_line(flags: str, message: str, capfd: pytest.CaptureFi
 
 # The recipes on the devices they are for, by the models' own numbers.
 
+
+def qwen3(hidden: int, intermediate: int, layers: int, heads: int) -> dict[str, object]:
+    return {
+        **{"hidden_size": hidden, "intermediate_size": intermediate, "num_hidden_layers": layers},
+        **{"num_attention_heads": heads, "num_key_value_heads": 8, "head_dim": 128},
+        **{"vocab_size": 151936, "tie_word_embeddings": True, "max_position_embeddings": 40960},
+    }
+
+
 SIZES: dict[str, tuple[int, str, dict[str, Any]]] = {
     "Qwen/Qwen2.5-Math-1.5B": (
         1_543_714_304,
@@ -305,6 +314,16 @@ SIZES: dict[str, tuple[int, str, dict[str, Any]]] = {
         | {"num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 256}
         | {"vocab_size": 262144, "sliding_window": 512, "max_position_embeddings": 32768},
     ),
+    "Qwen/Qwen3-0.6B": (596_049_920, "qwen3", qwen3(1024, 3072, 28, 16)),
+    "Qwen/Qwen3-1.7B": (1_720_574_976, "qwen3", qwen3(2048, 6144, 28, 16)),
+    "Qwen/Qwen3-4B": (4_022_468_096, "qwen3", qwen3(2560, 9728, 36, 32)),
+    "HuggingFaceTB/SmolLM3-3B": (
+        3_075_098_624,
+        "smollm3",
+        {"hidden_size": 2048, "intermediate_size": 11008, "num_hidden_layers": 36}
+        | {"num_attention_heads": 16, "num_key_value_heads": 4, "vocab_size": 128256}
+        | {"tie_word_embeddings": True, "max_position_embeddings": 65536, "pad_token_id": 0},
+    ),
 }
 EIGHT = Device("cuda", 80 * 10**9, processes=8)
 SHARDED = replace(EIGHT, sharded=True)
@@ -326,6 +345,10 @@ SMALLER = Device("cuda", 24 * 10**9)
         ),
         ("llama-3.2-1b", GPU, True),
         pytest.param("gemma-3-1b", GPU, True, marks=pytest.mark.slow),
+        pytest.param("qwen3-0.6b", SMALLER, True, marks=pytest.mark.slow),
+        pytest.param("qwen3-1.7b-lora", SMALLER, True, marks=pytest.mark.slow),
+        pytest.param("qwen3-4b-lora", SMALLER, True, marks=pytest.mark.slow),
+        pytest.param("smollm3-3b-lora", SMALLER, True, marks=pytest.mark.slow),
     ],
 )
 def test_recipes_fit_the_devices_they_name(recipe: str, device: Device, fits: bool) -> None:
