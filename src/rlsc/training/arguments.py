@@ -28,7 +28,7 @@ from rlsc.config import (
 from rlsc.errors import ConfigError
 from rlsc.objectives import ObjectiveFlags, create_objective, settings_in_use
 from rlsc.runtime import cpu_has_bf16
-from rlsc.training.refused import check_accelerator, check_refused
+from rlsc.training.refused import check_parsed, check_refused
 
 
 def device_has_bf16() -> bool:
@@ -72,7 +72,7 @@ class RLSCConfig(
         if self.bf16 is None:
             self.bf16 = not self.fp16 and (cpu_has_bf16() if self.use_cpu else device_has_bf16())
         super().__post_init__()
-        check_accelerator(self)
+        check_parsed(self)
         # A model is loaded whole, and checked; ZeRO-3 cuts it up when training begins.
         unset_hf_deepspeed_config()
 
@@ -126,6 +126,10 @@ def _check_trainer(config: RLSCConfig) -> None:
             f"not {config.logprob_temperature!r}"
         )
     _check_fp16(config)
+    if config.use_liger_kernel and not torch.cuda.is_available():
+        raise ConfigError("use_liger_kernel is for CUDA: leave it out here")
+    if config.use_liger_kernel and importlib.util.find_spec("liger_kernel") is None:
+        raise ConfigError("use_liger_kernel needs its package: pip install liger-kernel")
     if float(config.logging_steps) != 1 or _text(config.logging_strategy) != "steps":
         raise ConfigError("logging_steps must be 1: every step is logged")
     if _text(config.include_num_input_tokens_seen) not in ("no", "False"):

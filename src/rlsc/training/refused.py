@@ -57,8 +57,12 @@ def check_refused(config: Any) -> None:
             raise ConfigError(f"{field.name} {value!r}: {REFUSED[field.name]}; leave it out")
 
 
-def check_accelerator(config: Any) -> None:
-    """As `check_refused`, for what accelerate is told; as the parent has read it."""
+def check_parsed(config: Any) -> None:
+    """As `check_refused`, for mappings, once the parent has read them."""
+    for name in ("gradient_checkpointing_kwargs", "lr_scheduler_kwargs"):
+        value = getattr(config, name)
+        if value is not None and not isinstance(value, dict):
+            raise ConfigError(f'{name} must be a mapping, as {{"name": value}}, not {value!r}')
     for name in _ACCELERATOR:
         value = getattr(config.accelerator_config, name, None)
         if value:

@@ -77,3 +77,18 @@ def test_what_is_stored_is_read_back() -> None:
     run, training = parse(["--questions=arithmetic"])
     again = parse(recipe_flags(resolved(run, training)))
     assert resolved(*again) == resolved(run, training)
+
+
+@pytest.mark.parametrize("name", ["gradient_checkpointing_kwargs", "lr_scheduler_kwargs"])
+def test_mappings(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name} must be a mapping"):
+        RLSCConfig(**{name: "a=b"})
+    assert getattr(RLSCConfig(**{name: '{"a": 1}'}), name) == {"a": 1}
+
+
+def test_liger_kernels_are_for_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="use_liger_kernel is for CUDA"):
+        RLSCConfig(use_liger_kernel=True)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    with pytest.raises(ConfigError, match="pip install liger-kernel"):
+        RLSCConfig(use_liger_kernel=True, bf16=False)
