@@ -205,7 +205,7 @@ def _trained_on(config: EvalConfig) -> tuple[Question, ...]:
     if source is None or source == "none":
         return ()
     try:
-        return questions_of(how, source).train
+        return questions_of(how, source, needs_answers=False).train
     except QuestionError as error:
         raise QuestionError(
             f"the questions that the model was trained on: {error}; name them with --trained_on, "

@@ -20,7 +20,7 @@ from rlsc.commands.train_evaluation import (
     EvaluateBetween,
     RunEvaluation,
     evaluation_set,
-    questions_of,
+    training_questions,
     untrained_answers,
 )
 from rlsc.config import RunConfig
@@ -58,7 +58,7 @@ def run(config: RunConfig, training: RLSCConfig) -> None:
     started = time.monotonic()
     settings = resolved(config, training)
     folder.check(settings, config.resume, config.overwrite)
-    questions = questions_of(config, source)
+    questions = training_questions(config, source)
     check_objective_of(training, questions)
     own = evaluation_set(config, questions)
     probe, probed = probe_questions(config, training.guard_probe_size, questions, own)
@@ -179,7 +179,7 @@ def _conclude(
 def check_together(config: RunConfig, training: RLSCConfig) -> str:
     """The source of questions; raises for settings that cannot work together, before all else."""
     if config.questions is None:
-        raise ConfigError("--questions is missing: FILE.jsonl, a Hub data set, or arithmetic")
+        raise ConfigError("--questions is missing: a file, a Hub data set, or arithmetic")
     environment = create_environment(config, training.num_generations)
     check_environment(environment, create_objective(training), training)
     untrained_answers(config)
@@ -207,8 +207,8 @@ def evaluate_untrained(
     Leaves a folder of an evaluation, whose answers runs take over by `--base_evaluation`.
     """
     if config.questions is None:
-        raise ConfigError("questions is missing: FILE.jsonl, a Hub data set, or arithmetic")
-    questions = questions_of(config, config.questions)
+        raise ConfigError("questions is missing: a file, a Hub data set, or arithmetic")
+    questions = training_questions(config, config.questions)
     own = evaluation_set(config, questions)
     if own is None:
         raise ConfigError("a comparison needs an evaluation: leave eval none out")

@@ -12,7 +12,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from rlsc.config import QuestionArguments, RunConfig
-from rlsc.data import QuestionSet, load_questions
+from rlsc.data import QuestionSet, is_built_in, load_questions
 from rlsc.engines import spread
 from rlsc.errors import OutputError
 from rlsc.evaluation import (
@@ -76,8 +76,11 @@ class OwnTask:
         return self.task.questions
 
 
-def questions_of(config: QuestionArguments, source: str) -> QuestionSet:
-    """Load a source of questions with a run's column and split settings."""
+def questions_of(config: QuestionArguments, source: str, needs_answers: bool = True) -> QuestionSet:
+    """Load a source of questions with a run's column and split settings.
+
+    A column of answers that is named must be there, unless they are not looked at.
+    """
     return load_questions(
         source,
         split=config.questions_split,
@@ -85,7 +88,14 @@ def questions_of(config: QuestionArguments, source: str) -> QuestionSet:
         question_column=config.question_column,
         answer_column=config.answer_column,
         split_seed=config.split_seed,
+        needs_answers=needs_answers,
     )
+
+
+def training_questions(config: RunConfig, source: str) -> QuestionSet:
+    """Those of `--questions`; `--answer_column` may be of `--eval_questions` alone."""
+    others = config.eval_questions is not None and not is_built_in(config.eval_questions)
+    return questions_of(config, source, needs_answers=not others or config.eval == "none")
 
 
 def evaluation_set(config: RunConfig, training: QuestionSet) -> OwnTask | None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from rlsc.runtime.lazy import lazy_face
 
 if TYPE_CHECKING:
+    from rlsc.data.messages import as_prompt, with_suffix
     from rlsc.data.prompts import (
         TRAINING_ADVICE,
         end_of_turn,
@@ -15,11 +16,19 @@ if TYPE_CHECKING:
     )
     from rlsc.data.questions import (
         QuestionSet,
+        is_built_in,
+        load_questions,
+        question_set,
+    )
+    from rlsc.data.rows import (
         Row,
         Rows,
-        load_questions,
+        has_file_ending,
+        identifiers,
         read_hub_rows,
-        read_jsonl_rows,
+        read_rows,
+        rows_of,
+        text_of,
     )
     from rlsc.data.templates import SUMS, TEMPLATES, find_template
 

@@ -33,10 +33,21 @@ def format_question(
             raise ConfigError(
                 "template chat: this tokenizer has no chat template; use --template none"
             )
-        messages: list[Message] = [{"role": "user", "content": question.text}]
+        user: Message = {"role": "user", "content": question.text}
+        messages = list(question.messages or (user,))
         if system_prompt is not None:
+            if messages[0]["role"] == "system":
+                raise ConfigError(
+                    f"question {question.id} has a system message of its own: leave out "
+                    "--system_prompt"
+                )
             messages.insert(0, {"role": "system", "content": system_prompt})
         return messages
+    if question.messages:
+        raise ConfigError(
+            f"question {question.id} is a conversation, which needs a chat template, and none is "
+            "in use"
+        )
     if system_prompt is not None:
         raise ConfigError("system_prompt needs a chat template, and none is in use")
     return render_template(find_template(template), question, kind, shots)

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rlsc.data import TRAINING_ADVICE, fit_context, format_question, render, stop_token_ids
+from rlsc.data import (
+    TRAINING_ADVICE,
+    fit_context,
+    format_question,
+    render,
+    stop_token_ids,
+    with_suffix,
+)
 from rlsc.engines import SamplingParams
 from rlsc.models import context_length
 from rlsc.runtime import waiting
@@ -82,11 +89,9 @@ def _cap(prompts: Sequence[Prompt], setting: Setting, context: int | None) -> in
 
 
 def _render(question: Question, task: Task, setting: Setting, tokenizer: Any) -> Prompt:
-    text = question.text + setting.suffix
-    if task.kind == "choice":
-        text = f"{text}\n\n{_CHOOSE}"
+    choose = f"\n\n{_CHOOSE}" if task.kind == "choice" else ""
     prompt = format_question(
-        Question(question.id, text),
+        with_suffix(question, setting.suffix + choose),
         tokenizer,
         setting.template,
         setting.system_prompt,
