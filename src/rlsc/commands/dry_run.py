@@ -19,7 +19,7 @@ from rlsc.commands.train import (
 )
 from rlsc.commands.train_evaluation import evaluation_set, training_questions
 from rlsc.config import RunConfig
-from rlsc.data import QuestionSet, fit_context, render, rows_of
+from rlsc.data import QuestionSet, check_vocabulary, fit_context, render, rows_of
 from rlsc.engines import engine_class, resolve_engine
 from rlsc.errors import ConfigError, ModelError, RLSCError
 from rlsc.models import (
@@ -75,6 +75,7 @@ def dry_run(config: RunConfig, training: RLSCConfig) -> None:
         rows = [prompt_row(config, question, tokenizer) for question in evaluated.questions]
         cap = config.eval_max_new_tokens or training.max_completion_length
         rendered = [render(row["prompt"], row["id"], tokenizer) for row in rows]
+        check_vocabulary(rendered, tokenizer, model)
         fit_context(rendered, cap, context_length(model), training.skip_long_prompts)
     rows = [prompt_row(config, question, tokenizer) for question in probe]
     probe_prompts(rows, model, tokenizer, training)

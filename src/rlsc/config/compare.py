@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -81,7 +82,7 @@ class CompareConfig:
             methods,
             tuple(_numbers("seeds", own["seeds"], int)),
             tuple(_numbers("temperatures", own["temperatures"], float)),
-            str(own["output_dir"]),
+            os.path.expanduser(str(own["output_dir"])),
             {name: value for name, value in content.items() if name not in OWN},
             own["print_commands"],
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from rlsc.config.engine import EngineArguments, check_engine
@@ -109,6 +110,7 @@ class EvalConfig(
 
     def __post_init__(self) -> None:
         check_settings(self)
+        self.output_dir = os.path.expanduser(self.output_dir)
         check_engine(self)
         check_template(self.template)
         check_output_dir(self.output_dir)

@@ -8,11 +8,14 @@ if TYPE_CHECKING:
     from rlsc.data.messages import as_prompt, with_suffix
     from rlsc.data.prompts import (
         TRAINING_ADVICE,
+        check_vocabulary,
         end_of_turn,
         fit_context,
         format_question,
         render,
         stop_token_ids,
+        vocabulary_size,
+        written_vocabulary,
     )
     from rlsc.data.questions import (
         QuestionSet,

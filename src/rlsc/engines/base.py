@@ -37,6 +37,8 @@ class SamplingParams:
     top_p: float = 1.0
     top_k: int = 0
     stop_strings: tuple[str, ...] = ()
+    vocabulary: int | None = None
+    """Ids from this one on pad the vocabulary, and are never sampled; None: all are tokens."""
 
 
 class Engine(ABC):

@@ -8,11 +8,13 @@ from typing import Any
 
 from rlsc.data import (
     TRAINING_ADVICE,
+    check_vocabulary,
     fit_context,
     format_question,
     render,
     stop_token_ids,
     with_suffix,
+    written_vocabulary,
 )
 from rlsc.engines import SamplingParams
 from rlsc.models import context_length
@@ -59,6 +61,7 @@ def prepare(
         if text not in rendered:
             with waiting(f"rendering the prompts of {task.name}"):
                 rendered[text] = [_render(q, task, setting, tokenizer) for q in task.questions]
+            check_vocabulary(rendered[text], tokenizer, model)
         prompts = rendered[text]
         if lower_cap:
             setting = replace(setting, max_new_tokens=_cap(prompts, setting, context))
@@ -70,6 +73,7 @@ def prepare(
             setting.top_p,
             setting.top_k,
             setting.stop_strings,
+            written_vocabulary(tokenizer, model),
         )
         skipped = tuple(prompt.id for prompt in long)
         asked.append(Asked(task, setting, fitting, skipped, params))

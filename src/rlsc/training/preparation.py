@@ -12,12 +12,14 @@ from torch.utils.data import DataLoader, Sampler
 from rlsc.data import (
     Rows,
     as_prompt,
+    check_vocabulary,
     end_of_turn,
     fit_context,
     identifiers,
     render,
     rows_of,
     stop_token_ids,
+    written_vocabulary,
 )
 from rlsc.engines import ZERO3_NEEDS, SamplingParams, ScriptedEngine, engine_class
 from rlsc.environments import Environment
@@ -137,8 +139,9 @@ def _refuse_filters(beside: str, objective: Objective, args: RLSCConfig) -> None
         raise ConfigError(f"{wrong} and {beside} exclude each other: leave it out")
 
 
-def layout_of(model: Any, args: RLSCConfig) -> Layout:
-    wanted = Layout(args.padding_free, args.share_prefixes, args.logits_chunk_size)
+def layout_of(tokenizer: Any, model: Any, args: RLSCConfig) -> Layout:
+    vocabulary = written_vocabulary(tokenizer, model)
+    wanted = Layout(args.padding_free, args.share_prefixes, args.logits_chunk_size, vocabulary)
     layout, reason = supported_layout(model, wanted)
     if reason:
         name = type(model).__name__
@@ -155,6 +158,7 @@ def sampling_of(tokenizer: Any, model: Any, args: RLSCConfig) -> SamplingParams:
         temperature=args.temperature,
         top_p=args.top_p,
         top_k=args.top_k,
+        vocabulary=written_vocabulary(tokenizer, model),
     )
 
 
@@ -167,7 +171,9 @@ def examples_of(rows: Rows) -> list[Example]:
     for identifier, (where, row) in zip(identifiers(rows), rows, strict=True):
         prompt = row.get("prompt")
         if prompt is None:
-            raise QuestionError(f"{where} has no 'prompt' (it has {', '.join(map(str, row)) or 'nothing'})")
+            raise QuestionError(
+                f"{where} has no 'prompt' (it has {', '.join(map(str, row)) or 'nothing'})"
+            )
         examples.append(Example(identifier, as_prompt(prompt, f"{where}: its prompt")))
     return examples
 
@@ -178,7 +184,7 @@ def render_all(
     """The prompts as token ids: those that fit the context, and those skipped."""
     if not examples:
         raise QuestionError("train_dataset is empty: it needs rows with a 'prompt'")
-    prompts = _rendered(examples, "train_dataset", tokenizer)
+    prompts = _rendered(examples, "train_dataset", model, tokenizer)
     fitting, skipped = fit_context(
         prompts, args.max_completion_length, context_length(model), args.skip_long_prompts
     )
@@ -191,16 +197,18 @@ def render_all(
     return fitting, skipped
 
 
-def _rendered(examples: Sequence[Example], name: str, tokenizer: Any) -> list[Prompt]:
+def _rendered(examples: Sequence[Example], name: str, model: Any, tokenizer: Any) -> list[Prompt]:
     with waiting(f"rendering the prompts of {name}"):
-        return [render(example.prompt, example.id, tokenizer) for example in examples]
+        prompts = [render(example.prompt, example.id, tokenizer) for example in examples]
+    check_vocabulary(prompts, tokenizer, model)
+    return prompts
 
 
 def probe_prompts(dataset: Any, model: Any, tokenizer: Any, args: RLSCConfig) -> list[Prompt]:
     """The guard's questions as token ids: those that fit the context; none where it is off."""
     name = "probe_dataset"
     rows = [] if dataset is None or args.guard == "off" else rows_of(dataset, name)
-    prompts = _rendered(examples_of(rows), name, tokenizer)
+    prompts = _rendered(examples_of(rows), name, model, tokenizer)
     room = context_length(model)
     if room is None:
         return prompts

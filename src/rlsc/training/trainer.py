@@ -146,7 +146,7 @@ class RLSCTrainer(WholeCheckpoints):
     ) -> None:
         """What samples, what watches, what updates: each is made of those before it."""
         args, model, tokenizer = self.args, self.model, self.processing_class
-        self.scorer = Scorer(model, layout_of(model, args), args.tokens_per_microbatch)
+        self.scorer = Scorer(model, layout_of(tokenizer, model, args), args.tokens_per_microbatch)
         self.auxiliary = create_auxiliary(
             args, self.objective, model, self.scorer.layout, self.environment.asks_base
         )
