@@ -74,7 +74,8 @@ def dry_run(config: RunConfig, training: RLSCConfig) -> None:
     if evaluated:
         rows = [prompt_row(config, question, tokenizer) for question in evaluated.questions]
         cap = config.eval_max_new_tokens or training.max_completion_length
-        rendered = [render(row["prompt"], row["id"], tokenizer) for row in rows]
+        kwargs = training.chat_template_kwargs
+        rendered = [render(row["prompt"], row["id"], tokenizer, kwargs) for row in rows]
         check_vocabulary(rendered, tokenizer, model)
         fit_context(rendered, cap, context_length(model), training.skip_long_prompts)
     rows = [prompt_row(config, question, tokenizer) for question in probe]
@@ -108,7 +109,7 @@ def _check_training(
     prompts, _ = render_all(examples, model, tokenizer, training)
     sampling_of(tokenizer, model, training)
     if create_objective(training).completions_given:
-        given_pairs(examples, rows, tokenizer, training.max_completion_length)
+        given_pairs(examples, rows, model, tokenizer, training.max_completion_length)
     RLSCTrainer.get_optimizer_cls_and_kwargs(training, model)  # one that is not installed
     return model, prompts
 

@@ -137,7 +137,8 @@ def _check_memory(config: RunConfig, training: RLSCConfig, questions: QuestionSe
     model_config, _ = load_config(config.model, config.trust_remote_code)
     tokenizer = load_tokenizer(config.model, config.trust_remote_code)
     rows = [prompt_row(config, one, tokenizer) for one in questions.train[:_PLANNED_PROMPTS]]
-    prompts = [render(row["prompt"], row["id"], tokenizer) for row in rows]
+    kwargs = training.chat_template_kwargs
+    prompts = [render(row["prompt"], row["id"], tokenizer, kwargs) for row in rows]
     longest = max((len(prompt.token_ids) for prompt in prompts), default=1)
     try:
         note = check_fits(config, training, model_config, device, longest)

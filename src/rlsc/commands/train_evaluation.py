@@ -190,21 +190,18 @@ class RunEvaluation:
         """To ask the untrained model on validation questions, where there are some."""
         if self._own is None or self._own.validation is None:
             return []
-        model, tokenizer = self._trainer.model, self._trainer.processing_class
-        settings = ways(self._own_settings[0])
-        return prepare(self._own.validation, settings, model, tokenizer, lower_cap=True)
+        return self._prepared(self._own.validation, ways(self._own_settings[0]), lower_cap=True)
 
     def _prepare_own(self, settings: Sequence[Setting], lower_cap: bool = False) -> list[Asked]:
         if self._own is None:
             return []
-        return prepare(
-            self._own.task,
-            settings,
-            self._trainer.model,
-            self._trainer.processing_class,
-            lower_cap=lower_cap,
-            skip_long=self._training.skip_long_prompts,
-        )
+        skip = self._training.skip_long_prompts
+        return self._prepared(self._own.task, settings, lower_cap=lower_cap, skip_long=skip)
+
+    def _prepared(self, task: Task, settings: Sequence[Setting], **how: Any) -> list[Asked]:
+        model, tokenizer = self._trainer.model, self._trainer.processing_class
+        kwargs = self._training.chat_template_kwargs
+        return prepare(task, settings, model, tokenizer, chat_template_kwargs=kwargs, **how)
 
     def _prepare_benchmark(self, task: Task) -> list[Asked]:
         config, tokenizer = self._config, self._trainer.processing_class
@@ -218,8 +215,7 @@ class RunEvaluation:
         settings: Sequence[Setting] = (main,)
         if config.controls:
             settings = control_settings(main, config.system_prompt, tokenizer)
-        model = self._trainer.model
-        return prepare(task, settings, model, tokenizer, lower_cap=True, advice=BENCHMARK_ADVICE)
+        return self._prepared(task, settings, lower_cap=True, advice=BENCHMARK_ADVICE)
 
     # When.
 

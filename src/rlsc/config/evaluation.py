@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from rlsc.config.engine import EngineArguments, check_engine
 from rlsc.config.fields import check_settings, setting
 from rlsc.config.shared import (
+    ChatTemplateArguments,
     FolderArguments,
     ModelArguments,
     PromptArguments,
+    check_chat_template_kwargs,
     check_folder_flags,
     check_output_dir,
     check_template,
@@ -84,6 +86,7 @@ class EvalConfig(
     ModelArguments,
     BenchmarkSource,
     PromptArguments,
+    ChatTemplateArguments,
     NucleusArguments,
     EngineArguments,
     FolderArguments,
@@ -113,6 +116,7 @@ class EvalConfig(
         self.output_dir = os.path.expanduser(self.output_dir)
         check_engine(self)
         check_template(self.template)
+        check_chat_template_kwargs(self.chat_template_kwargs)
         check_output_dir(self.output_dir)
         check_sampling(self.samples, self.temperature)
         check_folder_flags(self)

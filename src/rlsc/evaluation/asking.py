@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -46,8 +46,9 @@ def prepare(
     lower_cap: bool = False,
     skip_long: bool = False,
     advice: tuple[str, str] = TRAINING_ADVICE,
+    chat_template_kwargs: Mapping[str, Any] | None = None,
 ) -> list[Asked]:
-    """The task in each setting.
+    """The task in each setting; the chat template's arguments are of settings with it alone.
 
     With `lower_cap`, where the longest prompt leaves less than the cap, but half of it or more,
     that is the cap. Raises `QuestionError` or `ConfigError`, which ends with `advice`, for prompts
@@ -60,7 +61,10 @@ def prepare(
         text = (setting.template, setting.system_prompt, setting.shots, setting.suffix)
         if text not in rendered:
             with waiting(f"rendering the prompts of {task.name}"):
-                rendered[text] = [_render(q, task, setting, tokenizer) for q in task.questions]
+                rendered[text] = [
+                    _render(q, task, setting, tokenizer, chat_template_kwargs)
+                    for q in task.questions
+                ]
             check_vocabulary(rendered[text], tokenizer, model)
         prompts = rendered[text]
         if lower_cap:
@@ -92,7 +96,13 @@ def _cap(prompts: Sequence[Prompt], setting: Setting, context: int | None) -> in
     return left if left is not None and wanted // 2 <= left < wanted else wanted
 
 
-def _render(question: Question, task: Task, setting: Setting, tokenizer: Any) -> Prompt:
+def _render(
+    question: Question,
+    task: Task,
+    setting: Setting,
+    tokenizer: Any,
+    chat_template_kwargs: Mapping[str, Any] | None,
+) -> Prompt:
     choose = f"\n\n{_CHOOSE}" if task.kind == "choice" else ""
     prompt = format_question(
         with_suffix(question, setting.suffix + choose),
@@ -102,4 +112,5 @@ def _render(question: Question, task: Task, setting: Setting, tokenizer: Any) ->
         task.kind,
         setting.shots,
     )
-    return render(prompt, question.id, tokenizer)
+    kwargs = chat_template_kwargs if setting.template == "chat" else None
+    return render(prompt, question.id, tokenizer, kwargs)

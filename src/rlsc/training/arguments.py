@@ -13,6 +13,7 @@ from transformers import TrainingArguments
 from transformers.integrations import unset_hf_deepspeed_config
 
 from rlsc.config import (
+    ChatTemplateArguments,
     CostArguments,
     EngineArguments,
     FilterArguments,
@@ -20,6 +21,7 @@ from rlsc.config import (
     LossArguments,
     SamplingArguments,
     TrainerArguments,
+    check_chat_template_kwargs,
     check_engine,
     check_objective,
     check_output_dir,
@@ -40,6 +42,7 @@ def device_has_bf16() -> bool:
 @dataclass
 class RLSCConfig(
     ObjectiveFlags,
+    ChatTemplateArguments,
     SamplingArguments,
     TrainerArguments,
     LossArguments,
@@ -100,6 +103,7 @@ def check_training(config: RLSCConfig) -> None:
     check_settings(config)
     check_engine(config)
     check_output_dir(config.output_dir)
+    check_chat_template_kwargs(config.chat_template_kwargs)
     _check_trainer(config)
     _check_skipping(config)
     check_objective(config, config.num_generations)

@@ -184,7 +184,7 @@ def render_all(
     """The prompts as token ids: those that fit the context, and those skipped."""
     if not examples:
         raise QuestionError("train_dataset is empty: it needs rows with a 'prompt'")
-    prompts = _rendered(examples, "train_dataset", model, tokenizer)
+    prompts = _rendered(examples, "train_dataset", model, tokenizer, args)
     fitting, skipped = fit_context(
         prompts, args.max_completion_length, context_length(model), args.skip_long_prompts
     )
@@ -197,9 +197,12 @@ def render_all(
     return fitting, skipped
 
 
-def _rendered(examples: Sequence[Example], name: str, model: Any, tokenizer: Any) -> list[Prompt]:
+def _rendered(
+    examples: Sequence[Example], name: str, model: Any, tokenizer: Any, args: RLSCConfig
+) -> list[Prompt]:
+    kwargs = args.chat_template_kwargs
     with waiting(f"rendering the prompts of {name}"):
-        prompts = [render(example.prompt, example.id, tokenizer) for example in examples]
+        prompts = [render(one.prompt, one.id, tokenizer, kwargs) for one in examples]
     check_vocabulary(prompts, tokenizer, model)
     return prompts
 
@@ -208,7 +211,7 @@ def probe_prompts(dataset: Any, model: Any, tokenizer: Any, args: RLSCConfig) ->
     """The guard's questions as token ids: those that fit the context; none where it is off."""
     name = "probe_dataset"
     rows = [] if dataset is None or args.guard == "off" else rows_of(dataset, name)
-    prompts = _rendered(examples_of(rows), name, model, tokenizer)
+    prompts = _rendered(examples_of(rows), name, model, tokenizer, args)
     room = context_length(model)
     if room is None:
         return prompts
@@ -217,7 +220,7 @@ def probe_prompts(dataset: Any, model: Any, tokenizer: Any, args: RLSCConfig) ->
 
 
 def given_pairs(
-    examples: Sequence[Example], rows: Rows, tokenizer: Any, cap: int
+    examples: Sequence[Example], rows: Rows, model: Any, tokenizer: Any, cap: int
 ) -> ScriptedEngine:
     """Of a preference data set: chosen and rejected, in place of sampled completions.
 
@@ -242,6 +245,7 @@ def given_pairs(
                     f"question {name}: its {column!r} has {len(ids)} tokens: raise "
                     "--max_completion_length"
                 )
+            check_vocabulary([Prompt(name, text, ids)], tokenizer, model)
             completion = Completion(text, ids, (0.0,) * len(ids), "stop")
             script.setdefault(name, []).append(completion)
     return ScriptedEngine(script)

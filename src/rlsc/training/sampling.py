@@ -125,7 +125,8 @@ class Sampler:
         prompts = {}
         for ask in wave:
             cap = self._cap(ask)
-            prompt = render(ask.prompt, ask.id, self._tokenizer)
+            kwargs = self._args.chat_template_kwargs
+            prompt = render(ask.prompt, ask.id, self._tokenizer, kwargs)
             check_vocabulary([prompt], self._tokenizer, self._scorer.model)
             if self._context is None or len(prompt.token_ids) <= self._context - cap:
                 prompts[ask.id] = prompt

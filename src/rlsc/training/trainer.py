@@ -155,7 +155,7 @@ class RLSCTrainer(WholeCheckpoints):
         params = sampling_of(tokenizer, model, args)
         given: Engine | None = None
         if self.objective.completions_given:
-            given = given_pairs(examples, rows, tokenizer, args.max_completion_length)
+            given = given_pairs(examples, rows, model, tokenizer, args.max_completion_length)
         reference = self.auxiliary.reference
         self.sampler = Sampler(
             args, given or self.engine, tokenizer, params, self.scorer, reference

@@ -10,7 +10,7 @@ from rlsc.data import rows_of
 from rlsc.errors import QuestionError
 from rlsc.training.preparation import examples_of, given_pairs
 from rlsc.types import Example, Prompt
-from tests.conftest import tiny_tokenizer
+from tests.conftest import tiny_model, tiny_tokenizer
 
 
 def read(*rows: dict[str, Any]) -> list[Example]:
@@ -25,7 +25,8 @@ def test_rows_without_an_id_have_their_number() -> None:
     rows.append({"id": float("nan"), "prompt": "What is 3?", "chosen": "3", "rejected": "?"})
     examples = read(*rows)
     assert [example.id for example in examples] == ["0", "1", "2", "3"]
-    engine = given_pairs(examples, rows_of(rows, "train_dataset"), tiny_tokenizer(), 8)
+    model = tiny_model()
+    engine = given_pairs(examples, rows_of(rows, "train_dataset"), model, tiny_tokenizer(), 8)
     prompts = [Prompt(example.id, str(example.prompt), (1,)) for example in examples]
     groups = engine.generate(prompts, 2, None, [0] * 4)  # type: ignore[arg-type]
     assert [[c.text for c in group.completions] for group in groups] == [[n, "?"] for n in "0123"]
