@@ -44,8 +44,9 @@ class SamplingParams:
 class Engine(ABC):
     """Samples completions from the policy as it was at the last `sync`.
 
-    A user's own is a subclass with `sync` and `generate`, named `--engine FILE.py:Class`. It is
-    made as `Class(model, tokenizer, dtype)` unless it has a `create` of its own.
+    A user's own is a subclass with `sync` and `generate`, named `--engine FILE.py:Class`. It leaves
+    out what is no token (`SamplingParams.vocabulary`), and is made as `Class(model, tokenizer,
+    dtype)` unless it has a `create` of its own.
     """
 
     foreign: bool = False

@@ -55,6 +55,7 @@ def prepare(
     that do not fit with the cap, unless they are to be skipped.
     """
     context, stop_ids = context_length(model), stop_token_ids(tokenizer, model)
+    vocabulary = written_vocabulary(tokenizer, model)
     rendered: dict[tuple[object, ...], list[Prompt]] = {}
     asked = []
     for setting in settings:
@@ -77,7 +78,7 @@ def prepare(
             setting.top_p,
             setting.top_k,
             setting.stop_strings,
-            written_vocabulary(tokenizer, model),
+            vocabulary,
         )
         skipped = tuple(prompt.id for prompt in long)
         asked.append(Asked(task, setting, fitting, skipped, params))
