@@ -19,12 +19,20 @@ FinishReason = Literal["stop", "length"]
 class Question:
     """A question without its answer.
 
-    >>> Question(id="arithmetic/3+8", text="What is 3 + 8?")
-    Question(id='arithmetic/3+8', text='What is 3 + 8?')
+    ``messages`` is the conversation that it is, if it is one; ``text`` is then what is said in it.
+
+    >>> Question(id="arithmetic/3+8", text="What is 3 + 8?").text
+    'What is 3 + 8?'
     """
 
     id: str
     text: str
+    messages: tuple[Message, ...] = ()
+
+    @property
+    def ends_with_answer(self) -> bool:
+        """Whether the last turn is the assistant's, which the model goes on with."""
+        return bool(self.messages) and self.messages[-1]["role"] == "assistant"
 
 
 class AnswerKey:

@@ -126,3 +126,11 @@ def test_training_on_real_questions(name: str, shared_data: Path, tmp_path: Path
 def test_memory_is_as_planned(flags: str) -> None:
     """Predicted to measured, in a fresh process: within 15 %."""
     assert 0.85 < ratio(*flags.split()) < 1.15
+
+
+def test_line_breaks_before_a_digit_are_one_token(loaded, tmp_path) -> None:
+    _, tokenizer, _ = loaded
+    tokenizer.save_pretrained(tmp_path)
+    for one in (tokenizer, AutoTokenizer.from_pretrained(tmp_path)):
+        tokens = one.convert_ids_to_tokens(one("x\n\n12")["input_ids"])
+        assert tokens == ["x", "ĊĊ", "1", "2"]

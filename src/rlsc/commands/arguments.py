@@ -10,6 +10,7 @@ import argparse
 import dataclasses
 import inspect
 import json
+import os
 import re
 import types
 import typing
@@ -137,6 +138,7 @@ class Settings:
         values, unknown = self._parser.known([*flags, *argv])
         if unknown:
             raise ConfigError(unknown_message(unknown[0], self._several))
+        values = {name: home_expanded(value) for name, value in values.items()}
         try:
             return tuple(
                 cls(**{f.name: values[f.name] for f in _settings_of(cls) if f.name in values})
@@ -163,6 +165,12 @@ class Settings:
                 text = json.dumps(value) if isinstance(value, dict) else str(value)
                 arguments.append(f"--{key}={text}")
         return arguments
+
+
+def home_expanded(value: Any) -> Any:
+    """A path as a shell would give it: none does in a recipe, nor behind `--NAME=`."""
+    inside = isinstance(value, str) and value.startswith("~/")
+    return os.path.expanduser(value) if inside else value
 
 
 def themes(*classes: type) -> dict[str, list[tuple[dataclasses.Field[Any], Any]]]:
@@ -312,7 +320,7 @@ _RecipeLoader.add_implicit_resolver(
 def read_recipe(path: Path) -> Mapping[str, object]:
     """The content of a YAML recipe. Raises `ConfigError`."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _RecipeLoader)
+        content = yaml.load(path.expanduser().read_text(encoding="utf-8"), _RecipeLoader)
     except FileNotFoundError as error:
         raise ConfigError(f"no such config file: {path}") from error
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:

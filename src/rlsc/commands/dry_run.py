@@ -17,9 +17,9 @@ from rlsc.commands.train import (
     prompt_row,
     prompt_rows,
 )
-from rlsc.commands.train_evaluation import evaluation_set, questions_of
+from rlsc.commands.train_evaluation import evaluation_set, training_questions
 from rlsc.config import RunConfig
-from rlsc.data import QuestionSet, fit_context, render
+from rlsc.data import QuestionSet, check_vocabulary, fit_context, render, rows_of
 from rlsc.engines import engine_class, resolve_engine
 from rlsc.errors import ConfigError, ModelError, RLSCError
 from rlsc.models import (
@@ -38,6 +38,7 @@ from rlsc.training import (
     RLSCConfig,
     RLSCTrainer,
     check_processes,
+    examples_of,
     given_pairs,
     probe_prompts,
     render_all,
@@ -56,7 +57,7 @@ def dry_run(config: RunConfig, training: RLSCConfig) -> None:
     settings = resolved(config, training)
     folder = TrainingFolder(Path(training.output_dir))
     folder.check(settings, config.resume, config.overwrite)
-    questions = questions_of(config, source)
+    questions = training_questions(config, source)
     check_objective_of(training, questions)
     evaluated = evaluation_set(config, questions)
     probe, probed = probe_questions(config, training.guard_probe_size, questions, evaluated)
@@ -73,7 +74,9 @@ def dry_run(config: RunConfig, training: RLSCConfig) -> None:
     if evaluated:
         rows = [prompt_row(config, question, tokenizer) for question in evaluated.questions]
         cap = config.eval_max_new_tokens or training.max_completion_length
-        rendered = [render(row["prompt"], row["id"], tokenizer) for row in rows]
+        kwargs = training.chat_template_kwargs
+        rendered = [render(row["prompt"], row["id"], tokenizer, kwargs) for row in rows]
+        check_vocabulary(rendered, tokenizer, model)
         fit_context(rendered, cap, context_length(model), training.skip_long_prompts)
     rows = [prompt_row(config, question, tokenizer) for question in probe]
     probe_prompts(rows, model, tokenizer, training)
@@ -101,11 +104,12 @@ def _check_training(
     check_processes(training)
     if config.use_peft:
         model = with_adapter(model, lora_config(model, *config.lora), training.seed)
-    rows = prompt_rows(config, questions, tokenizer)
-    prompts, _ = render_all(rows, model, tokenizer, training)
+    rows = rows_of(prompt_rows(config, questions, tokenizer), "train_dataset")
+    examples = examples_of(rows)
+    prompts, _ = render_all(examples, model, tokenizer, training)
     sampling_of(tokenizer, model, training)
     if create_objective(training).completions_given:
-        given_pairs(rows, tokenizer, training.max_completion_length)
+        given_pairs(examples, rows, model, tokenizer, training.max_completion_length)
     RLSCTrainer.get_optimizer_cls_and_kwargs(training, model)  # one that is not installed
     return model, prompts
 

@@ -20,8 +20,8 @@ from rlsc.evaluation import (
     Baseline,
     Collecting,
     benchmark_setting,
+    check_chat_settings,
     check_kept,
-    check_system_prompt,
     collect,
     control_settings,
     load_tasks,
@@ -77,7 +77,15 @@ def run_eval(config: EvalConfig) -> None:
     asked = [
         each
         for task in tasks
-        for each in prepare(task, ways, model, tokenizer, lower_cap=True, advice=BENCHMARK_ADVICE)
+        for each in prepare(
+            task,
+            ways,
+            model,
+            tokenizer,
+            lower_cap=True,
+            advice=BENCHMARK_ADVICE,
+            chat_template_kwargs=config.chat_template_kwargs,
+        )
     ]
     # Long blocks keep the engine full.
     how = Collecting(config.seed, _origin(config, dtype), 4 * config.rollout_batch_size, tokenizer)
@@ -179,7 +187,11 @@ def _finish(
 def _settings(config: EvalConfig, tokenizer: Any) -> Sequence[Setting]:
     """The one asked for, and with `--controls` the others."""
     template = resolve_template(config.template, tokenizer)
-    check_system_prompt(template, config.system_prompt)
+    check_chat_settings(
+        template,
+        system_prompt=config.system_prompt,
+        chat_template_kwargs=config.chat_template_kwargs,
+    )
     main = benchmark_setting(
         template,
         config.temperature,
@@ -205,7 +217,7 @@ def _trained_on(config: EvalConfig) -> tuple[Question, ...]:
     if source is None or source == "none":
         return ()
     try:
-        return questions_of(how, source).train
+        return questions_of(how, source, needs_answers=False).train
     except QuestionError as error:
         raise QuestionError(
             f"the questions that the model was trained on: {error}; name them with --trained_on, "

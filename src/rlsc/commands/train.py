@@ -20,7 +20,7 @@ from rlsc.commands.train_evaluation import (
     EvaluateBetween,
     RunEvaluation,
     evaluation_set,
-    questions_of,
+    training_questions,
     untrained_answers,
 )
 from rlsc.config import RunConfig
@@ -65,7 +65,7 @@ def run(config: RunConfig, training: RLSCConfig) -> None:
     started = time.monotonic()
     settings = resolved(config, training)
     folder.check(settings, config.resume, config.overwrite)
-    questions = questions_of(config, source)
+    questions = training_questions(config, source)
     check_objective_of(training, questions)
     own = evaluation_set(config, questions)
     probe, probed = probe_questions(config, training.guard_probe_size, questions, own)
@@ -142,7 +142,8 @@ def _check_memory(config: RunConfig, training: RLSCConfig, questions: QuestionSe
     model_config, _ = policy_config(config)
     tokenizer = policy_tokenizer(config)
     rows = [prompt_row(config, one, tokenizer) for one in questions.train[:_PLANNED_PROMPTS]]
-    prompts = [render(row["prompt"], row["id"], tokenizer) for row in rows]
+    kwargs = training.chat_template_kwargs
+    prompts = [render(row["prompt"], row["id"], tokenizer, kwargs) for row in rows]
     longest = max((len(prompt.token_ids) for prompt in prompts), default=1)
     try:
         note = check_fits(config, training, model_config, device, longest)
@@ -201,7 +202,7 @@ def _conclude(
 def check_together(config: RunConfig, training: RLSCConfig) -> str:
     """The source of questions; raises for settings that cannot work together, before all else."""
     if config.questions is None:
-        raise ConfigError("--questions is missing: FILE.jsonl, a Hub data set, or arithmetic")
+        raise ConfigError("--questions is missing: a file, a Hub data set, or arithmetic")
     environment = create_environment(config, training.num_generations)
     check_environment(environment, create_objective(training), training)
     untrained_answers(config)
@@ -229,8 +230,8 @@ def evaluate_untrained(
     Leaves a folder of an evaluation, whose answers runs take over by `--base_evaluation`.
     """
     if config.questions is None:
-        raise ConfigError("questions is missing: FILE.jsonl, a Hub data set, or arithmetic")
-    questions = questions_of(config, config.questions)
+        raise ConfigError("questions is missing: a file, a Hub data set, or arithmetic")
+    questions = training_questions(config, config.questions)
     own = evaluation_set(config, questions)
     if own is None:
         raise ConfigError("a comparison needs an evaluation: leave eval none out")

@@ -12,7 +12,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from rlsc.config import QuestionArguments, RunConfig
-from rlsc.data import QuestionSet, load_questions
+from rlsc.data import QuestionSet, is_built_in, load_questions
 from rlsc.engines import spread
 from rlsc.errors import OutputError
 from rlsc.evaluation import (
@@ -76,8 +76,11 @@ class OwnTask:
         return self.task.questions
 
 
-def questions_of(config: QuestionArguments, source: str) -> QuestionSet:
-    """Load a source of questions with a run's column and split settings."""
+def questions_of(config: QuestionArguments, source: str, needs_answers: bool = True) -> QuestionSet:
+    """Load a source of questions with a run's column and split settings.
+
+    A column of answers that is named must be there, unless they are not looked at.
+    """
     return load_questions(
         source,
         split=config.questions_split,
@@ -85,7 +88,14 @@ def questions_of(config: QuestionArguments, source: str) -> QuestionSet:
         question_column=config.question_column,
         answer_column=config.answer_column,
         split_seed=config.split_seed,
+        needs_answers=needs_answers,
     )
+
+
+def training_questions(config: RunConfig, source: str) -> QuestionSet:
+    """Those of `--questions`; `--answer_column` may be of `--eval_questions` alone."""
+    others = config.eval_questions is not None and not is_built_in(config.eval_questions)
+    return questions_of(config, source, needs_answers=not others or config.eval == "none")
 
 
 def evaluation_set(config: RunConfig, training: QuestionSet) -> OwnTask | None:
@@ -180,21 +190,18 @@ class RunEvaluation:
         """To ask the untrained model on validation questions, where there are some."""
         if self._own is None or self._own.validation is None:
             return []
-        model, tokenizer = self._trainer.model, self._trainer.processing_class
-        settings = ways(self._own_settings[0])
-        return prepare(self._own.validation, settings, model, tokenizer, lower_cap=True)
+        return self._prepared(self._own.validation, ways(self._own_settings[0]), lower_cap=True)
 
     def _prepare_own(self, settings: Sequence[Setting], lower_cap: bool = False) -> list[Asked]:
         if self._own is None:
             return []
-        return prepare(
-            self._own.task,
-            settings,
-            self._trainer.model,
-            self._trainer.processing_class,
-            lower_cap=lower_cap,
-            skip_long=self._training.skip_long_prompts,
-        )
+        skip = self._training.skip_long_prompts
+        return self._prepared(self._own.task, settings, lower_cap=lower_cap, skip_long=skip)
+
+    def _prepared(self, task: Task, settings: Sequence[Setting], **how: Any) -> list[Asked]:
+        model, tokenizer = self._trainer.model, self._trainer.processing_class
+        kwargs = self._training.chat_template_kwargs
+        return prepare(task, settings, model, tokenizer, chat_template_kwargs=kwargs, **how)
 
     def _prepare_benchmark(self, task: Task) -> list[Asked]:
         config, tokenizer = self._config, self._trainer.processing_class
@@ -208,8 +215,7 @@ class RunEvaluation:
         settings: Sequence[Setting] = (main,)
         if config.controls:
             settings = control_settings(main, config.system_prompt, tokenizer)
-        model = self._trainer.model
-        return prepare(task, settings, model, tokenizer, lower_cap=True, advice=BENCHMARK_ADVICE)
+        return self._prepared(task, settings, lower_cap=True, advice=BENCHMARK_ADVICE)
 
     # When.
 

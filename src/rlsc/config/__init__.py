@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from rlsc.config.objective import ObjectiveArguments, check_objective
     from rlsc.config.own_settings import converted, nearest, settings_of
     from rlsc.config.run import PlanConfig, QuestionArguments, RunConfig
-    from rlsc.config.shared import check_output_dir, check_template
+    from rlsc.config.shared import (
+        ChatTemplateArguments,
+        check_chat_template_kwargs,
+        check_output_dir,
+        check_template,
+    )
     from rlsc.config.training import (
         CostArguments,
         LossArguments,

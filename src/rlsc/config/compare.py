@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -31,7 +32,8 @@ NOT_SHARED = ("resume", "overwrite", "seed", "objective", "base_evaluation", "dr
 """Of `rlsc train`, which the comparison sets itself."""
 _OF_ALL = (  # a row with another one of these would not compare
     *("output_dir", "model", "model_dtype", "questions", "questions_split", "questions_config"),
-    *("question_column", "answer_column", "split_seed", "template", "system_prompt", "eval"),
+    *("question_column", "answer_column", "split_seed", "template", "system_prompt"),
+    *("chat_template_kwargs", "eval"),
     *("eval_questions", "eval_limit", "eval_samples", "eval_max_new_tokens", "eval_seed"),
 )
 
@@ -81,7 +83,7 @@ class CompareConfig:
             methods,
             tuple(_numbers("seeds", own["seeds"], int)),
             tuple(_numbers("temperatures", own["temperatures"], float)),
-            str(own["output_dir"]),
+            os.path.expanduser(str(own["output_dir"])),
             {name: value for name, value in content.items() if name not in OWN},
             own["print_commands"],
         )

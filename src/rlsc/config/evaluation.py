@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from rlsc.config.engine import EngineArguments, check_engine
 from rlsc.config.fields import check_settings, setting
 from rlsc.config.shared import (
+    ChatTemplateArguments,
     FolderArguments,
     ModelArguments,
     PromptArguments,
+    check_chat_template_kwargs,
     check_folder_flags,
     check_model,
     check_output_dir,
@@ -85,6 +88,7 @@ class EvalConfig(
     ModelArguments,
     BenchmarkSource,
     PromptArguments,
+    ChatTemplateArguments,
     NucleusArguments,
     EngineArguments,
     FolderArguments,
@@ -112,8 +116,10 @@ class EvalConfig(
     def __post_init__(self) -> None:
         check_settings(self)
         check_model(self)
+        self.output_dir = os.path.expanduser(self.output_dir)
         check_engine(self)
         check_template(self.template)
+        check_chat_template_kwargs(self.chat_template_kwargs)
         check_output_dir(self.output_dir)
         check_sampling(self.samples, self.temperature)
         check_folder_flags(self)

@@ -50,12 +50,18 @@ class QuestionArguments:
     """Questions"""
 
     questions: str | None = setting(
-        None, "FILE.jsonl, Hub data set, arithmetic[:two_digit|:three_terms]."
+        None,
+        "File (.jsonl, .json, .csv, .tsv, .parquet, .txt, each also .gz), Hub data set, "
+        "arithmetic[:two_digit|:three_terms].",
     )
     questions_split: str = setting("train", "Split of a Hub data set.")
     questions_config: str | None = setting(None, "Its configuration.")
-    question_column: str = setting("question", "Column of the question.")
-    answer_column: str = setting("answer", "Column of the answer.")
+    question_column: str | None = setting(
+        None,
+        "Column of the question, text or messages; by default the first of question, prompt, "
+        "problem, messages that there is.",
+    )
+    answer_column: str | None = setting(None, "Column of the answer; by default answer, if any.")
     split_seed: int = setting(0, "Seed that splits built-in questions in train and held-out.")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from rlsc.config.fields import setting
 from rlsc.errors import ConfigError
@@ -55,6 +57,17 @@ class PromptArguments:
 
 
 @dataclass
+class ChatTemplateArguments:
+    """Prompts"""
+
+    chat_template_kwargs: dict[str, Any] = setting(
+        dict,
+        "Arguments of the model's chat template: NAME=VALUE,NAME=VALUE, or a mapping, as "
+        '{"enable_thinking": false}.',
+    )
+
+
+@dataclass
 class FolderArguments:
     """The run's folder"""
 
@@ -67,6 +80,14 @@ def check_template(name: str, setting: str = "template") -> None:
     if name not in TEMPLATE_NAMES and not name.endswith((".jinja", ".jinja2", ".j2")):
         choices = ", ".join(TEMPLATE_NAMES)
         raise ConfigError(f"{setting} must be one of {choices}, or a .jinja file, not {name!r}")
+
+
+def check_chat_template_kwargs(value: object) -> None:
+    """Raise `ConfigError` for what is no mapping of names."""
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise ConfigError(
+            f"chat_template_kwargs must be a mapping of names to values, not {value!r:.60}"
+        )
 
 
 def check_output_dir(name: str) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from jinja2 import TemplateError
 
+from rlsc.data.messages import as_prompt
 from rlsc.data.templates import find_template, render_template
 from rlsc.errors import ConfigError, QuestionError
 from rlsc.types import Message, Prompt, Question
@@ -33,38 +36,143 @@ def format_question(
             raise ConfigError(
                 "template chat: this tokenizer has no chat template; use --template none"
             )
-        messages: list[Message] = [{"role": "user", "content": question.text}]
+        user: Message = {"role": "user", "content": question.text}
+        messages = list(question.messages or (user,))
         if system_prompt is not None:
+            if messages[0]["role"] == "system":
+                raise ConfigError(
+                    f"question {question.id} has a system message of its own: leave out "
+                    "--system_prompt"
+                )
             messages.insert(0, {"role": "system", "content": system_prompt})
         return messages
+    if question.messages:
+        raise ConfigError(
+            f"question {question.id} is a conversation, which needs a chat template, and none is "
+            "in use"
+        )
     if system_prompt is not None:
         raise ConfigError("system_prompt needs a chat template, and none is in use")
+    if template != "none":  # with it the text is the prompt, control tokens and all
+        _check_plain(question.text, question.id, tokenizer)
     return render_template(find_template(template), question, kind, shots)
 
 
-def render(prompt: str | Sequence[Message], identifier: str, tokenizer: Any) -> Prompt:
-    """Tokenize a `prompt` as TRL does: conversational through the chat template, text as it is."""
+def render(
+    prompt: str | Sequence[Message],
+    identifier: str,
+    tokenizer: Any,
+    template_kwargs: Mapping[str, Any] | None = None,
+) -> Prompt:
+    """Tokenize a `prompt` as TRL does: conversational through the chat template, text as it is.
+
+    Messages that end with the assistant's turn are gone on with. `template_kwargs` are the chat
+    template's own arguments. Raises `QuestionError` or `ConfigError` for what cannot be asked.
+    """
+    prompt = as_prompt(prompt, f"question {identifier}: its prompt")
     if isinstance(prompt, str):
-        if not prompt:
-            raise QuestionError(f"question {identifier}: the prompt is empty")
-        return _checked(Prompt(identifier, prompt, tuple(tokenizer(prompt)["input_ids"])))
+        if template_kwargs:
+            raise ConfigError("chat_template_kwargs needs a chat template, and none is in use")
+        text, token_ids = prompt, _text_ids(prompt, tokenizer)
+    else:
+        text = _chat_text(prompt, identifier, tokenizer, template_kwargs or {})
+        # The template writes its own special tokens.
+        token_ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    if not token_ids:
+        raise QuestionError(f"question {identifier}: its prompt has no tokens")
+    return Prompt(identifier, text, tuple(token_ids))
+
+
+def _text_ids(text: str, tokenizer: Any) -> list[int]:
+    """With what the tokenizer puts before a text, once, and without what it puts behind.
+
+    A text that a chat template has written begins with such a token already; and behind the end
+    of a text nothing follows.
+    """
+    ids: list[int] = list(tokenizer(text)["input_ids"])
+    bare: list[int] = list(tokenizer(text, add_special_tokens=False)["input_ids"])
+    for start in range(len(ids) - len(bare) + 1):
+        if ids[start : start + len(bare)] == bare:
+            before = ids[:start]
+            return bare if bare[:start] == before else before + bare
+    return ids
+
+
+def _chat_text(
+    messages: Sequence[Message],
+    identifier: str,
+    tokenizer: Any,
+    template_kwargs: Mapping[str, Any],
+) -> str:
+    for message in messages:
+        if message["role"] not in ("system", "assistant"):  # which are the writer's own
+            _check_plain(message["content"], identifier, tokenizer)
+    for name in template_kwargs:
+        if not re.search(rf"\b{re.escape(name)}\b", str(tokenizer.chat_template)):
+            raise ConfigError(f"chat_template_kwargs: the chat template does not use {name!r}")
+    if messages[-1]["role"] == "assistant" and not messages[-1]["content"]:
+        messages = messages[:-1]  # nothing to go on with: an answer begins
+    continues = messages[-1:] and messages[-1]["role"] == "assistant"
+    how = {"continue_final_message": True} if continues else {"add_generation_prompt": True}
     try:
-        text = tokenizer.apply_chat_template(
-            list(prompt), add_generation_prompt=True, tokenize=False
+        text: str = tokenizer.apply_chat_template(
+            list(messages), tokenize=False, **how, **template_kwargs
         )
-    except TemplateError as error:  # such as a template that takes no system message
+    except (TemplateError, TypeError, ValueError) as error:  # such as one without system messages
+        reason = " ".join(str(error).split())
         raise ConfigError(
-            f"question {identifier}: the model's chat template refuses it: {error}"
+            f"question {identifier}: the model's chat template refuses it: {reason}"
         ) from error
-    # The template writes its own special tokens.
-    token_ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    return _checked(Prompt(identifier, text, tuple(token_ids)))
+    return text
 
 
-def _checked(prompt: Prompt) -> Prompt:
-    if not prompt.token_ids:
-        raise QuestionError(f"question {prompt.id}: its prompt has no tokens")
-    return prompt
+def _check_plain(text: str, identifier: str, tokenizer: Any) -> None:
+    """Raise `QuestionError` for text that would become a control token, such as the turn's end."""
+    pattern = _control_tokens(tokenizer)
+    found = pattern.search(text) if pattern else None
+    if found:
+        raise QuestionError(
+            f"question {identifier} holds {found[0]!r}, which the tokenizer reads as a control "
+            "token: write it in another way, as with a space in it"
+        )
+
+
+@lru_cache(maxsize=4)
+def _control_tokens(tokenizer: Any) -> re.Pattern[str] | None:
+    added = getattr(tokenizer, "added_tokens_decoder", {}).values()
+    texts = {*tokenizer.all_special_tokens, *(str(token) for token in added if token.special)}
+    longest_first = sorted(filter(str.strip, texts), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+
+
+def vocabulary_size(model: Any) -> int | None:
+    """How many token ids the model has rows for; None where its config does not say."""
+    config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else None
+    size = getattr(config or model.config, "vocab_size", None)
+    return int(size) if size else None
+
+
+def check_vocabulary(prompts: Iterable[Prompt], tokenizer: Any, model: Any) -> None:
+    """Raise `ConfigError` for a token that the model has no row for: another model's tokenizer."""
+    size = vocabulary_size(model)
+    for prompt in prompts:
+        highest = max(prompt.token_ids)
+        if size is not None and highest >= size:
+            token = tokenizer.convert_ids_to_tokens(highest)
+            raise ConfigError(
+                f"question {prompt.id}: its token {token!r} has the id {highest}, and the model's "
+                f"vocabulary ends at {size - 1}: take the model's own tokenizer, or resize its "
+                "embeddings"
+            )
+
+
+def written_vocabulary(tokenizer: Any, model: Any) -> int | None:
+    """How many ids stand for a token, where the model has more: those behind pad its matrices.
+
+    Such an id is no text, so it is neither sampled nor does it have a probability.
+    """
+    size, written = vocabulary_size(model), max(tokenizer.get_vocab().values()) + 1
+    return written if size is not None and written < size else None
 
 
 TRAINING_ADVICE = (
@@ -120,6 +228,8 @@ def stop_token_ids(tokenizer: Any, model: Any) -> tuple[int, ...]:
         end = end_of_turn(tokenizer)
         if end is not None:
             ids.add(end)
+    size = vocabulary_size(model)
+    ids = {end for end in ids if size is None or end < size}  # none that cannot be sampled
     if not ids:
         raise ConfigError("neither the tokenizer nor the model names an end token (eos_token_id)")
     return tuple(sorted(ids))

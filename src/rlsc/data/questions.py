@@ -1,24 +1,24 @@
-"""Where questions come from: built-in arithmetic, a JSONL file, a Hub data set."""
+"""Where questions come from: built-in arithmetic, a file, a Hub data set."""
 
 from __future__ import annotations
 
-import json
-import os
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations_with_replacement, permutations
 from pathlib import Path
 from typing import Any
 
+from rlsc.data.messages import as_prompt, conversation_text
+from rlsc.data.rows import Row, Rows, identifiers, is_file, read_hub_rows, read_rows, text_of
 from rlsc.errors import ConfigError, QuestionError
-from rlsc.runtime import waiting
+from rlsc.runtime import console
 from rlsc.types import AnswerKey, Question
 
-Row = Mapping[str, Any]
-"""A row as its source has it, by column."""
-Rows = Sequence[tuple[str, Row]]
-"""Each with where it stands, for errors."""
+QUESTION_COLUMNS = ("question", "prompt", "problem", "messages")
+"""Looked for in this order where no column is named."""
+ANSWER_COLUMN = "answer"
+ARITHMETIC_SOURCE = "arithmetic"
 
 
 @dataclass(frozen=True)
@@ -40,23 +40,31 @@ def load_questions(
     *,
     split: str = "train",
     config: str | None = None,
-    question_column: str = "question",
-    answer_column: str = "answer",
+    question_column: str | None = None,
+    answer_column: str | None = None,
     split_seed: int = 0,
+    needs_answers: bool = True,
 ) -> QuestionSet:
-    """Read `source`: ``arithmetic[:KIND]``, a path that ends in .jsonl, or a Hub data set.
+    """Read `source`: ``arithmetic[:KIND]``, a file (`rows.READERS`), or a Hub data set.
 
-    Raises `QuestionError` with the file and line, or the data set and column, at fault.
+    Without `question_column` the first of `QUESTION_COLUMNS` that there is; a line says which,
+    unless that is plain. Answers are in `answer_column`, which must be there unless they are not
+    needed; without one in `answer`, if there is any. Raises `QuestionError` with the file and
+    line, or the data set and column, at fault.
     """
-    name, _, kind = source.partition(":")
-    if name == "arithmetic":
-        return arithmetic(kind or "single_digit", split_seed)
+    if is_built_in(source):
+        return arithmetic(source.partition(":")[2] or "single_digit", split_seed)
     if not source:
-        raise QuestionError("questions is empty: FILE.jsonl, a Hub data set, or arithmetic")
-    if source.endswith((".jsonl", ".json")) or os.path.exists(source):
-        return _from_rows(source, read_jsonl_rows(Path(source)), question_column, answer_column)
-    rows = read_hub_rows(source, config, split)
-    return _from_rows(source, rows, question_column, answer_column)
+        raise QuestionError("questions is empty: a file, a Hub data set, or arithmetic")
+    rows = read_rows(Path(source)) if is_file(source) else read_hub_rows(source, config, split)
+    if needs_answers and answer_column is not None:
+        _check_answer_column(source, rows, answer_column)
+    return question_set(source, rows, question_column, answer_column or ANSWER_COLUMN)
+
+
+def is_built_in(source: str) -> bool:
+    """Whether it is computed here: such questions have no columns."""
+    return source.partition(":")[0] == ARITHMETIC_SOURCE
 
 
 # Built-in arithmetic: each task is a list of unordered terms, each with the orders it is asked in.
@@ -120,91 +128,81 @@ def _additions(groups: Iterable[Terms]) -> tuple[list[Question], dict[str, str]]
 # Files and data sets.
 
 
-def read_jsonl_rows(path: Path) -> Rows:
-    """Every line of a JSONL file that is not blank."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise QuestionError(f"no such file: {path}") from error
-    except IsADirectoryError as error:
-        raise QuestionError(f"{path} is a folder: name a .jsonl file in it") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise QuestionError(f"{path} cannot be read as UTF-8 text: {error}") from error
-    rows: list[tuple[str, Row]] = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        where = f"{path}, line {number}"
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise QuestionError(f"{where}: not valid JSON ({error})") from error
-        if not isinstance(row, dict):
-            raise QuestionError(f"{where}: each line must be a JSON object, as {{'question': …}}")
-        rows.append((where, row))
-    if not rows:
-        raise QuestionError(f"{path} is empty: one JSON object per line, with a 'question'")
-    return rows
-
-
-def read_hub_rows(name: str, config: str | None, split: str, revision: str | None = None) -> Rows:
-    """The rows of a Hub data set; without `revision`, of its newest state."""
-    import datasets
-
-    pinned = {} if revision is None else {"revision": revision}
-    try:
-        with waiting(f"reading {name}"):
-            data = datasets.load_dataset(name, config, split=split, **pinned)
-    except Exception as error:  # the hub raises many kinds; each means "cannot be loaded"
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise QuestionError(
-            f"{name!r} is neither a .jsonl file here nor a data set that loads "
-            f"(split {split!r}): {reason}"
-        ) from error
-    if len(data) == 0:
-        raise QuestionError(f"{name}, split {split}: no rows")
-    return [(f"{name}, row {number}", row) for number, row in enumerate(data)]
-
-
-def _from_rows(
-    name: str,
-    rows: Rows,
-    question_column: str,
-    answer_column: str,
+def question_set(
+    name: str, rows: Rows, question_column: str | None, answer_column: str = ANSWER_COLUMN
 ) -> QuestionSet:
+    """The questions of rows. Raises `QuestionError` for the first that cannot be asked."""
+    column = question_column or _find_column(name, rows)
     questions: list[Question] = []
     answers: dict[str, str] = {}
     preferences: dict[str, tuple[Any, Any]] = {}
-    seen: set[str] = set()
-    for number, (where, row) in enumerate(rows):
-        text = row.get(question_column)
-        if question_column in row and not isinstance(text, str):
-            raise QuestionError(f"{where}: {question_column!r} is {text!r:.40}, not text")
-        if not isinstance(text, str) or not text.strip():
+    for identifier, (where, row) in zip(identifiers(rows), rows, strict=True):
+        question = _question(identifier, row, column, where)
+        if question.ends_with_answer and question_column is None and column == "messages":
             raise QuestionError(
-                f"{where}: no text under {question_column!r} "
-                f"(it has {', '.join(map(str, row)) or 'nothing'}); "
-                "name the column with --question_column"
+                f"{where}: its messages end with the assistant's turn, which the model would go on "
+                "with: leave that turn out, or name the column with --question_column messages"
             )
-        if not _is_unicode(text):
-            raise QuestionError(f"{where}: the question holds half a character (lone surrogate)")
-        identifier = str(number if row.get("id") is None else row["id"])
-        if not _is_unicode(identifier):
-            raise QuestionError(f"{where}: the id holds half a character (lone surrogate)")
-        if identifier in seen:
-            raise QuestionError(f"{where}: the id {identifier!r} is used twice")
-        seen.add(identifier)
-        questions.append(Question(identifier, text.strip()))
+        questions.append(question)
         if row.get(answer_column) is not None:
-            answers[identifier] = str(row[answer_column]).strip()
+            answers[identifier] = _answer(row[answer_column], answer_column, where)
         if row.get("chosen") is not None and row.get("rejected") is not None:
             preferences[identifier] = (row["chosen"], row["rejected"])
     return QuestionSet(name, tuple(questions), answers=AnswerKey(answers), preferences=preferences)
 
 
-def _is_unicode(text: str) -> bool:
+def columns_of(rows: Rows) -> list[str]:
+    """The names of all columns that any row has."""
+    return list(dict.fromkeys(str(column) for _, row in rows for column in row))
+
+
+def _find_column(name: str, rows: Rows) -> str:
+    there = [column for column in QUESTION_COLUMNS if column in set(columns_of(rows))]
+    if not there:
+        raise QuestionError(
+            f"{name}: no column {', '.join(QUESTION_COLUMNS[:-1])} or {QUESTION_COLUMNS[-1]} "
+            f"(it has {', '.join(columns_of(rows)) or 'none'}); name one with --question_column"
+        )
+    if there != [QUESTION_COLUMNS[0]]:
+        others = f", not {' or '.join(there[1:])}" if there[1:] else ""
+        console.print(f"{name}: questions are in its column {there[0]}{others}", soft_wrap=True)
+    return there[0]
+
+
+def _check_answer_column(name: str, rows: Rows, column: str) -> None:
+    if column not in columns_of(rows):
+        raise QuestionError(
+            f"{name}: no column {column!r} (it has {', '.join(columns_of(rows))}); name that of "
+            "the answers with --answer_column"
+        )
+
+
+def _question(identifier: str, row: Row, column: str, where: str) -> Question:
+    value = row.get(column)
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise QuestionError(
+            f"{where}: no text under {column!r} (it has {', '.join(map(str, row)) or 'nothing'}); "
+            "name the column with --question_column"
+        )
+    if isinstance(value, str | list | tuple):
+        prompt = as_prompt(value, f"{where}: {column!r}")
+    else:
+        raise QuestionError(f"{where}: {column!r} is {value!r:.40}, not text")
+    if isinstance(prompt, str):
+        return Question(identifier, prompt.strip())
+    text = conversation_text(prompt)
+    if not text:
+        raise QuestionError(f"{where}: the messages under {column!r} are empty")
+    if [message["role"] for message in prompt] == ["user"] and len(prompt[0]) == 2:
+        return Question(identifier, text)  # plain, for any template
+    return Question(identifier, text, tuple(prompt))
+
+
+def _answer(value: object, column: str, where: str) -> str:
     try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+        text = text_of(value)
+    except ValueError as error:
+        raise QuestionError(f"{where}: {column!r}: {error}") from error
+    if not text:
+        raise QuestionError(f"{where}: {column!r} is empty: null where there is no answer")
+    return text

@@ -37,13 +37,16 @@ class SamplingParams:
     top_p: float = 1.0
     top_k: int = 0
     stop_strings: tuple[str, ...] = ()
+    vocabulary: int | None = None
+    """Ids from this one on pad the vocabulary, and are never sampled; None: all are tokens."""
 
 
 class Engine(ABC):
     """Samples completions from the policy as it was at the last `sync`.
 
-    A user's own is a subclass with `sync` and `generate`, named `--engine FILE.py:Class`. It is
-    made as `Class(model, tokenizer, dtype)` unless it has a `create` of its own.
+    A user's own is a subclass with `sync` and `generate`, named `--engine FILE.py:Class`. It leaves
+    out what is no token (`SamplingParams.vocabulary`), and is made as `Class(model, tokenizer,
+    dtype)` unless it has a `create` of its own.
     """
 
     foreign: bool = False

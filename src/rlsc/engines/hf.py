@@ -75,11 +75,25 @@ class _LogProbs(LogitsProcessor):
         return torch.stack(self._steps, 1)
 
 
+class _Vocabulary(LogitsProcessor):
+    """Nothing but tokens is drawn: the ids that pad the vocabulary are none."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        padding = torch.arange(scores.shape[-1], device=scores.device) >= self._size
+        return scores.masked_fill(padding, -torch.inf)
+
+
 def _warpers(params: SamplingParams) -> list[LogitsProcessor]:
     """transformers' own: `generate` would put them behind ours."""
+    warpers: list[LogitsProcessor] = []
+    if params.vocabulary is not None:
+        warpers.append(_Vocabulary(params.vocabulary))
     if params.temperature == 0:
-        return []
-    warpers: list[LogitsProcessor] = [TemperatureLogitsWarper(params.temperature)]
+        return warpers
+    warpers.append(TemperatureLogitsWarper(params.temperature))
     if params.top_k:
         warpers.append(TopKLogitsWarper(params.top_k))
     if params.top_p < 1:

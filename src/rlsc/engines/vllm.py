@@ -20,6 +20,7 @@ import torch
 from safetensors.torch import save_file
 
 from rlsc.config import EngineArguments
+from rlsc.data import vocabulary_size
 from rlsc.engines.base import Engine, Progress, SamplingParams, grouped, make_completion
 from rlsc.engines.memory import Part, Workload
 from rlsc.errors import ConfigError, ModelError
@@ -29,6 +30,7 @@ from rlsc.types import CompletionGroup, Prompt
 
 _WORKER = "rlsc.engines.vllm_worker.PolicyWorker"
 _TIMEOUT = 3600  # seconds for one request to a server
+_NEVER = -100.0  # the least that may be added to a logit
 
 
 class _VLLM(Engine):
@@ -84,7 +86,7 @@ class VLLMEngine(_VLLM):
     ) -> None:
         self.check_installed()
         self.check_supports(model)
-        self._tokenizer = tokenizer
+        self._tokenizer, self._rows = tokenizer, vocabulary_size(model) or 0
         self._on_cpu = next(model.parameters()).device.type == "cpu"
         self._sleeps = config.vllm_enable_sleep_mode and not self._on_cpu
         self._asleep = False
@@ -141,7 +143,7 @@ class VLLMEngine(_VLLM):
         self._wake()
         if not prompts:
             return []
-        settings = _settings(params)
+        settings = _settings(params, self._rows)
         stops = settings.pop("stop")
         requests = [
             VLLMSamplingParams(
@@ -195,7 +197,7 @@ class VLLMServerEngine(_VLLM):
 
     def __init__(self, model: Any, tokenizer: Any, config: EngineArguments) -> None:
         self.check_supports(model)
-        self._tokenizer = tokenizer
+        self._tokenizer, self._rows = tokenizer, vocabulary_size(model) or 0
         self._url = config.vllm_server_base_url.rstrip("/")
         shared = Path("/dev/shm")
         self._folder = config.vllm_sync_dir or (str(shared) if shared.is_dir() else None)
@@ -237,7 +239,7 @@ class VLLMServerEngine(_VLLM):
                 "prompt": [list(prompt.token_ids) for prompt in prompts],
                 "n": n,
                 "return_token_ids": True,
-                **_settings(params),
+                **_settings(params, self._rows),
             },
         )
         choices = sorted(answer["choices"], key=lambda choice: choice["index"])
@@ -272,9 +274,11 @@ class VLLMServerEngine(_VLLM):
         return json.loads(text) if text.strip() else None
 
 
-def _settings(params: SamplingParams) -> dict[str, Any]:
-    """What both forms of vLLM take, by its names."""
+def _settings(params: SamplingParams, rows: int) -> dict[str, Any]:
+    """What both forms of vLLM take, by its names. `rows`: of the model's vocabulary."""
+    padding = range(rows if params.vocabulary is None else params.vocabulary, rows)
     return {
+        "logit_bias": dict.fromkeys(padding, _NEVER) or None,
         "temperature": params.temperature,
         "top_p": params.top_p,
         "top_k": params.top_k,

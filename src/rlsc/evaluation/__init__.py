@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rlsc.evaluation.scoring import by_question, score
     from rlsc.evaluation.settings import (
         benchmark_setting,
-        check_system_prompt,
+        check_chat_settings,
         control_settings,
         own_settings,
         resolve_template,

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rlsc.data import TRAINING_ADVICE, fit_context, format_question, render, stop_token_ids
+from rlsc.data import (
+    TRAINING_ADVICE,
+    check_vocabulary,
+    fit_context,
+    format_question,
+    render,
+    stop_token_ids,
+    with_suffix,
+    written_vocabulary,
+)
 from rlsc.engines import SamplingParams
 from rlsc.models import context_length
 from rlsc.runtime import waiting
@@ -37,21 +46,27 @@ def prepare(
     lower_cap: bool = False,
     skip_long: bool = False,
     advice: tuple[str, str] = TRAINING_ADVICE,
+    chat_template_kwargs: Mapping[str, Any] | None = None,
 ) -> list[Asked]:
-    """The task in each setting.
+    """The task in each setting; the chat template's arguments are of settings with it alone.
 
     With `lower_cap`, where the longest prompt leaves less than the cap, but half of it or more,
     that is the cap. Raises `QuestionError` or `ConfigError`, which ends with `advice`, for prompts
     that do not fit with the cap, unless they are to be skipped.
     """
     context, stop_ids = context_length(model), stop_token_ids(tokenizer, model)
+    vocabulary = written_vocabulary(tokenizer, model)
     rendered: dict[tuple[object, ...], list[Prompt]] = {}
     asked = []
     for setting in settings:
         text = (setting.template, setting.system_prompt, setting.shots, setting.suffix)
         if text not in rendered:
             with waiting(f"rendering the prompts of {task.name}"):
-                rendered[text] = [_render(q, task, setting, tokenizer) for q in task.questions]
+                rendered[text] = [
+                    _render(q, task, setting, tokenizer, chat_template_kwargs)
+                    for q in task.questions
+                ]
+            check_vocabulary(rendered[text], tokenizer, model)
         prompts = rendered[text]
         if lower_cap:
             setting = replace(setting, max_new_tokens=_cap(prompts, setting, context))
@@ -63,6 +78,7 @@ def prepare(
             setting.top_p,
             setting.top_k,
             setting.stop_strings,
+            vocabulary,
         )
         skipped = tuple(prompt.id for prompt in long)
         asked.append(Asked(task, setting, fitting, skipped, params))
@@ -81,16 +97,21 @@ def _cap(prompts: Sequence[Prompt], setting: Setting, context: int | None) -> in
     return left if left is not None and wanted // 2 <= left < wanted else wanted
 
 
-def _render(question: Question, task: Task, setting: Setting, tokenizer: Any) -> Prompt:
-    text = question.text + setting.suffix
-    if task.kind == "choice":
-        text = f"{text}\n\n{_CHOOSE}"
+def _render(
+    question: Question,
+    task: Task,
+    setting: Setting,
+    tokenizer: Any,
+    chat_template_kwargs: Mapping[str, Any] | None,
+) -> Prompt:
+    choose = f"\n\n{_CHOOSE}" if task.kind == "choice" else ""
     prompt = format_question(
-        Question(question.id, text),
+        with_suffix(question, setting.suffix + choose),
         tokenizer,
         setting.template,
         setting.system_prompt,
         task.kind,
         setting.shots,
     )
-    return render(prompt, question.id, tokenizer)
+    kwargs = chat_template_kwargs if setting.template == "chat" else None
+    return render(prompt, question.id, tokenizer, kwargs)

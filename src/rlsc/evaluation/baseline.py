@@ -18,7 +18,16 @@ from rlsc.records import (
 from rlsc.types import Task
 
 _PROTOCOL = (
-    *("template", "system_prompt", "shots", "samples", "temperature", "top_p", "top_k"),
+    *(
+        "template",
+        "system_prompt",
+        "chat_template_kwargs",
+        "shots",
+        "samples",
+        "temperature",
+        "top_p",
+        "top_k",
+    ),
     *("max_new_tokens", "seed", "engine", "dtype"),
 )
 

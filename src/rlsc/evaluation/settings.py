@@ -103,7 +103,8 @@ def temperature_setting(greedy: Setting, samples: int, temperature: float) -> Se
     )
 
 
-def check_system_prompt(template: str, system_prompt: str | None) -> None:
-    """Raise `ConfigError` where there is one that no prompt would have."""
-    if system_prompt is not None and template != "chat":
-        raise ConfigError("system_prompt needs a chat template, and none is in use")
+def check_chat_settings(template: str, **settings: object) -> None:
+    """Raise `ConfigError` for a setting that no prompt would have."""
+    given = [name for name, value in settings.items() if value not in (None, {})]
+    if given and template != "chat":
+        raise ConfigError(f"{given[0]} needs a chat template, and none is in use")

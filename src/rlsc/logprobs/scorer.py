@@ -41,11 +41,13 @@ class TokenStats(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """How micro-batches are computed; the fields are those of `RLSCConfig`."""
+    """How micro-batches are computed; the first fields are those of `RLSCConfig`."""
 
     padding_free: bool = True
     share_prefixes: bool = True
     logits_chunk_size: int = 256
+    vocabulary: int | None = None
+    """Ids from this one on are no tokens, and have no probability, as none samples them."""
 
     def cut(self, rows: Sequence[ScoredSequence], tokens_per_microbatch: int) -> Sequence[Batch]:
         if self.padding_free:
@@ -108,17 +110,23 @@ class Scorer:
             head_input = _head_input(self.model)
         with head_input as seen:
             if isinstance(batch, MicroBatch):
-                scores = score_completions(model, batch, temperature, entropy_gradient)
+                scores = score_completions(
+                    model, batch, temperature, entropy_gradient, self.layout.vocabulary
+                )
             else:
                 device = next(model.parameters()).device
                 paths = Paths(batch.to(device), self._replaces, self._device_type)
-                chunk = self.layout.logits_chunk_size
-                scores = score_tree(model, paths, temperature, chunk, entropy_gradient)
+                chunk, vocabulary = self.layout.logits_chunk_size, self.layout.vocabulary
+                scores = score_tree(model, paths, temperature, chunk, entropy_gradient, vocabulary)
         return scores._replace(states_BTH=_states(batch, seen[0])) if seen else scores
 
 
 def score_completions(
-    model: torch.nn.Module, batch: MicroBatch, temperature: float, entropy_gradient: bool = False
+    model: torch.nn.Module,
+    batch: MicroBatch,
+    temperature: float,
+    entropy_gradient: bool = False,
+    vocabulary: int | None = None,
 ) -> TokenStats:
     """The plain way: padded rows, all logits of their completions at once."""
     device = next(model.parameters()).device
@@ -132,7 +140,7 @@ def score_completions(
         position_ids=(attention_mask_BL.cumsum(-1) - 1).clamp(min=0),
         logits_to_keep=length + 1,
         use_cache=False,
-    ).logits[:, -length - 1 : -1]
+    ).logits[:, -length - 1 : -1, :vocabulary]
     entropies_BT = token_entropies(
         logits_BTV if entropy_gradient else logits_BTV.detach(), temperature
     )
@@ -150,10 +158,12 @@ def score_tree(
     temperature: float,
     logits_chunk_size: int,
     entropy_gradient: bool = False,
+    vocabulary: int | None = None,
 ) -> TokenStats:
     """The same of a token tree, with the model's attention lent to `path_attention`."""
     tree = paths.tree
-    with _scoring_head(model, paths, temperature, logits_chunk_size, entropy_gradient):
+    how = (temperature, logits_chunk_size, entropy_gradient, vocabulary)
+    with _scoring_head(model, paths, *how):
         scores_M3 = model(
             input_ids=tree.token_ids_N[None],
             position_ids=tree.position_ids_N[None],
@@ -191,7 +201,12 @@ def _states(batch: Batch, hidden: Tensor) -> Tensor:
 
 @contextmanager
 def _scoring_head(
-    model: Any, paths: Paths, temperature: float, chunk: int, entropy_gradient: bool
+    model: Any,
+    paths: Paths,
+    temperature: float,
+    chunk: int,
+    entropy_gradient: bool,
+    vocabulary: int | None,
 ) -> Iterator[None]:
     """Within, the vocabulary head gives scores of pairs, [1, M, 3], instead of logits.
 
@@ -208,10 +223,9 @@ def _scoring_head(
 
     def scores(hidden_1NH: Tensor) -> Tensor:
         hidden_UH = hidden_1NH[0].index_select(0, tree.predictor_U)
-        pairs = (tree.pair_at_M, tree.pair_token_M)
-        scores_3M = pair_scores(
-            *(logits, hidden_UH, *pairs, temperature, chunk, entropy_gradient, device_type)
-        )
+        at_M, tokens_M = tree.pair_at_M, tree.pair_token_M
+        how = (temperature, chunk, entropy_gradient, device_type, vocabulary)
+        scores_3M = pair_scores(logits, hidden_UH, at_M, tokens_M, *how)
         return torch.stack(scores_3M, -1)[None]
 
     head.forward = scores
@@ -234,7 +248,7 @@ def supported_layout(model: Any, layout: Layout) -> tuple[Layout, str | None]:
     try:
         _check(model, layout)
     except ModelError as error:
-        return Layout(padding_free=False), str(error)
+        return Layout(padding_free=False, vocabulary=layout.vocabulary), str(error)
     return layout, None
 
 

@@ -29,6 +29,7 @@ def pair_scores(
     chunk: int,
     entropy_gradient: bool = False,
     device_type: str | None = None,
+    vocabulary: int | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Log-probs, with gradient, entropies and self-certainty of softmax(logits / temperature), [M].
 
@@ -36,13 +37,15 @@ def pair_scores(
     nats. Entropies have a gradient where `entropy_gradient` asks for it; self-certainty is
     KL(uniform ‖ softmax). `chunk`: tokens at a time; 0: all at once, the logits held for the
     backward pass. `device_type`: whose ways are taken; None: those of the tensors' own.
+    `vocabulary`: logits from this one on are of no token, and left out; None: all count.
     """
     tokens = len(hidden_UH)
     size = chunk or tokens
     scores: list[tuple[Tensor, ...]] = []
     for start, a, b in _parts(at_M, tokens, size):
         inputs = (hidden_UH[start : start + size], at_M[a:b] - start, tokens_M[a:b])
-        settings = (temperature, entropy_gradient, device_type or hidden_UH.device.type)
+        device = device_type or hidden_UH.device.type
+        settings = (temperature, entropy_gradient, device, vocabulary)
         if chunk and torch.is_grad_enabled():
             part = checkpoint(
                 _scores, head, *inputs, *settings, use_reentrant=False, preserve_rng_state=False
@@ -71,7 +74,10 @@ class _PairScores(torch.autograd.Function):
         temperature: float,
         entropy_gradient: bool,
         device_type: str,
+        vocabulary: int | None,
     ) -> tuple[Tensor, ...]:
+        ctx.columns = logits_UV.shape[1]
+        logits_UV = logits_UV[:, :vocabulary]
         rows = _rows(logits_UV, device_type)
         parts = [_summary(part, temperature) for part in logits_UV.split(rows)]
         logsumexp_U, entropies_U, certainty_U = (
@@ -95,7 +101,8 @@ class _PairScores(torch.autograd.Function):
         if ctx.entropy_gradient:
             entropy_M = grads[1] / ctx.temperature
             entropy_U = torch.zeros_like(logsumexp_U).index_add_(0, at_M, entropy_M)
-        grad_UV = torch.empty_like(logits_UV)
+        grad_UV = logits_UV.new_empty(len(logits_UV), ctx.columns)
+        grad_UV[:, logits_UV.shape[1] :] = 0.0
         rows = ctx.rows
         for start, a, b in _parts(at_M, len(logits_UV), rows):
             here = slice(start, start + rows)
@@ -108,8 +115,8 @@ class _PairScores(torch.autograd.Function):
                 grad.exp_().mul_(surprise.neg_())
             at = (at_M[a:b] - start, tokens_M[a:b])
             grad.index_put_(at, grad_M[a:b], accumulate=True)
-            grad_UV[here] = grad
-        return grad_UV, None, None, None, None, None
+            grad_UV[here, : grad.shape[1]] = grad
+        return grad_UV, *[None] * 6
 
 
 def _parts(at_M: Tensor, tokens: int, size: int) -> list[tuple[int, int, int]]:

@@ -20,6 +20,7 @@ import torch
 import transformers
 from huggingface_hub import cached_assets_path
 from safetensors import SafetensorError
+from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from rlsc.errors import ModelError
@@ -58,7 +59,7 @@ def load_embedded(file: Path, dtype: torch.dtype) -> tuple[Any, Any]:
         return read_gguf(file, dtype)
     try:
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer = _isolating_digits(AutoTokenizer.from_pretrained(folder))
     except Exception as error:  # JSON and safetensors errors share no base
         reason = " ".join(str(error).split())
         raise ModelError(f"{folder} is damaged ({reason}): delete it, to have it anew") from error
@@ -78,8 +79,8 @@ def embedded_tokenizer(file: Path) -> Any:
     """Its tokenizer alone."""
     folder = _kept(file)
     if folder is not None and folder.is_dir():
-        return AutoTokenizer.from_pretrained(folder)
-    return AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+        return _isolating_digits(AutoTokenizer.from_pretrained(folder))
+    return _isolating_digits(AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name))
 
 
 def _kept(file: Path) -> Path | None:
@@ -120,7 +121,18 @@ def read_gguf(path: Path, dtype: torch.dtype) -> tuple[Any, Any]:
     del quantised
     release_freed_memory()  # what reading the file took is as much as the model
     tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
-    return model, tokenizer
+    return model, _isolating_digits(tokenizer)
+
+
+def _isolating_digits(tokenizer: Any) -> Any:
+    r"""As the model was trained: each digit by itself first, then what is between as GPT-2 does.
+
+    A GGUF file only names that way; read as GPT-2's it cuts "\n\n1" into three tokens, not two.
+    """
+    tokenizer.backend_tokenizer.pre_tokenizer = Sequence(
+        [Digits(individual_digits=True), ByteLevel(add_prefix_space=False)]
+    )
+    return tokenizer
 
 
 def _plain(config: Any) -> Any:

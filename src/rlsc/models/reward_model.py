@@ -67,7 +67,11 @@ class RewardModel:
         if isinstance(prompt, str):
             ids = self._tokenizer(prompt + text)["input_ids"]
         elif self._tokenizer.chat_template:
-            messages = [*prompt, {"role": "assistant", "content": text}]
+            *before, last = prompt
+            if last["role"] == "assistant":  # the completion goes on with it
+                messages = [*before, {**last, "content": last["content"] + text}]
+            else:
+                messages = [*prompt, {"role": "assistant", "content": text}]
             try:
                 conversation = self._tokenizer.apply_chat_template(messages, tokenize=False)
             except TemplateError as error:

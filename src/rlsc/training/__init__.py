@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rlsc.training.preparation import (
         check_environment,
         check_processes,
+        examples_of,
         given_pairs,
         probe_prompts,
         render_all,

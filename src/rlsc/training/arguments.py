@@ -13,6 +13,7 @@ from transformers import TrainingArguments
 from transformers.integrations import unset_hf_deepspeed_config
 
 from rlsc.config import (
+    ChatTemplateArguments,
     CostArguments,
     EngineArguments,
     FilterArguments,
@@ -20,6 +21,7 @@ from rlsc.config import (
     LossArguments,
     SamplingArguments,
     TrainerArguments,
+    check_chat_template_kwargs,
     check_engine,
     check_objective,
     check_output_dir,
@@ -41,6 +43,7 @@ def device_has_bf16() -> bool:
 @dataclass
 class RLSCConfig(
     ObjectiveFlags,
+    ChatTemplateArguments,
     SamplingArguments,
     TrainerArguments,
     LossArguments,
@@ -103,6 +106,7 @@ def check_training(config: RLSCConfig) -> None:
     check_engine(config)
     check_output_dir(config.output_dir)
     check_refused(config)
+    check_chat_template_kwargs(config.chat_template_kwargs)
     _check_trainer(config)
     _check_duration(config)
     _check_skipping(config)

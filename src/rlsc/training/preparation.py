@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from rlsc.data import end_of_turn, fit_context, render, stop_token_ids
+from rlsc.data import (
+    Rows,
+    as_prompt,
+    check_vocabulary,
+    end_of_turn,
+    fit_context,
+    identifiers,
+    render,
+    rows_of,
+    stop_token_ids,
+    written_vocabulary,
+)
 from rlsc.engines import ZERO3_NEEDS, SamplingParams, ScriptedEngine, engine_class
 from rlsc.environments import Environment
 from rlsc.errors import ConfigError, QuestionError
@@ -138,8 +149,9 @@ def _refuse_filters(beside: str, objective: Objective, args: RLSCConfig) -> None
         raise ConfigError(f"{wrong} and {beside} exclude each other: leave it out")
 
 
-def layout_of(model: Any, args: RLSCConfig) -> Layout:
-    wanted = Layout(args.padding_free, args.share_prefixes, args.logits_chunk_size)
+def layout_of(tokenizer: Any, model: Any, args: RLSCConfig) -> Layout:
+    vocabulary = written_vocabulary(tokenizer, model)
+    wanted = Layout(args.padding_free, args.share_prefixes, args.logits_chunk_size, vocabulary)
     layout, reason = supported_layout(model, wanted)
     if reason:
         name = type(model).__name__
@@ -156,16 +168,33 @@ def sampling_of(tokenizer: Any, model: Any, args: RLSCConfig) -> SamplingParams:
         temperature=args.temperature,
         top_p=args.top_p,
         top_k=args.top_k,
+        vocabulary=written_vocabulary(tokenizer, model),
     )
 
 
+def examples_of(rows: Rows) -> list[Example]:
+    """Rows of a data set in Python, each with an id of its own and a prompt that can be asked.
+
+    Raises `QuestionError` for the first without. No other column is read.
+    """
+    examples = []
+    for identifier, (where, row) in zip(identifiers(rows), rows, strict=True):
+        prompt = row.get("prompt")
+        if prompt is None:
+            raise QuestionError(
+                f"{where} has no 'prompt' (it has {', '.join(map(str, row)) or 'nothing'})"
+            )
+        examples.append(Example(identifier, as_prompt(prompt, f"{where}: its prompt")))
+    return examples
+
+
 def render_all(
-    dataset: Any, model: Any, tokenizer: Any, args: RLSCConfig
+    examples: Sequence[Example], model: Any, tokenizer: Any, args: RLSCConfig
 ) -> tuple[list[Prompt], list[Prompt]]:
-    """The data set's prompts as token ids: those that fit the context, and those skipped."""
-    if dataset is None or len(dataset) == 0:
+    """The prompts as token ids: those that fit the context, and those skipped."""
+    if not examples:
         raise QuestionError("train_dataset is empty: it needs rows with a 'prompt'")
-    prompts = _rendered(dataset, "train_dataset", tokenizer)
+    prompts = _rendered(examples, "train_dataset", model, tokenizer, args)
     fitting, skipped = fit_context(
         prompts, args.max_completion_length, context_length(model), args.skip_long_prompts
     )
@@ -178,27 +207,21 @@ def render_all(
     return fitting, skipped
 
 
-def examples_of(dataset: Any, fitting: Sequence[Prompt]) -> list[Example]:
-    """The rows of the data set whose prompts are among these."""
-    ids = {prompt.id for prompt in fitting}
-    examples = (Example(str(row.get("id", at)), row["prompt"]) for at, row in enumerate(dataset))
-    return [example for example in examples if example.id in ids]
-
-
-def _rendered(dataset: Any, name: str, tokenizer: Any) -> list[Prompt]:
-    prompts = []
+def _rendered(
+    examples: Sequence[Example], name: str, model: Any, tokenizer: Any, args: RLSCConfig
+) -> list[Prompt]:
+    kwargs = args.chat_template_kwargs
     with waiting(f"rendering the prompts of {name}"):
-        for index, row in enumerate(dataset):
-            if "prompt" not in row:
-                raise QuestionError(f"{name} row {index} has no 'prompt' (it has {list(row)})")
-            prompts.append(render(row["prompt"], str(row.get("id", index)), tokenizer))
+        prompts = [render(one.prompt, one.id, tokenizer, kwargs) for one in examples]
+    check_vocabulary(prompts, tokenizer, model)
     return prompts
 
 
 def probe_prompts(dataset: Any, model: Any, tokenizer: Any, args: RLSCConfig) -> list[Prompt]:
     """The guard's questions as token ids: those that fit the context; none where it is off."""
-    rows = [] if dataset is None or args.guard == "off" else list(dataset)
-    prompts = _rendered(rows, "probe_dataset", tokenizer)
+    name = "probe_dataset"
+    rows = [] if dataset is None or args.guard == "off" else rows_of(dataset, name)
+    prompts = _rendered(examples_of(rows), name, model, tokenizer, args)
     room = context_length(model)
     if room is None:
         return prompts
@@ -206,22 +229,25 @@ def probe_prompts(dataset: Any, model: Any, tokenizer: Any, args: RLSCConfig) ->
     return [prompt for prompt in prompts if len(prompt.token_ids) <= longest]
 
 
-def given_pairs(dataset: Any, tokenizer: Any, cap: int) -> ScriptedEngine:
+def given_pairs(
+    examples: Sequence[Example], rows: Rows, model: Any, tokenizer: Any, cap: int
+) -> ScriptedEngine:
     """Of a preference data set: chosen and rejected, in place of sampled completions.
 
-    Raises `QuestionError` for a row without them, and for one longer than the cap.
+    `rows` are those of the examples. Raises `QuestionError` for one without them, and for one
+    longer than the cap.
     """
     script: dict[str, list[Completion]] = {}
-    for index, row in enumerate(dataset):
-        name = str(row.get("id", index))
+    for example, (_, row) in zip(examples, rows, strict=True):
+        name = example.id
         for column in ("chosen", "rejected"):
-            if not row.get(column):
+            if row.get(column) is None:
                 raise QuestionError(
                     f"question {name} has no {column!r}: dpo_pairs given trains on a preference "
                     "data set, with columns chosen and rejected"
                 )
             text = _last_turn(row[column], f"question {name}: {column!r}")
-            turn = None if isinstance(row["prompt"], str) else end_of_turn(tokenizer)
+            turn = None if isinstance(example.prompt, str) else end_of_turn(tokenizer)
             stop = tokenizer.eos_token_id if turn is None else turn
             ids = (*tokenizer(text, add_special_tokens=False)["input_ids"], stop)
             if len(ids) > cap:
@@ -229,6 +255,7 @@ def given_pairs(dataset: Any, tokenizer: Any, cap: int) -> ScriptedEngine:
                     f"question {name}: its {column!r} has {len(ids)} tokens: raise "
                     "--max_completion_length"
                 )
+            check_vocabulary([Prompt(name, text, ids)], tokenizer, model)
             completion = Completion(text, ids, (0.0,) * len(ids), "stop")
             script.setdefault(name, []).append(completion)
     return ScriptedEngine(script)
@@ -236,11 +263,8 @@ def given_pairs(dataset: Any, tokenizer: Any, cap: int) -> ScriptedEngine:
 
 def _last_turn(value: Any, where: str) -> str:
     """A completion as text, or as TRL's conversational form: messages, the last of which counts."""
-    if isinstance(value, list) and value and isinstance(value[-1], Mapping):
-        value = value[-1].get("content")
-    if not isinstance(value, str) or not value:
-        raise QuestionError(f"{where} is {value!r:.40}: it must be text, or messages")
-    return value
+    turns = as_prompt(value, where)
+    return turns if isinstance(turns, str) else turns[-1]["content"]
 
 
 class StepBatches(Sampler[list[int]]):

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from rlsc.data import render
+from rlsc.data import check_vocabulary, render
 from rlsc.engines import Engine, SamplingParams, seed_for
 from rlsc.environments import Environment, drive
 from rlsc.errors import ConfigError, ModelError
@@ -125,7 +125,9 @@ class Sampler:
         prompts = {}
         for ask in wave:
             cap = self._cap(ask)
-            prompt = render(ask.prompt, ask.id, self._tokenizer)
+            kwargs = self._args.chat_template_kwargs
+            prompt = render(ask.prompt, ask.id, self._tokenizer, kwargs)
+            check_vocabulary([prompt], self._tokenizer, self._scorer.model)
             if self._context is None or len(prompt.token_ids) <= self._context - cap:
                 prompts[ask.id] = prompt
         return prompts
@@ -167,10 +169,25 @@ class Sampler:
                 [seed_for(self._args.seed, step, ask.id) for ask in mine],
                 on_progress,
             )
+            self._check_ids(sampled)
             groups |= {ask.id: group for ask, group in zip(mine, sampled, strict=True)}
             if policy == "base":
                 self._sync("current")
         return groups
+
+    def _check_ids(self, groups: Sequence[CompletionGroup]) -> None:
+        """An engine of the user's own may not know of ids that are no tokens."""
+        size = self._params.vocabulary
+        if size is None:
+            return
+        completions = (completion for group in groups for completion in group.completions)
+        highest = max((id for one in completions for id in one.token_ids), default=0)
+        if highest >= size:
+            raise ModelError(
+                f"{type(self._engine).__name__} has sampled the id {highest}, which pads the "
+                f"vocabulary and is no token: it must leave ids from {size} on out "
+                "(SamplingParams.vocabulary)"
+            )
 
     def _sync(self, policy: str) -> None:
         """Give the engine the weights that asks of this policy are sampled with."""

@@ -9,7 +9,7 @@ backward through these.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import replace
 from typing import Any
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from transformers import PrinterCallback, ProgressCallback
 
+from rlsc.data import Rows, rows_of
 from rlsc.engines import Engine, create_engine, seed_for
 from rlsc.environments import DatasetEnvironment, Environment
 from rlsc.errors import ConfigError
@@ -63,8 +64,9 @@ class RLSCTrainer(WholeCheckpoints):
         model: a transformers model, a Hub id or a folder.
         args: an `RLSCConfig`.
         train_dataset: rows with a `prompt`, a string or a list of messages, and optionally an
-            `id`; with `dpo_pairs="given"` also `chosen` and `rejected`, text or messages. Other
-            columns are not read: a label cannot get in with them.
+            `id`: mappings, a `datasets` data set, streamed ones too (read once, to the end), a
+            DataFrame, or columns. With `dpo_pairs="given"` also `chosen` and `rejected`, text or
+            messages. Other columns are not read: a label cannot get in with them.
         processing_class: the model's tokenizer; loaded with the model where that is a name.
         engine: an `Engine`; by default the one that `args.engine` names.
         objective: by default the one that `args.objective` names.
@@ -114,13 +116,15 @@ class RLSCTrainer(WholeCheckpoints):
         check_trained(model)
         if args.disable_dropout:
             disable_dropout(model)
-        prompts, self.skipped_prompts = render_all(train_dataset, model, processing_class, args)
-        examples = examples_of(train_dataset, prompts)
+        rows = [] if train_dataset is None else rows_of(train_dataset, "train_dataset")
+        examples = examples_of(rows)
+        prompts, self.skipped_prompts = render_all(examples, model, processing_class, args)
+        fitting = {prompt.id for prompt in prompts}
         self.runlog = RunLog(args.output_dir)
         super().__init__(
             model=model,
             args=args,
-            train_dataset=examples,
+            train_dataset=[example for example in examples if example.id in fitting],
             data_collator=list,
             processing_class=processing_class,
             callbacks=[StopOnNonFinite(), self.runlog, *(callbacks or [])],
@@ -133,12 +137,12 @@ class RLSCTrainer(WholeCheckpoints):
         self.loss_is_scaled_for_ga = True
         self.objective = objective or create_objective(args)
         self.objective.check(args)
-        self.objective.check_labels([example.id for example in examples], answer_key)
+        self.objective.check_labels([example.id for example in self.train_dataset], answer_key)
         check_zero3(self.accelerator, args, self.objective)
         self.environment = environment or DatasetEnvironment(args.num_generations)
         check_environment(self.environment, self.objective, args)
         self._answer_key = answer_key
-        self._make_parts(train_dataset, probe_dataset, engine)
+        self._make_parts(examples, rows, probe_dataset, engine)
         self._moved = MovedWeights(self.model, args.learning_rate)
         self.add_callback(self._moved)
         self._batch: StepBatch | None = None
@@ -146,10 +150,12 @@ class RLSCTrainer(WholeCheckpoints):
         self._metrics: dict[str, float] = {}
         self._clock = 0.0
 
-    def _make_parts(self, dataset: Any, probe_dataset: Any, engine: Engine | None) -> None:
+    def _make_parts(
+        self, examples: Sequence[Example], rows: Rows, probe_dataset: Any, engine: Engine | None
+    ) -> None:
         """What samples, what watches, what updates: each is made of those before it."""
         args, model, tokenizer = self.args, self.model, self.processing_class
-        self.scorer = Scorer(model, layout_of(model, args), args.tokens_per_microbatch)
+        self.scorer = Scorer(model, layout_of(tokenizer, model, args), args.tokens_per_microbatch)
         self.auxiliary = create_auxiliary(
             args, self.objective, model, self.scorer.layout, self.environment.asks_base
         )
@@ -160,7 +166,7 @@ class RLSCTrainer(WholeCheckpoints):
         params = sampling_of(tokenizer, model, args)
         given: Engine | None = None
         if self.objective.completions_given:
-            given = given_pairs(dataset, tokenizer, args.max_completion_length)
+            given = given_pairs(examples, rows, model, tokenizer, args.max_completion_length)
         reference = self.auxiliary.reference
         self.sampler = Sampler(
             args, given or self.engine, tokenizer, params, self.scorer, reference

@@ -22,7 +22,7 @@ from rlsc.logprobs.padded_rows import make_rows, pad
 from rlsc.logprobs.scorer import Scorer, score_completions
 from rlsc.records.jsonl import read_jsonl
 from rlsc.types import Completion
-from tests.conftest import tiny_model, tiny_tokenizer
+from tests.conftest import VOCABULARY, tiny_model, tiny_tokenizer
 
 PROMPTS = [f"What is {a} + {b}?" for a in range(3) for b in range(3)]
 CHATS = [[{"role": "user", "content": text}] for text in PROMPTS]
@@ -280,6 +280,21 @@ def test_training_reads_prompts_and_nothing_else(tmp_path: Path) -> None:
 def scripted(token_ids: tuple[int, ...]) -> ScriptedEngine:
     completion = Completion("7", token_ids, (-0.1,) * len(token_ids), "stop")
     return ScriptedEngine({str(index): [completion] * 4 for index in range(9)})
+
+
+def test_ids_that_pad_the_vocabulary_are_neither_sampled_nor_trained_on(tmp_path: Path) -> None:
+    model = tiny_model(vocab_size=VOCABULARY + 9)
+    rows = [{"prompt": text} for text in PROMPTS]
+    run = RLSCTrainer(model, config(tmp_path, max_steps=1), rows, tiny_tokenizer())
+    head = model.lm_head.weight.detach().clone()
+    run.train()
+    changed = (model.lm_head.weight.detach() - head * (1 - 1e-3 * 0.01)).abs().amax(1) > 1e-6
+    assert changed[:VOCABULARY].all()
+    assert not changed[VOCABULARY:].any()  # but for AdamW's decay
+    engine = scripted((VOCABULARY + 1, 0))
+    run = RLSCTrainer(model, config(tmp_path / "own", max_steps=1), rows, tiny_tokenizer(), engine)
+    with pytest.raises(ModelError, match=r"has sampled the id .*which pads the vocabulary"):
+        run.train()
 
 
 def test_an_all_masked_step_is_counted_and_harmless(tmp_path: Path) -> None:

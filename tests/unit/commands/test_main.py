@@ -179,7 +179,7 @@ def test_a_report_of_another_version(
     [
         (None, "no such file"),
         ("", "is empty"),
-        ('{"problem": "a"}', "line 1: no text under 'question' (it has problem)"),
+        ('{"text": "a"}', "no column question, prompt, problem or messages (it has text)"),
         ('{"question": "a"}\n{"question"', "line 2: not valid JSON"),
     ],
     ids=["missing", "empty", "column", "broken"],

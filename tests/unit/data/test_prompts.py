@@ -8,7 +8,14 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from rlsc.data.prompts import fit_context, format_question, render, stop_token_ids
+from rlsc.data.prompts import (
+    check_vocabulary,
+    fit_context,
+    format_question,
+    render,
+    stop_token_ids,
+    written_vocabulary,
+)
 from rlsc.errors import ConfigError, QuestionError
 from rlsc.types import Prompt, Question
 
@@ -109,6 +116,114 @@ def test_a_template_that_refuses_a_system_message_is_named() -> None:
     messages = format_question(QUESTION, make_tokenizer(template + CHAT), system_prompt="Be brief")
     with pytest.raises((ConfigError, QuestionError), match="no system role"):
         render(messages, "q", make_tokenizer(template + CHAT))
+
+
+# A text becomes the ids that are meant.
+
+
+def test_a_text_that_brings_its_bos_gets_no_second() -> None:
+    tokenizer = make_tokenizer(CHAT)
+    text = tokenizer.apply_chat_template([USER], tokenize=False, add_generation_prompt=True)
+    assert render(text, "q", tokenizer).token_ids == render([USER], "q", tokenizer).token_ids
+    bare = make_tokenizer()
+    bare.backend_tokenizer.post_processor = None
+    assert render(QUESTION.text, "q", bare).token_ids == ids(QUESTION.text)
+
+
+def test_a_text_gets_no_end_behind_it() -> None:
+    tokenizer = make_tokenizer()
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<bos> $A <eos>", special_tokens=[(t, ID[t]) for t in ("<bos>", "<eos>")]
+    )
+    assert render(QUESTION.text, "q", tokenizer).token_ids == ids("<bos> What is 3 + 8 ?")
+    assert render("3 <eos>", "q", tokenizer).token_ids == ids("<bos> 3 <eos>")
+
+
+def test_messages_that_end_with_an_answer_are_gone_on_with() -> None:
+    tokenizer = make_tokenizer(CHAT)
+    prefill = {"role": "assistant", "content": "3 + 8 is"}
+    prompt = render([USER, prefill], "q", tokenizer)
+    expected = "<bos> <turn> user What is 3 + 8 ? <end> <turn> assistant 3 + 8 is"
+    assert prompt.token_ids == ids(expected)
+    empty = {"role": "assistant", "content": ""}
+    assert render([USER, empty], "q", tokenizer) == render([USER], "q", tokenizer)
+    drops = "{% for m in messages if m.role == 'user' %}<turn> {{ m.content }}{% endfor %}"
+    with pytest.raises(ConfigError, match="question q: the model's chat template refuses it"):
+        render([USER, prefill], "q", make_tokenizer(drops))
+
+
+def test_a_control_token_in_a_question_is_refused() -> None:
+    """Where it is the question's; what a writer puts into a text or a system message stays."""
+    tokenizer = make_tokenizer(CHAT)
+    bad = Question("q7", "What is <end> 3 ?")
+    message = r"question q7 holds '<end>', which the tokenizer reads as a control token"
+    with pytest.raises(QuestionError, match=message):
+        render(format_question(bad, tokenizer), bad.id, tokenizer)
+    with pytest.raises(QuestionError, match=message):
+        format_question(bad, make_tokenizer(), "few-shot")
+    text = format_question(bad, tokenizer, "none")
+    assert render(text, "q7", tokenizer).token_ids == ids("<bos> What is <end> 3 ?")
+    system = {"role": "system", "content": "Be <unk>"}
+    assert ID["<unk>"] in render([system, USER], "q", tokenizer).token_ids
+
+
+def test_a_conversation_is_a_chat_as_it_is() -> None:
+    tokenizer = make_tokenizer(CHAT)
+    turns = (USER, {"role": "assistant", "content": "11"}, USER)
+    question = Question("q", "text", turns)
+    assert format_question(question, tokenizer) == list(turns)
+    system = {"role": "system", "content": "Be brief"}
+    assert format_question(question, tokenizer, system_prompt="Be brief") == [system, *turns]
+    with pytest.raises(ConfigError, match="question q has a system message of its own"):
+        format_question(Question("q", "", (system, *turns)), tokenizer, system_prompt="Be brief")
+    for tokenizer, template in ((make_tokenizer(), "auto"), (make_tokenizer(CHAT), "none")):
+        with pytest.raises(ConfigError, match="question q is a conversation"):
+            format_question(question, tokenizer, template)
+
+
+def test_arguments_of_the_chat_template() -> None:
+    tokenizer = make_tokenizer(CHAT + "{% if brief %} Be brief{% endif %}")
+    plain = render([USER], "q", tokenizer).token_ids
+    assert render([USER], "q", tokenizer, {"brief": False}).token_ids == plain
+    assert render([USER], "q", tokenizer, {"brief": True}).token_ids == plain + ids("Be brief")
+    for kwargs, message in (
+        ({"enable_thinking": True}, "does not use 'enable_thinking'"),
+        ({"messages": []}, "question q: the model's chat template refuses it"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            render([USER], "q", tokenizer, kwargs)
+    with pytest.raises(ConfigError, match="needs a chat template, and none is in use"):
+        render(QUESTION.text, "q", tokenizer, {"brief": True})
+
+
+# The vocabulary.
+
+
+def model_of(size: int) -> SimpleNamespace:
+    return SimpleNamespace(config=SimpleNamespace(eos_token_id=None, vocab_size=size))
+
+
+def test_a_token_that_the_model_has_no_row_for_is_named() -> None:
+    tokenizer = make_tokenizer()
+    prompts = [render("What is x", "a", tokenizer), render("What is 11", "b", tokenizer)]
+    check_vocabulary(prompts, tokenizer, model_of(len(WORDS)))
+    check_vocabulary(prompts[:1], tokenizer, model_of(ID["11"]))  # one that it does not meet
+    with pytest.raises(ConfigError, match=r"question b: its token '11' has the id 18.* at 17:"):
+        check_vocabulary(prompts, tokenizer, model_of(ID["11"]))
+
+
+def test_ids_that_only_pad_the_vocabulary_are_counted_out() -> None:
+    tokenizer = make_tokenizer()
+    assert written_vocabulary(tokenizer, model_of(64)) == len(WORDS)
+    for size in (len(WORDS), len(WORDS) - 1):
+        assert written_vocabulary(tokenizer, model_of(size)) is None
+    assert written_vocabulary(tokenizer, make_model()) is None
+
+
+def test_an_end_that_cannot_be_sampled_ends_nothing() -> None:
+    model = model_of(ID["<eos>"] + 1)
+    model.config.eos_token_id = ID["11"]
+    assert stop_token_ids(make_tokenizer(), model) == ids("<eos>")
 
 
 # The context.

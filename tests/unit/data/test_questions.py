@@ -1,4 +1,4 @@
-"""Where questions come from: built-in arithmetic, JSONL files, Hub data sets."""
+"""Where questions come from: built-in arithmetic, files, Hub data sets."""
 
 from __future__ import annotations
 
@@ -168,6 +168,77 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         load_questions(str(tmp_path / "latin.jsonl"))
 
 
+# Columns.
+
+
+@pytest.mark.parametrize(
+    ("columns", "found", "said"),
+    [
+        (["question"], "question", ""),
+        (["messages", "problem", "prompt", "question"], "question", "question, not prompt or"),
+        (["messages", "problem", "prompt"], "prompt", "column prompt, not problem or messages"),
+        (["messages", "problem"], "problem", "column problem, not messages"),
+        (["messages"], "messages", "questions are in its column messages"),
+    ],
+)
+def test_the_question_is_found_by_name_and_said(
+    file: Path, columns: list[str], found: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = {column: f"in {column}" for column in columns}
+    assert read(file, json.dumps(row)).train[0].text == f"in {found}"
+    assert said in capsys.readouterr().out
+    assert read(file, json.dumps(row), question_column=columns[0]).train[0].text != ""
+    assert not capsys.readouterr().out
+
+
+@pytest.mark.parametrize("answer", [{"value": "3"}, ["3"], True, float("nan"), float("inf"), " "])
+def test_an_answer_that_is_no_text_and_no_number_is_refused(file: Path, answer: object) -> None:
+    rows = [{"question": "1?", "answer": 1}, {"question": "2?", "answer": answer}]
+    with pytest.raises(QuestionError, match=r"questions\.jsonl, line 2: 'answer'") as caught:
+        read(file, "\n".join(map(json.dumps, rows)))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_answer_column_that_is_not_there_lists_the_columns(file: Path) -> None:
+    content = '{"question": "1?", "answer": 1}\n{"question": "2?", "level": "easy"}'
+    with pytest.raises(QuestionError, match=r"'anwser' \(it has question, answer, level\)"):
+        read(file, content, answer_column="anwser")
+    found = read(file, content, answer_column="anwser", needs_answers=False)
+    assert not answers_of(found)
+    assert answers_of(read(file, content, answer_column="answer")) == {"0": "1"}
+
+
+def chat(*turns: str) -> list[dict[str, str]]:
+    """Of `role: content`."""
+    pairs = [turn.split(": ") for turn in turns]
+    return [{"role": role, "content": content} for role, content in pairs]
+
+
+def test_a_conversation_is_a_question(file: Path) -> None:
+    rows = [
+        {"prompt": chat("system: Be brief", "user: 1 + 1?")},
+        {"prompt": chat("user: 2 + 2?")},
+        {"prompt": chat("user: 3 + 3?", "assistant: It is")},
+        {"prompt": [{"role": "user", "content": [{"type": "text", "text": "4 + 4?"}]}]},
+    ]
+    found = read(file, "\n".join(map(json.dumps, rows))).train
+    assert [question.text for question in found] == [
+        "1 + 1?",
+        "2 + 2?",
+        "3 + 3?\n\nIt is",
+        "4 + 4?",
+    ]
+    assert [len(question.messages) for question in found] == [2, 0, 2, 0]
+    assert [question.ends_with_answer for question in found] == [False, False, True, False]
+
+
+def test_messages_with_their_answer_are_refused_unless_the_column_is_named(file: Path) -> None:
+    content = json.dumps({"messages": chat("user: 1 + 1?", "assistant: 2")})
+    with pytest.raises(QuestionError, match=r"line 1: .*assistant's turn.*--question_column"):
+        read(file, content)
+    assert read(file, content, question_column="messages").train[0].ends_with_answer
+
+
 # Hub data sets.
 
 
@@ -180,8 +251,11 @@ def test_a_hub_data_set_with_split_and_columns(monkeypatch: pytest.MonkeyPatch) 
     assert asked == [(("someone/sums", "main"), {"split": "test"})]
     assert [question.text for question in found.train] == ["1 + 1?", "2 + 2?"]
     assert answers_of(found) == {"0": "2"}
-    with pytest.raises(QuestionError, match=r"someone/sums, row 0: .*\(it has problem, solution\)"):
-        load_questions("someone/sums")
+    assert load_questions("someone/sums").train == found.train
+    with pytest.raises(
+        QuestionError, match=r"someone/sums: .*'anwser' \(it has problem, solution\)"
+    ):
+        load_questions("someone/sums", answer_column="anwser")
 
 
 def test_a_hub_data_set_that_does_not_load(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -531,7 +531,7 @@ def test_gpqa_files_that_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(QuestionError, match="has no rows"):
         load_benchmark("gpqa_diamond", tmp_path)
     path.write_bytes(b"Question\ncaf\xe9\n")
-    with pytest.raises(QuestionError, match="cannot be read as a table"):
+    with pytest.raises(QuestionError, match="cannot be read as UTF-8 text"):
         load_benchmark("gpqa_diamond", tmp_path)
 
 

@@ -112,7 +112,7 @@ def test_a_bad_task_is_refused_in_a_line(tmp_path: Path, code: str, message: str
     [
         ("", "is empty"),
         ("{", "line 1: not valid JSON"),
-        ('{"text": "1?"}', "line 1: no column 'question'"),
+        ('{"text": "1?"}', "no column question, prompt, problem or messages"),
         ('{"question": "1?"}', r"line 1 \(id 'mine/0'\): there is no answer"),
         ('{"question": "1?", "answer": []}', "line 1: .*neither text nor a number"),
     ],

@@ -24,6 +24,7 @@ def sample_tokens(
     at `uniforms[i]`, in [0, 1): that is all the randomness there is, so that a row's text does
     not depend on its neighbours.
     """
+    logits_BV = logits_BV[:, : params.vocabulary]
     device = logits_BV.device
     double = torch.float32 if device.type == "mps" else torch.float64
     at_R = torch.tensor(at, device=device)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from rlsc.data import with_suffix
 from rlsc.errors import QuestionError
-from rlsc.types import LETTERS, AnswerKey, AnswerKind, Question, Task
+from rlsc.types import LETTERS, AnswerKey, AnswerKind, Message, Question, Task
 
 
 @dataclass(frozen=True)
@@ -21,14 +22,22 @@ class Item:
     question: str
     answer: str
     choices: tuple[str, ...] = ()
+    messages: tuple[Message, ...] = ()
+    """The conversation that the question is, if it is one."""
 
     @property
     def text(self) -> str:
+        """As it is asked."""
+        return self.asked.text
+
+    @property
+    def asked(self) -> Question:
         """The question, and below a blank line its options as ``A. …``, ``B. …``."""
         options = [
             f"{letter}. {choice}" for letter, choice in zip(LETTERS, self.choices, strict=False)
         ]
-        return "\n".join([self.question, "", *options] if options else [self.question])
+        suffix = "\n".join(["", "", *options]) if options else ""
+        return with_suffix(Question(self.id, self.question, self.messages), suffix)
 
 
 def make_task(
@@ -59,13 +68,11 @@ def make_task(
         raise QuestionError(f"benchmark {name}: {source} has no questions")
     kept = checked[:limit] if limit else checked
     # Options are of a multiple-choice question only: others may have them, and are not asked so.
-    plain = [
-        item if kind == "choice" else Item(item.id, item.question, item.answer) for item in kept
-    ]
+    plain = [item if kind == "choice" else replace(item, choices=()) for item in kept]
     return Task(
         name=name,
         title=title,
-        questions=tuple(Question(item.id, item.text) for item in plain),
+        questions=tuple(item.asked for item in plain),
         answers=AnswerKey({item.id: item.answer for item in plain}),
         kind=kind,
         choices={item.id: item.choices for item in plain if item.choices},

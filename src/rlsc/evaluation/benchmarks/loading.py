@@ -5,7 +5,6 @@ Left out: a cache of our own (`datasets` keeps one).
 
 from __future__ import annotations
 
-import csv
 import difflib
 import hashlib
 from collections import defaultdict
@@ -13,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rlsc.data import Row, Rows, read_hub_rows, read_jsonl_rows
+from rlsc.data import Row, Rows, read_hub_rows, read_rows
 from rlsc.errors import ConfigError, QuestionError
 from rlsc.evaluation.benchmarks.item import Item, make_task
 from rlsc.evaluation.benchmarks.table import (
@@ -118,7 +117,7 @@ def _from_folder(benchmark: Benchmark, folder: Path) -> tuple[list[tuple[str, It
             raise QuestionError(
                 f"benchmark {benchmark.name}: no {' or '.join(names)} in {folder}{advice}"
             )
-        rows = _read_csv(path) if path.suffix == ".csv" else read_jsonl_rows(path)
+        rows = read_rows(path)
         for where, row, number in _numbered(rows):
             # GPQA is also read as its authors give it out.
             own_form = benchmark.gated and (GPQA_CORRECT in row or path.suffix == ".csv")
@@ -127,17 +126,6 @@ def _from_folder(benchmark: Benchmark, folder: Path) -> tuple[list[tuple[str, It
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         sources.append(f"{path} (sha256 {digest[:12]})")
     return items, ", ".join(sources)
-
-
-def _read_csv(path: Path) -> Rows:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise QuestionError(f"{path} cannot be read as a table: {error}") from error
-    if not rows:
-        raise QuestionError(f"{path} has no rows")
-    return [(f"{path}, row {number}", row) for number, row in enumerate(rows, start=1)]
 
 
 def _convert(convert: Converter, row: Row, number: int, where: str) -> Item:

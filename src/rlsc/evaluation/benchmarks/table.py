@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 
-from rlsc.data import Row
+from rlsc.data import Row, text_of
 from rlsc.evaluation.benchmarks.item import Item
 from rlsc.types import LETTERS, AnswerKind
 
@@ -47,15 +47,6 @@ class Benchmark:
     subjects: tuple[str, ...] = ()
     gated: bool = False
     version: int = 1
-
-
-def text_of(value: object) -> str:
-    """A cell as text; a missing one is empty, which the loader refuses."""
-    if value is None:
-        return ""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise ValueError(f"{value!r:.60} is neither text nor a number")
-    return str(value).strip()
 
 
 def plain_number(value: object) -> str:
@@ -108,13 +99,18 @@ def folder_form(prefix: str) -> Converter:
 
     def convert(row: Row, number: int) -> Item:
         item = plain({"answer": None, **row}, number)
-        choices = row.get("choices") or ()
-        if not isinstance(choices, list | tuple) or not all(isinstance(c, str) for c in choices):
-            raise ValueError("'choices' is not a list of texts")
         identifier = text_of(row.get("id")) or item.id
-        return Item(identifier, item.question, item.answer, tuple(map(str.strip, choices)))
+        return Item(identifier, item.question, item.answer, choices_of(row))
 
     return convert
+
+
+def choices_of(row: Row) -> tuple[str, ...]:
+    """The options in a row's column `choices`, if it has one. Raises `ValueError`."""
+    choices = row.get("choices") or ()
+    if not isinstance(choices, list | tuple) or not all(isinstance(c, str) for c in choices):
+        raise ValueError("'choices' is not a list of texts")
+    return tuple(map(str.strip, choices))
 
 
 def olympiad_item(row: Row, number: int) -> Item:

@@ -11,17 +11,23 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, get_args
 
-from rlsc.data import QuestionSet, load_questions, read_jsonl_rows
+from rlsc.data import (
+    QuestionSet,
+    has_file_ending,
+    load_questions,
+    question_set,
+    read_rows,
+    text_of,
+)
 from rlsc.errors import ConfigError, QuestionError
 from rlsc.evaluation.benchmarks.item import Item, make_task
 from rlsc.evaluation.benchmarks.loading import find_benchmark, listing, load_benchmark
-from rlsc.evaluation.benchmarks.table import BENCHMARKS, PAPER, folder_form
+from rlsc.evaluation.benchmarks.table import BENCHMARKS, PAPER, choices_of
 from rlsc.records import EVALUATION
 from rlsc.runtime import is_user_code, load_user_code
 from rlsc.types import AnswerKind, Task
 
 _ARITHMETIC = "arithmetic"
-_TABLES = (".jsonl", ".json", ".csv", ".parquet")
 
 
 class UserTask:
@@ -86,7 +92,7 @@ def _check_once(names: list[str]) -> None:
 
 
 def _is_own(name: str) -> bool:
-    return name == _ARITHMETIC or is_user_code(name) or name.endswith(_TABLES)
+    return name == _ARITHMETIC or is_user_code(name) or has_file_ending(name)
 
 
 def _own_task(name: str, limit: int) -> Task:
@@ -130,18 +136,19 @@ def _of_class(name: str, limit: int) -> Task:
 
 
 def _of_file(file: Path, limit: int) -> Task:
-    """A data file: `question`, `answer`; `id` and `choices` (with a letter as answer) if any."""
-    if file.suffix not in (".jsonl", ".json"):
-        return _of_questions(load_questions(str(file)), file.stem, limit)
-    rows = read_jsonl_rows(file)
-    convert, items = folder_form(file.stem), []
-    for number, (where, row) in enumerate(rows):
+    """A data file: a question and `answer`; `id` and `choices` (with a letter as answer) if any."""
+    rows = read_rows(file)
+    found = question_set(str(file), rows, None)
+    answers = {name: found.answers[name] for name in found.answers}
+    items = []
+    for question, (where, row) in zip(found.train, rows, strict=True):
         try:
-            items.append((where, convert(row, number)))
-        except KeyError as error:
-            raise QuestionError(f"{where}: no column {error.args[0]!r}") from error
+            choices = choices_of(row)
         except ValueError as error:
             raise QuestionError(f"{where}: {error}") from error
+        name = question.id if text_of(row.get("id")) else f"{file.stem}/{question.id}"
+        answer = answers.get(question.id, "")
+        items.append((where, Item(name, question.text, answer, choices, question.messages)))
     kind: AnswerKind = "choice" if any(item.choices for _, item in items) else "math"
     return make_task(file.stem, file.name, items, kind, source=str(file), limit=limit)
 
