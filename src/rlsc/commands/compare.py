@@ -36,6 +36,7 @@ from rlsc.records import (
     ComparisonResults,
     EvaluationResults,
     TrainingFolder,
+    check_same,
     check_writable,
     read_results_of,
     temperature_label,
@@ -47,6 +48,7 @@ from rlsc.runtime import console
 
 BASE = "base"
 # May differ from what a run was made with; all else would make rows that do not compare.
+_SAME = "give the same again, or another output_dir for a comparison of its own"
 _FREE = frozenset({"resume", "overwrite", "disable_tqdm", "output_dir", "base_evaluation"})
 
 
@@ -188,7 +190,9 @@ def _runs(config: CompareConfig, flags: Sequence[str]) -> list[Run]:
 
 
 def _check(folder: ComparisonFolder, runs: Sequence[Run]) -> None:
-    """All settings are read before anything is run, and are those of runs that are there."""
+    """All settings and data are read before anything is run, and are those of runs there are."""
+    from rlsc.commands.train import read_given  # torch and transformers: not for --help
+
     check_writable(folder.path)
     if folder.holds_run:
         folder.check_kind()
@@ -201,6 +205,7 @@ def _check(folder: ComparisonFolder, runs: Sequence[Run]) -> None:
             place = TrainingFolder(run.folder)
             if place.holds_run and not run.failed:
                 place.check_same_settings(settings, _FREE)
+                check_same(place.path, read_given(config, training).parts, "the comparison", _SAME)
         except RLSCError as error:
             raise ConfigError(f"{run.label}: {error}") from error
 

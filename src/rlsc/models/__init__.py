@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         load_config,
         load_model,
         load_tokenizer,
-        weights_fingerprint,
+        weights_hash,
     )
     from rlsc.models.reward_model import RewardModel
 
