@@ -29,3 +29,7 @@ class OutputError(RLSCError, OSError):
 
 class NonFiniteError(RLSCError, ArithmeticError):
     """Loss or gradient became NaN or infinite; the last checkpoint stands."""
+
+
+class GradingError(RLSCError, RuntimeError):
+    """A process that judges answers does not start."""

@@ -44,7 +44,7 @@ from rlsc.records import (
     write_text,
 )
 from rlsc.report import print_results, write_report
-from rlsc.runtime import console
+from rlsc.runtime import console, quiet_start, started
 
 BASE = "base"
 # May differ from what a run was made with; all else would make rows that do not compare.
@@ -245,12 +245,16 @@ def _in_process(function: Any, *arguments: Any) -> str | None:
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_reporting, args=(sender, function, *arguments))
-    process.start()
+    with quiet_start():
+        process.start()
     sender.close()
     try:
         problem = receiver.recv()
     except EOFError:  # it died without a word
         problem = None
+    except BaseException:  # this process is to end: by a signal that the child may not have
+        process.terminate()
+        raise
     finally:
         process.join()
     if problem is None and process.exitcode:
@@ -264,8 +268,9 @@ def _reporting(sender: Any, function: Any, *arguments: Any) -> None:
     from rlsc.runtime import quiet_libraries
 
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    quiet_libraries()
     try:
+        started()
+        quiet_libraries()
         function(*arguments)
         sender.send(None)
     except RLSCError as error:

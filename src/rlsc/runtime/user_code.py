@@ -18,6 +18,8 @@ from typing import Any
 from rlsc.errors import ConfigError
 
 SYNTAX = "FILE.py:Class or package.module:Class"
+user_folders: set[Path] = set()
+"""Where code was loaded from."""
 _files: dict[str, tuple[Path, ...]] = {}
 """Of each module of a user's: its file, and those beside it that were imported with it."""
 
@@ -69,6 +71,7 @@ def _first_in_path(where: Path) -> Iterator[None]:
     Left at the front it would have later imports, of libraries and in child processes, find a
     `random.py` of the user's.
     """
+    user_folders.add(where.resolve())
     folder = str(where.resolve())
     known = folder in sys.path
     sys.path.insert(0, folder)
