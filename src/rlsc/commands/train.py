@@ -86,7 +86,7 @@ def read_given(config: RunConfig, training: RLSCConfig) -> Given:
     parts = {
         **question_parts("training", questions.train),
         **label_parts(objective, [q.id for q in questions.train], questions.answers),
-        **question_parts("guard", probe),
+        **({} if training.guard == "off" else question_parts("guard", probe)),
         **code_parts(objective, create_environment(config, training.num_generations)),
     }
     for task in [*(own.tasks if own else ()), *benchmarks]:

@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from rlsc.records.checkpoints import (
         PREFIX,
         UNFINISHED,
-        checkpoints,
         last_checkpoint,
         seal,
         sync,

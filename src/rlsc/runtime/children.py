@@ -31,18 +31,21 @@ def safe_path() -> list[str]:
 
 @contextlib.contextmanager
 def quiet_start() -> Iterator[None]:
-    """Within, a process that is spawned imports nothing from the current folder.
+    """Within, a process that is spawned imports no library from a user's folders: they come last.
 
     Nor does Ctrl-C end it with a traceback while it is still importing: it is heeded once the
     child has called `started`.
     """
     in_main = threading.current_thread() is threading.main_thread()
-    safe = os.environ.get("PYTHONSAFEPATH")
+    safe, path = os.environ.get("PYTHONSAFEPATH"), list(sys.path)
+    first = safe_path()
+    sys.path[:] = [*first, *(entry for entry in path if entry not in first)]
     os.environ["PYTHONSAFEPATH"] = "1"
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_main else None
     try:
         yield
     finally:
+        sys.path[:] = path
         if handler is not None:
             signal.signal(signal.SIGINT, handler)
         if safe is None:
