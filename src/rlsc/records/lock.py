@@ -87,19 +87,17 @@ def _locked_file(folder: Path) -> int:
     return descriptor
 
 
-if sys.platform == "win32":
-    import msvcrt
+def _lock(descriptor: int) -> None:
+    """Raises `OSError` where another process has the lock. Windows: a byte far behind the text."""
+    if sys.platform == "win32":
+        import msvcrt
 
-    def _lock(descriptor: int) -> None:
-        """A byte far behind the text, which stays readable."""
         os.lseek(descriptor, 1 << 20, os.SEEK_SET)
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         finally:
             os.lseek(descriptor, 0, os.SEEK_SET)
+    else:
+        import fcntl
 
-else:
-    import fcntl
-
-    def _lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
