@@ -36,6 +36,7 @@ from rlsc.records import (
     ComparisonResults,
     EvaluationResults,
     TrainingFolder,
+    check_free,
     check_same,
     check_writable,
     read_results_of,
@@ -120,6 +121,15 @@ def compare(config: CompareConfig, flags: Sequence[str]) -> None:
             print("rlsc train " + shlex.join([*run.flags, "--resume"]))
         return
     folder.prepare(_settings(config), overwrite=False)
+    try:
+        _make(folder, config, runs)
+    finally:
+        folder.release()
+    console.print(f"report  {folder.path / 'report.html'}", soft_wrap=True)
+
+
+def _make(folder: ComparisonFolder, config: CompareConfig, runs: Sequence[Run]) -> None:
+    """The untrained model's evaluation and every run that is not finished, each in a process."""
     unfinished = [run for run in runs if not run.finished]
     if unfinished or not _has_temperatures(folder.base.path, config.temperatures):
         console.print("the untrained model …")
@@ -141,7 +151,6 @@ def compare(config: CompareConfig, flags: Sequence[str]) -> None:
             write_text(run.folder / FAILURE, problem + "\n")
         _write(folder, config, runs[0])  # what there is, at any time
     print_results(_write(folder, config, runs[0]))
-    console.print(f"report  {folder.path / 'report.html'}", soft_wrap=True)
 
 
 def _write(folder: ComparisonFolder, config: CompareConfig, run: Run) -> ComparisonResults:
@@ -203,6 +212,7 @@ def _check(folder: ComparisonFolder, runs: Sequence[Run]) -> None:
             config, training = parse([*run.flags])
             settings = resolved(config, training)
             place = TrainingFolder(run.folder)
+            check_free(place.path)
             if place.holds_run and not run.failed:
                 place.check_same_settings(settings, _FREE)
                 check_same(place.path, read_given(config, training).parts, "the comparison", _SAME)

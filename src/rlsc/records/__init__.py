@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         write_identity,
     )
     from rlsc.records.jsonl import append_jsonl, read_jsonl, write_jsonl
-    from rlsc.records.lock import locked
+    from rlsc.records.lock import check_free, locked
     from rlsc.records.results import (
         AT_TRAINING_TEMPERATURE,
         EVALUATION,

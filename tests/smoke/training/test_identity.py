@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -165,3 +166,16 @@ def test_a_fresh_model_into_a_folder_with_records(tmp_path: Path) -> None:
     trainer(tmp_path, max_steps=1).train(resume_from_checkpoint=True)  # afresh, to the same end
     with pytest.raises(OutputError, match=r"another output_dir, or go on with train\(resume_from"):
         trainer(tmp_path, max_steps=1).train()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="locked by flock")
+def test_a_folder_that_another_run_has_is_refused(tmp_path: Path) -> None:
+    import fcntl
+
+    (tmp_path / "run.lock").write_text("process 7 on elsewhere\n")
+    with (tmp_path / "run.lock").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(OutputError, match=r"in use by another run \(process 7 on elsewhere\)"):
+            trainer(tmp_path, max_steps=1).train()
+        assert {path.name for path in tmp_path.iterdir()} == {"run.lock"}
+    trainer(tmp_path, max_steps=1).train()
