@@ -46,6 +46,11 @@ class Forked:
         self._process = _CONTEXT.Process(target=_child, args=(*prepared, function, arguments))
         self._process.start()
 
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
     def poll(self) -> int | None:
         return self._process.exitcode
 

@@ -33,3 +33,7 @@ class FailedRunsError(RLSCError):
 
 class NonFiniteError(RLSCError, ArithmeticError):
     """Loss or gradient became NaN or infinite; the last checkpoint stands."""
+
+
+class GradingError(RLSCError, RuntimeError):
+    """A process that judges answers does not start."""

@@ -36,6 +36,8 @@ from rlsc.records import (
     ComparisonResults,
     EvaluationResults,
     TrainingFolder,
+    check_free,
+    check_same,
     check_writable,
     read_results_of,
     temperature_label,
@@ -43,10 +45,11 @@ from rlsc.records import (
     write_text,
 )
 from rlsc.report import print_results, write_report
-from rlsc.runtime import console
+from rlsc.runtime import console, quiet_start, started
 
 BASE = "base"
 # May differ from what a run was made with; all else would make rows that do not compare.
+_SAME = "give the same again, or another output_dir for a comparison of its own"
 _FREE = frozenset({"resume", "overwrite", "disable_tqdm", "output_dir", "base_evaluation"})
 
 
@@ -119,6 +122,22 @@ def compare(config: CompareConfig, flags: Sequence[str]) -> None:
             print("rlsc train " + shlex.join([*run.flags, "--resume"]))
         return
     folder.prepare(_settings(config), overwrite=False)
+    try:
+        _make(folder, config, runs)
+    finally:
+        folder.release()
+    console.print(f"report  {folder.path / 'report.html'}", soft_wrap=True)
+    failed = [f"{run.label}, seed {run.seed}" for run in runs if run.failed]
+    if failed:
+        raise FailedRunsError(
+            f"{len(failed)} of {len(runs)} runs failed ({'; '.join(failed[:3])}"
+            f"{'; …' if len(failed) > 3 else ''}): the table says why, and the same command makes "
+            "them anew"
+        )
+
+
+def _make(folder: ComparisonFolder, config: CompareConfig, runs: Sequence[Run]) -> None:
+    """The untrained model's evaluation and every run that is not finished, each in a process."""
     unfinished = [run for run in runs if not run.finished]
     if unfinished or not _has_temperatures(folder.base.path, config.temperatures):
         console.print("the untrained model …")
@@ -140,14 +159,6 @@ def compare(config: CompareConfig, flags: Sequence[str]) -> None:
             write_text(run.folder / FAILURE, problem + "\n")
         _write(folder, config, runs[0])  # what there is, at any time
     print_results(_write(folder, config, runs[0]))
-    console.print(f"report  {folder.path / 'report.html'}", soft_wrap=True)
-    failed = [f"{run.label}, seed {run.seed}" for run in runs if run.failed]
-    if failed:
-        raise FailedRunsError(
-            f"{len(failed)} of {len(runs)} runs failed ({'; '.join(failed[:3])}"
-            f"{'; …' if len(failed) > 3 else ''}): the table says why, and the same command makes "
-            "them anew"
-        )
 
 
 def _write(folder: ComparisonFolder, config: CompareConfig, run: Run) -> ComparisonResults:
@@ -196,7 +207,9 @@ def _runs(config: CompareConfig, flags: Sequence[str]) -> list[Run]:
 
 
 def _check(folder: ComparisonFolder, runs: Sequence[Run]) -> None:
-    """All settings are read before anything is run, and are those of runs that are there."""
+    """All settings and data are read before anything is run, and are those of runs there are."""
+    from rlsc.commands.train import read_given  # torch and transformers: not for --help
+
     check_writable(folder.path)
     if folder.holds_run:
         folder.check_kind()
@@ -207,8 +220,10 @@ def _check(folder: ComparisonFolder, runs: Sequence[Run]) -> None:
             config, training = parse([*run.flags])
             settings = resolved(config, training)
             place = TrainingFolder(run.folder)
+            check_free(place.path)
             if place.holds_run and not run.failed:
                 place.check_same_settings(settings, _FREE)
+                check_same(place.path, read_given(config, training).parts, "the comparison", _SAME)
         except RLSCError as error:
             raise ConfigError(f"{run.label}: {error}") from error
 
@@ -248,12 +263,16 @@ def _in_process(function: Any, *arguments: Any) -> str | None:
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_reporting, args=(sender, function, *arguments))
-    process.start()
+    with quiet_start():
+        process.start()
     sender.close()
     try:
         problem = receiver.recv()
     except EOFError:  # it died without a word
         problem = None
+    except BaseException:  # this process is to end: by a signal that the child may not have
+        process.terminate()
+        raise
     finally:
         process.join()
     if problem is None and process.exitcode:
@@ -267,8 +286,9 @@ def _reporting(sender: Any, function: Any, *arguments: Any) -> None:
     from rlsc.runtime import quiet_libraries
 
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    quiet_libraries()
     try:
+        started()
+        quiet_libraries()
         function(*arguments)
         sender.send(None)
     except RLSCError as error:

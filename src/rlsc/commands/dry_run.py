@@ -8,16 +8,13 @@ from typing import Any
 import torch
 
 from rlsc.commands.arguments import resolved
-from rlsc.commands.probe_questions import probe_questions
 from rlsc.commands.train import (
-    check_objective_of,
     check_together,
     is_complete,
-    load_benchmarks,
     prompt_row,
     prompt_rows,
+    read_given,
 )
-from rlsc.commands.train_evaluation import evaluation_set, training_questions
 from rlsc.config import RunConfig
 from rlsc.data import QuestionSet, check_vocabulary, fit_context, render, rows_of
 from rlsc.engines import engine_class, resolve_engine
@@ -32,7 +29,7 @@ from rlsc.models import (
 )
 from rlsc.objectives import create_objective
 from rlsc.planning import show, this_device
-from rlsc.records import TrainingFolder
+from rlsc.records import TrainingFolder, check_same
 from rlsc.runtime import console
 from rlsc.training import (
     RLSCConfig,
@@ -53,15 +50,14 @@ def dry_run(config: RunConfig, training: RLSCConfig) -> None:
     Raises `RLSCError` for input that cannot work. What only the weights tell (a damaged file, a
     forward that an engine does not know) is not found out.
     """
-    source = check_together(config, training)
+    check_together(config, training)
     settings = resolved(config, training)
     folder = TrainingFolder(Path(training.output_dir))
     folder.check(settings, config.resume, config.overwrite)
-    questions = training_questions(config, source)
-    check_objective_of(training, questions)
-    evaluated = evaluation_set(config, questions)
-    probe, probed = probe_questions(config, training.guard_probe_size, questions, evaluated)
-    load_benchmarks(config)
+    given = read_given(config, training)
+    questions, evaluated = given.questions, given.own
+    if config.resume and folder.holds_run:
+        check_same(folder.path, given.parts, "--resume")
     model_config, origin = policy_config(config)
     tokenizer = policy_tokenizer(config)
     model = empty_model(model_config, getattr(torch, config.model_dtype))
@@ -78,7 +74,7 @@ def dry_run(config: RunConfig, training: RLSCConfig) -> None:
         rendered = [render(row["prompt"], row["id"], tokenizer, kwargs) for row in rows]
         check_vocabulary(rendered, tokenizer, model)
         fit_context(rendered, cap, context_length(model), training.skip_long_prompts)
-    rows = [prompt_row(config, question, tokenizer) for question in probe]
+    rows = [prompt_row(config, question, tokenizer) for question in given.probe]
     probe_prompts(rows, model, tokenizer, training)
     complete = config.resume and is_complete(folder, training.max_steps)
     state = "holds a finished run" if complete else "can be written"
@@ -86,7 +82,7 @@ def dry_run(config: RunConfig, training: RLSCConfig) -> None:
     for name, text in {
         "model": origin,
         "data": f"{questions.name}: {len(prompts)} questions; evaluated on {relation}; the guard "
-        f"asks {probed}",
+        f"asks {given.probed}",
         "prompt": repr(prompts[0].text),
         "engine": _engine(training, model),
         "folder": f"{training.output_dir} {state}; nothing is",

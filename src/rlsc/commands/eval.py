@@ -24,9 +24,12 @@ from rlsc.evaluation import (
     check_kept,
     collect,
     control_settings,
+    judging_of_task,
     load_tasks,
     overlap,
     prepare,
+    prompts_of,
+    questions_of_task,
     regrade,
     resolve_template,
     score_side,
@@ -34,20 +37,23 @@ from rlsc.evaluation import (
     task_results,
 )
 from rlsc.grading import shared_grader
-from rlsc.models import load_policy, weights_fingerprint
+from rlsc.models import load_policy, weights_hash
 from rlsc.records import (
+    ANEW,
     EvaluationFolder,
     EvaluationResults,
     TaskResults,
     TrainingFolder,
-    check_same_questions,
+    check_same,
+    locked,
     read_rows,
     write_environment,
+    write_identity,
     write_results,
 )
 from rlsc.report import print_results, write_report
 from rlsc.runtime import console, cpu_has_bf16
-from rlsc.training import device_has_bf16
+from rlsc.training import WEIGHTS, device_has_bf16, tokenizer_parts
 from rlsc.types import Question, Setting, Task
 
 
@@ -63,9 +69,11 @@ def run_eval(config: EvalConfig) -> None:
     settings = resolved(config)
     folder.check(settings, config.resume, config.overwrite)
     tasks = load_tasks(config.benchmarks, config.data_dir, config.limit)
-    questions = {task.name: task.questions for task in tasks}
-    if config.resume:
-        check_same_questions(folder.path, questions)
+    given: dict[str, str] = {}
+    for task in tasks:
+        given |= questions_of_task(task) | judging_of_task(task)
+    if config.resume and folder.holds_run:
+        check_same(folder.path, given, "--resume", _advice(folder))
     trained_on = _trained_on(config)
     baseline = _baseline(config, folder.path, tasks)
     console.print(f"loading {config.model or 'SmolLM2-135M-Instruct'} …")
@@ -87,17 +95,32 @@ def run_eval(config: EvalConfig) -> None:
             chat_template_kwargs=config.chat_template_kwargs,
         )
     ]
+    weights = weights_hash(model)
+    parts = given | prompts_of(asked) | tokenizer_parts(tokenizer) | {WEIGHTS: weights}
+    origin_of_rows = {"step": 0, "model": [weights, str(dtype)], "engine": [config.engine]}
     # Long blocks keep the engine full.
-    how = Collecting(config.seed, _origin(config, dtype), 4 * config.rollout_batch_size, tokenizer)
+    how = Collecting(config.seed, origin_of_rows, 4 * config.rollout_batch_size, tokenizer)
     if config.resume:
+        if folder.holds_run:
+            check_same(folder.path, parts, "--resume")
         check_kept(asked, folder.samples, how)
-    folder.prepare(settings, config.overwrite)
-    write_environment(folder.path, origin, questions)
-    for each in asked:
-        collect(engine, each, folder.samples, shared_grader(), how)
-    used = {task.name: [each.setting for each in asked if each.task is task] for task in tasks}
-    _finish(folder, config, tasks, used, trained_on, baseline, origin)
+    folder.prepare(settings, config.overwrite, parts)
+    try:
+        write_environment(folder.path, origin, {task.name: task.questions for task in tasks})
+        for each in asked:
+            collect(engine, each, folder.samples, shared_grader(), how)
+        used = {task.name: [each.setting for each in asked if each.task is task] for task in tasks}
+        _finish(folder, config, tasks, used, trained_on, baseline, origin)
+    finally:
+        folder.release()
     console.print(f"{time.monotonic() - started:.0f} s")
+
+
+def _advice(folder: EvaluationFolder) -> str:
+    """Where references alone have changed, answers need not be sampled again."""
+    if not folder.finished:
+        return ANEW
+    return f"{ANEW}; by new references rlsc eval --regrade {folder.path} judges the old answers"
 
 
 def run_regrade(path: Path) -> None:
@@ -123,21 +146,20 @@ def run_regrade(path: Path) -> None:
     }
     for file, (task, setting) in files.items():
         _check_all_answered(task, setting, file)
+    for task in tasks:
+        check_same(path, questions_of_task(task), "--regrade", "its answers are to other texts")
     baseline = _baseline(config, path, tasks)
+    with locked(path):
+        _regrade(folder, files)
+        _finish(folder, config, tasks, used, _trained_on(config), baseline, results.model)
+
+
+def _regrade(folder: EvaluationFolder, files: Mapping[Path, tuple[Task, Setting]]) -> None:
     for file, (task, setting) in files.items():
         changed = regrade(task, file, shared_grader())
         of = len(task.questions) * setting.samples
         console.print(f"{file}: {changed} of {of} verdicts changed", soft_wrap=True)
-    _finish(folder, config, tasks, used, _trained_on(config), baseline, results.model)
-
-
-def _origin(config: EvalConfig, dtype: torch.dtype) -> dict[str, object]:
-    """What the samples depend on beside settings and questions."""
-    return {
-        "step": 0,
-        "model": [config.model, weights_fingerprint(config.model), str(dtype)],
-        "engine": [config.engine],
-    }
+        write_identity(folder.path, judging_of_task(task))
 
 
 def _baseline(config: EvalConfig, folder: Path, tasks: Sequence[Task]) -> Baseline | None:

@@ -7,12 +7,16 @@ torch and transformers take seconds, and `rlsc --help` none.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from rlsc import __version__
 from rlsc.errors import ConfigError, FailedRunsError, NonFiniteError, RLSCError
@@ -39,7 +43,24 @@ def main(argv: Sequence[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # an ASCII terminal must not end a run
     _spin_briefly()
-    sys.exit(_main(list(sys.argv[1:] if argv is None else argv)))
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminated)
+    code = _main(list(sys.argv[1:] if argv is None else argv))
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:  # it would be tried again, and told of, when Python ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = code or _fail_unread([])
+    sys.exit(code)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, as of `docker stop` and SLURM: it ends a run as Ctrl-C does."""
+
+
+def _terminated(number: int, frame: object) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one does not ask
+    raise Terminated
 
 
 def _spin_briefly() -> None:
@@ -70,12 +91,16 @@ def _main(argv: list[str]) -> int:
         return 1
     except RLSCError as error:
         return _fail(str(error))
+    except BrokenPipeError:
+        return _fail_unread(argv)
     except OSError as error:  # such as a full disk
         _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
         return 1
+    except Terminated:
+        _fail(f"ended by SIGTERM{_how_to_go_on(argv)}")
+        return 128 + signal.SIGTERM
     except KeyboardInterrupt:
-        again = "the same command goes on" if argv[0] == "compare" else "go on with --resume"
-        _fail(f"interrupted; from the last checkpoint {again}")
+        _fail(f"interrupted{_how_to_go_on(argv)}")
         return 130
     except Exception as error:
         if _is_out_of_memory(error):
@@ -90,6 +115,22 @@ def _main(argv: list[str]) -> int:
             raise
         return _fail_among_others(error)
     return 0
+
+
+def _how_to_go_on(argv: Sequence[str]) -> str:
+    again = {
+        "compare": "the same command goes on from the last checkpoint",
+        "train": "from the last checkpoint go on with --resume",
+        "eval": "go on with --resume",
+    }
+    again["demo"] = again["train"]
+    command = argv[0] if argv else ""
+    return f"; {again[command]}" if command in again else ""
+
+
+def _fail_unread(argv: Sequence[str]) -> int:
+    _fail(f"nobody reads the output any more (a closed pipe){_how_to_go_on(argv)}")
+    return 1
 
 
 def _help() -> str:
@@ -107,7 +148,8 @@ def _help() -> str:
 
 
 def _fail(message: str) -> int:
-    print(f"rlsc: error: {_process()}{message}", file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # stderr may be the pipe that is closed
+        print(f"rlsc: error: {_process()}{message}", file=sys.stderr, flush=True)
     return 2
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from rlsc.commands.train_evaluation import (
     AFTER,
     BEFORE,
     EvaluateBetween,
+    OwnTask,
     RunEvaluation,
     evaluation_set,
     training_questions,
@@ -27,7 +28,7 @@ from rlsc.config import RunConfig
 from rlsc.data import QuestionSet, format_question, render
 from rlsc.environments import create_environment
 from rlsc.errors import ConfigError, RLSCError
-from rlsc.evaluation import load_tasks
+from rlsc.evaluation import judging_of_task, load_tasks, questions_of_task
 from rlsc.models import (
     load_base,
     load_policy,
@@ -45,14 +46,59 @@ from rlsc.records import (
     GuardResults,
     TrainingFolder,
     TrainingResults,
-    check_same_questions,
+    check_same,
+    question_parts,
     write_environment,
     write_results,
 )
 from rlsc.report import print_results, write_report
 from rlsc.runtime import console, is_main, is_sharded, waiting
-from rlsc.training import RLSCConfig, RLSCTrainer, check_environment
+from rlsc.training import (
+    WEIGHTS,
+    RLSCConfig,
+    RLSCTrainer,
+    check_environment,
+    code_parts,
+    label_parts,
+)
 from rlsc.types import Question, Task
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a run is given, read and checked before a model is loaded."""
+
+    questions: QuestionSet
+    own: OwnTask | None
+    probe: Sequence[Question]
+    probed: str
+    benchmarks: Sequence[Task]
+    parts: Mapping[str, str]
+    """What the run is of, as far as it is known by now."""
+
+    @property
+    def by_name(self) -> dict[str, Sequence[Question]]:
+        own = self.own.questions if self.own else ()
+        return {"train": self.questions.train, "evaluation": own, "guard": tuple(self.probe)}
+
+
+def read_given(config: RunConfig, training: RLSCConfig) -> Given:
+    """Raises `RLSCError` for settings and data that cannot work."""
+    source = check_together(config, training)
+    questions = training_questions(config, source)
+    objective = check_objective_of(training, questions)
+    own = evaluation_set(config, questions)
+    probe, probed = probe_questions(config, training.guard_probe_size, questions, own)
+    benchmarks = load_benchmarks(config)
+    parts = {
+        **question_parts("training", questions.train),
+        **label_parts(objective, [q.id for q in questions.train], questions.answers),
+        **({} if training.guard == "off" else question_parts("guard", probe)),
+        **code_parts(objective, create_environment(config, training.num_generations)),
+    }
+    for task in [*(own.tasks if own else ()), *benchmarks]:
+        parts |= questions_of_task(task) | judging_of_task(task)
+    return Given(questions, own, probe, probed, benchmarks, parts)
 
 
 def run(config: RunConfig, training: RLSCConfig) -> None:
@@ -60,32 +106,46 @@ def run(config: RunConfig, training: RLSCConfig) -> None:
 
     All input is read and checked before the folder is touched: a mistake costs no earlier run.
     """
-    source = check_together(config, training)
+    check_together(config, training)
     folder = TrainingFolder(Path(training.output_dir))
     started = time.monotonic()
     settings = resolved(config, training)
     folder.check(settings, config.resume, config.overwrite)
-    questions = training_questions(config, source)
-    check_objective_of(training, questions)
-    own = evaluation_set(config, questions)
-    probe, probed = probe_questions(config, training.guard_probe_size, questions, own)
-    used = {
-        "train": questions.train,
-        "evaluation": own.questions if own else (),
-        "guard": tuple(probe),
-    }
-    if config.resume:
-        check_same_questions(folder.path, used)
+    given = read_given(config, training)
+    going_on = config.resume and folder.holds_run
+    if going_on:
+        check_same(folder.path, given.parts, "--resume")
         if is_complete(folder, training.max_steps):
             _say_complete(folder.path)
             return
-    benchmarks = load_benchmarks(config)
-    _check_memory(config, training, questions)
+    _check_memory(config, training, given.questions)
     local = training.without_push()  # the run's end does it
-    trainer, origin = _load(config, local, questions, probe=probe)
-    evaluation = RunEvaluation(config, local, trainer, own, benchmarks, questions.train)
-    folder.prepare(settings, config.overwrite)
-    write_environment(folder.path, origin, used)
+    trainer, origin = _load(config, local, given.questions, probe=given.probe)
+    evaluation = RunEvaluation(
+        config, local, trainer, given.own, given.benchmarks, given.questions.train
+    )
+    parts = {**given.parts, **evaluation.parts, **trainer.identity}
+    if going_on:
+        check_same(folder.path, parts, "--resume")
+    folder.prepare(settings, config.overwrite, parts)
+    try:
+        write_environment(folder.path, origin, given.by_name)
+        _carry_out(config, training, folder, given, trainer, evaluation, (origin, started))
+    finally:
+        folder.release()
+
+
+def _carry_out(
+    config: RunConfig,
+    training: RLSCConfig,
+    folder: TrainingFolder,
+    given: Given,
+    trainer: RLSCTrainer,
+    evaluation: RunEvaluation,
+    begun: tuple[str, float],
+) -> None:
+    """Evaluate, train, evaluate, and write what came of it."""
+    origin, started = begun
     steps, guard, seconds = _evaluate_and_train(trainer, evaluation, folder, config)
     if not is_main():
         return
@@ -94,14 +154,14 @@ def run(config: RunConfig, training: RLSCConfig) -> None:
     skipped = tuple(prompt.id for prompt in trainer.skipped_prompts)
     results = TrainingResults(
         model=origin,
-        questions=questions.name,
-        training_questions=len(questions.train) - len(skipped),
+        questions=given.questions.name,
+        training_questions=len(given.questions.train) - len(skipped),
         skipped_questions=skipped,
         steps=steps,
         seconds=seconds | {"total": time.monotonic() - started},
         model_saved=config.save_model and not config.load_in_4bit,
         guard=guard,
-        probed=probed,
+        probed=given.probed,
         evaluation=evaluation.own_results(folder),
         curve=evaluation.curve(folder, steps, guard.kept_step if guard else steps),
         benchmarks=evaluation.benchmark_results(folder),
@@ -216,10 +276,12 @@ def check_together(config: RunConfig, training: RLSCConfig) -> str:
     return config.questions
 
 
-def check_objective_of(training: RLSCConfig, questions: QuestionSet) -> None:
-    """That there is such an objective, with what it needs: before a model is loaded."""
+def check_objective_of(training: RLSCConfig, questions: QuestionSet) -> Objective:
+    """The objective, once there is what it needs: before a model is loaded."""
     ids = [question.id for question in questions.train]
-    create_objective(training).check_labels(ids, questions.answers)
+    objective = create_objective(training)
+    objective.check_labels(ids, questions.answers)
+    return objective
 
 
 def evaluate_untrained(
@@ -247,10 +309,17 @@ def evaluate_untrained(
     config = replace(config, base_evaluation=None, eval_baselines=False)
     trainer, origin = _load(config, training, questions, RLSC())  # any: nothing is trained
     evaluation = RunEvaluation(config, training, trainer, own)
-    base.prepare(resolved(config, training), overwrite=False)
-    write_environment(folder, origin, {EVALUATION: own.questions})
-    task = evaluation.at_temperatures(base.samples, temperatures)
-    write_results(folder, EvaluationResults(origin, {EVALUATION: task}))
+    task_parts = questions_of_task(own.task) | judging_of_task(own.task)
+    parts = {**task_parts, **evaluation.parts, WEIGHTS: trainer.identity[WEIGHTS]}
+    if base.holds_run:
+        check_same(folder, parts, "the comparison", "give the same again, or begin another")
+    base.prepare(resolved(config, training), overwrite=False, parts=parts)
+    try:
+        write_environment(folder, origin, {EVALUATION: own.questions})
+        task = evaluation.at_temperatures(base.samples, temperatures)
+        write_results(folder, EvaluationResults(origin, {EVALUATION: task}))
+    finally:
+        base.release()
 
 
 def _load(

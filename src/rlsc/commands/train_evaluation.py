@@ -29,6 +29,7 @@ from rlsc.evaluation import (
     overlap,
     own_settings,
     prepare,
+    prompts_of,
     resolve_template,
     room,
     score,
@@ -40,7 +41,7 @@ from rlsc.evaluation import (
     ways,
 )
 from rlsc.grading import shared_grader
-from rlsc.models import context_length, weights_fingerprint
+from rlsc.models import context_length
 from rlsc.records import (
     EVALUATION,
     AnswerRow,
@@ -53,7 +54,7 @@ from rlsc.records import (
     rows_file,
 )
 from rlsc.runtime import from_main
-from rlsc.training import RLSCConfig, RLSCTrainer
+from rlsc.training import WEIGHTS, RLSCConfig, RLSCTrainer
 from rlsc.types import Question, Score, Setting, Task
 
 BEFORE, AFTER = "before", "after"
@@ -74,6 +75,11 @@ class OwnTask:
     @property
     def questions(self) -> tuple[Question, ...]:
         return self.task.questions
+
+    @property
+    def tasks(self) -> list[Task]:
+        """All that is asked."""
+        return [self.task, *([self.validation] if self.validation else [])]
 
 
 def questions_of(config: QuestionArguments, source: str, needs_answers: bool = True) -> QuestionSet:
@@ -156,7 +162,6 @@ class RunEvaluation:
     ) -> None:
         self._config, self._training, self._trainer = config, training, trainer
         self._own, self._trained_on = own, trained_on
-        self._weights = weights_fingerprint(config.model)
         self._cap = config.eval_max_new_tokens or training.max_completion_length
         self._template = resolve_template(config.template, trainer.processing_class)
         self._standard = self._prepare_own(self._own_settings) if own else []
@@ -166,6 +171,11 @@ class RunEvaluation:
         self._of_base = self._prepare_own(self._base_settings()) if others else []
         self._benchmarks = [self._prepare_benchmark(task) for task in benchmarks]
         self._of_benchmarks = [asked for each in self._benchmarks for asked in each]
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """The prompts that are known from the start."""
+        return prompts_of([*self._standard, *self._ways, *self._of_benchmarks])
 
     # How it is asked.
 
@@ -273,7 +283,7 @@ class RunEvaluation:
         step = trainer.state.global_step
         origin = {
             "step": step,
-            "model": [config.model, self._weights, config.model_dtype],
+            "model": [trainer.identity[WEIGHTS], config.model_dtype],
             "engine": [training.engine, str(training.autocast_dtype)],
         }
         seed = config.eval_seed if own and config.eval_seed is not None else training.seed

@@ -51,7 +51,7 @@ class EvaluationArguments:
     base_evaluation: str | None = setting(
         None,
         "Folder of another run: its evaluation of the untrained model is taken over where model, "
-        "questions and settings are the same.",
+        "questions and settings are the same; where not, a line says so and it is asked again.",
     )
 
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rlsc.evaluation.benchmarks.tasks import load_tasks
     from rlsc.evaluation.collecting import Collecting, check_kept, collect, regrade
     from rlsc.evaluation.contamination import overlap
+    from rlsc.evaluation.identity import judging_of_task, prompts_of, questions_of_task
     from rlsc.evaluation.outcome import Side, score_side, task_facts, task_results
     from rlsc.evaluation.scoring import by_question, score
     from rlsc.evaluation.settings import (

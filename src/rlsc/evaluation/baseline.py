@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rlsc.errors import ConfigError, OutputError
+from rlsc.evaluation.identity import judging_of_task, questions_of_task
 from rlsc.evaluation.outcome import Side
 from rlsc.records import (
     ComparedTo,
     EvaluationFolder,
     EvaluationResults,
-    fingerprint,
+    changed_parts,
+    listed,
     read_results_of,
     read_rows,
 )
@@ -42,24 +44,32 @@ class Baseline:
         self._folder = EvaluationFolder(folder)
         try:
             self._results = read_results_of(EvaluationResults, folder)
-            asked = self._folder.read_environment()["questions"]
-        except (OutputError, KeyError) as error:
+        except OutputError as error:
             raise ConfigError(f"--compare_to {folder}: no finished evaluation: {error}") from error
         for task in tasks:
             if task.name not in self._results.tasks:
                 raise ConfigError(f"--compare_to {folder} was not evaluated on {task.name}")
-            self._check_questions(task, asked.get(task.name))
+            self._check(task)
 
-    def _check_questions(self, task: Task, asked: object) -> None:
+    def _check(self, task: Task) -> None:
+        folder = self._folder.path
         label = self._results.tasks[task.name].tuned.main.setting.label
         rows = read_rows(self._folder.rows(task.name, label))
         ids = list(dict.fromkeys(row.id for row in rows))
-        same = asked == fingerprint(task.questions)
-        if not same or ids != [question.id for question in task.questions]:
+        try:
+            other = changed_parts(folder, questions_of_task(task))
+            judged = changed_parts(folder, judging_of_task(task))
+        except OutputError as error:
+            raise ConfigError(f"--compare_to: {error}; evaluate it again") from error
+        if other or ids != [question.id for question in task.questions]:
             raise ConfigError(
-                f"--compare_to {self._folder.path}: its {len(ids)} questions of {task.name} are "
-                f"not the {len(task.questions)} of this evaluation; give both the same --limit and "
-                "data"
+                f"--compare_to {folder}: its {len(ids)} questions of {task.name} are not the "
+                f"{len(task.questions)} of this evaluation; give both the same --limit and data"
+            )
+        if judged:
+            raise ConfigError(
+                f"--compare_to {folder}: its answers were judged by other {listed(judged)}: rlsc "
+                f"eval --regrade {folder} judges them by those of now"
             )
 
     def side(self, task: str) -> Side:

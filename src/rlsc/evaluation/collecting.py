@@ -11,8 +11,6 @@ taken for these.
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +26,7 @@ from rlsc.records import (
     AnswerRow,
     append_rows,
     as_line,
+    content_hash,
     read_json,
     read_rows,
     rows_file,
@@ -35,7 +34,7 @@ from rlsc.records import (
     write_json,
     write_rows,
 )
-from rlsc.runtime import from_main, make_progress, release_freed_memory, waiting
+from rlsc.runtime import console, from_main, make_progress, release_freed_memory, waiting
 from rlsc.types import Completion, CompletionGroup, Task
 
 
@@ -212,7 +211,14 @@ def _take_over(theirs: Path, file: Path, key: Mapping[str, object], total: int) 
     """Another evaluation's answers, where they are all there and of this very key."""
     if _has_key(file, key) and file.exists():
         return
-    if not theirs.exists() or not _has_key(theirs, key):
+    if not theirs.exists():
+        return
+    if not _has_key(theirs, key):
+        console.print(
+            f"note: the untrained model is asked again: {', '.join(_differing(theirs, key))} of "
+            f"{theirs} differ",
+            soft_wrap=True,
+        )
         return
     rows = read_rows(theirs)
     if len(rows) == total:
@@ -230,13 +236,17 @@ def _has_key(file: Path, key: Mapping[str, object]) -> bool:
 
 def _check_key(file: Path, key: Mapping[str, object]) -> None:
     """Raise `OutputError` that says in what the answers of a file differ from these."""
-    stored = read_json(_key_file(file)) if _key_file(file).exists() else {}
-    changed = sorted(name for name in {**stored, **key} if stored.get(name) != key.get(name))
+    changed = _differing(file, key)
     if changed:
         raise OutputError(
             f"{file} holds other answers: {', '.join(changed)} changed since; "
             "start again with --overwrite or another --output_dir"
         )
+
+
+def _differing(file: Path, key: Mapping[str, object]) -> list[str]:
+    stored = read_json(_key_file(file)) if _key_file(file).exists() else {}
+    return sorted(name for name in {**stored, **key} if stored.get(name) != key.get(name))
 
 
 def _key(asked: Asked, how: Collecting) -> dict[str, object]:
@@ -247,7 +257,7 @@ def _key(asked: Asked, how: Collecting) -> dict[str, object]:
         **how.origin,
         "seed": how.seed,
         "setting": asked.setting,
-        "prompts": _sha256(prompts),
+        "prompts": content_hash(prompts),
         **_grading_key(asked.task, ids),
     }
     return {name: to_json(value) for name, value in key.items()}
@@ -255,8 +265,4 @@ def _key(asked: Asked, how: Collecting) -> dict[str, object]:
 
 def _grading_key(task: Task, ids: Sequence[str]) -> dict[str, object]:
     references = [[name, task.answers[name]] for name in ids if name in task.answers]
-    return {"references": _sha256(references), "grading": VERSION}
-
-
-def _sha256(content: object) -> str:
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    return {"references": content_hash(references), "grading": VERSION}

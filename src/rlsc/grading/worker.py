@@ -21,11 +21,22 @@ from typing import IO, Any
 
 import psutil
 
+from rlsc.errors import GradingError
+from rlsc.runtime import safe_path
+
 SECONDS = 5.0
 """Limit of one comparison, in wall-clock time."""
 MEGABYTES = 1024
 """Limit of the worker's address space beyond what it has after its imports."""
 START_SECONDS = 120.0
+_CODE = """\
+import sys
+sys.path[:] = {path!r}
+import signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal: who asks for judgements ends it
+from rlsc.grading.worker import serve
+serve({megabytes})
+"""
 READY, UNLIMITED = b"ready\n", b"ready, without a limit of memory\n"
 
 
@@ -39,18 +50,22 @@ class Worker:
     def start(self) -> None:
         """Start the process if none runs; returns before it is ready."""
         if self._process is None or self._process.poll() is not None:
-            code = f"from rlsc.grading.worker import serve; serve({self._megabytes})"
-            command = [sys.executable, "-c", code]
-            environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
-            )
-            self._lines: SimpleQueue[bytes] = SimpleQueue()
-            self._reader = threading.Thread(
-                target=_read, args=(self._process.stdout, self._lines), daemon=True
-            )
-            self._reader.start()
+            code = _CODE.format(path=safe_path(), megabytes=self._megabytes)
+            pipe = subprocess.PIPE
+            command = [sys.executable, "-P", "-c", code]
+            self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe)
             self._ready = False
+            self._said = ""
+            self._lines: SimpleQueue[bytes] = SimpleQueue()
+            self._readers = [
+                threading.Thread(target=read, args=arguments, daemon=True)
+                for read, arguments in (
+                    (_read, (self._process.stdout, self._lines)),
+                    (self._relay, (self._process.stderr,)),
+                )
+            ]
+            for reader in self._readers:
+                reader.start()
 
     def call(self, *request: Any) -> tuple[Any, float]:
         """The reply of `judge.answer_request` and the seconds it took.
@@ -61,8 +76,9 @@ class Worker:
         if not self._ready:
             greeting = self._reply(START_SECONDS)
             if greeting not in (READY, UNLIMITED):
-                self.stop()
-                raise RuntimeError("the grading worker did not start")
+                self.stop()  # and with it the readers, who have read all that it said
+                reason = self._said or f"no word from it in {START_SECONDS:g} s"
+                raise GradingError(f"the grading worker did not start: {reason}")
             if greeting == UNLIMITED:
                 _say_that_memory_is_unlimited(self._seconds)
             self._ready = True
@@ -92,13 +108,26 @@ class Worker:
             return None
         return line if line.endswith(b"\n") else None
 
+    def _relay(self, pipe: IO[bytes]) -> None:
+        """What it says on stderr goes there; before it is ready the last line is kept, for errors.
+
+        So that a Ctrl-C, which it gets too, shows no traceback of its.
+        """
+        for line in pipe:
+            text = line.decode("utf-8", errors="replace").rstrip()
+            self._said = text or self._said
+            if self._ready:
+                with contextlib.suppress(OSError, ValueError):  # a stream that was closed
+                    print(text, file=sys.stderr, flush=True)
+
     def stop(self) -> None:
         """Kill the process; a later `judge` starts another."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
-            self._reader.join()
-            for pipe in (self._process.stdin, self._process.stdout):
+            for reader in self._readers:
+                reader.join()
+            for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
                 if pipe is not None:
                     with contextlib.suppress(OSError):  # a request that was never read
                         pipe.close()

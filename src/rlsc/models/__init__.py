@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         load_config,
         load_model,
         load_tokenizer,
-        weights_fingerprint,
+        weights_hash,
     )
     from rlsc.models.policy import load_base, load_policy, policy_config, policy_tokenizer
     from rlsc.models.reward_model import RewardModel

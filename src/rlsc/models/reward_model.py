@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from rlsc.errors import ConfigError, ModelError
+from rlsc.models.loading import weights_hash
 from rlsc.runtime import waiting
 from rlsc.types import Message
 
@@ -44,6 +45,9 @@ class RewardModel:
             raise ModelError(f"the tokenizer of reward model {name!r} has no token to pad with")
         self._model.config.pad_token_id = self._tokenizer.pad_token_id
         self._model.to(device).eval().requires_grad_(False)
+
+    def weights_hash(self) -> str:
+        return weights_hash(self._model)
 
     @torch.no_grad()
     def __call__(self, prompt: str | Sequence[Message], texts: Sequence[str]) -> Tensor:

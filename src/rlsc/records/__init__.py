@@ -5,11 +5,32 @@ from typing import TYPE_CHECKING
 from rlsc.runtime.lazy import lazy_face
 
 if TYPE_CHECKING:
-    from rlsc.records.checkpoints import PREFIX, UNFINISHED, last_checkpoint, seal, sync
+    from rlsc.records.checkpoints import (
+        PREFIX,
+        UNFINISHED,
+        last_checkpoint,
+        seal,
+        sync,
+    )
     from rlsc.records.conversion import to_json
-    from rlsc.records.environment import check_same_questions, fingerprint, write_environment
+    from rlsc.records.environment import write_environment
     from rlsc.records.files import read_json, write_json, write_text
+    from rlsc.records.identity import (
+        ANEW,
+        IDENTITY,
+        Parts,
+        changed_parts,
+        check_same,
+        content_hash,
+        hash_of_files,
+        listed,
+        prompt_parts,
+        question_parts,
+        reference_parts,
+        write_identity,
+    )
     from rlsc.records.jsonl import append_jsonl, read_jsonl, write_jsonl
+    from rlsc.records.lock import check_free, locked
     from rlsc.records.results import (
         AT_TRAINING_TEMPERATURE,
         EVALUATION,

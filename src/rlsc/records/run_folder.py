@@ -17,6 +17,8 @@ import yaml
 from rlsc.errors import ConfigError, OutputError
 from rlsc.records.checkpoints import UNFINISHED, checkpoints
 from rlsc.records.files import read_json, read_yaml, write_json, write_text
+from rlsc.records.identity import IDENTITY, Parts, write_identity
+from rlsc.records.lock import check_free, give_up, take
 from rlsc.records.results import (
     OLDER_ADVICE,
     RESULTS,
@@ -28,7 +30,7 @@ from rlsc.records.results import (
     read_results_of,
 )
 from rlsc.records.rows import rows_file
-from rlsc.runtime import is_main, wait
+from rlsc.runtime import from_main, is_main, wait
 
 RUN, CONFIG, ENVIRONMENT = "run.json", "config.yaml", "environment.json"
 MODEL = "model"
@@ -51,6 +53,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._seen: list[int | None] = []
 
     @property
     def holds_run(self) -> bool:
@@ -71,10 +74,12 @@ class RunFolder:
     def check(self, settings: Mapping[str, object], resume: bool, overwrite: bool) -> None:
         """Raise where this run may not use the folder; change nothing.
 
-        `OutputError` where it cannot be written, holds another run, or holds files of a run's
-        names that no run left; `ConfigError` for a resumption with other settings.
+        `OutputError` where it cannot be written, is in use, holds another run, or holds files of a
+        run's names that no run left; `ConfigError` for a resumption with other settings.
         """
         check_writable(self.path)
+        check_free(self.path)
+        self._seen = [self._begun()]
         if not self.holds_run:
             self.check_empty()
             return
@@ -104,7 +109,10 @@ class RunFolder:
         """Raise `OutputError` where the folder holds what a run leaves, but no run."""
         if any((self.path / name).exists() for name in (CONFIG, OLD_COMPARISON)):
             raise OutputError(f"{self.path} holds a run of an older rlsc: {_ELSEWHERE}")
-        foreign = next((path.name for path in self._artefacts() if path.exists()), None)
+        left = (path.name for path in self._artefacts() if path.exists())
+        foreign = next(
+            (name for name in left if name != IDENTITY), None
+        )  # it comes before run.json
         if foreign is None:
             return
         missing = f"but no run ({RUN} is missing)"
@@ -126,18 +134,46 @@ class RunFolder:
                     f"and is {settings.get(key)!r} now; give the same, or another --output_dir"
                 )
 
-    def prepare(self, settings: Mapping[str, object], overwrite: bool) -> None:
-        """Create the folder, clear the run in it if it is to be overwritten, write the settings."""
+    def prepare(
+        self, settings: Mapping[str, object], overwrite: bool, parts: Parts | None = None
+    ) -> None:
+        """Take the folder, clear the run in it if it is to be overwritten, write what the run is.
+
+        Until `release`, or this process's end, no other run can have it. Raises `OutputError`
+        where another one has, or has begun in it since `check`.
+        """
         wait()  # until all have checked the folder as it was
+        from_main(lambda: self._prepare(settings, overwrite, parts))
+        self._seen = [self._begun()]
+
+    def _prepare(
+        self, settings: Mapping[str, object], overwrite: bool, parts: Parts | None
+    ) -> None:
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            if is_main() and overwrite and self.holds_run:
+            take(self.path)
+            if self._seen and self._seen != [self._begun()]:
+                raise OutputError(f"another run has begun in {self.path}: choose another folder")
+            if overwrite and self.holds_run:
                 self._clear()
+            if not self.holds_run:  # of one that was killed before it had begun
+                (self.path / IDENTITY).unlink(missing_ok=True)
+            if parts is not None:  # before run.json, so that no run is without
+                write_identity(self.path, parts)
             write_json(self.path / RUN, {"kind": self.kind, "schema_version": SCHEMA_VERSION})
             write_text(self.path / CONFIG, yaml.safe_dump(dict(settings), allow_unicode=True))
+        except OutputError:
+            raise
         except OSError as error:
             raise OutputError(_not_writable(self.path, error)) from error
-        wait()
+
+    def release(self) -> None:
+        """Let another run have the folder."""
+        give_up(self.path)
+
+    def _begun(self) -> int | None:
+        """Tells one beginning from another: when run.json was written."""
+        file = self.path / RUN
+        return file.stat().st_mtime_ns if file.exists() else None
 
     def read_settings(self) -> dict[str, Any]:
         """config.yaml. Raises `OutputError` where it is missing or damaged."""
@@ -149,7 +185,7 @@ class RunFolder:
 
     def _artefacts(self) -> list[Path]:
         # run.json comes last: a folder that is being cleared still holds a run until the end.
-        return [self.path / name for name in (*self.artefacts, ENVIRONMENT, CONFIG, RUN)]
+        return [self.path / name for name in (*self.artefacts, ENVIRONMENT, CONFIG, IDENTITY, RUN)]
 
     def _clear(self) -> None:
         """Remove what a run leaves, and nothing else that may lie in the folder."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import logging as standard_logging
 import os
@@ -9,7 +10,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -32,10 +33,27 @@ class NotingConsole(Console):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.printed = time.monotonic()
+        self._closed = False
 
     def print(self, *objects: Any, **how: Any) -> None:
+        self._end_if_closed()
         super().print(*objects, **how)
         self.printed = time.monotonic()
+
+    def on_broken_pipe(self) -> None:
+        """Who reads the output, as `head`, has gone: the run ends, by an error of its own.
+
+        Not in a thread that ticks, but at the main one's next word.
+        """
+        with suppress(SystemExit):
+            super().on_broken_pipe()  # what is still written goes nowhere
+        self._closed = True
+        self._end_if_closed()
+
+    def _end_if_closed(self) -> None:
+        if self._closed and threading.current_thread() is threading.main_thread():
+            self._closed = self.quiet = False  # in a process that goes on, as a notebook's
+            raise BrokenPipeError(errno.EPIPE, "nobody reads the output any more")
 
     @property
     def has_bars(self) -> bool:

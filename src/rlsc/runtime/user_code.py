@@ -5,11 +5,12 @@ One syntax for objectives, tasks and environments.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import importlib.util
-import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,6 +18,10 @@ from typing import Any
 from rlsc.errors import ConfigError
 
 SYNTAX = "FILE.py:Class or package.module:Class"
+user_folders: set[Path] = set()
+"""Where code was loaded from."""
+_files: dict[str, tuple[Path, ...]] = {}
+"""Of each module of a user's: its file, and those beside it that were imported with it."""
 
 
 def is_user_code(name: str) -> bool:
@@ -33,12 +38,49 @@ def load_user_code(setting: str, name: str) -> Any:
     place, colon, attribute = name.rpartition(":")
     if not colon or not place or not attribute:
         raise ConfigError(f"{setting} {name}: name your own as {SYNTAX}")
+    before = set(sys.modules)
     try:
-        module = _from_file(Path(place)) if place.endswith(".py") else _imported(place)
+        with _first_in_path(Path(place).expanduser().parent if place.endswith(".py") else Path()):
+            named = importlib.import_module
+            module = _from_file(Path(place)) if place.endswith(".py") else named(place)
+        _note_files(module, before)
         return getattr(module, attribute)
     except (Exception, SystemExit) as error:  # the user's own code may raise anything
         what = " ".join(f"{type(error).__name__}: {error}".split())
         raise ConfigError(f"{setting} {name}: {what}") from error
+
+
+def user_files(module: str) -> tuple[Path, ...]:
+    """The files behind a user's module, by its name; none for any other."""
+    return _files.get(module, ())
+
+
+def _note_files(module: ModuleType, before: set[str]) -> None:
+    if module.__name__ in _files or not getattr(module, "__file__", None):
+        return
+    own = Path(str(module.__file__)).resolve()
+    new = (getattr(sys.modules[name], "__file__", None) for name in set(sys.modules) - before)
+    beside = {path for file in new if file and own.parent in (path := Path(file).resolve()).parents}
+    _files[module.__name__] = tuple(sorted({own, *beside}))
+
+
+@contextlib.contextmanager
+def _first_in_path(where: Path) -> Iterator[None]:
+    """Within, the user's folder comes first, so that a file imports its neighbours; then last.
+
+    Left at the front it would have later imports, of libraries and in child processes, find a
+    `random.py` of the user's.
+    """
+    user_folders.add(where.resolve())
+    folder = str(where.resolve())
+    known = folder in sys.path
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
+        if not known:
+            sys.path.append(folder)
 
 
 def _from_file(path: Path) -> ModuleType:
@@ -49,8 +91,6 @@ def _from_file(path: Path) -> ModuleType:
     name = f"{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
-    if str(file.parent) not in sys.path:
-        sys.path.insert(0, str(file.parent))
     spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None
     assert spec.loader is not None
@@ -62,9 +102,3 @@ def _from_file(path: Path) -> ModuleType:
         del sys.modules[name]
         raise
     return module
-
-
-def _imported(name: str) -> ModuleType:
-    if os.getcwd() not in sys.path:  # where a file of the user's own lies
-        sys.path.insert(0, os.getcwd())
-    return importlib.import_module(name)

@@ -142,6 +142,10 @@ def _check_trainer(config: RLSCConfig) -> None:
         raise ConfigError(
             "resume_from_checkpoint: use --resume, or train(resume_from_checkpoint=…)"
         )
+    if config.ignore_data_skip:
+        raise ConfigError(
+            "ignore_data_skip must be false: a run that goes on takes the questions that come next"
+        )
     if config.gradient_accumulation_steps != 1:
         raise ConfigError(
             "gradient_accumulation_steps must be 1: per_device_train_batch_size sets the questions "

@@ -32,13 +32,21 @@ class WholeCheckpoints(Trainer):
     def begin_afresh(self) -> None:
         """Called where a run is to go on and no checkpoint is whole."""
 
+    def check_start(self, resume: Any) -> None:
+        """Called before a run begins, or goes on from a checkpoint's path; may raise.
+
+        `resume` is True where there is none, and the run begins afresh.
+        """
+
     def train(self, resume_from_checkpoint: Any = None, **kwargs: Any) -> Any:
         """True goes on from the newest checkpoint that is whole, and where none is, afresh."""
         if resume_from_checkpoint is True:
             newest = last_checkpoint(Path(self.args.output_dir))
-            resume_from_checkpoint = str(newest) if newest else None
-            if newest is None:
-                self.begin_afresh()
+            resume_from_checkpoint = str(newest) if newest else True
+        self.check_start(resume_from_checkpoint)
+        if resume_from_checkpoint is True:
+            self.begin_afresh()
+            resume_from_checkpoint = None
         return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
 
     def keep(self, part: Any) -> None:

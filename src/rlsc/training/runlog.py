@@ -12,11 +12,12 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from rlsc.errors import OutputError
 from rlsc.records import append_jsonl, read_jsonl, write_jsonl
 from rlsc.runtime import is_main
 from rlsc.training.metrics import StepRecord
 from rlsc.types import CompletionGroup
+
+METRICS = "metrics.jsonl"
 
 
 class RunLog(TrainerCallback):
@@ -27,18 +28,12 @@ class RunLog(TrainerCallback):
 
     @property
     def metrics_file(self) -> Path:
-        return self._folder / "metrics.jsonl"
+        return self._folder / METRICS
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Keep the records of the steps that are resumed from; refuse to lose another run's."""
-        if not args.should_save:
-            return
-        if state.global_step == 0 and read_jsonl(self.metrics_file):
-            raise OutputError(
-                f"{self._folder} holds the records of a run: choose another output_dir, or go on "
-                "with train(resume_from_checkpoint=True)"
-            )
-        self.rewind(state.global_step)
+        """Keep the records of the steps that are resumed from."""
+        if args.should_save:
+            self.rewind(state.global_step)
 
     def rewind(self, step: int) -> None:
         """Drop the records from `step` on: a run that died may have got past its checkpoint."""

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,13 +25,29 @@ from rlsc.environments import DatasetEnvironment, Environment
 from rlsc.errors import ConfigError
 from rlsc.guard import create_guard
 from rlsc.logprobs import Scorer
-from rlsc.models import disable_dropout, is_quantised, load_model, with_adapter
+from rlsc.models import disable_dropout, is_quantised, load_model, weights_hash, with_adapter
 from rlsc.objectives import Objective, create_objective
-from rlsc.runtime import gathered, rank, release_freed_memory, without_missing_data_warning
+from rlsc.records import content_hash, locked, prompt_parts
+from rlsc.runtime import (
+    console,
+    from_main,
+    gathered,
+    rank,
+    release_freed_memory,
+    without_missing_data_warning,
+)
 from rlsc.training.arguments import RLSCConfig
 from rlsc.training.auxiliary import create_auxiliary
 from rlsc.training.checkpoints import WholeCheckpoints
 from rlsc.training.filters import kept_by_filters
+from rlsc.training.identity import (
+    WEIGHTS,
+    check_start,
+    code_parts,
+    label_parts,
+    tokenizer_parts,
+    write_record,
+)
 from rlsc.training.metrics import of_all_processes, rollout_metrics, step_metrics
 from rlsc.training.moved import MovedWeights
 from rlsc.training.preparation import (
@@ -54,7 +71,7 @@ from rlsc.training.runlog import RunLog
 from rlsc.training.sampling import Rollout, Sampler
 from rlsc.training.update import Outcome, StepBatch, Update
 from rlsc.training.weighing import Advantages, Source, advantages, takes_forward
-from rlsc.types import AnswerKey, CompletionGroup, Example
+from rlsc.types import AnswerKey, CompletionGroup, Example, Prompt
 
 
 class RLSCTrainer(WholeCheckpoints):
@@ -111,6 +128,7 @@ class RLSCTrainer(WholeCheckpoints):
         if processing_class is None:
             raise ConfigError("processing_class is missing: pass the model's tokenizer")
         check_processes(args)
+        hashed = {WEIGHTS: weights_hash(model)}  # before anything is added, moved or spread
         if peft_config is not None:
             model = with_adapter(model, peft_config, args.seed)
         check_trained(model)
@@ -142,6 +160,7 @@ class RLSCTrainer(WholeCheckpoints):
         self.environment = environment or DatasetEnvironment(args.num_generations)
         check_environment(self.environment, self.objective, args)
         self._answer_key = answer_key
+        self.identity = hashed | self._identity(prompts, rows)
         self._make_parts(examples, rows, probe_dataset, engine)
         self._moved = MovedWeights(self.model, args.learning_rate)
         self.add_callback(self._moved)
@@ -173,6 +192,9 @@ class RLSCTrainer(WholeCheckpoints):
         )
         self._policy_samples = given is None and not self.sampler.by_reference
         probe = probe_prompts(probe_dataset, model, tokenizer, args)
+        self.identity |= prompt_parts("guard", probe)
+        if self.auxiliary.reward_model is not None:
+            self.identity |= {"reward model": self.auxiliary.reward_model.weights_hash()}
         self.progress = StepProgress(enabled=not args.disable_tqdm)
         self.guard = create_guard(
             args, probe, self.engine, self.scorer, params, self._policy_samples, self.progress.aside
@@ -188,14 +210,38 @@ class RLSCTrainer(WholeCheckpoints):
         self.remove_callback(ProgressCallback)
         self.add_callback(self.progress)
 
+    def _identity(self, prompts: Sequence[Prompt], rows: Rows) -> dict[str, str]:
+        """What the run is of, beside its weights; `WholeCheckpoints` has the rest checked."""
+        objective, ids = self.objective, [prompt.id for prompt in prompts]
+        parts = {
+            **prompt_parts("training", prompts),
+            **tokenizer_parts(self.processing_class),
+            **label_parts(objective, ids, self._answer_key),
+            **code_parts(objective, self.environment),
+            "number of processes": str(self.args.world_size),
+        }
+        if objective.completions_given:
+            pairs = [[row.get("chosen"), row.get("rejected")] for _, row in rows]
+            parts["preference pairs"] = content_hash(pairs)
+        return parts
+
     def get_train_dataloader(self) -> Any:
         return step_loader(self.train_dataset, self._train_batch_size, self.args)
 
     def begin_afresh(self) -> None:
         self.runlog.rewind(0)
 
+    def check_start(self, resume: Any) -> None:
+        args = self.args
+        trained = self.state.global_step > 0
+        from_main(lambda: check_start(args, self.identity, resume, trained))
+        write_record(Path(args.output_dir), args, self.identity)
+        if args.save_only_model:
+            console.print("note: save_only_model: no run can go on from these checkpoints")
+
     def train(self, *args: Any, **kwargs: Any) -> Any:
         with (
+            locked(Path(self.args.output_dir)),
             closing(self.progress),
             without_missing_data_warning(lambda: self.control.should_training_stop),
         ):

@@ -99,7 +99,9 @@ def test_a_run_leaves_everything_it_promises(tiny_folder: Path, folder: Path) ->
     assert environment["packages"]["torch"]
     cpu = Cpu.here()
     assert environment["cpu"] == dataclasses.asdict(cpu)
-    assert len(environment["questions"]["train"]["sha256"]) == 64
+    assert environment["questions"]["train"] == {"n": 42}
+    identity = json.loads((folder / "identity.json").read_text())
+    assert len(identity["training questions"]) == len(identity["model weights"]) == 64
     assert len(read_jsonl(folder / "metrics.jsonl")) == 2
     assert len(read_jsonl(folder / "completions" / "0.jsonl")) == 12
     counts = {name: len(rows) for name, rows in answers(folder, "before").items()}

@@ -132,7 +132,7 @@ def test_a_checkpoint_without_its_snapshot_is_not_whole(tmp_path: Path) -> None:
 
 def test_the_probe_of_other_questions_is_not_resumed(tmp_path: Path) -> None:
     trainer(tmp_path, max_steps=2).train()
-    with pytest.raises(OutputError, match="of other questions"):
+    with pytest.raises(OutputError, match="is of other guard prompts"):
         trainer(tmp_path, probe=3).train(resume_from_checkpoint=True)
 
 

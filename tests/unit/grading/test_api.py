@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from rlsc.errors import ConfigError
-from rlsc.grading import Grader, Item, grade
+from rlsc.errors import ConfigError, GradingError
+from rlsc.grading import Grader, Item, grade, worker
 from rlsc.grading.api import Judgement
 from rlsc.types import Verdict
 
@@ -219,6 +219,43 @@ def test_where_memory_cannot_be_limited_one_line_says_so(tmp_path: Path) -> None
     assert "cannot limit a process's memory" in said
     assert said.endswith("is ended by the limit of 2 s alone")
     assert verdicts.split() == ["correct"] * 8
+
+
+def test_files_of_the_users_are_never_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("random", "sympy", "rlsc", "signal"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('the file of the user was run')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend("")  # as in a notebook
+    with Grader(workers=1, seconds=SECONDS) as one:
+        assert one.grade(RIGHT).verdict is Verdict.CORRECT
+    assert not (tmp_path / "__pycache__").exists()
+
+
+def test_a_worker_that_does_not_start_says_why(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(worker, "safe_path", lambda: ["/nowhere"])
+    with Grader(workers=1) as one, pytest.raises(GradingError) as caught:
+        one.grade(RIGHT)
+    said = "the grading worker did not start: ModuleNotFoundError: No module named "
+    assert str(caught.value).startswith(said)
+    assert capfd.readouterr().err == ""
+
+
+@needs_proc
+def test_an_interrupt_of_the_terminal_leaves_a_worker_silent(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    before = worker_ids()
+    with Grader(workers=1, seconds=SECONDS) as one:
+        assert one.grade(RIGHT).verdict is Verdict.CORRECT
+        (mine,) = worker_ids() - before
+        os.kill(mine, signal.SIGINT)
+        assert one.grade(RIGHT).verdict is Verdict.CORRECT
+        assert worker_ids() - before == {mine}
+    assert capfd.readouterr().err == ""
 
 
 @needs_proc

@@ -103,7 +103,9 @@ def test_overwriting_clears_what_a_run_leaves_and_nothing_else(tmp_path: Path) -
         (tmp_path / name).write_text("{}")
     (tmp_path / "checkpoint-3").mkdir()
     folder.prepare(SETTINGS | {"seed": 1}, overwrite=True)
-    assert {path.name for path in tmp_path.iterdir()} == {"run.json", "config.yaml", "mine.txt"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("run.json", "config.yaml", "mine.txt", "run.lock")
+    }
     assert folder.read_settings()["seed"] == 1
     content = json.loads((tmp_path / "run.json").read_text())
     assert content == {"kind": "training", "schema_version": 2}

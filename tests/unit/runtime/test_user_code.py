@@ -1,0 +1,54 @@
+"""A user's own file: its neighbours are found by it, and by nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rlsc.runtime import load_user_code, quiet_start, safe_path, user_files
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """With an objective, what it imports, and files named as libraries are."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    known = set(sys.modules)
+    (tmp_path / "mine.py").write_text("import beside_mine\nclass Mine:\n    pass\n")
+    (tmp_path / "beside_mine.py").write_text("")
+    for name in ("random", "sympy", "rlsc", "tempfile"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('the file of the user was run')")
+    yield tmp_path
+    for name in set(sys.modules) - known:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+def test_files_behind_a_class_are_known(folder: Path) -> None:
+    loaded = load_user_code("objective", f"{folder}/mine.py:Mine")
+    files = user_files(loaded.__module__)
+    assert [file.name for file in files] == ["beside_mine.py", "mine.py"]
+    assert user_files("json") == ()
+
+
+def test_a_users_folder_is_the_last_that_is_looked_into(folder: Path) -> None:
+    load_user_code("objective", f"{folder}/mine.py:Mine")
+    assert sys.path[-1] == str(folder)
+    assert str(folder) not in safe_path()
+
+
+def test_a_child_imports_nothing_from_the_current_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend("")
+    assert not {"", str(folder)} & set(safe_path())
+    with quiet_start():
+        code = "import random, tempfile; print(random.__file__)"
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        )
+    assert str(folder) not in done.stdout
