@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from rlsc.grading.notation.normalise import closing
 from rlsc.grading.notation.numbers import number
+from rlsc.grading.notation.units import split_unit
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,9 @@ _MATRIX = re.compile(
 )
 _ROW_END = re.compile(r"\\\\(?:\[[^\]]*\])?|\\cr(?![A-Za-z])")
 _MEMBER = re.compile(r"^[A-Za-z\\_{}0-9(), ]{1,30}?\s*\\in(?![A-Za-z])\s*(?!\\math)")
+_LABEL = re.compile(
+    r"(?:\\text\s*\{\s*)?((?=[A-Za-z ]*[a-z])[A-Za-z][A-Za-z ]*[A-Za-z])\s*:\s*(?:\}\s*)?([^:]+)"
+)
 _SIGNS = {r"\lt": "<", r"\gt": ">", r"\le": "<=", r"\ge": ">=", r"\ne": "!="}
 
 
@@ -110,6 +114,8 @@ def parse(text: str, lists: bool = False) -> Form:
             return parse(builder[1])  # {x | x > 2}
         inner = parse(text[2:-2], lists)
         return Many(inner.items if isinstance(inner, Many) else (inner,), braced=True)
+    if label := _LABEL.fullmatch(text):  # Ann: 3
+        return Relation((rf"\text{{{label[1]}}}", label[2]), ("=",))
     ratio = split(text, _RATIO)
     if len(ratio) > 1 and all(ratio):
         return Tuple(":", tuple(map(parse, ratio)), ":")
@@ -139,7 +145,19 @@ def parse(text: str, lists: bool = False) -> Form:
             return Tuple(text[0], tuple(parse(part) for part in parts), text[-1])
         if text[0] == "(" and text[-1] == ")":
             return parse(text[1:-1])
-    return Atom(text)
+    return _with_common_unit(text) or Atom(text)
+
+
+def _with_common_unit(text: str) -> Form | None:
+    r"""(3, 4) \text{ cm} as (3 \text{ cm}, 4 \text{ cm})."""
+    end = closing(text, 0) if text[:1] in "([" else None
+    if end is None or not re.match(r"\s*(?:\\text\s*\{|°)", text[end + 1 :]):
+        return None
+    form, tail = parse(text[: end + 1]), text[end + 1 :]
+    if not isinstance(form, Tuple) or split_unit(f"1{tail}")[0] != "1":
+        return None
+    items = [parse(item.text + tail) for item in form.items if isinstance(item, Atom)]
+    return Tuple(form.opening, tuple(items), form.ending) if len(items) == len(form.items) else None
 
 
 def _negated(form: Form) -> Form:

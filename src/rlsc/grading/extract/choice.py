@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from rlsc.grading.extract.answer import LAST_WORDS, MARKS, own_words
+from rlsc.grading.extract.answer import LAST_WORDS
 from rlsc.grading.extract.boxes import boxed
+from rlsc.grading.extract.own_words import MARKS, own_words
 from rlsc.grading.extract.passages import DENIAL, clean, last_match
 from rlsc.grading.notation.normalise import normalise
 from rlsc.types import LETTERS
@@ -16,11 +17,13 @@ _LETTER = r"(?:\\(?:text\w*|math\w+)\s*\{\s*)?[(\[]?\s*([A-J])(?![A-Za-z'’])\s
 _LEAD = r"\s*[:\s]*(?:option|choice|letter|answer)?\s*[*_$`\"\s]*(?:\\boxed\s*\{\s*)?"
 # "The answer is (B)", "I would go with B", "it's B". No letter before "=" or a verb, or of two.
 _STATED = re.compile(
-    r"(?:(?:answer|ans|choice|option)\"?"
-    r"(?:\s+(?:is|would be|should be|must be|choice|to [^.\n]{1,60}? is))*\s*(?:is|:|=)?"
+    r"(?:(?:answer|ans|choice|option|答案)\"?"
+    r"(?:\s+(?:is|would be|should be|must be|choice|to [^.\n]{1,60}? is))*\s*"
+    r"(?:is|:|=|是|为|為|选|選)?"
     r"|\b(?:I(?:'d| would|'ll)? |let me )?(?:choose|pick|select|say|go with|think it(?:'s| is))"
     rf"|\b(?:it(?:'s| is| must be)|is)){_LEAD}{_LETTER}(?=[\s.,:;)*$`\"'\\}}\]]|$)"
-    r"(?!\s*(?:and|or|&)\s*\(?[A-J]\b)(?!\s*=)(?!\s+[a-z]{2,})",
+    r"(?!\s*(?:and|or|&)\s*\(?[A-J]\b)(?!\s*=)"
+    r"(?!\s+(?!(?:because|since|as|so|for|which)\b)[a-z]{2,})",
     re.IGNORECASE,
 )
 # "(C) is the correct option", "B is right", "Option A is the correct answer".
@@ -158,6 +161,11 @@ def _matching_options(text: str, choices: Sequence[str] | None) -> list[str]:
 def _named_option(text: str, choices: Sequence[str] | None) -> str | None:
     """The one option whose text ends the response's last line."""
     wanted = _plain(text.strip().rpartition("\n")[2][-300:])
+    if len(choices or ()) > 2 and all(
+        re.search(rf"(?<![a-z0-9./-]){re.escape(_plain(option))}(?![a-z0-9])", wanted)
+        for option in choices or ()
+    ):
+        return None  # a copy of the options
     named = [
         letter
         for letter, option in zip(LETTERS, choices or (), strict=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from rlsc.grading.extract.passages import (
+    BOUND,
     CIRCUMSTANCE,
     DENIAL,
     MATH,
@@ -50,6 +51,15 @@ def last_formula(text: str) -> str | None:
     return value if last.re is _BOLD and is_last and len(value.split()) <= 3 else None
 
 
+def without_numbering(text: str) -> str:
+    """Without the numbers of a list's items; one alone may be an answer."""
+    items = _ITEM.findall(text)
+    return _ITEM.sub("", text) if len(items) > 1 else text
+
+
+_ITEM = re.compile(r"^[ \t]*(?:\*\*)?(?:Step )?\d{1,2}[.):][ \t]+(?=[^\s\d])", re.MULTILINE)
+
+
 def last_number(text: str) -> str | None:
     """The number that the last sentence is about, else the last one; in words, as in digits."""
     numbers = [
@@ -59,8 +69,8 @@ def last_number(text: str) -> str | None:
     ]
     number = _without_circumstances(text, numbers) or (numbers[-1] if numbers else None)
     if number is not None:
-        before = text[max(0, number.start() - 30) : number.start()]
-        if DENIAL.search(before) or _BOUND.search(before):
+        before = text[max(0, number.start() - 30) : number.end()]
+        if DENIAL.search(before) or BOUND.search(before):
             return None  # "It is not 5", "at least 5": no answer
     spelled = _last_spelled(text, numbers[-1].end() if numbers else 0)
     if number is None or spelled:
@@ -74,9 +84,6 @@ def last_number(text: str) -> str | None:
 
 # The 1 of A_1 and the 2 of x^{2} are no answers.
 _INDEX = re.compile(r"[_^]\s*\{?\s*-?$")
-
-
-_BOUND = re.compile(r"\b(?:at least|at most|less than|more than|fewer than|between)\s+\$?$")
 
 
 def _without_circumstances(text: str, numbers: list[re.Match[str]]) -> re.Match[str] | None:

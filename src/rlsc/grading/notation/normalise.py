@@ -99,9 +99,15 @@ _REWRITES = [
         (r"\\lg(?![a-z])", r"\\log_{10} "),
         (r"\\(?:vec|overrightarrow|hat)\s*\{([^{}]*)\}", r"\1"),
         (r"°\s*([CF])(?![A-Za-z])", r"\\text{ °\1}"),
-        (r"\s*(?:\\text\s*\{\s*)?\bpercent\b\s*\}?", "%"),
+        (r"\s*(?:\\text\s*\{\s*)?\b(?:per ?cent|pct)\b\.?\s*\}?", "%"),
+        # 7th, 7^{\text{th}}, (n + 1)^{th}
+        (
+            r"(?:(?<=\d)\s*\^?|(?<=\))\s*\^)\s*(?:\{\s*\\text\s*\{\s*(?:st|nd|rd|th)\s*\}\s*\}"
+            r"|(?:\\text\s*)?\{\s*(?:st|nd|rd|th)\s*\}|(?:st|nd|rd|th))(?![A-Za-z])",
+            "",
+        ),
         (r"\\underline\s*\{([^{}]*)\}", r"\1"),
-        (r"\\(?=[%#&_])", ""),
+        (r"(?<!\\)\\(?=\d)|\\(?=[%#&_])", ""),  # \15: a dollar was lost
         (r"(?:\\\$|＄)\s*(-?[\d,.]*\d)", r"\1\\text{ dollars}"),
         (r"\\?\$|＄", ""),
         (r"\\(?:varnothing|O(?![A-Za-z]))|\\\{\s*\\\}", r"\\emptyset"),

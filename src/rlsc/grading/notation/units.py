@@ -74,7 +74,7 @@ _NOT_UNITS = set("or and more less half factorial squared cubed dozen hundred no
 _NOISE = set("unit units about approximately exactly total of the a each in".split())
 _TOKEN = re.compile(r"°[CF]|°|/|\bper\b|[A-Za-z$]+|\^\s*\{?\s*-?\d+\s*\}?|[·*()]|\\cdot")
 _TAIL = re.compile(
-    r"(?:\s*(?:\\text\s*\{(?:[^{}]|\{[^{}]*\})*\}|°|\^\s*\{?\s*-?\d\s*\}?|/|\\cdot(?![A-Za-z])|(?<![A-Za-z\\])[A-Za-z]{2,}\.?"
+    r"(?:\s*(?:\\text\s*\{(?:[^{}]|\{[^{}]*\})*\}|°|\^\s*\{?\s*-?\d\s*\}?|/(?:\s*s\s*\^\s*\{?[23]\}?)?|\\cdot(?![A-Za-z])|(?<![A-Za-z\\])[A-Za-z]{2,}\.?"
     r"|(?<![A-Za-z\\])[A-Za-z](?![A-Za-z({\^_]|\s*[\^_]\s*[^23{])))+\s*$"
 )
 

@@ -129,7 +129,7 @@ EXTRACT = [
     ("Question: what is asked?\nThe answer is 3.", "3"),
     ("<think>\\boxed{9}</think>The answer is 3.", "3"),
     ("<think>So \\boxed{9}</think>", "9"),
-    ("<think>It may be \\boxed{9} or", "9"),
+    ("<think>It may be \\boxed{9} or", None),  # a thought that has no end yet
     ("The answer is 3.\nVerification: 3 + 4 = 7", "3"),
     ("The answer is 3.\n**Check:** 3 + 4 = 7", "3"),
 ]

@@ -1,0 +1,139 @@
+r"""What of a completion is its own words: no thought, code, made-up or repeated question.
+
+A thought that is not closed is unfinished, and nothing in it is an answer; of a closed one with
+nothing after it a box alone is.
+"""
+
+from __future__ import annotations
+
+import re
+
+_THOUGHT = r"(?:seed:)?(?:think(?:ing)?|thoughts?|reasoning)"
+_OPENS = re.compile(rf"<{_THOUGHT}>|\[THINK\]|◁think▷|<\|begin_of_thought\|>", re.IGNORECASE)
+_CLOSES = re.compile(rf"</{_THOUGHT}>|\[/THINK\]|◁/think▷|<\|end_of_thought\|>", re.IGNORECASE)
+_BOX = re.compile(r"\\(?:boxed|fbox)\s?\{")
+_NEXT_QUESTION = re.compile(
+    r"\n[ \t]*(?:#+\s*|\*\*)?(?:Question|Problem|Human|User|Q)(?:\s*\d+)?\s*:"
+    r"|<\|(?:im_start|endoftext|im_end)\|>|\nYou are an AI assistant"
+)
+_AFTERTHOUGHT = re.compile(
+    r"\n[ \t]*(?:[*_#]*(?:Check|Verification|Verify|Note|Explanation)[*_]*\s*:"
+    r"|#+ *(?:Check|Verification|Notes?|Explanation)[ \t]*\n)"
+)
+MARKS = re.compile(r"####[ \t]*(\S[^\n]*)|<answer>\s*([^<]{1,500}?)\s*</answer>")
+STATED = re.compile(
+    r"(?:(?:answers?|(?:final|correct|right|possible)\s+(?:results?|solutions?|values?|options?))\s*"
+    r"(?:(?:to|of|for)\s+[^.:\n]{1,80}?\s+)?(?:\*\*)?\s*"
+    r"(?:is|are|=|:|would be|should be|will be)|答案\s*(?:是|为|為|[:=]))"
+    r"\s*(?:\*\*|:|therefore|thus|simply|indeed"
+    r"|given by|about|approximately|roughly|exactly|\s)*",
+    re.IGNORECASE,
+)
+_LONG_SPACE = re.compile(r"\s{8,}")
+_QUOTED_QUESTION = re.compile(r'"[^"\n]{1,200}\?"')
+_CODE = re.compile(r"```(?:python|py)\n.*?```", re.DOTALL)
+_EMPTY_BOX = re.compile(
+    r"\\(?:boxed|fbox)\s?\{\s?(?:(?:\\text\s?\{)?\s?(?:(?:your|the|final) ){0,3}"
+    r"(?:answer|result|solution|number)(?: here)?\s?\}?|\.\.\.|\\l?dots|…|\?)?\s?\}"
+    r"|\\(?:boxed|fbox)\s?\{?$",
+    re.IGNORECASE,
+)
+_HEADING = re.compile(
+    r"^[ \t]*[#*_]+[ \t]*((?:the )?(?:final )?answer)[ \t]*[*_]*[ \t]*$", re.I | re.M
+)
+# A full-width dollar stands for an escaped one, and an exclamation mark for no factorial.
+_WIDE = {ord("−"): "-", **{code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}}
+_WIDE |= {ord("＄"): "＄", ord("！"): ". ", ord("？"): "? ", ord("。"): ". ", ord("．"): "."}
+_WIDE |= {ord("、"): ", ", ord("："): ": ", ord("；"): "; ", ord("【"): "[", ord("】"): "]"}
+_EMOJI = re.compile("[\u2600-\u27bf\U0001f300-\U0001faff\u2b50\ufe0f]+")
+
+_SENTENCES = re.compile(r"((?<=[.!?])\s+|\n+)")
+_COPY = re.compile(r"\s*(?:#+\s*|\*\*)?(?:Question|Problem|Q)(?:\s*\d+)?\s*:[^\n]*(?:\n|$)")
+_TASK = re.compile(
+    r"\W*(?:(?:so|now|first|okay|ok|well|alright|here|hence),?\s+)?(?:please\b"
+    r"|(?:find|compute|calculate|determine|evaluate|solve|simplify|express|prove)\b"
+    r"|(?:given(?: that)?|suppose|assume|consider)\b"
+    r"|let(?:'s| us| me)\b"
+    r"|(?:the|this) (?:question|problem|task|exercise)"
+    r" (?:asks|is|wants|requires|gives|says|states)\b"
+    r"|(?:we|you|i)(?:'re|'m)? (?:are |am )?(?:need|want|have|asked|told|trying|required|must)"
+    r"(?: to)? (?:find|compute|determine|calculate|figure|know|solve|work|evaluate)\b)",
+    re.IGNORECASE,
+)
+_RESULT = re.compile(
+    r"\d\s*(?:[-+*×·/÷]|\\times|\\cdot|\\div)\s*\$?\(?\d[\d\s+*×·/÷().,$%-]*="
+    r"|\b(?:which|so(?! that)|thus|therefore|hence|gets?|gives?|giving|obtain|yields?|makes)\b.*\d"
+)
+_REJECTS = re.compile(
+    r"\b(?:is|are|was|were|would be|seems?)\s+(?:\w+ly\s+)?(?:wrong|incorrect|impossible|excluded"
+    r"|ruled out|too \w+|not (?:\w+ly )?(?:right|correct|possible|valid|the (?:\w+ )?answer"
+    r"|a (?:valid )?solution))\b[^,;]*$"
+)
+
+
+def own_words(text: str) -> str:
+    """The response without its thinking and without questions that the model made up itself."""
+    text = text.translate(_WIDE).replace(r"\$", "＄")  # an escaped dollar opens no formula
+    text = _LONG_SPACE.sub(lambda run: "\n\n" if "\n" in run.group() else "  ", text.strip())
+    text = _EMOJI.sub("", _QUOTED_QUESTION.sub("", _EMPTY_BOX.sub("", text))).strip()
+    text = _without_thought(_CODE.sub("", text).strip() or text)
+    text = _HEADING.sub(r"\1:", text)
+    text = _without_afterthought(text)
+    for match in _NEXT_QUESTION.finditer(text):
+        if text[: match.start()].strip():
+            return text[: match.start()]
+    return text
+
+
+def after_prompt(prompt: str, text: str) -> str:
+    """A completion with the tag of the thought that its prompt's template has opened, if any.
+
+    >>> after_prompt("<|assistant|><think>\\n", "So 3 + 8 is")
+    '<think>So 3 + 8 is'
+    """
+    opened = re.search(rf"({_OPENS.pattern})\s*$", prompt[-60:], re.IGNORECASE)
+    return opened.group(1) + text if opened else text
+
+
+def without_tasks(text: str) -> str:
+    """Prose without the sentences that ask, set a task or reject a value.
+
+    "We need to find 5 + 7.", "What is 5 + 7?" and "12 is wrong." name numbers, and answer nothing.
+    """
+    pieces = _SENTENCES.split(_COPY.sub("", text, count=1) if _COPY.match(text) else text)
+    kept = ["" if _is_no_answer(piece) else piece for piece in pieces[::2]]
+    breaks = [*pieces[1::2], ""]
+    return "".join(one + gap for one, gap in zip(kept, breaks, strict=True)).strip()
+
+
+def _is_no_answer(sentence: str) -> bool:
+    if sentence.rstrip("*_ ").endswith("?") or _REJECTS.search(sentence[-200:]):
+        return True
+    return bool(_TASK.match(sentence)) and not _RESULT.search(sentence[:2000])
+
+
+def _without_thought(text: str) -> str:
+    closed = None
+    for closed in _CLOSES.finditer(text):  # noqa: B007
+        pass
+    if closed is not None:
+        after = text[closed.end() :]
+        # Of a finished thought with nothing after it, what it boxed.
+        first = _BOX.search(text) if not after.strip() else None
+        text = text[first.start() : closed.start()] if first else after
+    opened = _OPENS.search(text)
+    return text[: opened.start()] if opened else text
+
+
+def _without_afterthought(text: str) -> str:
+    """Without a check or note that follows the answer; one before it stays."""
+    checks = [match.start() for match in _AFTERTHOUGHT.finditer(text)]
+    if not checks:
+        return text
+    first = 0
+    for pattern in (_BOX, MARKS, STATED):
+        if given := pattern.search(text):
+            first = given.start()
+            break
+    cut = next((start for start in checks if start > first and text[:start].strip()), len(text))
+    return text[:cut]
