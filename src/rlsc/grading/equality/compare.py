@@ -75,8 +75,8 @@ def _option(answer: str, reference: str, tolerance: float) -> bool | None:
     if gold_letter and letter:
         return gold_letter == letter and same(value, gold, tolerance)
     if gold_letter:
-        return answer.strip("() ") == gold_letter or same(value, gold, tolerance)
-    return True if letter and same(value, gold, tolerance) else None
+        return unwrap(answer).strip("() ") == gold_letter or same(value, gold, tolerance)
+    return True if letter and len(squeeze(gold)) > 1 and same(value, gold, tolerance) else None
 
 
 def _lettered(text: str) -> tuple[str | None, str]:
@@ -91,8 +91,8 @@ _LETTERED = re.compile(
 
 
 _LEAD = re.compile(
-    r"^(?:\\text\s*\{\s*)?(?:there (?:is|are)|(?:the )?(?:final )?answer(?: is|:)|it is)\s*:?"
-    r"(?:\s*\}\s*|\s+)(?=\S)",
+    r"^(?:\\text\s*\{\s*)?(?:there (?:is|are)|(?:the )?(?:final )?answer(?: is|:)|it is|ratio"
+    r"|total)\s*:?(?:\s*\}\s*|\s+)(?=\S)",
     re.IGNORECASE,
 )
 

@@ -7,7 +7,7 @@ compared (`compare.py`). `parse` expects text from `normalise`.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rlsc.grading.notation.normalise import closing
 from rlsc.grading.notation.numbers import number
@@ -150,14 +150,14 @@ def parse(text: str, lists: bool = False) -> Form:
 
 def _with_common_unit(text: str) -> Form | None:
     r"""(3, 4) \text{ cm} as (3 \text{ cm}, 4 \text{ cm})."""
-    end = closing(text, 0) if text[:1] in "([" else None
+    end = closing(text, text.startswith("\\")) if text.startswith(("(", "[", r"\{")) else None
     if end is None or not re.match(r"\s*(?:\\text\s*\{|°)", text[end + 1 :]):
         return None
     form, tail = parse(text[: end + 1]), text[end + 1 :]
-    if not isinstance(form, Tuple) or split_unit(f"1{tail}")[0] != "1":
+    if not isinstance(form, Tuple | Many) or split_unit(f"1{tail}")[0] != "1":
         return None
-    items = [parse(item.text + tail) for item in form.items if isinstance(item, Atom)]
-    return Tuple(form.opening, tuple(items), form.ending) if len(items) == len(form.items) else None
+    items = tuple(parse(item.text + tail) for item in form.items if isinstance(item, Atom))
+    return replace(form, items=items) if len(items) == len(form.items) else None
 
 
 def _negated(form: Form) -> Form:

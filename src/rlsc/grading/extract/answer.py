@@ -106,6 +106,9 @@ def _value_of(statement: str) -> str | None:
     """The value in a few words: all of them if they are mathematics, else what they hold."""
     statement = _HEDGES.sub("", statement)
     statement = re.sub(r"^[\d\s+*×·/-]+\b(?:equals?|is|makes|gives)\s+", "", statement)
+    head, _, rest = statement.partition(", ")
+    if rest.startswith(("a ", "an ", "the ")) and is_mathematics(head):
+        return right_side(head)  # "24, a multiple of 12"
     if is_mathematics(statement):
         return right_side(statement)
     if two := _TWO_COUNTS.search(statement):
@@ -136,7 +139,10 @@ _SUBJECT = re.compile(
     r"|^(?:an?|the)\s+",
     re.IGNORECASE,
 )
-_QUALIFIED = re.compile(r"\b(?:even|odd|prime|except|multiples?|divisible)\b", re.IGNORECASE)
+_QUALIFIED = re.compile(
+    r"\b(?:even|odd|prime|except|multiples?|divisible)\b|\d(?:th|nd|rd) (?:power|root)\b",
+    re.IGNORECASE,
+)
 
 
 def _formulas(text: str, first: re.Match[str]) -> str:

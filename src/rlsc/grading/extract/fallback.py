@@ -53,11 +53,13 @@ def last_formula(text: str) -> str | None:
 
 def without_numbering(text: str) -> str:
     """Without the numbers of a list's items; one alone may be an answer."""
+    text = _STEP.sub("", text)
     items = _ITEM.findall(text)
     return _ITEM.sub("", text) if len(items) > 1 else text
 
 
-_ITEM = re.compile(r"^[ \t]*(?:\*\*)?(?:Step )?\d{1,2}[.):][ \t]+(?=[^\s\d])", re.MULTILINE)
+_STEP = re.compile(r"^[ \t]*[*#]*[ \t]*Step \d{1,2}[.):][*]*[ \t]+", re.MULTILINE)
+_ITEM = re.compile(r"^[ \t]*(?:\*\*)?\d{1,2}[.):][ \t]+(?=[^\s\d])", re.MULTILINE)
 
 
 def last_number(text: str) -> str | None:
@@ -99,6 +101,9 @@ def _without_circumstances(text: str, numbers: list[re.Match[str]]) -> re.Match[
         if re.search(r"\d", text[start : cut.start()]):
             end = cut.start()
             break
+    for so in _SO.finditer(text, start, end):
+        if re.search(r"\d", text[so.end() : end]):
+            start = so.end()
     numbers = [number for number in numbers if start <= number.start() < end]
     if "=" not in text[start:]:
         stated = [number for number in numbers if _VERB.search(text, start, number.start())]
@@ -110,6 +115,7 @@ def _without_circumstances(text: str, numbers: list[re.Match[str]]) -> re.Match[
     return None
 
 
+_SO = re.compile(r",?\s(?:so|thus|hence|therefore|i\.e\.),?\s")
 _ASIDE = re.compile(r",?\s+(?:which|leaving|compared|because|since|than)\b|\s\((?=[^()]*\)\W*$)")
 _VERB = re.compile(
     r"\b(?:is|are|was|were|be|has|have|had|earn(?:s|ed)?|buy|bought|needs?|gets?|got|pays?|paid"

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from rlsc.types import CompletionGroup
+
 _THOUGHT = r"(?:seed:)?(?:think(?:ing)?|thoughts?|reasoning)"
 _OPENS = re.compile(rf"<{_THOUGHT}>|\[THINK\]|◁think▷|<\|begin_of_thought\|>", re.IGNORECASE)
 _CLOSES = re.compile(rf"</{_THOUGHT}>|\[/THINK\]|◁/think▷|<\|end_of_thought\|>", re.IGNORECASE)
@@ -63,6 +65,7 @@ _TASK = re.compile(
 _RESULT = re.compile(
     r"\d\s*(?:[-+*×·/÷]|\\times|\\cdot|\\div)\s*\$?\(?\d[\d\s+*×·/÷().,$%-]*="
     r"|\b(?:which|so(?! that)|thus|therefore|hence|gets?|gives?|giving|obtain|yields?|makes)\b.*\d"
+    r"|,\s*(?:there (?:is|are)|it is|we have)\b.*\d"
 )
 _REJECTS = re.compile(
     r"\b(?:is|are|was|were|would be|seems?)\s+(?:\w+ly\s+)?(?:wrong|incorrect|impossible|excluded"
@@ -95,21 +98,37 @@ def after_prompt(prompt: str, text: str) -> str:
     return opened.group(1) + text if opened else text
 
 
+def answer_texts(group: CompletionGroup) -> list[str]:
+    """The group's completions, to be read for their answers: each `after_prompt`."""
+    return [after_prompt(group.prompt.text, completion.text) for completion in group.completions]
+
+
 def without_tasks(text: str) -> str:
     """Prose without the sentences that ask, set a task or reject a value.
 
     "We need to find 5 + 7.", "What is 5 + 7?" and "12 is wrong." name numbers, and answer nothing.
     """
     pieces = _SENTENCES.split(_COPY.sub("", text, count=1) if _COPY.match(text) else text)
-    kept = ["" if _is_no_answer(piece) else piece for piece in pieces[::2]]
+    kept = [_without_rejection(piece) for piece in pieces[::2]]
+    kept = ["" if _is_task(piece) else piece for piece in kept]
     breaks = [*pieces[1::2], ""]
     return "".join(one + gap for one, gap in zip(kept, breaks, strict=True)).strip()
 
 
-def _is_no_answer(sentence: str) -> bool:
-    if sentence.rstrip("*_ ").endswith("?") or _REJECTS.search(sentence[-200:]):
-        return True
-    return bool(_TASK.match(sentence)) and not _RESULT.search(sentence[:2000])
+def _without_rejection(sentence: str) -> str:
+    """`It is 12` of `It is 12, as 13 is impossible.`"""
+    rejects = _REJECTS.search(sentence[-200:])
+    if not rejects:
+        return sentence
+    before = sentence[: max(0, len(sentence) - 200) + rejects.start()]
+    before = before[: max(before.rfind(","), before.rfind(";"), 0)]
+    return before if re.search(r"\d| is ", before) else ""
+
+
+def _is_task(sentence: str) -> bool:
+    return sentence.rstrip("*_ ").endswith("?") or bool(
+        _TASK.match(sentence) and not _RESULT.search(sentence[:2000])
+    )
 
 
 def _without_thought(text: str) -> str:

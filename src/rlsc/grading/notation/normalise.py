@@ -50,6 +50,7 @@ _WORDS = re.compile(
 )
 _SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 _TEXT_COMMANDS = r"\\(?:text(?:bf|it|rm|sf|tt|normal|up)|mbox|hbox|mathsf|mathtt|textrm)(?=\s*\{)"
+_UNIT = r"\\text\s*\{[^{}]*\}(?:\^\{?\d\}?)?"
 _REWRITES = [
     (re.compile(pattern), to)
     for pattern, to in (
@@ -100,6 +101,8 @@ _REWRITES = [
         (r"\\(?:vec|overrightarrow|hat)\s*\{([^{}]*)\}", r"\1"),
         (r"°\s*([CF])(?![A-Za-z])", r"\\text{ °\1}"),
         (r"\s*(?:\\text\s*\{\s*)?\b(?:per ?cent|pct)\b\.?\s*\}?", "%"),
+        (rf"\\frac\s*\{{\s*({_UNIT})\s*\}}\s*\{{\s*({_UNIT})\s*\}}", r"\1/\2"),
+        (r"\\text\s*\{\s*([^{}]*?[^{},\s])\s+(and|or)\s*\}", r"\\text{ \1}\\text{ \2 }"),
         # 7th, 7^{\text{th}}, (n + 1)^{th}
         (
             r"(?:(?<=\d)\s*\^?|(?<=\))\s*\^)\s*(?:\{\s*\\text\s*\{\s*(?:st|nd|rd|th)\s*\}\s*\}"
