@@ -116,11 +116,14 @@ def _value_of(statement: str) -> str | None:
     ending = _IS_VALUE.fullmatch(statement)
     if ending and not _IS_VALUE.fullmatch(ending[1]) and is_mathematics(clean(ending[2])):
         return right_side(clean(ending[2]))  # "the smallest $k$ is 12"
-    if _QUALIFIED.search(statement) or BOUND.search(statement):
-        return statement  # "all even k ≥ 2" is not "k ≥ 2", nor is "at least 12" 12
-    if inner := MATH.search(statement):
+    if _QUALIFIED.search(statement):
+        return statement  # "all even k ≥ 2" is not "k ≥ 2"
+    bound, inner, number = (p.search(statement) for p in (BOUND, MATH, NUMBER))
+    if bound and not any(m and m.start() < bound.start() for m in (inner, number)):
+        return statement  # nor is "at least 12" 12
+    if inner and not (_NAME.fullmatch(inside(inner)) and len(statement.split()) > 4):
         return _formulas(statement, inner)
-    if number := NUMBER.search(statement):
+    if number:
         return with_unit(statement, number)
     words = statement.split()
     if len(words) <= 4 and not _NO_ANSWER & {word.lower() for word in words}:
@@ -131,6 +134,7 @@ def _value_of(statement: str) -> str | None:
 _NOT_BUT = re.compile(r"^not\s+[^\s,;]+,?\s+but\s+(?:rather\s+)?", re.IGNORECASE)
 _DENIED = re.compile(r"(?:\w+ly\s+)?not\b", re.IGNORECASE)
 _IS_VALUE = re.compile(r"(.*)\s(?:is|are|equals?)\s+(.+)", re.DOTALL)
+_NAME = re.compile(r"\\?[A-Za-z]+")  # "The area $A$ of the circle is given by" names no value
 _WHICH_IS = re.compile(r",?\s*which\s+(?:equals|is|gives|makes)\s+(-?\d[\d.,/]*\b)")
 _HEDGES = re.compile(r"\b(?:either|maybe|perhaps|possibly|exactly|probably)\s+", re.IGNORECASE)
 _TWO_COUNTS = re.compile(r"^(\d[\d,.]*) [a-z]+ and (\d[\d,.]*) [a-z]+$")

@@ -65,12 +65,16 @@ _TASK = re.compile(
 _RESULT = re.compile(
     r"\d\s*(?:[-+*×·/÷]|\\times|\\cdot|\\div)\s*\$?\(?\d[\d\s+*×·/÷().,$%-]*="
     r"|\b(?:which|so(?! that)|thus|therefore|hence|gets?|gives?|giving|obtain|yields?|makes)\b.*\d"
-    r"|,\s*(?:there (?:is|are)|it is|we have)\b.*\d"
+    r"|\\\[|\$\$"
+    r"|,\s*(?:there (?:is|are)|it is|we have)\b.*\d",
+    re.IGNORECASE | re.DOTALL,
 )
 _REJECTS = re.compile(
-    r"\b(?:is|are|was|were|would be|seems?)\s+(?:\w+ly\s+)?(?:wrong|incorrect|impossible|excluded"
-    r"|ruled out|too \w+|not (?:\w+ly )?(?:right|correct|possible|valid|the (?:\w+ )?answer"
-    r"|a (?:valid )?solution))\b[^,;]*$"
+    r"\b(?:is|are|was|were|be|seems?)(?:\s+[a-z]+){0,2}?\s+"
+    r"(?:wrong|incorrect|impossible|excluded|ruled out|too [a-z]+)\b[^,;]*$"
+    r"|\b(?:is|are|was|were|(?:cannot|can't) be)(?:n't|(?:\s+[a-z]+)?\s+not)?(?<=t|e)"
+    r"\s+(?:[a-z]+ly )?(?:right|correct|possible|valid|equal|the (?:[a-z]+ )?answer"
+    r"|a (?:valid )?solution)\b[^,;]*$"
 )
 
 
