@@ -37,7 +37,7 @@ from rlsc.grading.equality.values import equal_values, expression
 from rlsc.grading.notation.normalise import normalise
 from rlsc.grading.notation.numbers import number
 from rlsc.grading.notation.times import same_time, time_of_day
-from rlsc.grading.notation.units import split_unit
+from rlsc.grading.notation.units import compound, simple, split_unit
 
 MAX_LENGTH = 2000
 """Longer answers are compared as text: no reference is near it, and work must stay bounded."""
@@ -49,7 +49,7 @@ def same(answer: str, reference: str, tolerance: float = 0.0) -> bool:
         return True
     if max(len(answer), len(reference)) > MAX_LENGTH:
         return False
-    answer, reference = (_LEAD.sub("", normalise(text)) for text in (answer, reference))
+    answer, reference = (_LEAD.sub("", unwrap(normalise(text))) for text in (answer, reference))
     if not answer or not reference:
         return False
     if squeeze(answer) == squeeze(reference):
@@ -60,6 +60,11 @@ def same(answer: str, reference: str, tolerance: float = 0.0) -> bool:
     gold_time, time = time_of_day(reference), time_of_day(answer)
     if gold_time and time:
         return same_time(gold_time, time)
+    gold_measure, measure = compound(reference), compound(answer)
+    if gold_measure or measure:
+        gold_measure, measure = gold_measure or simple(reference), measure or simple(answer)
+        if gold_measure and measure:
+            return gold_measure == measure
     comparison = _Comparison(tolerance)
     return any(
         comparison.forms(gold, form) for gold in _readings(reference) for form in _readings(answer)
@@ -186,6 +191,9 @@ class _Comparison:
                 )
             if isinstance(answer, Tuple) and not any(isinstance(i, Tuple) for i in gold.items):
                 return not _is_other_kind(answer, gold) and self._matching(gold.items, answer.items)
+            if isinstance(answer, Relation) and is_definition(answer):  # x = {1, 2}
+                whole = parse(answer.sides[-1])
+                return self.forms(gold, whole) if isinstance(whole, Many) else False
             if len(gold.items) == 1:  # {5}
                 return self.forms(gold.items[0], answer)
             return self._sets(gold, answer)

@@ -75,7 +75,7 @@ def extract_answer(text: str) -> str | None:
 
 def _marked(text: str) -> str | None:
     mark = last_match(MARKS, text)  # GSM8K's "#### 42", and <answer>42</answer>
-    return right_side(clean(mark.group(1) or mark.group(2))) if mark else None
+    return right_side(clean(mark.group(mark.lastindex or 0))) if mark else None
 
 
 def _answer_line(text: str) -> str | None:

@@ -62,7 +62,7 @@ def extract_choice(response: str, choices: Sequence[str] | None = None) -> str |
     if (inside := boxed(text)) is not None:
         return _of_statement(inside, choices)
     if mark := last_match(MARKS, text):
-        return _of_statement(mark.group(1) or mark.group(2), choices)
+        return _of_statement(mark.group(mark.lastindex or 0), choices)
     text = text[-LAST_WORDS:]
     if pair := _TWO.search(text):
         return _of_statement(f"{pair.group(1)} and {pair.group(2)}", choices)
@@ -127,6 +127,9 @@ def _by_pattern(text: str, letters: str) -> str | None:
 
 def _of_statement(text: str, choices: Sequence[str] | None) -> str | None:
     plain = _TEXT.sub(r"\1", clean(text)).strip()
+    plain = re.sub(
+        r"^(?:option|choice|answer)\s*:?\s*(?=\(?[A-J]\b)", "", plain, flags=re.IGNORECASE
+    )
     same = _matching_options(plain, choices)
     if len(same) == 1 and not re.fullmatch(r"\(?[A-J]\)?", plain):
         return same[0]

@@ -25,7 +25,8 @@ _BOLD = re.compile(r"\*\*([^*\n]+)\*\*")
 # "One" and "a" are mostly no numbers.
 _SMALL = "|".join([UNITS[0], *UNITS[2:]])
 _SPELLED = re.compile(
-    rf"\b(?:(?:{'|'.join(TENS)})(?:[ -](?:{'|'.join(UNITS[1:10])}))?|{_SMALL})\b"
+    rf"\b(?:(?:{'|'.join(TENS)})(?:[ -](?:{'|'.join(UNITS[1:10])}))?|{_SMALL})"
+    r"(?: and (?:a|one)[ -](?:half|third|quarter))?\b"
     r"(?! (?:of|hundred|thousand|million))",
     re.IGNORECASE,
 )

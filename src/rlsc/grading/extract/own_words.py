@@ -6,6 +6,7 @@ nothing after it a box alone is.
 
 from __future__ import annotations
 
+import html
 import re
 
 from rlsc.types import CompletionGroup
@@ -22,11 +23,15 @@ _AFTERTHOUGHT = re.compile(
     r"\n[ \t]*(?:[*_#]*(?:Check|Verification|Verify|Note|Explanation)[*_]*\s*:"
     r"|#+ *(?:Check|Verification|Notes?|Explanation)[ \t]*\n)"
 )
-MARKS = re.compile(r"####[ \t]*(\S[^\n]*)|<answer>\s*([^<]{1,500}?)\s*</answer>")
+MARKS = re.compile(
+    r"####[ \t]*(\S[^\n]*)|<answer>\s*([^<]{1,500}?)\s*</answer>"
+    r"|[\"'](?:final[_ ]?)?answer[\"']\s*:\s*[\"']?([^\"'\n]{1,500}?)[\"']?\s*[,}]",
+    re.IGNORECASE,
+)
 STATED = re.compile(
     r"(?:(?:answers?|(?:final|correct|right|possible)\s+(?:results?|solutions?|values?|options?))\s*"
     r"(?:(?:to|of|for)\s+[^.:\n]{1,80}?\s+)?(?:\*\*)?\s*"
-    r"(?:is|are|=|:|would be|should be|will be)|答案\s*(?:是|为|為|[:=]))"
+    r"(?:is(?!n)|are(?!n)|=|:|would be|should be|will be)|答案\s*(?:是|为|為|[:=]))"
     r"\s*(?:\*\*|:|therefore|thus|simply|indeed"
     r"|given by|about|approximately|roughly|exactly|\s)*",
     re.IGNORECASE,
@@ -37,7 +42,8 @@ _CODE = re.compile(r"```(?:python|py)\n.*?```", re.DOTALL)
 _EMPTY_BOX = re.compile(
     r"\\(?:boxed|fbox)\s?\{\s?(?:(?:\\text\s?\{)?\s?(?:(?:your|the|final) ){0,3}"
     r"(?:answer|result|solution|number)(?: here)?\s?\}?|\.\.\.|\\l?dots|…|\?)?\s?\}"
-    r"|\\(?:boxed|fbox)\s?\{?$",
+    r"|\\(?:boxed|fbox)\s?\{?$"
+    r"|\{?\s*[\"']answer[\"']\s*:\s*(?:[\"']{2}|null)\s*\}?",
     re.IGNORECASE,
 )
 _HEADING = re.compile(
@@ -47,6 +53,11 @@ _HEADING = re.compile(
 _WIDE = {ord("−"): "-", **{code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}}
 _WIDE |= {ord("＄"): "＄", ord("！"): ". ", ord("？"): "? ", ord("。"): ". ", ord("．"): "."}
 _WIDE |= {ord("、"): ", ", ord("："): ": ", ord("；"): "; ", ord("【"): "[", ord("】"): "]"}
+_HTML = re.compile(
+    r"<(su[pb])>([^<]{1,40})</su[pb]>|</?(?:b|i|em|strong|u|p|span|div)(?: [^<>]{0,80})?>"
+    r"|&(?:lt|gt|le|ge|ne|nbsp|times|minus|deg|quot|pi|radic);",
+    re.IGNORECASE,
+)
 _EMOJI = re.compile("[\u2600-\u27bf\U0001f300-\U0001faff\u2b50\ufe0f]+")
 
 _SENTENCES = re.compile(r"((?<=[.!?])\s+|\n+)")
@@ -75,12 +86,15 @@ _REJECTS = re.compile(
     r"|\b(?:is|are|was|were|(?:cannot|can't) be)(?:n't|(?:\s+[a-z]+)?\s+not)?(?<=t|e)"
     r"\s+(?:[a-z]+ly )?(?:right|correct|possible|valid|equal|the (?:[a-z]+ )?answer"
     r"|a (?:valid )?solution)\b[^,;]*$"
+    r"|\b[Nn]either\b.*\bnor\b.*$"
 )
 
 
 def own_words(text: str) -> str:
     """The response without its thinking and without questions that the model made up itself."""
-    text = text.translate(_WIDE).replace(r"\$", "＄")  # an escaped dollar opens no formula
+    text = (
+        _HTML.sub(_plain_html, text).translate(_WIDE).replace(r"\$", "＄")
+    )  # an escaped dollar opens no formula
     text = _LONG_SPACE.sub(lambda run: "\n\n" if "\n" in run.group() else "  ", text.strip())
     text = _EMOJI.sub("", _QUOTED_QUESTION.sub("", _EMPTY_BOX.sub("", text))).strip()
     text = _without_thought(_CODE.sub("", text).strip() or text)
@@ -90,6 +104,12 @@ def own_words(text: str) -> str:
         if text[: match.start()].strip():
             return text[: match.start()]
     return text
+
+
+def _plain_html(tag: re.Match[str]) -> str:
+    if tag[2]:
+        return ("^" if tag[1].lower() == "sup" else "_") + f"{{{tag[2]}}}"
+    return html.unescape(tag[0]) if tag[0].startswith("&") else ""
 
 
 def after_prompt(prompt: str, text: str) -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
+
+from rlsc.grading.notation.numbers import number
 
 _F = Fraction
 # Name: (dimension, size in the dimension's first unit).
@@ -122,6 +125,37 @@ def split_unit(text: str) -> tuple[str, Unit | None]:
     return text[:best].strip(), unit
 
 
+def compound(text: str) -> tuple[str, Fraction] | None:
+    """`2 \\text{ hours } 30 \\text{ minutes}` as ("time", 9000), in the dimension's first unit.
+
+    None unless there are two units or more of one dimension, each smaller than the one before.
+    """
+    plain = re.sub(r"\\text\s*|[{}]", " ", text)
+    if not _COMPOUND.fullmatch(plain):
+        return None
+    found = [(Fraction(n), _BASE.get("inch" if u == "in" else u)) for n, u in _PART.findall(plain)]
+    sizes = [(unit[0], unit[1], value * unit[1]) for value, unit in found if unit]
+    descending = all(a[0] == b[0] and a[1] > b[1] for a, b in pairwise(sizes))
+    if len(sizes) < max(len(found), 2) or not descending:
+        return None
+    return sizes[0][0], sum((size for _, _, size in sizes), Fraction(0))
+
+
+def simple(text: str) -> tuple[str, Fraction] | None:
+    """A number with one unit of the table, as `compound` gives it."""
+    value, unit = split_unit(text)
+    exact = number(value)
+    if exact is None or unit is None or len(unit.dimensions) != 1 or unit.dimensions[0][1] != 1:
+        return None
+    return unit.dimensions[0][0], exact * unit.size
+
+
+_PART = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)")
+_COMPOUND = re.compile(
+    r"\s*\d[\d.]*\s*[A-Za-z]+(?:(?:\s*,)?\s*(?:and\s)?\s*\d[\d.]*\s*[A-Za-z]+)+\s*"
+)
+
+
 def _ends_a_value(text: str, tail: str) -> bool:
     """A number or bracket before the unit; a name too where the unit is marked as text."""
     end = r"[\d)}\]%!A-Za-z]" if tail.lstrip().startswith(r"\text") else r"[\d)}\]%!]|\\pi"
@@ -149,6 +183,8 @@ def read_unit(text: str) -> Unit | None:
             raised = 2
         elif word == "cubic":
             raised = 3
+        elif token.startswith("^") and last is None:
+            continue  # units squared
         elif token.startswith("^") and last is not None:
             exponent = int(re.sub(r"[^\d-]", "", token)) - 1
             powers[last[0]] += last[2] * exponent
