@@ -81,7 +81,8 @@ def _option(answer: str, reference: str, tolerance: float) -> bool | None:
         return gold_letter == letter and same(value, gold, tolerance)
     if gold_letter:
         return unwrap(answer).strip("() ") == gold_letter or same(value, gold, tolerance)
-    return True if letter and len(squeeze(gold)) > 1 and same(value, gold, tolerance) else None
+    is_letter = re.fullmatch("[A-J]", squeeze(gold)) is not None
+    return True if letter and not is_letter and same(value, gold, tolerance) else None
 
 
 def _lettered(text: str) -> tuple[str | None, str]:
