@@ -143,7 +143,7 @@ def parse(text: str, lists: bool = False) -> Form:
         parts = [part for part in split(text[1:-1], _SEPARATOR) if part]
         if len(parts) > 1:
             return Tuple(text[0], tuple(parse(part) for part in parts), text[-1])
-        if text[0] == "(" and text[-1] == ")":
+        if text[0] + text[-1] == "()" or number(text[1:-1]) is not None:
             return parse(text[1:-1])
     return _with_common_unit(text) or Atom(text)
 

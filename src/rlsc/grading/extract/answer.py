@@ -88,7 +88,8 @@ def _stated(text: str) -> str | None:
     """What follows the last "answer is" and holds a value, up to the end of the statement."""
     for match in reversed(list(STATED.finditer(text))):
         rest = _NOT_BUT.sub("", text[match.end() : match.end() + 1500].lstrip(), count=1)
-        if not rest or _DENIED.match(rest) or DENIAL.search(text[: match.start()][-30:]):
+        before = text[: match.start()][-30:]
+        if not rest or _DENIED.match(rest) or DENIAL.search(before) or _SUPPOSED.search(before):
             continue
         if formula := MATH.match(rest):
             return _formulas(rest, formula)
@@ -132,6 +133,7 @@ def _value_of(statement: str) -> str | None:
 
 
 _NOT_BUT = re.compile(r"^not\s+[^\s,;]+,?\s+but\s+(?:rather\s+)?", re.IGNORECASE)
+_SUPPOSED = re.compile(r"\b(?:suppose|assume|assuming|if|whether)\b[^.,;\n]*$", re.IGNORECASE)
 _DENIED = re.compile(r"(?:\w+ly\s+)?not\b", re.IGNORECASE)
 _IS_VALUE = re.compile(r"(.*)\s(?:is|are|equals?)\s+(.+)", re.DOTALL)
 _NAME = re.compile(r"\\?[A-Za-z]+")  # "The area $A$ of the circle is given by" names no value
@@ -144,7 +146,10 @@ _SUBJECT = re.compile(
     re.IGNORECASE,
 )
 _QUALIFIED = re.compile(
-    r"\b(?:even|odd|prime|except|multiples?|divisible)\b|\d(?:th|nd|rd) (?:power|root)\b",
+    r"\b(?:even|odd|prime|except|multiples?|divisible)\b|\d(?:th|nd|rd) (?:power|root)\b"
+    r"|\b(?:twice|thrice|half(?: of)?|double|triple|(?:square|cube) root of)\s+\$?[\d\\]"
+    r"|\d\s+(?:times\s+(?:as\b|\$?[\d\\])|(?:more|less|fewer) than\b|to\s+\$?\d"
+    r"|(?:plus|minus|divided by|multiplied by)\b)|\bany (?:\w+ ){0,2}(?:number|integer|value)\b",
     re.IGNORECASE,
 )
 
@@ -189,7 +194,8 @@ def _bare(text: str) -> str | None:
     ending = re.search(r".*\s(?:is|are|was|were|equals|facing)\s+(.+)$", plain)
     is_word = ending is not None and len(_SUBJECT.sub("", ending[1]).split()) == 1
     is_word = is_word and not re.search(r"\d", plain)
-    denied = ending is not None and DENIAL.search(plain[: ending.start(1)])
+    before = plain[: ending.start(1)] if ending else ""
+    denied = DENIAL.search(before) or _CONDITION.search(before)
     if ending and not denied and _DATE.fullmatch(ending[1]):
         return ending[1]
     if ending and not denied and (is_mathematics(ending[1]) or is_word):
@@ -211,7 +217,7 @@ def _conclusion(text: str) -> str | None:
         start += 1
     ending = clean(" ".join(words[start:]))
     before = " ".join(words[:start]) + " "
-    if CIRCUMSTANCE.search(before) or DENIAL.search(before[-40:]):
+    if CIRCUMSTANCE.search(before) or _CONDITION.search(before) or DENIAL.search(before[-40:]):
         return None
     if not re.search(r"[\d=]", normalise(ending)) or ending.count("$") % 2:
         return None
@@ -231,6 +237,7 @@ def _first_of_last_chain(text: str, formulas: list[re.Match[str]]) -> re.Match[s
     return first
 
 
+_CONDITION = re.compile(r"\d\S*(?: \S+)? (?:when|if|provided|given)\b[^,]*$")
 _DATE = re.compile(
     r"\b(?:January|February|March|April|May|June|July|August|September|October|November|December)"
     r" \d{1,2}(?:, \d{4})?$"

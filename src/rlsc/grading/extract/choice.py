@@ -13,8 +13,11 @@ from rlsc.grading.notation.normalise import normalise
 from rlsc.types import LETTERS
 
 _TEXT = re.compile(r"\\(?:text\w*|math\w+)\s*\{([^{}]*)\}")
-_LETTER = r"(?:\\(?:text\w*|math\w+)\s*\{\s*)?[(\[]?\s*([A-J])(?![A-Za-z'’])\s*[)\]]?(?:\s*\})?"
-_LEAD = r"\s*[:\s]*(?:option|choice|letter|answer)?\s*[*_$`\"\s]*(?:\\boxed\s*\{\s*)?"
+_LETTER = (
+    r"(?:\\[(\[]\s*)?(?:\\(?:text\w*|math\w+)\s*\{\s*)?[(\[]?"
+    r"\s*([A-J])(?![A-Za-z'’])\s*[)\]]?(?:\s*\})?"
+)
+_LEAD = r"[\s:→–-]*(?:option|choice|letter|answer)?\s*[*_$`\"\s]*(?:\\boxed\s*\{\s*)?"
 # "The answer is (B)", "I would go with B", "it's B". No letter before "=" or a verb, or of two.
 _STATED = re.compile(
     r"(?:(?:answer|ans|choice|option|答案)\"?"
@@ -47,7 +50,7 @@ _LINE = re.compile(r"^\s*[*_$`\"]*\(?([A-J])\)?[*_$`\"]*\s*(?:[.):]\s*.*)?$", re
 # "so A.", "→ (D)", "[B]" at the very end; a letter after a unit's number is no choice.
 _LAST_WORD = re.compile(
     r"(?:^|[:>→∴]\s*|[.,]\s+(?=[(\[])|[.!]\s+|\b(?:so|thus|hence|therefore|choose|pick|select|option"
-    r"|choice|answer|is|with|be)\s+|(?<=\d)\s+(?=[(\[]))[(\[]?([A-J])[)\]]?[*\"]*[.!]?\s*$"
+    r"|choice|answer|is|with|be|leaves)\s+|(?<=\d)\s+(?=[(\[]))[(\[]?([A-J])[)\]]?[*\"]*[.!]?\s*$"
 )
 
 
@@ -164,6 +167,7 @@ def _matching_options(text: str, choices: Sequence[str] | None) -> list[str]:
 def _named_option(text: str, choices: Sequence[str] | None) -> str | None:
     """The one option whose text ends the response's last line."""
     wanted = _plain(text.strip().rpartition("\n")[2][-300:])
+    wanted = re.sub(r"(?<=\w),? (?:and )?not [^,]*$", "", wanted) if ", not" in wanted else wanted
     if len(choices or ()) > 2 and all(
         re.search(rf"(?<![a-z0-9./-]){re.escape(_plain(option))}(?![a-z0-9])", wanted)
         for option in choices or ()
@@ -174,6 +178,8 @@ def _named_option(text: str, choices: Sequence[str] | None) -> str | None:
         for letter, option in zip(LETTERS, choices or (), strict=False)
         if (plain := _plain(option)) and re.search(rf"(?<![a-z0-9./-]){re.escape(plain)}$", wanted)
     ]
+    if any(DENIAL.search(wanted.removesuffix(_plain(option))[-30:]) for option in choices or ()):
+        return None  # "it is not blue"
     if len(named) > 1 and choices:  # "increases then decreases" ends on "decreases" too
         longest = max(named, key=lambda letter: len(choices[LETTERS.index(letter)]))
         ends = [_plain(choices[LETTERS.index(letter)]) for letter in named]

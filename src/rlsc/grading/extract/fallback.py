@@ -117,7 +117,9 @@ def _without_circumstances(text: str, numbers: list[re.Match[str]]) -> re.Match[
 
 
 _SO = re.compile(r",?\s(?:so|thus|hence|therefore|i\.e\.),?\s")
-_ASIDE = re.compile(r",?\s+(?:which|leaving|compared|because|since|than)\b|\s\((?=[^()]*\)\W*$)")
+_ASIDE = re.compile(
+    r",?\s+(?:which|leaving|compared|because|since|than|when|if|provided)\b|\s\((?=[^()]*\)\W*$)"
+)
 _VERB = re.compile(
     r"(?<!\bto )\b(?:is|are|was|were|be|has|have|had|earn(?:s|ed)?|buy|bought|needs?|gets?"
     r"|got|pays?|paid|costs?|makes?|made|eats?|ate|equals?|takes?|took|spends?|spent|sells?|sold|saves?|saved"

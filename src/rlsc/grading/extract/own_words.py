@@ -46,6 +46,10 @@ _EMPTY_BOX = re.compile(
     r"|\{?\s*[\"']answer[\"']\s*:\s*(?:[\"']{2}|null)\s*\}?",
     re.IGNORECASE,
 )
+_ALIGNED = re.compile(
+    r"\\begin\{((?:align(?:ed|at)?|gather(?:ed)?|equation|split|eqnarray)\*?)\}(.{1,3000}?)\\end\{\1\}",
+    re.DOTALL,
+)
 _HEADING = re.compile(
     r"^[ \t]*[#*_]+[ \t]*((?:the )?(?:final )?answer)[ \t]*[*_]*[ \t]*$", re.I | re.M
 )
@@ -65,8 +69,10 @@ _COPY = re.compile(r"\s*(?:#+\s*|\*\*)?(?:Question|Problem|Q)(?:\s*\d+)?\s*:[^\n
 _TASK = re.compile(
     r"\W*(?:(?:so|now|first|okay|ok|well|alright|here|hence),?\s+)?(?:please\b"
     r"|(?:find|compute|calculate|determine|evaluate|solve|simplify|express|prove)\b"
-    r"|(?:given(?: that)?|suppose|assume|consider)\b"
-    r"|let(?:'s| us| me)\b"
+    r"|(?:given(?: that)?|suppose|assume|consider)\b|if\b.*\b(?:were|would)\b"
+    r"|let(?:'s| us| me| \$?[a-z]\w?\$? (?:be|denote|represent))\b"
+    r"|(?:your|the) task\b|here is\b.*\b(?:problem|question|task)\b"
+    r"|we (?:know|are (?:given|told)|have been (?:given|told))\b"
     r"|(?:the|this) (?:question|problem|task|exercise)"
     r" (?:asks|is|wants|requires|gives|says|states)\b"
     r"|(?:we|you|i)(?:'re|'m)? (?:are |am )?(?:need|want|have|asked|told|trying|required|must)"
@@ -80,13 +86,20 @@ _RESULT = re.compile(
     r"|,\s*(?:there (?:is|are)|it is|we have)\b.*\d",
     re.IGNORECASE | re.DOTALL,
 )
+_UNKNOWN = re.compile(
+    r"\bdepends? on\b|\b(?:not enough|insufficient) (?:information|data)\b"
+    r"|\b(?:cannot|can't|can not) be (?:determined|found|known)\b",
+    re.IGNORECASE,
+)
 _REJECTS = re.compile(
     r"\b(?:is|are|was|were|be|seems?)(?:\s+[a-z]+){0,2}?\s+"
     r"(?:wrong|incorrect|impossible|excluded|ruled out|too [a-z]+)\b[^,;]*$"
     r"|\b(?:is|are|was|were|(?:cannot|can't) be)(?:n't|(?:\s+[a-z]+)?\s+not)?(?<=t|e)"
     r"\s+(?:[a-z]+ly )?(?:right|correct|possible|valid|equal|the (?:[a-z]+ )?answer"
     r"|a (?:valid )?solution)\b[^,;]*$"
-    r"|\b[Nn]either\b.*\bnor\b.*$"
+    r"|\b(?:does not|doesn't|do not|don't|cannot|can't|fails? to)"
+    r"\s+(?:work|satisfy|hold|fit|fulfil|meet|solve|equal)\b[^,;]*$"
+    r"|\b[Nn]either\s+\$?[\d\\(-]\S*\s+nor\b.*$"
 )
 
 
@@ -98,6 +111,7 @@ def own_words(text: str) -> str:
     text = _LONG_SPACE.sub(lambda run: "\n\n" if "\n" in run.group() else "  ", text.strip())
     text = _EMOJI.sub("", _QUOTED_QUESTION.sub("", _EMPTY_BOX.sub("", text))).strip()
     text = _without_thought(_CODE.sub("", text).strip() or text)
+    text = _ALIGNED.sub(_last_line, text)
     text = _HEADING.sub(r"\1:", text)
     text = _without_afterthought(text)
     for match in _NEXT_QUESTION.finditer(text):
@@ -149,9 +163,18 @@ def _without_rejection(sentence: str) -> str:
     return before if re.search(r"\d| is ", before) else ""
 
 
+def _last_line(aligned: re.Match[str]) -> str:
+    """Of a derivation in lines its last, but where one of them is boxed."""
+    if _BOX.search(aligned[2]):
+        return aligned[0]
+    lines = [line.strip() for line in aligned[2].replace("&", " ").split(r"\\")]
+    return f"$${next(filter(None, reversed(lines)), '')}$$"
+
+
 def _is_task(sentence: str) -> bool:
     return sentence.rstrip("*_ ").endswith("?") or bool(
-        _TASK.match(sentence) and not _RESULT.search(sentence[:2000])
+        _UNKNOWN.search(sentence[:2000])
+        or (_TASK.match(sentence) and not _RESULT.search(sentence[:2000]))
     )
 
 

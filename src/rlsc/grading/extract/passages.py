@@ -22,7 +22,8 @@ CIRCUMSTANCE = re.compile(
     r"\s+(?:the |a |an |only |about |just )*\$?$"
 )
 DENIAL = re.compile(
-    r"(?:\bnot|n't|\bcannot|\bnever|\bwrong|\bunlikely|\brule out|\beliminate|\bdisagree)\b"
+    r"(?:\bnot|n't|\bcannot|\bnever|\bwrong|\bunlikely|\brule out|\beliminate|\bdisagree"
+    r"|\brejects?|\bdiscard|\bexclude)\b"
     r"[^.,;\n]*$",
     re.IGNORECASE,
 )
@@ -73,7 +74,7 @@ def clean(text: str) -> str:
     while text != previous:
         previous = text
         text = text.strip().strip('*`"“”').strip()
-        if text[:1] + text[-1:] in ("''", "‘’", "«»", "「」"):
+        if text[:1] + text[-1:] in ("''", "‘’", "«»", "「」", "__"):
             text = text[1:-1]
         text = re.sub(r"^\\[\[(]\s*(.*?)\s*\\[\])]$", r"\1", text, flags=re.DOTALL)
         if len(text) > 1 and text.startswith("$") and text.endswith("$"):

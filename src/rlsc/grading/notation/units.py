@@ -72,6 +72,11 @@ _define("voltage", ("V volt volts", 1))
 _define("current", ("A amp amps ampere amperes", 1))
 _define("resistance", ("ohm ohms", 1))
 
+_POWER = r"[A-Za-z]+(?:\s*\^\s*\{?\s*-?\d\s*\}?)?"
+# N·m²/kg² after a number: letters in a fraction or with a power below zero are no names.
+_RATE = re.compile(
+    rf"(?<=[\d}}])\s+(?=.*(?:/|\^\s*\{{?\s*-))({_POWER}(?:\s*(?:\\cdot(?![A-Za-z])|/|\s)\s*{_POWER})+)$"
+)
 _MODIFIERS = {"per", "square", "sq", "cubic", "squared", "cubed", "mph", "kph"}
 _NOT_UNITS = set("or and more less half factorial squared cubed dozen hundred not if to".split())
 _NOISE = set("unit units about approximately exactly total of the a each in".split())
@@ -105,6 +110,11 @@ def split_unit(text: str) -> tuple[str, Unit | None]:
     """The value and its unit, None where there is none. ``2k`` has a unit by this; the caller
     knows whether a single letter can be meant as one."""
     text = text.strip()
+    rate = _RATE.search(text[-120:])
+    if rate and all(
+        word in _BASE for word in re.findall("[A-Za-z]+", rate[1].replace("\\cdot", ""))
+    ):
+        return text[: -len(rate[0])].strip(), read_unit(rate[1])
     marked = text.find(r"\text")
     if marked > 0 and _TAIL.match(text[marked:]) and _ends_a_value(text[:marked], text[marked:]):
         return text[:marked].strip(), read_unit(text[marked:])
