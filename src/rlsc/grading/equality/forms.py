@@ -84,6 +84,7 @@ _MATRIX = re.compile(
 )
 _ROW_END = re.compile(r"\\\\(?:\[[^\]]*\])?|\\cr(?![A-Za-z])")
 _MEMBER = re.compile(r"^[A-Za-z\\_{}0-9(), ]{1,30}?\s*\\in(?![A-Za-z])\s*(?!\\math)")
+_NAMED = re.compile(r"([A-Za-z])\s*:\s*(.+)")
 _LABEL = re.compile(
     r"(?:\\text\s*\{\s*)?((?=[A-Za-z ]*[a-z])[A-Za-z][A-Za-z ]*[A-Za-z])\s*:\s*(?:\}\s*)?([^:]+)"
 )
@@ -114,6 +115,8 @@ def parse(text: str, lists: bool = False) -> Form:
             return parse(builder[1])  # {x | x > 2}
         inner = parse(text[2:-2], lists)
         return Many(inner.items if isinstance(inner, Many) else (inner,), braced=True)
+    if (named := _NAMED.fullmatch(text)) and number(named[2]) is not None:  # x: 4
+        return Relation((named[1], named[2]), ("=",))
     if label := _LABEL.fullmatch(text):  # Ann: 3
         return Relation((rf"\text{{{label[1]}}}", label[2]), ("=",))
     ratio = split(text, _RATIO)

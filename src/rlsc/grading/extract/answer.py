@@ -188,6 +188,8 @@ def _bare(text: str) -> str | None:
         return right_side(plain) if re.search(r"[\dA-Za-z\\]", normalise(plain)) else None
     if valueless := _NO_VALUE.search(plain):
         return valueless.group(1)
+    if (said := _YES_NO.match(plain)) and not re.search(r"\d", plain):
+        return said[1]
     words = plain.split()
     if len(words) <= 3 and not re.search(r"\d", plain):
         return None if plain.endswith(":") else _value_of(plain)
@@ -237,6 +239,7 @@ def _first_of_last_chain(text: str, formulas: list[re.Match[str]]) -> re.Match[s
     return first
 
 
+_YES_NO = re.compile(r"(yes|no)[,.;]\s", re.IGNORECASE)
 _CONDITION = re.compile(r"\d\S*(?: \S+)? (?:when|if|provided|given)\b[^,]*$")
 _DATE = re.compile(
     r"\b(?:January|February|March|April|May|June|July|August|September|October|November|December)"

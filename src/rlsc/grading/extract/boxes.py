@@ -7,7 +7,7 @@ import re
 from rlsc.grading.extract.passages import clean, is_mathematics, last_match
 
 _BRACE_OR_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{|\\[{}]|[{}]")
-_GAP = r"(?:[\s$,;&~]|\\q?quad(?![A-Za-z])|\\[,;:!()\[\]])*"
+_GAP = r"(?:[\s$,;&~]|\\q?quad(?![A-Za-z])|\\[,;:!()\[\] ])*"
 _CONNECTOR = re.compile(
     rf"{_GAP}(?:\\?\s*(?:and|or)|\\text\s*\{{\s*,?\s*(?:and|or)\s*\}})?{_GAP}"
     r"(?:[A-Za-z](?:_\w)?\s*=\s*|(?<=and )(?:the )?[a-z ]{1,40} is\s*\$?)?"

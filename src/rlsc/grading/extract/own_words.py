@@ -93,12 +93,12 @@ _UNKNOWN = re.compile(
 )
 _REJECTS = re.compile(
     r"\b(?:is|are|was|were|be|seems?)(?:\s+[a-z]+){0,2}?\s+"
-    r"(?:wrong|incorrect|impossible|excluded|ruled out|too [a-z]+)\b[^,;]*$"
+    r"(?:wrong|incorrect|impossible|excluded|ruled out|too [a-z]+)\b[^,;]*(?:[,;]\D*)?$"
     r"|\b(?:is|are|was|were|(?:cannot|can't) be)(?:n't|(?:\s+[a-z]+)?\s+not)?(?<=t|e)"
     r"\s+(?:[a-z]+ly )?(?:right|correct|possible|valid|equal|the (?:[a-z]+ )?answer"
-    r"|a (?:valid )?solution)\b[^,;]*$"
+    r"|a (?:valid )?solution)\b[^,;]*(?:[,;]\D*)?$"
     r"|\b(?:does not|doesn't|do not|don't|cannot|can't|fails? to)"
-    r"\s+(?:work|satisfy|hold|fit|fulfil|meet|solve|equal)\b[^,;]*$"
+    r"\s+(?:work|satisfy|hold|fit|fulfil|meet|solve|equal)\b[^,;]*(?:[,;]\D*)?$"
     r"|\b[Nn]either\s+\$?[\d\\(-]\S*\s+nor\b.*$"
 )
 

@@ -36,7 +36,10 @@ CONNECTIVES = set("and or sqrt infinity infty pi base".split())
 _FUNCTIONS = {"sin", "cos", "tan", "cot", "sec", "csc", "log", "ln", "exp", "arcsin", "arccos"}
 _NAME = re.compile(r"\\?[A-Za-z]+|[A-Za-z](?:_\{?\w+\}?)?|[A-Za-z ]{3,30}")
 _SHORT_WORDS = set(
-    "is it to of in on at by we so if as be do no he me my an up us go ok oh hi".split()
+    (
+        "is it to of in on at by we so if as be do no he me my an up us go ok oh hi "
+        "es la el de le en un il"
+    ).split()
 )
 _RESTATED = re.compile(
     r"(?<=[\w%}$*])\s+\((?:(?:or|i\.e\.,?|=|≈|that is|about|approximately)\s*[^()]*"

@@ -55,6 +55,7 @@ _define("money", ("dollar dollars USD usd", 1), ("cent cents", _F(1, 100)))
 _define("degree", ("° degree degrees deg", 1))
 _define("radian", ("rad rads radian radians", 1))
 _define("volume", ("L liter liters litre litres", 1), ("mL ml", _F(1, 1000)))
+_define("volume", ("gal gallon gallons", _F(3785411784, 10**9)))
 _define("force", ("N newton newtons", 1), ("kN", 1000))
 _define("energy", ("J joule joules", 1), ("kJ", 1000), ("eV", 0), ("erg ergs", _F(1, 10**7)))
 _define("power", ("W watt watts", 1), ("kW", 1000))
@@ -166,6 +167,15 @@ _COMPOUND = re.compile(
 )
 
 
+def _canonical(token: str) -> str:
+    """One spelling of a token of a unit that the table does not have as a whole: pages/min."""
+    word = token if token in _BASE else token.lower()
+    if word in _BASE:
+        return "{}:{}".format(*_BASE[word])
+    plural = len(word) > 3 and word.endswith("s") and not word.endswith("ss")
+    return "per" if word == "/" else word[:-1] if plural else "".join(word.split())
+
+
 def _ends_a_value(text: str, tail: str) -> bool:
     """A number or bracket before the unit; a name too where the unit is marked as text."""
     end = r"[\d)}\]%!A-Za-z]" if tail.lstrip().startswith(r"\text") else r"[\d)}\]%!]|\\pi"
@@ -211,7 +221,7 @@ def read_unit(text: str) -> Unit | None:
         elif word in _NOT_UNITS:
             return None
         elif word not in _NOISE and token not in "()*·" and token != r"\cdot":
-            return Unit(words=" ".join(plain.lower().split()))
+            return Unit(words=" ".join(map(_canonical, tokens)))
     if not known:
         return Unit(words="")
     return Unit(tuple(sorted((d, p) for d, p in powers.items() if p)), size)
