@@ -91,6 +91,8 @@ def _stated(text: str) -> str | None:
         before = text[: match.start()][-30:]
         if not rest or _DENIED.match(rest) or DENIAL.search(before) or _SUPPOSED.search(before):
             continue
+        if _WEAK.match(match.group()) and re.search(r"\d", rest.partition("\n\n")[2]):
+            continue  # "the final value: …" on the way to an answer
         if formula := MATH.match(rest):
             return _formulas(rest, formula)
         end = _SENTENCE_END.search(rest)
@@ -134,6 +136,7 @@ def _value_of(statement: str) -> str | None:
 
 _NOT_BUT = re.compile(r"^not\s+[^\s,;]+,?\s+but\s+(?:rather\s+)?", re.IGNORECASE)
 _SUPPOSED = re.compile(r"\b(?:suppose|assume|assuming|if|whether)\b[^.,;\n]*$", re.IGNORECASE)
+_WEAK = re.compile(r"(?:final|correct|right|possible)\s+(?!answers?)", re.IGNORECASE)
 _DENIED = re.compile(r"(?:\w+ly\s+)?not\b", re.IGNORECASE)
 _IS_VALUE = re.compile(r"(.*)\s(?:is|are|equals?)\s+(.+)", re.DOTALL)
 _NAME = re.compile(r"\\?[A-Za-z]+")  # "The area $A$ of the circle is given by" names no value

@@ -47,7 +47,8 @@ _EMPTY_BOX = re.compile(
     re.IGNORECASE,
 )
 _ALIGNED = re.compile(
-    r"\\begin\{((?:align(?:ed|at)?|gather(?:ed)?|equation|split|eqnarray)\*?)\}(.{1,3000}?)\\end\{\1\}",
+    r"\\begin\{((?:align(?:ed|at)?|gather(?:ed)?|equation|split|eqnarray)\*?)\}"
+    r"((?:[^\\]|\\(?!begin|end)){1,3000})\\end\{\1\}",
     re.DOTALL,
 )
 _HEADING = re.compile(
