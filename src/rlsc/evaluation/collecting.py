@@ -21,7 +21,7 @@ from rlsc.engines import Engine, seed_for
 from rlsc.errors import OutputError
 from rlsc.evaluation.asking import Asked
 from rlsc.evaluation.token_spans import token_ends
-from rlsc.grading import VERSION, Grader, Item, extract_answer
+from rlsc.grading import VERSION, Grader, Item, after_prompt, extract_answer
 from rlsc.records import (
     AnswerRow,
     append_rows,
@@ -118,13 +118,19 @@ def regrade(task: Task, file: Path, grader: Grader) -> int:
 def graded(rows: Sequence[AnswerRow], task: Task, grader: Grader) -> Iterator[AnswerRow]:
     """The same answers with verdicts, where the question has a reference answer."""
     judged = grader.grade_all(
-        Item(row.text, task.answers[row.id], task.kind, task.choices.get(row.id))
+        Item(
+            after_prompt(row.prompt, row.text),
+            task.answers[row.id],
+            task.kind,
+            task.choices.get(row.id),
+        )
         for row in rows
         if row.id in task.answers
     )
     for row in rows:
         if row.id not in task.answers:
-            yield replace(row, answer=extract_answer(row.text), verdict=None, grading_seconds=0.0)
+            answer = extract_answer(after_prompt(row.prompt, row.text))
+            yield replace(row, answer=answer, verdict=None, grading_seconds=0.0)
             continue
         judgement = next(judged)
         yield replace(

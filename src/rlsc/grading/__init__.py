@@ -12,5 +12,6 @@ if TYPE_CHECKING:
     from rlsc.grading.clusters import answer_key, cluster_answers
     from rlsc.grading.extract.answer import extract_answer
     from rlsc.grading.extract.boxes import boxed
+    from rlsc.grading.extract.own_words import after_prompt, answer_texts
 
 __getattr__ = lazy_face(__name__)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rlsc.grading.extract.answer import extract_answer
 from rlsc.grading.extract.boxes import boxed
+from rlsc.grading.extract.own_words import own_words
 from rlsc.grading.notation.normalise import normalise
 from rlsc.grading.notation.numbers import number
 
@@ -39,7 +40,7 @@ def cluster_answers(
     places = {key: place for place, key in enumerate(first)}
     if sum(not _is_number_key(key) for key in first) and len(first) > 1:
         described = [
-            [answers[index], boxed(texts[index]) is not None, _is_number_key(key)]
+            [answers[index], boxed(own_words(texts[index])) is not None, _is_number_key(key)]
             for key, index in first.items()
         ]
         merged = grader.clusters(described)

@@ -10,6 +10,7 @@ from rlsc.grading.equality.compare import is_literal, is_readable, is_unevaluate
 from rlsc.grading.extract.answer import extract_answer
 from rlsc.grading.extract.boxes import boxed
 from rlsc.grading.extract.choice import extract_choice
+from rlsc.grading.extract.own_words import own_words
 from rlsc.types import LETTERS, Verdict
 
 _log = logging.getLogger(__name__)
@@ -47,7 +48,12 @@ def judge(
         _log.warning("grading cannot compare %.200r with %.200r: %r", answer, reference, error)
         return answer, Verdict.UNPARSED
     # "The answer is 3 + 8" repeats the question; in a box it is meant.
-    if correct and boxed(response) is None and is_literal(reference) and is_unevaluated(answer):
+    if (
+        correct
+        and boxed(own_words(response)) is None
+        and is_literal(reference)
+        and is_unevaluated(answer)
+    ):
         correct = False
     return answer, Verdict.CORRECT if correct else Verdict.WRONG
 

@@ -18,7 +18,7 @@ import torch
 
 from rlsc.engines import Engine, SamplingParams, seed_for
 from rlsc.errors import OutputError
-from rlsc.grading import cluster_answers, shared_grader
+from rlsc.grading import answer_texts, cluster_answers, shared_grader
 from rlsc.logprobs import Batch, TokenStats, make_rows
 from rlsc.objectives import divergence
 from rlsc.records import write_text
@@ -80,7 +80,7 @@ class Probe:
         """The untrained model's votes, by the engine that has it."""
         seeds = [seed_for(self._seed, "probe", prompt.id) for prompt in self._pool]
         groups = engine.generate(self._pool, VOTES, self._sampling, seeds, on_progress)
-        texts = [[completion.text for completion in group.completions] for group in groups]
+        texts = [answer_texts(group) for group in groups]
         self._votes = [groups[index] for index in most_agreed(texts, len(self))]
         self._supports.clear()
         self._logps = self._token_logps()
@@ -108,7 +108,7 @@ class Probe:
         greedy = replace(self._sampling, temperature=0.0, top_p=1.0, top_k=0)
         prompts = [group.prompt for group in self._votes]
         groups = engine.generate(prompts, 1, greedy, [0] * len(prompts))
-        texts = [group.completions[0].text for group in groups]
+        texts = [answer_texts(group)[0] for group in groups]
         support = [self._support(index, text) for index, text in enumerate(texts)]
         return Answers(groups, tuple(support), self._divergence())
 
@@ -116,7 +116,7 @@ class Probe:
         """Compared anew only where the question is answered in other words than the last time."""
         last, support = self._supports.get(index, (None, 0.0))
         if text != last:
-            support = _support(text, self._votes[index].completions)
+            support = _support(text, answer_texts(self._votes[index]))
             self._supports[index] = text, support
         return support
 
@@ -178,7 +178,7 @@ def _group(prompt: Prompt | None, row: dict[str, Any]) -> CompletionGroup:
     return CompletionGroup(prompt, votes)
 
 
-def _support(text: str, votes: Sequence[Completion]) -> float:
+def _support(text: str, votes: Sequence[str]) -> float:
     """The share of the votes whose answer is this text's, compared as answers are."""
-    _, clusters = cluster_answers([text, *(vote.text for vote in votes)], shared_grader())
+    _, clusters = cluster_answers([text, *votes], shared_grader())
     return 0.0 if clusters[0] is None else clusters[1:].count(clusters[0]) / len(votes)

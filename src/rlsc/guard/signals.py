@@ -9,7 +9,7 @@ from collections.abc import Hashable, Sequence
 from fractions import Fraction
 from functools import lru_cache
 
-from rlsc.grading import answer_key, boxed, extract_answer
+from rlsc.grading import answer_key, answer_texts, boxed, extract_answer
 from rlsc.statistics import commonest, ngram_repetition
 from rlsc.types import CompletionGroup
 
@@ -73,11 +73,11 @@ def question_values(groups: Sequence[CompletionGroup]) -> dict[str, list[float]]
 
 def answer_keys(groups: Sequence[CompletionGroup]) -> list[str | None]:
     """Of each question the key of its first completion's answer."""
-    return [_key(group.completions[0].text) for group in groups]
+    return [_key(answer_texts(group)[0]) for group in groups]
 
 
 def _keys(groups: Sequence[CompletionGroup]) -> list[list[str | None]]:
-    return [[_key(completion.text) for completion in group.completions] for group in groups]
+    return [[_key(text) for text in answer_texts(group)] for group in groups]
 
 
 def _shared(keys: Sequence[Sequence[str | None]]) -> list[float]:

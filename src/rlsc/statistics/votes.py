@@ -35,42 +35,49 @@ def majority_at_k(keys: Sequence[str | None], correct: Sequence[bool], k: int) -
 
     Exact: the mean over all k-subsets, ties broken uniformly at random, so that it does not
     depend on the order. Samples without an answer (None) are drawn but have no vote; a subset
-    without any vote is wrong. An answer is as right as its first sample
-    (arXiv 2203.11171 votes; this is its expectation). ValueError for unequal lengths and unless
-    1 ≤ k ≤ n.
+    without any vote is wrong. Where samples of one answer have two verdicts, the answer counts by
+    the share of them that are right, as if one of them were drawn; so that majority@1 is the
+    accuracy (arXiv 2203.11171 votes; this is its expectation). ValueError for unequal lengths and
+    unless 1 ≤ k ≤ n.
     """
     _check_subset(len(keys), k)
     votes: Counter[str] = Counter()
-    right: dict[str, bool] = {}
+    right: Counter[str] = Counter()
     for key, flag in zip(keys, correct, strict=True):
         if key is not None:
             votes[key] += 1
-            right.setdefault(key, bool(flag))
+            right[key] += bool(flag)
     if not any(right.values()):
         return 0.0
-    answers = [(votes[key], right[key]) for key in votes]
+    # Shares of 0 and 1, nearly all of them, stay whole numbers: those are quick to add.
+    answers = [
+        (count, Fraction(right[key], count) if 0 < right[key] < count else right[key] // count)
+        for key, count in votes.items()
+    ]
     won = sum(_won_with(top, answers, len(keys), k) for top in range(1, max(votes.values()) + 1))
     return float(won / comb(len(keys), k))
 
 
-def _won_with(top: int, answers: Sequence[tuple[int, bool]], n: int, k: int) -> Fraction:
+def _won_with(top: int, answers: Sequence[tuple[int, Fraction | int]], n: int, k: int) -> Fraction:
     """How many k-subsets of n samples a right answer wins with exactly `top` votes.
 
-    `answers` are (samples, is right). A tie of t answers, r of them right, counts r/t. Counts
-    subsets answer by answer, by (samples drawn, answers with `top` votes, right ones of these):
+    `answers` are (samples, share that is right). A tie of t answers, the sum of whose shares is r,
+    counts r/t. Counts subsets answer by answer, by (samples drawn, answers with `top` votes, r):
     polynomial in n where enumeration is not.
     """
     silent = n - sum(samples for samples, _ in answers)
-    ways = Counter({(drawn, 0, 0): comb(silent, drawn) for drawn in range(min(silent, k) + 1)})
+    ways: Counter[tuple[int, int, Fraction | int]] = Counter(
+        {(drawn, 0, 0): comb(silent, drawn) for drawn in range(min(silent, k) + 1)}
+    )
     left = n - silent
-    for samples, is_right in answers:
+    for samples, share in answers:
         left -= samples
-        grown: Counter[tuple[int, int, int]] = Counter()
+        grown: Counter[tuple[int, int, Fraction | int]] = Counter()
         for (drawn, tied, tied_right), count in ways.items():
             # Fewer votes than the first bound leave too few samples to complete a k-subset.
             for votes in range(max(0, k - drawn - left), min(samples, top, k - drawn) + 1):
                 at_top = votes == top
-                state = (drawn + votes, tied + at_top, tied_right + (at_top and is_right))
+                state = (drawn + votes, tied + at_top, tied_right + at_top * share)
                 grown[state] += count * comb(samples, votes)
         ways = grown
     shares = (Fraction(n * right, tied) for (_, tied, right), n in ways.items() if tied)

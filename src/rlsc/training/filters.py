@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from rlsc.grading import cluster_answers, shared_grader
+from rlsc.grading import answer_texts, cluster_answers, shared_grader
 from rlsc.types import CompletionGroup
 
 
@@ -43,5 +43,5 @@ def _unanimous(group: CompletionGroup) -> bool:
     """Whether all siblings give one answer, or, where none has one, are identical."""
     if len({completion.token_ids for completion in group.completions}) == 1:
         return True
-    _, clusters = cluster_answers([c.text for c in group.completions], shared_grader())
+    _, clusters = cluster_answers(answer_texts(group), shared_grader())
     return len(set(clusters)) == 1 and clusters[0] is not None

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from rlsc.errors import ConfigError, NonFiniteError
-from rlsc.grading import Item, cluster_answers, shared_grader
+from rlsc.grading import Item, answer_texts, cluster_answers, shared_grader
 from rlsc.logprobs import Batch, TokenStats
 from rlsc.objectives import FORWARD_NEEDS, NEED_OF, Objective, PolicyGradient, PoolView, parts_of
 from rlsc.training.auxiliary import AuxiliaryModels
@@ -151,13 +151,13 @@ def _judged(
     """The fields of `PoolView` that are of texts."""
     known: dict[str, object] = {}
     if "answers" in needs:
-        texts = [completion.text for completion in pool.completions]
+        texts = [text for group in pool.groups for text in answer_texts(group)]
         known["answers"], known["clusters"] = cluster_answers(texts, shared_grader())
     if "labels" in needs and source.answers is not None:
         items = [
-            Item(completion.text, _label(group.prompt.id, source.answers))
+            Item(text, _label(group.prompt.id, source.answers))
             for group in pool.groups
-            for completion in group.completions
+            for text in answer_texts(group)
         ]
         verdicts = [grade.verdict for grade in shared_grader().grade_all(items)]
         right = [float(verdict is Verdict.CORRECT) for verdict in verdicts]

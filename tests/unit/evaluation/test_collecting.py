@@ -352,6 +352,16 @@ def test_regrading_goes_by_the_references_it_is_given(file: Path) -> None:
     collect(file, Recorder(last=0), task=other)
 
 
+def test_a_thought_that_the_template_opens_is_no_answer_until_it_ends(file: Path) -> None:
+    row = replace(collect(file)[0], prompt="Seven?<|assistant|><think>\n")
+    texts = ["It is 7. Or is it", "So \\boxed{7}", "Or 8?</think>It is 7."]
+    rows = [replace(row, text=text) for text in texts]
+    found = list(graded(rows, TASK, shared_grader()))
+    assert [one.verdict for one in found] == ["unparsed", "unparsed", "correct"]
+    unlabelled = replace(TASK, answers=AnswerKey({}))
+    assert [one.answer for one in graded(rows, unlabelled, shared_grader())] == [None, None, "7"]
+
+
 def test_a_choice_is_right_by_letter_or_by_text(file: Path) -> None:
     task = replace(
         TASK, answers=AnswerKey({"a": "B"}), kind="choice", choices={"a": ("Mars", "Sirius")}

@@ -25,6 +25,10 @@ def grader():
         (["The answer is 3 + 8", "The answer is 11"], (0, 1)),
         ([r"\boxed{3 + 8}", "The answer is 11"], (0, 0)),
         ([], ()),
+        # Thoughts without an end have no vote, however many they are.
+        (["<think>So it is 11. Or 12"] * 3 + ["It is 11."], (None, None, None, 0)),
+        ([r"<think>\boxed{3 + 8}</think>It is 3 + 8", "It is 11"], (0, 1)),
+        (["The answer is 12。", "So 7+5=12！", "12"], (0, 0, 0)),
     ],
 )
 def test_equal_answers_share_a_cluster(grader: Grader, texts: list[str], expected: tuple) -> None:

@@ -42,6 +42,16 @@ def test_shares_of_completions_and_questions() -> None:
     assert {name: found[name] for name in expected} == pytest.approx(expected)
 
 
+def test_a_thought_that_the_prompt_opens_and_nothing_closes_is_no_answer() -> None:
+    texts = ("So 3 + 8 is 11. Or", "So 3 + 8.</think>The answer is 11.")
+    opened = CompletionGroup(
+        Prompt("a", "3 + 8 = ?<|assistant|><think>\n", (1,)), [completion(text) for text in texts]
+    )
+    assert group_signals([opened])["answered"] == 0.5
+    assert group_signals([group("a", *texts)])["answered"] == 1.0
+    assert question_values([opened])["answered"] == [0.5]
+
+
 def test_values_of_questions_have_the_signals_as_their_mean() -> None:
     groups = [
         group("a", "The answer is 3.", "I cannot tell"),

@@ -105,10 +105,28 @@ def test_majority_at_k_does_not_depend_on_the_order() -> None:
     assert found("AbcAb-A", 4) == found("b-AcAAb", 4)
 
 
-def test_an_answer_is_as_right_as_its_first_sample() -> None:
-    assert majority_at_k(["a", "a", "b"], [True, False, False], 3) == 1.0
-    assert majority_at_k(["a", "a", "b"], [False, True, True], 3) == 0.0
+def test_an_answer_with_two_verdicts_counts_by_the_share_that_is_right() -> None:
+    """In whatever order; and by enumeration, a winner being one of its samples in the subset."""
+    keys, right = ["a", "a", "b", "a", "b", None], [True, False, True, True, False, True]
+    samples = list(zip(keys, right, strict=True))
+    for k in range(1, len(keys) + 1):
+        total = Fraction(0)
+        for subset in combinations(samples, k):
+            votes = Counter(key for key, _ in subset if key is not None)
+            for winner in [key for key in votes if votes[key] == max(votes.values())]:
+                flags = [flag for key, flag in subset if key == winner]
+                winners = sum(count == max(votes.values()) for count in votes.values())
+                total += Fraction(sum(flags), len(flags) * winners)
+        expected = float(total / math.comb(len(keys), k))
+        for order in (samples, samples[::-1], samples[3:] + samples[:3]):
+            assert majority_at_k(*zip(*order, strict=True), k) == pytest.approx(expected, abs=1e-12)
+    assert majority_at_k(["a", "a", "b"], [True, False, False], 3) == 0.5
     assert majority_at_k([None, "a"], [True, False], 2) == 0.0  # no key, no vote
+
+
+def test_majority_at_1_is_the_accuracy_of_the_answered() -> None:
+    keys, right = ["a", "a", "b", "a", None], [True, False, False, True, False]
+    assert majority_at_k(keys, right, 1) == pytest.approx(2 / 5)
 
 
 def test_majority_at_k_of_many_samples() -> None:

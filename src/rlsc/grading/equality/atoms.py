@@ -106,8 +106,15 @@ def _values(gold: str, answer: str, tolerance: float, factor: Fraction | None = 
 
 
 def _words_equal(gold: str, answer: str) -> bool:
+    if _untexted(gold) == _untexted(answer):
+        return True
     plain = [_plain_words(text) for text in (gold, answer)]
     return plain[0] is not None and plain[0] == plain[1]
+
+
+def _untexted(text: str) -> str:
+    r"""June 20 of \text{June } 20."""
+    return " ".join(re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", text).split())
 
 
 def _plain_words(text: str) -> str | None:
@@ -118,6 +125,7 @@ def _plain_words(text: str) -> str | None:
     text = re.sub(r"^(?:the|an?)\s+", "", text.strip().strip("\"'()").strip().lower())
     if len(text) == 1 and text.isalpha():
         return None
+    text = re.sub(r"^(no .*\bsolution|no .*\broot|infinitely many solution)s$", r"\1", text)
     return " ".join(text.split()) if _WORD.fullmatch(text) else None
 
 

@@ -10,8 +10,18 @@ import re
 from collections.abc import Sequence
 
 from rlsc.grading.equality.atoms import equal_atoms, is_value, squeeze
-from rlsc.grading.equality.forms import Atom, Form, Many, Matrix, Relation, Tuple, parse
+from rlsc.grading.equality.forms import (
+    Atom,
+    Form,
+    Many,
+    Matrix,
+    Relation,
+    Tuple,
+    parse,
+    unwrap,
+)
 from rlsc.grading.equality.relations import (
+    by_name,
     distinct_names,
     equal_equations,
     is_definition,
@@ -23,10 +33,11 @@ from rlsc.grading.equality.relations import (
     variable,
 )
 from rlsc.grading.equality.sets import as_set
-from rlsc.grading.equality.values import expression
+from rlsc.grading.equality.values import equal_values, expression
 from rlsc.grading.notation.normalise import normalise
 from rlsc.grading.notation.numbers import number
-from rlsc.grading.notation.units import split_unit
+from rlsc.grading.notation.times import same_time, time_of_day
+from rlsc.grading.notation.units import compound, simple, split_unit
 
 MAX_LENGTH = 2000
 """Longer answers are compared as text: no reference is near it, and work must stay bounded."""
@@ -38,15 +49,58 @@ def same(answer: str, reference: str, tolerance: float = 0.0) -> bool:
         return True
     if max(len(answer), len(reference)) > MAX_LENGTH:
         return False
-    answer, reference = normalise(answer), normalise(reference)
+    answer, reference = (_LEAD.sub("", unwrap(normalise(text))) for text in (answer, reference))
     if not answer or not reference:
         return False
     if squeeze(answer) == squeeze(reference):
         return True
+    option = _option(answer, reference, tolerance)
+    if option is not None:
+        return option
+    gold_time, time = time_of_day(reference), time_of_day(answer)
+    if gold_time and time:
+        return same_time(gold_time, time)
+    gold_measure, measure = compound(reference), compound(answer)
+    if gold_measure or measure:
+        gold_measure, measure = gold_measure or simple(reference), measure or simple(answer)
+        if gold_measure and measure:
+            return gold_measure == measure
     comparison = _Comparison(tolerance)
     return any(
         comparison.forms(gold, form) for gold in _readings(reference) for form in _readings(answer)
     )
+
+
+def _option(answer: str, reference: str, tolerance: float) -> bool | None:
+    """Where one of the two is a lettered option with its text, `(C) 2/5`: are they one option?
+
+    None where neither is, or its text alone does not say.
+    """
+    (gold_letter, gold), (letter, value) = _lettered(reference), _lettered(answer)
+    if gold_letter and letter:
+        return gold_letter == letter and same(value, gold, tolerance)
+    if gold_letter:
+        return unwrap(answer).strip("() ") == gold_letter or same(value, gold, tolerance)
+    is_letter = re.fullmatch("[A-J]", squeeze(gold)) is not None
+    return True if letter and not is_letter and same(value, gold, tolerance) else None
+
+
+def _lettered(text: str) -> tuple[str | None, str]:
+    """The letter of an option and its text: (None, text) where it is not both."""
+    match = _LETTERED.fullmatch(unwrap(text))
+    return (match[1], match[2]) if match else (None, text)
+
+
+_LETTERED = re.compile(
+    r"(?:\\text\s*\{\s*)?(?:\(\s*(?=[A-J]\s*\)))?([A-J])\s*[).](?:\s*\})?\s*(\S.*)", re.DOTALL
+)
+
+
+_LEAD = re.compile(
+    r"^(?:\\text\s*\{\s*)?(?:there (?:is|are)|(?:the )?(?:final )?answer(?: is|:)|it is|ratio"
+    r"|total)\s*:?(?:\s*\}\s*|\s+)(?=\S)",
+    re.IGNORECASE,
+)
 
 
 def is_literal(text: str) -> bool:
@@ -95,6 +149,7 @@ class _Comparison:
 
     def forms(self, gold: Form, answer: Form) -> bool:
         """Compare two shapes; the order of the arguments matters for units and names."""
+        gold, answer = by_name(gold), by_name(answer)
         if isinstance(gold, Many) or isinstance(answer, Many):
             return self._many(gold, answer)
         if isinstance(gold, Relation) and not isinstance(answer, Relation) and is_definition(gold):
@@ -103,6 +158,10 @@ class _Comparison:
             return self._last_side(gold, answer) or self._sets(gold, answer)
         if isinstance(gold, Matrix) or isinstance(answer, Matrix):
             return self._matrices(gold, answer)
+        if isinstance(gold, Tuple) and gold.opening == ":" and isinstance(answer, Atom):
+            parts = [item.text for item in gold.items if isinstance(item, Atom)]
+            quotient = rf"({parts[0]}) / ({parts[1]})" if len(parts) == 2 else ""
+            return r"\frac" in answer.text and bool(equal_values(quotient, answer.text))
         if isinstance(gold, Tuple) and isinstance(answer, Tuple):
             return self._tuples(gold, answer)
         if isinstance(gold, Atom) and isinstance(answer, Atom):
@@ -133,6 +192,9 @@ class _Comparison:
                 )
             if isinstance(answer, Tuple) and not any(isinstance(i, Tuple) for i in gold.items):
                 return not _is_other_kind(answer, gold) and self._matching(gold.items, answer.items)
+            if isinstance(answer, Relation) and is_definition(answer):  # x = {1, 2}
+                whole = parse(answer.sides[-1])
+                return self.forms(gold, whole) if isinstance(whole, Many) else False
             if len(gold.items) == 1:  # {5}
                 return self.forms(gold.items[0], answer)
             return self._sets(gold, answer)
@@ -207,7 +269,9 @@ class _Comparison:
             sides = sides[:cut] if len(exact) and (cut > 1 or not is_name(sides[0])) else sides
         elif any(sign != "=" for sign in answer.signs):
             return False
-        if says_value(sides[0]) and self.forms(gold, parse(sides[-1])):
+        # 3n/n = 3 simplifies, and says no n.
+        is_value = says_value(sides[0]) or all(equal_values(sides[0], s) for s in sides[1:])
+        if is_value and self.forms(gold, parse(sides[-1])):
             return True
         # "5 = x", but not "2 + 3 = 6".
         return len(sides) == 2 and is_name(sides[1]) and self.forms(gold, parse(sides[0]))

@@ -7,10 +7,11 @@ compared (`compare.py`). `parse` expects text from `normalise`.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rlsc.grading.notation.normalise import closing
 from rlsc.grading.notation.numbers import number
+from rlsc.grading.notation.units import split_unit
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,10 @@ _MATRIX = re.compile(
 )
 _ROW_END = re.compile(r"\\\\(?:\[[^\]]*\])?|\\cr(?![A-Za-z])")
 _MEMBER = re.compile(r"^[A-Za-z\\_{}0-9(), ]{1,30}?\s*\\in(?![A-Za-z])\s*(?!\\math)")
+_NAMED = re.compile(r"([A-Za-z])\s*:\s*(.+)")
+_LABEL = re.compile(
+    r"(?:\\text\s*\{\s*)?((?=[A-Za-z ]*[a-z])[A-Za-z][A-Za-z ]*[A-Za-z])\s*:\s*(?:\}\s*)?([^:]+)"
+)
 _SIGNS = {r"\lt": "<", r"\gt": ">", r"\le": "<=", r"\ge": ">=", r"\ne": "!="}
 
 
@@ -110,6 +115,10 @@ def parse(text: str, lists: bool = False) -> Form:
             return parse(builder[1])  # {x | x > 2}
         inner = parse(text[2:-2], lists)
         return Many(inner.items if isinstance(inner, Many) else (inner,), braced=True)
+    if (named := _NAMED.fullmatch(text)) and number(named[2]) is not None:  # x: 4
+        return Relation((named[1], named[2]), ("=",))
+    if label := _LABEL.fullmatch(text):  # Ann: 3
+        return Relation((rf"\text{{{label[1]}}}", label[2]), ("=",))
     ratio = split(text, _RATIO)
     if len(ratio) > 1 and all(ratio):
         return Tuple(":", tuple(map(parse, ratio)), ":")
@@ -137,9 +146,21 @@ def parse(text: str, lists: bool = False) -> Form:
         parts = [part for part in split(text[1:-1], _SEPARATOR) if part]
         if len(parts) > 1:
             return Tuple(text[0], tuple(parse(part) for part in parts), text[-1])
-        if text[0] == "(" and text[-1] == ")":
+        if text[0] + text[-1] == "()" or number(text[1:-1]) is not None:
             return parse(text[1:-1])
-    return Atom(text)
+    return _with_common_unit(text) or Atom(text)
+
+
+def _with_common_unit(text: str) -> Form | None:
+    r"""(3, 4) \text{ cm} as (3 \text{ cm}, 4 \text{ cm})."""
+    end = closing(text, text.startswith("\\")) if text.startswith(("(", "[", r"\{")) else None
+    if end is None or not re.match(r"\s*(?:\\text\s*\{|°)", text[end + 1 :]):
+        return None
+    form, tail = parse(text[: end + 1]), text[end + 1 :]
+    if not isinstance(form, Tuple | Many) or split_unit(f"1{tail}")[0] != "1":
+        return None
+    items = tuple(parse(item.text + tail) for item in form.items if isinstance(item, Atom))
+    return replace(form, items=items) if len(items) == len(form.items) else None
 
 
 def _negated(form: Form) -> Form:

@@ -9,7 +9,7 @@ from typing import Any
 
 import sympy
 
-from rlsc.grading.equality.forms import Form, Relation
+from rlsc.grading.equality.forms import Atom, Form, Many, Relation, Tuple, parse
 from rlsc.grading.equality.values import expression, proportional
 
 _NAME = re.compile(
@@ -46,6 +46,22 @@ def named(items: Sequence[Form]) -> list[Relation]:
     """The items if all are definitions of different names, else none."""
     definitions = [item for item in items if isinstance(item, Relation) and is_definition(item)]
     return definitions if len(definitions) == len(items) and distinct_names(items) else []
+
+
+def by_name(form: Form) -> Form:
+    """(x, y) = (1, 2) as x = 1, y = 2."""
+    if not (isinstance(form, Relation) and form.signs == ("=",)):
+        return form
+    names, values = map(parse, form.sides)
+    if not (isinstance(names, Tuple) and isinstance(values, Tuple)):
+        return form
+    pairs = [
+        Relation((name.text, value.text), ("=",))
+        for name, value in zip(names.items, values.items, strict=False)
+        if isinstance(name, Atom) and isinstance(value, Atom) and is_name(name.text)
+    ]
+    whole = len(pairs) == len(names.items) == len(values.items) and distinct_names(pairs)
+    return Many(tuple(pairs)) if whole and names.opening == "(" else form
 
 
 def variable(name: str) -> str | None:

@@ -22,7 +22,7 @@ _RESERVED = re.compile(
 )
 _NAME_PARTS = re.compile(r"[^A-Za-z0-9]")
 _SPELLINGS = {r"\hbar": "h_{bar}", r"\odot": "odot", "°": "", r"\ast": r"\cdot"}
-_REPEATING = re.compile(r"(\d*)\.(\d*)\\(?:overline|bar)\s*\{\s*(\d+)\s*\}")
+_REPEATING = re.compile(r"(\d*)\.(\d*)\s*\\(?:overline|bar)\s*\{\s*(\d+)\s*\}")
 
 
 def _repeating(match: re.Match[str]) -> str:

@@ -13,8 +13,10 @@ from __future__ import annotations
 import re
 
 from rlsc.grading.extract.boxes import boxed
-from rlsc.grading.extract.fallback import last_formula, last_number
+from rlsc.grading.extract.fallback import last_formula, last_number, without_numbering
+from rlsc.grading.extract.own_words import MARKS, STATED, own_words, without_tasks
 from rlsc.grading.extract.passages import (
+    BOUND,
     CIRCUMSTANCE,
     CONNECTIVES,
     DENIAL,
@@ -29,37 +31,17 @@ from rlsc.grading.extract.passages import (
 )
 from rlsc.grading.notation.normalise import normalise
 
-_NEXT_QUESTION = re.compile(
-    r"\n[ \t]*(?:#+\s*|\*\*)?(?:Question|Problem|Human|User|Q)(?:\s*\d+)?\s*:"
-    r"|<\|(?:im_start|endoftext|im_end)\|>|\nYou are an AI assistant"
-)
 _REMARK = re.compile(
     r"\s*\((?=[^()\\]*[A-Za-z]{3,}[^()\\]*[A-Za-z]{3,})[^()\\]{12,}\)[*_.]*\s*$"
     r"|\s*\((?:and|so|with|where|since|note|not)\b[^()]*\)[*_.]*\s*$"
     r"|\s*(?:\$?\\(?:square|blacksquare)\$?|∎|QED)\s*$"
 )
-_AFTERTHOUGHT = re.compile(
-    r"\n[ \t]*(?:[*_#]*(?:Check|Verification|Verify|Note|Explanation)[*_]*\s*:"
-    r"|#+ *(?:Check|Verification|Notes?|Explanation)[ \t]*\n)"
-)
-_LONG_SPACE = re.compile(r"\s{8,}")
 _ANSWER_LINE = re.compile(r"(?:^|\n)[*_]*(?:A|Ans)[*_]*:\s*(\S[^\n]*?)\s*$")
-_QUOTED_QUESTION = re.compile(r'"[^"\n]{1,200}\?"')
-_CODE = re.compile(r"```(?:python|py)\n.*?```", re.DOTALL)
-_EMPTY_BOX = re.compile(r"\\(?:boxed|fbox)\s?\{\s?\}|\\(?:boxed|fbox)\s?\{?$")
 _NO_VALUE = re.compile(
     r"\b(does not exist|no (?:real |integer )?solutions?|undefined"
     r"|infinitely many(?: solutions)?)\W*$"
 )
 _BETWEEN = re.compile(r"[\s,;]*(?:\b(?:and|or)\b)?[\s,;]*")
-_STATED = re.compile(
-    r"(?:answers?|(?:final|correct|right|possible)\s+(?:results?|solutions?|values?|options?))\s*"
-    r"(?:(?:to|of|for)\s+[^.:\n]{1,80}?\s+)?(?:\*\*)?\s*"
-    r"(?:is|are|=|:|would be|should be|will be)\s*(?:\*\*|:|therefore|thus|simply|indeed"
-    r"|given by|about|approximately|roughly|exactly|\s)*",
-    re.IGNORECASE,
-)
-MARKS = re.compile(r"####[ \t]*(\S[^\n]*)|<answer>\s*([^<]{1,500}?)\s*</answer>")
 _SENTENCE_END = re.compile(
     r"\.(?=\s|$|\*)|[!?;](?=\s|$)|\n|,?\s+(?:because|since|so|which|as|not|but|where)\b"
 )
@@ -81,38 +63,19 @@ def extract_answer(text: str) -> str | None:
         if (answer := find(text)) is not None:
             return answer
     text = text[-LAST_WORDS:]
-    for find in (_answer_line, _stated, _both):
+    for find in (_answer_line, _stated):
         if (answer := find(text)) is not None:
             return answer
-    text = _REMARK.sub("", text)
-    for find in (_bare, _conclusion, last_formula, last_number):
+    text = without_numbering(without_tasks(_REMARK.sub("", text)))
+    for find in (_both, _bare, _conclusion, last_formula, last_number):
         if (answer := find(text)) is not None:
             return answer
     return None
 
 
-def own_words(text: str) -> str:
-    """The response without its thinking and without questions that the model made up itself."""
-    text = text.replace("−", "-").replace(r"\$", "＄")  # an escaped dollar opens no formula
-    text = _LONG_SPACE.sub(lambda run: "\n\n" if "\n" in run.group() else "  ", text.strip())
-    text = _QUOTED_QUESTION.sub("", _EMPTY_BOX.sub("", text))
-    text = _CODE.sub("", text).strip() or text
-    if "</think>" in text:
-        after = text.rpartition("</think>")[2]
-        text = after if after.strip() else text
-    for match in _AFTERTHOUGHT.finditer(text):
-        if text[: match.start()].strip():
-            text = text[: match.start()]
-            break
-    for match in _NEXT_QUESTION.finditer(text):
-        if text[: match.start()].strip():
-            return text[: match.start()]
-    return text
-
-
 def _marked(text: str) -> str | None:
     mark = last_match(MARKS, text)  # GSM8K's "#### 42", and <answer>42</answer>
-    return right_side(clean(mark.group(1) or mark.group(2))) if mark else None
+    return right_side(clean(mark.group(mark.lastindex or 0))) if mark else None
 
 
 def _answer_line(text: str) -> str | None:
@@ -123,13 +86,18 @@ def _answer_line(text: str) -> str | None:
 
 def _stated(text: str) -> str | None:
     """What follows the last "answer is" and holds a value, up to the end of the statement."""
-    for match in reversed(list(_STATED.finditer(text))):
-        rest = text[match.end() : match.end() + 1500].lstrip()
-        if not rest or rest.startswith("not ") or DENIAL.search(text[: match.start()][-30:]):
+    for match in reversed(list(STATED.finditer(text))):
+        rest = _NOT_BUT.sub("", text[match.end() : match.end() + 1500].lstrip(), count=1)
+        before = text[: match.start()][-30:]
+        if not rest or _DENIED.match(rest) or DENIAL.search(before) or _SUPPOSED.search(before):
             continue
+        if _WEAK.match(match.group()) and re.search(r"\d", rest.partition("\n\n")[2]):
+            continue  # "the final value: …" on the way to an answer
         if formula := MATH.match(rest):
             return _formulas(rest, formula)
         end = _SENTENCE_END.search(rest)
+        if end and end.group() == "?":
+            continue
         statement = clean(rest[: end.start()] if end else rest)
         result = _WHICH_IS.match(rest[end.start() :]) if end else None  # "2 + 8, which equals 10"
         if statement and (value := result[1] if result else _value_of(statement)) is not None:
@@ -141,15 +109,24 @@ def _value_of(statement: str) -> str | None:
     """The value in a few words: all of them if they are mathematics, else what they hold."""
     statement = _HEDGES.sub("", statement)
     statement = re.sub(r"^[\d\s+*×·/-]+\b(?:equals?|is|makes|gives)\s+", "", statement)
+    head, _, rest = statement.partition(", ")
+    if rest.startswith(("a ", "an ", "the ")) and is_mathematics(head):
+        return right_side(head)  # "24, a multiple of 12"
     if is_mathematics(statement):
         return right_side(statement)
     if two := _TWO_COUNTS.search(statement):
         return f"{two.group(1)}, {two.group(2)}"
+    ending = _IS_VALUE.fullmatch(statement)
+    if ending and not _IS_VALUE.fullmatch(ending[1]) and is_mathematics(clean(ending[2])):
+        return right_side(clean(ending[2]))  # "the smallest $k$ is 12"
     if _QUALIFIED.search(statement):
         return statement  # "all even k ≥ 2" is not "k ≥ 2"
-    if inner := MATH.search(statement):
+    bound, inner, number = (p.search(statement) for p in (BOUND, MATH, NUMBER))
+    if bound and not any(m and m.start() < bound.start() for m in (inner, number)):
+        return statement  # nor is "at least 12" 12
+    if inner and not (_NAME.fullmatch(inside(inner)) and len(statement.split()) > 4):
         return _formulas(statement, inner)
-    if number := NUMBER.search(statement):
+    if number:
         return with_unit(statement, number)
     words = statement.split()
     if len(words) <= 4 and not _NO_ANSWER & {word.lower() for word in words}:
@@ -157,6 +134,12 @@ def _value_of(statement: str) -> str | None:
     return None
 
 
+_NOT_BUT = re.compile(r"^not\s+[^\s,;]+,?\s+but\s+(?:rather\s+)?", re.IGNORECASE)
+_SUPPOSED = re.compile(r"\b(?:suppose|assume|assuming|if|whether)\b[^.,;\n]*$", re.IGNORECASE)
+_WEAK = re.compile(r"(?:final|correct|right|possible)\s+(?!answers?)", re.IGNORECASE)
+_DENIED = re.compile(r"(?:\w+ly\s+)?not\b", re.IGNORECASE)
+_IS_VALUE = re.compile(r"(.*)\s(?:is|are|equals?)\s+(.+)", re.DOTALL)
+_NAME = re.compile(r"\\?[A-Za-z]+")  # "The area $A$ of the circle is given by" names no value
 _WHICH_IS = re.compile(r",?\s*which\s+(?:equals|is|gives|makes)\s+(-?\d[\d.,/]*\b)")
 _HEDGES = re.compile(r"\b(?:either|maybe|perhaps|possibly|exactly|probably)\s+", re.IGNORECASE)
 _TWO_COUNTS = re.compile(r"^(\d[\d,.]*) [a-z]+ and (\d[\d,.]*) [a-z]+$")
@@ -165,7 +148,13 @@ _SUBJECT = re.compile(
     r"|^(?:an?|the)\s+",
     re.IGNORECASE,
 )
-_QUALIFIED = re.compile(r"\b(?:even|odd|prime|except|multiples?|divisible)\b", re.IGNORECASE)
+_QUALIFIED = re.compile(
+    r"\b(?:even|odd|prime|except|multiples?|divisible)\b|\d(?:th|nd|rd) (?:power|root)\b"
+    r"|\b(?:twice|thrice|half(?: of)?|double|triple|(?:square|cube) root of)\s+\$?[\d\\]"
+    r"|\d\s+(?:times\s+(?:as\b|\$?[\d\\])|(?:more|less|fewer) than\b|to\s+\$?\d"
+    r"|(?:plus|minus|divided by|multiplied by)\b)|\bany (?:\w+ ){0,2}(?:number|integer|value)\b",
+    re.IGNORECASE,
+)
 
 
 def _formulas(text: str, first: re.Match[str]) -> str:
@@ -202,12 +191,18 @@ def _bare(text: str) -> str | None:
         return right_side(plain) if re.search(r"[\dA-Za-z\\]", normalise(plain)) else None
     if valueless := _NO_VALUE.search(plain):
         return valueless.group(1)
+    if (said := _YES_NO.match(plain)) and not re.search(r"\d", plain):
+        return said[1]
     words = plain.split()
     if len(words) <= 3 and not re.search(r"\d", plain):
         return None if plain.endswith(":") else _value_of(plain)
     ending = re.search(r".*\s(?:is|are|was|were|equals|facing)\s+(.+)$", plain)
-    is_word = ending is not None and len(ending[1].split()) == 1 and not re.search(r"\d", plain)
-    denied = ending is not None and DENIAL.search(plain[: ending.start(1)])
+    is_word = ending is not None and len(_SUBJECT.sub("", ending[1]).split()) == 1
+    is_word = is_word and not re.search(r"\d", plain)
+    before = plain[: ending.start(1)] if ending else ""
+    denied = DENIAL.search(before) or _CONDITION.search(before)
+    if ending and not denied and _DATE.fullmatch(ending[1]):
+        return ending[1]
     if ending and not denied and (is_mathematics(ending[1]) or is_word):
         return _value_of(ending[1])
     return None
@@ -218,6 +213,8 @@ def _conclusion(text: str) -> str | None:
     sentence = re.split(r"(?<=[.!?])\s+|\n", text.rstrip())[-1][-600:]
     sentence = _HEDGES.sub("", sentence)
     words = clean(sentence).split(" ")
+    if date := _DATE.search(clean(sentence)):
+        return date.group()
     start = len(words)
     while start > 0 and is_mathematics(" ".join(words[start - 1 :]), numberless=True):
         start -= 1
@@ -225,7 +222,7 @@ def _conclusion(text: str) -> str | None:
         start += 1
     ending = clean(" ".join(words[start:]))
     before = " ".join(words[:start]) + " "
-    if CIRCUMSTANCE.search(before) or DENIAL.search(before[-40:]):
+    if CIRCUMSTANCE.search(before) or _CONDITION.search(before) or DENIAL.search(before[-40:]):
         return None
     if not re.search(r"[\d=]", normalise(ending)) or ending.count("$") % 2:
         return None
@@ -245,6 +242,12 @@ def _first_of_last_chain(text: str, formulas: list[re.Match[str]]) -> re.Match[s
     return first
 
 
+_YES_NO = re.compile(r"(yes|no)[,.;]\s", re.IGNORECASE)
+_CONDITION = re.compile(r"\d\S*(?: \S+)? (?:when|if|provided|given)\b[^,]*$")
+_DATE = re.compile(
+    r"\b(?:January|February|March|April|May|June|July|August|September|October|November|December)"
+    r" \d{1,2}(?:, \d{4})?$"
+)
 _BOTH = re.compile(
     r"\bis\s+\$?(-?[\d.,/]*\d)\$?,?\s+(?:and\s+)?the\s[a-z ]{1,40}\sis\s+\$?(-?[\d.,/]*\d)\$?$"
 )

@@ -7,8 +7,9 @@ import re
 from rlsc.grading.extract.passages import clean, is_mathematics, last_match
 
 _BRACE_OR_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{|\\[{}]|[{}]")
+_GAP = r"(?:[\s$,;&~]|\\q?quad(?![A-Za-z])|\\[,;:!()\[\] ])*"
 _CONNECTOR = re.compile(
-    r"[\s$,;&]*(?:\\?\s*(?:and|or)|\\text\s*\{\s*,?\s*(?:and|or)\s*\})?[\s$,;&]*"
+    rf"{_GAP}(?:\\?\s*(?:and|or)|\\text\s*\{{\s*,?\s*(?:and|or)\s*\}})?{_GAP}"
     r"(?:[A-Za-z](?:_\w)?\s*=\s*|(?<=and )(?:the )?[a-z ]{1,40} is\s*\$?)?"
 )
 _NEGATED = re.compile(r"[\s$,;]*(?:and|but)?\s*(?:is\s+)?not[\s$]*")

@@ -5,22 +5,28 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from rlsc.grading.extract.answer import LAST_WORDS, MARKS, own_words
+from rlsc.grading.extract.answer import LAST_WORDS
 from rlsc.grading.extract.boxes import boxed
+from rlsc.grading.extract.own_words import MARKS, own_words
 from rlsc.grading.extract.passages import DENIAL, clean, last_match
 from rlsc.grading.notation.normalise import normalise
 from rlsc.types import LETTERS
 
 _TEXT = re.compile(r"\\(?:text\w*|math\w+)\s*\{([^{}]*)\}")
-_LETTER = r"(?:\\(?:text\w*|math\w+)\s*\{\s*)?[(\[]?\s*([A-J])(?![A-Za-z'’])\s*[)\]]?(?:\s*\})?"
-_LEAD = r"\s*[:\s]*(?:option|choice|letter|answer)?\s*[*_$`\"\s]*(?:\\boxed\s*\{\s*)?"
+_LETTER = (
+    r"(?:\\[(\[]\s*)?(?:\\(?:text\w*|math\w+)\s*\{\s*)?[(\[]?"
+    r"\s*([A-J])(?![A-Za-z'’])\s*[)\]]?(?:\s*\})?"
+)
+_LEAD = r"[\s:→–-]*(?:option|choice|letter|answer)?\s*[*_$`\"\s]*(?:\\boxed\s*\{\s*)?"
 # "The answer is (B)", "I would go with B", "it's B". No letter before "=" or a verb, or of two.
 _STATED = re.compile(
-    r"(?:(?:answer|ans|choice|option)\"?"
-    r"(?:\s+(?:is|would be|should be|must be|choice|to [^.\n]{1,60}? is))*\s*(?:is|:|=)?"
+    r"(?:(?:answer|ans|choice|option|答案)\"?"
+    r"(?:\s+(?:is|would be|should be|must be|choice|to [^.\n]{1,60}? is))*\s*"
+    r"(?:is|:|=|是|为|為|选|選)?"
     r"|\b(?:I(?:'d| would|'ll)? |let me )?(?:choose|pick|select|say|go with|think it(?:'s| is))"
     rf"|\b(?:it(?:'s| is| must be)|is)){_LEAD}{_LETTER}(?=[\s.,:;)*$`\"'\\}}\]]|$)"
-    r"(?!\s*(?:and|or|&)\s*\(?[A-J]\b)(?!\s*=)(?!\s+[a-z]{2,})",
+    r"(?!\s*(?:and|or|&)\s*\(?[A-J]\b)(?!\s*=)"
+    r"(?!\s+(?!(?:because|since|as|so|for|which)\b)[a-z]{2,})",
     re.IGNORECASE,
 )
 # "(C) is the correct option", "B is right", "Option A is the correct answer".
@@ -44,7 +50,7 @@ _LINE = re.compile(r"^\s*[*_$`\"]*\(?([A-J])\)?[*_$`\"]*\s*(?:[.):]\s*.*)?$", re
 # "so A.", "→ (D)", "[B]" at the very end; a letter after a unit's number is no choice.
 _LAST_WORD = re.compile(
     r"(?:^|[:>→∴]\s*|[.,]\s+(?=[(\[])|[.!]\s+|\b(?:so|thus|hence|therefore|choose|pick|select|option"
-    r"|choice|answer|is|with|be)\s+|(?<=\d)\s+(?=[(\[]))[(\[]?([A-J])[)\]]?[*\"]*[.!]?\s*$"
+    r"|choice|answer|is|with|be|leaves)\s+|(?<=\d)\s+(?=[(\[]))[(\[]?([A-J])[)\]]?[*\"]*[.!]?\s*$"
 )
 
 
@@ -59,7 +65,7 @@ def extract_choice(response: str, choices: Sequence[str] | None = None) -> str |
     if (inside := boxed(text)) is not None:
         return _of_statement(inside, choices)
     if mark := last_match(MARKS, text):
-        return _of_statement(mark.group(1) or mark.group(2), choices)
+        return _of_statement(mark.group(mark.lastindex or 0), choices)
     text = text[-LAST_WORDS:]
     if pair := _TWO.search(text):
         return _of_statement(f"{pair.group(1)} and {pair.group(2)}", choices)
@@ -124,6 +130,9 @@ def _by_pattern(text: str, letters: str) -> str | None:
 
 def _of_statement(text: str, choices: Sequence[str] | None) -> str | None:
     plain = _TEXT.sub(r"\1", clean(text)).strip()
+    plain = re.sub(
+        r"^(?:option|choice|answer)\s*:?\s*(?=\(?[A-J]\b)", "", plain, flags=re.IGNORECASE
+    )
     same = _matching_options(plain, choices)
     if len(same) == 1 and not re.fullmatch(r"\(?[A-J]\)?", plain):
         return same[0]
@@ -158,11 +167,19 @@ def _matching_options(text: str, choices: Sequence[str] | None) -> list[str]:
 def _named_option(text: str, choices: Sequence[str] | None) -> str | None:
     """The one option whose text ends the response's last line."""
     wanted = _plain(text.strip().rpartition("\n")[2][-300:])
+    wanted = re.sub(r"(?<=\w),? (?:and )?not [^,]*$", "", wanted) if ", not" in wanted else wanted
+    if len(choices or ()) > 2 and all(
+        re.search(rf"(?<![a-z0-9./-]){re.escape(_plain(option))}(?![a-z0-9])", wanted)
+        for option in choices or ()
+    ):
+        return None  # a copy of the options
     named = [
         letter
         for letter, option in zip(LETTERS, choices or (), strict=False)
         if (plain := _plain(option)) and re.search(rf"(?<![a-z0-9./-]){re.escape(plain)}$", wanted)
     ]
+    if any(DENIAL.search(wanted.removesuffix(_plain(option))[-30:]) for option in choices or ()):
+        return None  # "it is not blue"
     if len(named) > 1 and choices:  # "increases then decreases" ends on "decreases" too
         longest = max(named, key=lambda letter: len(choices[LETTERS.index(letter)]))
         ends = [_plain(choices[LETTERS.index(letter)]) for letter in named]

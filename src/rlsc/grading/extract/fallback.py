@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from rlsc.grading.extract.passages import (
+    BOUND,
     CIRCUMSTANCE,
     DENIAL,
     MATH,
@@ -24,7 +25,8 @@ _BOLD = re.compile(r"\*\*([^*\n]+)\*\*")
 # "One" and "a" are mostly no numbers.
 _SMALL = "|".join([UNITS[0], *UNITS[2:]])
 _SPELLED = re.compile(
-    rf"\b(?:(?:{'|'.join(TENS)})(?:[ -](?:{'|'.join(UNITS[1:10])}))?|{_SMALL})\b"
+    rf"\b(?:(?:{'|'.join(TENS)})(?:[ -](?:{'|'.join(UNITS[1:10])}))?|{_SMALL})"
+    r"(?: and (?:a|one)[ -](?:half|third|quarter))?\b"
     r"(?! (?:of|hundred|thousand|million))",
     re.IGNORECASE,
 )
@@ -50,6 +52,17 @@ def last_formula(text: str) -> str | None:
     return value if last.re is _BOLD and is_last and len(value.split()) <= 3 else None
 
 
+def without_numbering(text: str) -> str:
+    """Without the numbers of a list's items; one alone may be an answer."""
+    text = _STEP.sub("", text)
+    items = _ITEM.findall(text)
+    return _ITEM.sub("", text) if len(items) > 1 else text
+
+
+_STEP = re.compile(r"^[ \t]*[*#]*[ \t]*Step \d{1,2}[.):][*]*[ \t]+", re.MULTILINE)
+_ITEM = re.compile(r"^[ \t]*(?:\*\*)?\d{1,2}[.):][ \t]+(?=[^\s\d])", re.MULTILINE)
+
+
 def last_number(text: str) -> str | None:
     """The number that the last sentence is about, else the last one; in words, as in digits."""
     numbers = [
@@ -59,8 +72,8 @@ def last_number(text: str) -> str | None:
     ]
     number = _without_circumstances(text, numbers) or (numbers[-1] if numbers else None)
     if number is not None:
-        before = text[max(0, number.start() - 30) : number.start()]
-        if DENIAL.search(before) or _BOUND.search(before):
+        before = text[max(0, number.start() - 30) : number.end()]
+        if DENIAL.search(before) or BOUND.search(before):
             return None  # "It is not 5", "at least 5": no answer
     spelled = _last_spelled(text, numbers[-1].end() if numbers else 0)
     if number is None or spelled:
@@ -76,9 +89,6 @@ def last_number(text: str) -> str | None:
 _INDEX = re.compile(r"[_^]\s*\{?\s*-?$")
 
 
-_BOUND = re.compile(r"\b(?:at least|at most|less than|more than|fewer than|between)\s+\$?$")
-
-
 def _without_circumstances(text: str, numbers: list[re.Match[str]]) -> re.Match[str] | None:
     """The number that the last sentence is about.
 
@@ -92,6 +102,9 @@ def _without_circumstances(text: str, numbers: list[re.Match[str]]) -> re.Match[
         if re.search(r"\d", text[start : cut.start()]):
             end = cut.start()
             break
+    for so in _SO.finditer(text, start, end):
+        if re.search(r"\d", text[so.end() : end]):
+            start = so.end()
     numbers = [number for number in numbers if start <= number.start() < end]
     if "=" not in text[start:]:
         stated = [number for number in numbers if _VERB.search(text, start, number.start())]
@@ -103,10 +116,13 @@ def _without_circumstances(text: str, numbers: list[re.Match[str]]) -> re.Match[
     return None
 
 
-_ASIDE = re.compile(r",?\s+(?:which|leaving|compared|because|since|than)\b|\s\((?=[^()]*\)\W*$)")
+_SO = re.compile(r",?\s(?:so|thus|hence|therefore|i\.e\.),?\s")
+_ASIDE = re.compile(
+    r",?\s+(?:which|leaving|compared|because|since|than|when|if|provided)\b|\s\((?=[^()]*\)\W*$)"
+)
 _VERB = re.compile(
-    r"\b(?:is|are|was|were|be|has|have|had|earn(?:s|ed)?|buy|bought|needs?|gets?|got|pays?|paid"
-    r"|costs?|makes?|made|eats?|ate|equals?|takes?|took|spends?|spent|sells?|sold|saves?|saved"
+    r"(?<!\bto )\b(?:is|are|was|were|be|has|have|had|earn(?:s|ed)?|buy|bought|needs?|gets?"
+    r"|got|pays?|paid|costs?|makes?|made|eats?|ate|equals?|takes?|took|spends?|spent|sells?|sold|saves?|saved"
     r"|reads?|runs?|receives?|received)\s+(?:[a-z]+\s+){0,2}[*$＄€£]*$"
 )
 

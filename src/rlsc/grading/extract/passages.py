@@ -13,28 +13,39 @@ NUMBER = re.compile(
     r"-?[$＄€£]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?(?:/\d+)?"
     r"(?:\s*(?:×|\\times|\\cdot|\*|x)\s*10(?:\s*\^\s*\{?\s*[-−]?\d+\}?|[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+))?(?:\s?\\?%)?"
 )
-MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
+MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$(?!\d)|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
 CIRCUMSTANCE = re.compile(
     r"\b(?:not|n't|cannot be|can't be|never|less than|more than|at least|at most|between|of the"
+    r"|up to|multiples? of|divisible by|factor of|divisor of"
     r"|over|(?<!results )(?<!result )(?<!resulting )in|after|within|during|than|out of"
     r"|compared (?:with|to)|every|per|leaving the|end of)"
     r"\s+(?:the |a |an |only |about |just )*\$?$"
 )
 DENIAL = re.compile(
-    r"(?:\bnot|n't|\bcannot|\bnever|\bwrong|\bunlikely|\brule out|\beliminate|\bdisagree)\b"
+    r"(?:\bnot|n't|\bcannot|\bnever|\bwrong|\bunlikely|\brule out|\beliminate|\bdisagree"
+    r"|\brejects?|\bdiscard|\bexclude)\b"
     r"[^.,;\n]*$",
     re.IGNORECASE,
+)
+BOUND = re.compile(
+    r"\b(?:at least|at most|up to|no (?:more|less|fewer) than|between|(?:less|more|fewer|greater"
+    r"|larger|smaller|higher|lower|bigger) than(?: or equal to)?|(?:a )?multiples? of|divisible by"
+    r"|(?:a )?(?:factor|divisor) of)\s+[*$]*(?=[-\d\\])"
 )
 CONNECTIVES = set("and or sqrt infinity infty pi base".split())
 _FUNCTIONS = {"sin", "cos", "tan", "cot", "sec", "csc", "log", "ln", "exp", "arcsin", "arccos"}
 _NAME = re.compile(r"\\?[A-Za-z]+|[A-Za-z](?:_\{?\w+\}?)?|[A-Za-z ]{3,30}")
 _SHORT_WORDS = set(
-    "is it to of in on at by we so if as be do no he me my an up us go ok oh hi".split()
+    (
+        "is it to of in on at by we so if as be do no he me my an up us go ok oh hi "
+        "es la el de le en un il"
+    ).split()
 )
 _RESTATED = re.compile(
     r"(?<=[\w%}$*])\s+\((?:(?:or|i\.e\.,?|=|≈|that is|about|approximately)\s*[^()]*"
     r"|[\d.]+ ?[A-Za-z]{2,3})\)$"
 )
+_EMPHASIS = re.compile(r"(?<![\w)}])\*\*(?=[^\s*])([^*\n]{1,200})(?<=\S)\*\*(?![\w({\\])")
 _POINTERS = re.compile(r"^(?:=>|⇒|→|∴|\\(?:implies|therefore|Rightarrow)(?![A-Za-z]))\s*")
 
 
@@ -59,14 +70,14 @@ def is_mathematics(text: str, numberless: bool = False) -> bool:
 
 def clean(text: str) -> str:
     """Without emphasis, quotes, formula signs and a full stop around it."""
-    text = text.strip()
+    text = _EMPHASIS.sub(r"\1", text.strip())
     if " " in text and "$" not in text:
         text = text.rstrip("!")  # joy; a lone 5! is a factorial
     previous = None
     while text != previous:
         previous = text
         text = text.strip().strip('*`"“”').strip()
-        if text.startswith("'") and text.endswith("'"):
+        if text[:1] + text[-1:] in ("''", "‘’", "«»", "「」", "__"):
             text = text[1:-1]
         text = re.sub(r"^\\[\[(]\s*(.*?)\s*\\[\])]$", r"\1", text, flags=re.DOTALL)
         if len(text) > 1 and text.startswith("$") and text.endswith("$"):
@@ -105,8 +116,11 @@ def inside(match: re.Match[str]) -> str:
 
 
 def with_unit(text: str, number: re.Match[str]) -> str:
-    """The number and the word after it: a unit, or nothing that matters."""
-    word = re.match(r"\s*(?:degrees|radians|°)", text[number.end() : number.end() + 12])
+    """The number and the word after it: a unit or scale, or nothing that matters."""
+    word = re.match(
+        r"\s*(?:degrees|radians|°|(?:dozen|hundred|thousand|million|billion|trillion)\b)",
+        text[number.end() : number.end() + 12],
+    )
     return number.group() + (word.group() if word else "")
 
 

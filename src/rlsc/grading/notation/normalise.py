@@ -50,6 +50,8 @@ _WORDS = re.compile(
 )
 _SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 _TEXT_COMMANDS = r"\\(?:text(?:bf|it|rm|sf|tt|normal|up)|mbox|hbox|mathsf|mathtt|textrm)(?=\s*\{)"
+_UNIT = r"\\text\s*\{[^{}]*\}(?:\^\{?\d\}?)?"
+_ENDS = r"\s*[^][(),;\s][^][(),;]*[,;]\s*[^][(),;\s][^][(),;]*"
 _REWRITES = [
     (re.compile(pattern), to)
     for pattern, to in (
@@ -57,7 +59,12 @@ _REWRITES = [
         (r",\\!\s*|(?<=\d)\{,\}(?=\d)", ","),
         (r"\\!", ""),
         (r"(?<!\\)\\[,;:> ]|\\q?quad(?![A-Za-z])|\\enspace|\\thinspace|~", " "),
-        (r"\\(?:displaystyle|textstyle|limits|nolimits|rm|bf)(?![A-Za-z])", ""),
+        (r"\\textcolor\s*\{[^{}]*\}|\\color\s*\{[^{}]*\}", ""),
+        (
+            r"\\(?:displaystyle|textstyle|limits|nolimits|rm|bf|[lL]arge|LARGE|[hH]uge|small"
+            r"|normalsize)(?![A-Za-z])",
+            "",
+        ),
         (r"\\(?:mathrm|operatorname|mathop)\s*\{\s*([eid])\s*\}", r"\1"),
         (r"\\operatorname\s*\{\s*([a-zA-Z]+)\s*\}", r"\\\1 "),
         (r"\\mathrm(?=\s*\{)", r"\\text"),
@@ -99,9 +106,27 @@ _REWRITES = [
         (r"\\lg(?![a-z])", r"\\log_{10} "),
         (r"\\(?:vec|overrightarrow|hat)\s*\{([^{}]*)\}", r"\1"),
         (r"°\s*([CF])(?![A-Za-z])", r"\\text{ °\1}"),
-        (r"\s*(?:\\text\s*\{\s*)?\bpercent\b\s*\}?", "%"),
+        (r"\s*(?:\\text\s*\{\s*)?\b(?:per ?cent|pct)\b\.?\s*\}?", "%"),
+        (rf"\\frac\s*\{{\s*({_UNIT})\s*\}}\s*\{{\s*({_UNIT})\s*\}}", r"\1/\2"),
+        (r"\\text\s*\{\s*([^{}]*?[^{},\s])\s+(and|or)\s*\}", r"\\text{ \1}\\text{ \2 }"),
+        (r"\\text\s*\{\s*(-?\d[\d.,]*)\s*\}", r" \1 "),
+        (r"\\overline\s*\{\s*([A-Z]{2})\s*\}", r"\1"),  # a segment
+        (r"\\log_\s*(?:e(?![A-Za-z])|\{\s*e\s*\})", r"\\ln "),
+        (r"(\d*\.\d*)\s*\\dot\s*\{(\d)\}(?:(\d*)\\dot\s*\{(\d)\})?", r"\1\\overline{\2\3\4}"),
+        (r"^([-+\d.\s]*[-+]\s*[\d.]*)j$", r"\1i"),
+        # Intervals as the French write them: ]0, 1[.
+        (rf"\]({_ENDS})\[", r"(\1)"),
+        (rf"\[({_ENDS})\[", r"[\1)"),
+        (rf"\]({_ENDS})\]", r"(\1]"),
+        (r"^\\begin\s*\{cases\}([^&]*)\\end\s*\{cases\}$", lambda m: m[1].replace(r"\\", ",")),
+        # 7th, 7^{\text{th}}, (n + 1)^{th}
+        (
+            r"(?:(?<=\d)\s*\^?|(?<=\))\s*\^)\s*(?:\{\s*\\text\s*\{\s*(?:st|nd|rd|th)\s*\}\s*\}"
+            r"|(?:\\text\s*)?\{\s*(?:st|nd|rd|th)\s*\}|(?:st|nd|rd|th))(?![A-Za-z])",
+            "",
+        ),
         (r"\\underline\s*\{([^{}]*)\}", r"\1"),
-        (r"\\(?=[%#&_])", ""),
+        (r"(?<!\\)\\(?=\d)|\\(?=[%#&_])", ""),  # \15: a dollar was lost
         (r"(?:\\\$|＄)\s*(-?[\d,.]*\d)", r"\1\\text{ dollars}"),
         (r"\\?\$|＄", ""),
         (r"\\(?:varnothing|O(?![A-Za-z]))|\\\{\s*\\\}", r"\\emptyset"),

@@ -65,11 +65,18 @@ _PARTS = {"half": 2, "halves": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth"
 _PARTS |= {"seventh": 7, "eighth": 8, "ninth": 9, "tenth": 10}
 
 
+_AND_PART = re.compile(r"(.+) and (?:a|one) (half|third|quarter)")
+
+
 def _in_words(text: str) -> Fraction | None:
     """The number that `text` spells in English, None if it is anything else."""
     words = re.findall(r"[a-z]+", text.lower())
     if not words or len(words) > 12 or re.search(r"[^A-Za-z\s-]", text):
         return None
+    if (half := _AND_PART.fullmatch(" ".join(words))) and half[2] in _PARTS:
+        whole = _in_words(half[1])  # two and a half
+        below = whole is not None and whole < 0
+        return None if whole is None else whole + Fraction(-1 if below else 1, _PARTS[half[2]])
     sign = -1 if words[0] in ("minus", "negative") else 1
     words = words[sign == -1 :]
     if (words and words[-1].removesuffix("s") in _PARTS) or (words and words[-1] in _PARTS):

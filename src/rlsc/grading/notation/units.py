@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
+
+from rlsc.grading.notation.numbers import number
 
 _F = Fraction
 # Name: (dimension, size in the dimension's first unit).
@@ -52,6 +55,7 @@ _define("money", ("dollar dollars USD usd", 1), ("cent cents", _F(1, 100)))
 _define("degree", ("° degree degrees deg", 1))
 _define("radian", ("rad rads radian radians", 1))
 _define("volume", ("L liter liters litre litres", 1), ("mL ml", _F(1, 1000)))
+_define("volume", ("gal gallon gallons", _F(3785411784, 10**9)))
 _define("force", ("N newton newtons", 1), ("kN", 1000))
 _define("energy", ("J joule joules", 1), ("kJ", 1000), ("eV", 0), ("erg ergs", _F(1, 10**7)))
 _define("power", ("W watt watts", 1), ("kW", 1000))
@@ -69,12 +73,17 @@ _define("voltage", ("V volt volts", 1))
 _define("current", ("A amp amps ampere amperes", 1))
 _define("resistance", ("ohm ohms", 1))
 
+_POWER = r"[A-Za-z]+(?:\s*\^\s*\{?\s*-?\d\s*\}?)?"
+# N·m²/kg² after a number: letters in a fraction or with a power below zero are no names.
+_RATE = re.compile(
+    rf"(?<=[\d}}])\s+(?=.*(?:/|\^\s*\{{?\s*-))({_POWER}(?:\s*(?:\\cdot(?![A-Za-z])|/|\s)\s*{_POWER})+)$"
+)
 _MODIFIERS = {"per", "square", "sq", "cubic", "squared", "cubed", "mph", "kph"}
 _NOT_UNITS = set("or and more less half factorial squared cubed dozen hundred not if to".split())
 _NOISE = set("unit units about approximately exactly total of the a each in".split())
 _TOKEN = re.compile(r"°[CF]|°|/|\bper\b|[A-Za-z$]+|\^\s*\{?\s*-?\d+\s*\}?|[·*()]|\\cdot")
 _TAIL = re.compile(
-    r"(?:\s*(?:\\text\s*\{(?:[^{}]|\{[^{}]*\})*\}|°|\^\s*\{?\s*-?\d\s*\}?|/|\\cdot(?![A-Za-z])|(?<![A-Za-z\\])[A-Za-z]{2,}\.?"
+    r"(?:\s*(?:\\text\s*\{(?:[^{}]|\{[^{}]*\})*\}|°|\^\s*\{?\s*-?\d\s*\}?|/(?:\s*s\s*\^\s*\{?[23]\}?)?|\\cdot(?![A-Za-z])|(?<![A-Za-z\\])[A-Za-z]{2,}\.?"
     r"|(?<![A-Za-z\\])[A-Za-z](?![A-Za-z({\^_]|\s*[\^_]\s*[^23{])))+\s*$"
 )
 
@@ -102,6 +111,11 @@ def split_unit(text: str) -> tuple[str, Unit | None]:
     """The value and its unit, None where there is none. ``2k`` has a unit by this; the caller
     knows whether a single letter can be meant as one."""
     text = text.strip()
+    rate = _RATE.search(text[-120:])
+    if rate and all(
+        word in _BASE for word in re.findall("[A-Za-z]+", rate[1].replace("\\cdot", ""))
+    ):
+        return text[: -len(rate[0])].strip(), read_unit(rate[1])
     marked = text.find(r"\text")
     if marked > 0 and _TAIL.match(text[marked:]) and _ends_a_value(text[:marked], text[marked:]):
         return text[:marked].strip(), read_unit(text[marked:])
@@ -120,6 +134,46 @@ def split_unit(text: str) -> tuple[str, Unit | None]:
     if unit is None or not (unit.dimensions or re.match(r"\s+[A-Za-z]{3,}", text[best:])):
         return text, None
     return text[:best].strip(), unit
+
+
+def compound(text: str) -> tuple[str, Fraction] | None:
+    """`2 \\text{ hours } 30 \\text{ minutes}` as ("time", 9000), in the dimension's first unit.
+
+    None unless there are two units or more of one dimension, each smaller than the one before.
+    """
+    plain = re.sub(r"\\text\s*|[{}]", " ", text)
+    if not _COMPOUND.fullmatch(plain):
+        return None
+    found = [(Fraction(n), _BASE.get("inch" if u == "in" else u)) for n, u in _PART.findall(plain)]
+    sizes = [(unit[0], unit[1], value * unit[1]) for value, unit in found if unit]
+    descending = all(a[0] == b[0] and a[1] > b[1] for a, b in pairwise(sizes))
+    if len(sizes) < max(len(found), 2) or not descending:
+        return None
+    return sizes[0][0], sum((size for _, _, size in sizes), Fraction(0))
+
+
+def simple(text: str) -> tuple[str, Fraction] | None:
+    """A number with one unit of the table, as `compound` gives it."""
+    value, unit = split_unit(text)
+    exact = number(value)
+    if exact is None or unit is None or len(unit.dimensions) != 1 or unit.dimensions[0][1] != 1:
+        return None
+    return unit.dimensions[0][0], exact * unit.size
+
+
+_PART = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)")
+_COMPOUND = re.compile(
+    r"\s*\d[\d.]*\s*[A-Za-z]+(?:(?:\s*,)?\s*(?:and\s)?\s*\d[\d.]*\s*[A-Za-z]+)+\s*"
+)
+
+
+def _canonical(token: str) -> str:
+    """One spelling of a token of a unit that the table does not have as a whole: pages/min."""
+    word = token if token in _BASE else token.lower()
+    if word in _BASE:
+        return "{}:{}".format(*_BASE[word])
+    plural = len(word) > 3 and word.endswith("s") and not word.endswith("ss")
+    return "per" if word == "/" else word[:-1] if plural else "".join(word.split())
 
 
 def _ends_a_value(text: str, tail: str) -> bool:
@@ -149,6 +203,8 @@ def read_unit(text: str) -> Unit | None:
             raised = 2
         elif word == "cubic":
             raised = 3
+        elif token.startswith("^") and last is None:
+            continue  # units squared
         elif token.startswith("^") and last is not None:
             exponent = int(re.sub(r"[^\d-]", "", token)) - 1
             powers[last[0]] += last[2] * exponent
@@ -165,7 +221,7 @@ def read_unit(text: str) -> Unit | None:
         elif word in _NOT_UNITS:
             return None
         elif word not in _NOISE and token not in "()*·" and token != r"\cdot":
-            return Unit(words=" ".join(plain.lower().split()))
+            return Unit(words=" ".join(map(_canonical, tokens)))
     if not known:
         return Unit(words="")
     return Unit(tuple(sorted((d, p) for d, p in powers.items() if p)), size)

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from rlsc.grading import extract_answer
+from rlsc.grading import after_prompt, extract_answer
 from rlsc.grading.judge import judge
 from rlsc.types import Verdict
 
@@ -129,7 +129,7 @@ EXTRACT = [
     ("Question: what is asked?\nThe answer is 3.", "3"),
     ("<think>\\boxed{9}</think>The answer is 3.", "3"),
     ("<think>So \\boxed{9}</think>", "9"),
-    ("<think>It may be \\boxed{9} or", "9"),
+    ("<think>It may be \\boxed{9} or", None),  # a thought that has no end yet
     ("The answer is 3.\nVerification: 3 + 4 = 7", "3"),
     ("The answer is 3.\n**Check:** 3 + 4 = 7", "3"),
 ]
@@ -138,6 +138,20 @@ EXTRACT = [
 @pytest.mark.parametrize(("text", "answer"), EXTRACT)
 def test_extract_answer(text: str, answer: str | None) -> None:
     assert extract_answer(text) == answer
+
+
+@pytest.mark.parametrize("tag", ["<think>", "<thinking>", "[THINK]", "<|begin_of_thought|>"])
+def test_a_thought_that_the_prompt_opens_has_to_be_closed(tag: str) -> None:
+    prompt = f"3 + 8 = ?<|assistant|>{tag}\n"
+    close = {"[THINK]": "[/THINK]", "<|begin_of_thought|>": "<|end_of_thought|>"}.get(
+        tag, f"</{tag[1:]}"
+    )
+    assert extract_answer(after_prompt(prompt, "So 3 + 8 is 11. Or is it 12")) is None
+    assert extract_answer(after_prompt(prompt, "It is \\boxed{11}")) is None
+    assert extract_answer(after_prompt(prompt, f"Or 12?{close}It is 11.")) == "11"
+    # A template that opens and closes it, and a question that speaks of the tag.
+    for other in (f"{prompt}\n{close}\n\n", f"What does {tag} mean?<|assistant|>"):
+        assert after_prompt(other, "It is 11.") == "It is 11."
 
 
 CORRECT = [
@@ -224,6 +238,11 @@ LONG = {
     "bold": "**a" * 200_000,
     "statements": "The answer is " * 50_000,
     "thoughts": "</think>" * 50_000,
+    "thoughts without an end": "<think>" * 50_000,
+    "derivations": r"\begin{align} x \\ " * 50_000,
+    "checks": "\n### Check\n" * 50_000,
+    "tasks": "Let x be so, " * 50_000,
+    "questions": "Is it 1? " * 50_000,
     "next questions": "\nQuestion: " * 50_000,
 }
 

@@ -1,0 +1,206 @@
+r"""What of a completion is its own words: no thought, code, made-up or repeated question.
+
+A thought that is not closed is unfinished, and nothing in it is an answer; of a closed one with
+nothing after it a box alone is.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+
+from rlsc.types import CompletionGroup
+
+_THOUGHT = r"(?:seed:)?(?:think(?:ing)?|thoughts?|reasoning)"
+_OPENS = re.compile(rf"<{_THOUGHT}>|\[THINK\]|◁think▷|<\|begin_of_thought\|>", re.IGNORECASE)
+_CLOSES = re.compile(rf"</{_THOUGHT}>|\[/THINK\]|◁/think▷|<\|end_of_thought\|>", re.IGNORECASE)
+_BOX = re.compile(r"\\(?:boxed|fbox)\s?\{")
+_NEXT_QUESTION = re.compile(
+    r"\n[ \t]*(?:#+\s*|\*\*)?(?:Question|Problem|Human|User|Q)(?:\s*\d+)?\s*:"
+    r"|<\|(?:im_start|endoftext|im_end)\|>|\nYou are an AI assistant"
+)
+_AFTERTHOUGHT = re.compile(
+    r"\n[ \t]*(?:[*_#]*(?:Check|Verification|Verify|Note|Explanation)[*_]*\s*:"
+    r"|#+ *(?:Check|Verification|Notes?|Explanation)[ \t]*\n)"
+)
+MARKS = re.compile(
+    r"####[ \t]*(\S[^\n]*)|<answer>\s*([^<]{1,500}?)\s*</answer>"
+    r"|[\"'](?:final[_ ]?)?answer[\"']\s*:\s*[\"']?([^\"'\n]{1,500}?)[\"']?\s*[,}]",
+    re.IGNORECASE,
+)
+STATED = re.compile(
+    r"(?:(?:answers?|(?:final|correct|right|possible)\s+(?:results?|solutions?|values?|options?))\s*"
+    r"(?:(?:to|of|for)\s+[^.:\n]{1,80}?\s+)?(?:\*\*)?\s*"
+    r"(?:is(?!n)|are(?!n)|=|:|would be|should be|will be)|答案\s*(?:是|为|為|[:=]))"
+    r"\s*(?:\*\*|:|therefore|thus|simply|indeed"
+    r"|given by|about|approximately|roughly|exactly|\s)*",
+    re.IGNORECASE,
+)
+_LONG_SPACE = re.compile(r"\s{8,}")
+_QUOTED_QUESTION = re.compile(r'"[^"\n]{1,200}\?"')
+_CODE = re.compile(r"```(?:python|py)\n.*?```", re.DOTALL)
+_EMPTY_BOX = re.compile(
+    r"\\(?:boxed|fbox)\s?\{\s?(?:(?:\\text\s?\{)?\s?(?:(?:your|the|final) ){0,3}"
+    r"(?:answer|result|solution|number)(?: here)?\s?\}?|\.\.\.|\\l?dots|…|\?)?\s?\}"
+    r"|\\(?:boxed|fbox)\s?\{?$"
+    r"|\{?\s*[\"']answer[\"']\s*:\s*(?:[\"']{2}|null)\s*\}?",
+    re.IGNORECASE,
+)
+_ALIGNED = re.compile(
+    r"\\begin\{((?:align(?:ed|at)?|gather(?:ed)?|equation|split|eqnarray)\*?)\}"
+    r"((?:[^\\]|\\(?!begin|end)){1,3000})\\end\{\1\}",
+    re.DOTALL,
+)
+_HEADING = re.compile(
+    r"^[ \t]*[#*_]+[ \t]*((?:the )?(?:final )?answer)[ \t]*[*_]*[ \t]*$", re.I | re.M
+)
+# A full-width dollar stands for an escaped one, and an exclamation mark for no factorial.
+_WIDE = {ord("−"): "-", **{code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}}
+_WIDE |= {ord("＄"): "＄", ord("！"): ". ", ord("？"): "? ", ord("。"): ". ", ord("．"): "."}
+_WIDE |= {ord("、"): ", ", ord("："): ": ", ord("；"): "; ", ord("【"): "[", ord("】"): "]"}
+_HTML = re.compile(
+    r"<(su[pb])>([^<]{1,40})</su[pb]>|</?(?:b|i|em|strong|u|p|span|div)(?: [^<>]{0,80})?>"
+    r"|&(?:lt|gt|le|ge|ne|nbsp|times|minus|deg|quot|pi|radic);",
+    re.IGNORECASE,
+)
+_EMOJI = re.compile("[\u2600-\u27bf\U0001f300-\U0001faff\u2b50\ufe0f]+")
+
+_SENTENCES = re.compile(r"((?<=[.!?])\s+|\n+)")
+_COPY = re.compile(r"\s*(?:#+\s*|\*\*)?(?:Question|Problem|Q)(?:\s*\d+)?\s*:[^\n]*(?:\n|$)")
+_TASK = re.compile(
+    r"\W*(?:(?:so|now|first|okay|ok|well|alright|here|hence),?\s+)?(?:please\b"
+    r"|(?:find|compute|calculate|determine|evaluate|solve|simplify|express|prove)\b"
+    r"|(?:given(?: that)?|suppose|assume|consider)\b|if\b.*\b(?:were|would)\b"
+    r"|let(?:'s| us| me| \$?[a-z]\w?\$? (?:be|denote|represent))\b"
+    r"|(?:your|the) task\b|here is\b.*\b(?:problem|question|task)\b"
+    r"|we (?:know|are (?:given|told)|have been (?:given|told))\b"
+    r"|(?:the|this) (?:question|problem|task|exercise)"
+    r" (?:asks|is|wants|requires|gives|says|states)\b"
+    r"|(?:we|you|i)(?:'re|'m)? (?:are |am )?(?:need|want|have|asked|told|trying|required|must)"
+    r"(?: to)? (?:find|compute|determine|calculate|figure|know|solve|work|evaluate)\b)",
+    re.IGNORECASE,
+)
+_RESULT = re.compile(
+    r"\d\s*(?:[-+*×·/÷]|\\times|\\cdot|\\div)\s*\$?\(?\d[\d\s+*×·/÷().,$%-]*="
+    r"|\b(?:which|so(?! that)|thus|therefore|hence|gets?|gives?|giving|obtain|yields?|makes)\b.*\d"
+    r"|\\\[|\$\$"
+    r"|,\s*(?:there (?:is|are)|it is|we have)\b.*\d",
+    re.IGNORECASE | re.DOTALL,
+)
+_UNKNOWN = re.compile(
+    r"\bdepends? on\b|\b(?:not enough|insufficient) (?:information|data)\b"
+    r"|\b(?:cannot|can't|can not) be (?:determined|found|known)\b",
+    re.IGNORECASE,
+)
+_REJECTS = re.compile(
+    r"\b(?:is|are|was|were|be|seems?)(?:\s+[a-z]+){0,2}?\s+"
+    r"(?:wrong|incorrect|impossible|excluded|ruled out|too [a-z]+)\b[^,;]*(?:[,;]\D*)?$"
+    r"|\b(?:is|are|was|were|(?:cannot|can't) be)(?:n't|(?:\s+[a-z]+)?\s+not)?(?<=t|e)"
+    r"\s+(?:[a-z]+ly )?(?:right|correct|possible|valid|equal|the (?:[a-z]+ )?answer"
+    r"|a (?:valid )?solution)\b[^,;]*(?:[,;]\D*)?$"
+    r"|\b(?:does not|doesn't|do not|don't|cannot|can't|fails? to)"
+    r"\s+(?:work|satisfy|hold|fit|fulfil|meet|solve|equal)\b[^,;]*(?:[,;]\D*)?$"
+    r"|\b[Nn]either\s+\$?[\d\\(-]\S*\s+nor\b.*$"
+)
+
+
+def own_words(text: str) -> str:
+    """The response without its thinking and without questions that the model made up itself."""
+    text = (
+        _HTML.sub(_plain_html, text).translate(_WIDE).replace(r"\$", "＄")
+    )  # an escaped dollar opens no formula
+    text = _LONG_SPACE.sub(lambda run: "\n\n" if "\n" in run.group() else "  ", text.strip())
+    text = _EMOJI.sub("", _QUOTED_QUESTION.sub("", _EMPTY_BOX.sub("", text))).strip()
+    text = _without_thought(_CODE.sub("", text).strip() or text)
+    text = _ALIGNED.sub(_last_line, text)
+    text = _HEADING.sub(r"\1:", text)
+    text = _without_afterthought(text)
+    for match in _NEXT_QUESTION.finditer(text):
+        if text[: match.start()].strip():
+            return text[: match.start()]
+    return text
+
+
+def _plain_html(tag: re.Match[str]) -> str:
+    if tag[2]:
+        return ("^" if tag[1].lower() == "sup" else "_") + f"{{{tag[2]}}}"
+    return html.unescape(tag[0]) if tag[0].startswith("&") else ""
+
+
+def after_prompt(prompt: str, text: str) -> str:
+    """A completion with the tag of the thought that its prompt's template has opened, if any.
+
+    >>> after_prompt("<|assistant|><think>\\n", "So 3 + 8 is")
+    '<think>So 3 + 8 is'
+    """
+    opened = re.search(rf"({_OPENS.pattern})\s*$", prompt[-60:], re.IGNORECASE)
+    return opened.group(1) + text if opened else text
+
+
+def answer_texts(group: CompletionGroup) -> list[str]:
+    """The group's completions, to be read for their answers: each `after_prompt`."""
+    return [after_prompt(group.prompt.text, completion.text) for completion in group.completions]
+
+
+def without_tasks(text: str) -> str:
+    """Prose without the sentences that ask, set a task or reject a value.
+
+    "We need to find 5 + 7.", "What is 5 + 7?" and "12 is wrong." name numbers, and answer nothing.
+    """
+    pieces = _SENTENCES.split(_COPY.sub("", text, count=1) if _COPY.match(text) else text)
+    kept = [_without_rejection(piece) for piece in pieces[::2]]
+    kept = ["" if _is_task(piece) else piece for piece in kept]
+    breaks = [*pieces[1::2], ""]
+    return "".join(one + gap for one, gap in zip(kept, breaks, strict=True)).strip()
+
+
+def _without_rejection(sentence: str) -> str:
+    """`It is 12` of `It is 12, as 13 is impossible.`"""
+    rejects = _REJECTS.search(sentence[-200:])
+    if not rejects:
+        return sentence
+    before = sentence[: max(0, len(sentence) - 200) + rejects.start()]
+    before = before[: max(before.rfind(","), before.rfind(";"), 0)]
+    return before if re.search(r"\d| is ", before) else ""
+
+
+def _last_line(aligned: re.Match[str]) -> str:
+    """Of a derivation in lines its last, but where one of them is boxed."""
+    if _BOX.search(aligned[2]):
+        return aligned[0]
+    lines = [line.strip() for line in aligned[2].replace("&", " ").split(r"\\")]
+    return f"$${next(filter(None, reversed(lines)), '')}$$"
+
+
+def _is_task(sentence: str) -> bool:
+    return sentence.rstrip("*_ ").endswith("?") or bool(
+        _UNKNOWN.search(sentence[:2000])
+        or (_TASK.match(sentence) and not _RESULT.search(sentence[:2000]))
+    )
+
+
+def _without_thought(text: str) -> str:
+    closed = None
+    for closed in _CLOSES.finditer(text):  # noqa: B007
+        pass
+    if closed is not None:
+        after = text[closed.end() :]
+        # Of a finished thought with nothing after it, what it boxed.
+        first = _BOX.search(text) if not after.strip() else None
+        text = text[first.start() : closed.start()] if first else after
+    opened = _OPENS.search(text)
+    return text[: opened.start()] if opened else text
+
+
+def _without_afterthought(text: str) -> str:
+    """Without a check or note that follows the answer; one before it stays."""
+    checks = [match.start() for match in _AFTERTHOUGHT.finditer(text)]
+    if not checks:
+        return text
+    first = 0
+    for pattern in (_BOX, MARKS, STATED):
+        if given := pattern.search(text):
+            first = given.start()
+            break
+    cut = next((start for start in checks if start > first and text[:start].strip()), len(text))
+    return text[:cut]

@@ -1,0 +1,37 @@
+"""Whole responses with the verdict they should have, half of them near-misses.
+
+`labelled_responses.txt` was written without sight of the grader; `labelled_kinds.txt` with it, to
+have near-misses beside every kind that was mended for the first.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from rlsc.grading.judge import judge
+from rlsc.types import Verdict
+from tests.unit.grading.grading_table import Labelled, labelled
+
+MISSED = (
+    "Let's solve this problem step by step. Tom has 3 apples and buys 5.",  # facts alone
+    "Problem: A square has perimeter 24. What is its area?\n"
+    "Solution: The side is 6, and the area is 36.",
+)
+"""Nothing in the text says which number is no answer, or which of two is the one asked for."""
+FRESH = list(labelled("labelled_responses.txt"))
+KINDS = list(labelled("labelled_kinds.txt"))
+
+
+@pytest.mark.parametrize("case", FRESH + KINDS, ids=lambda case: f"{case.category}: {case.line}")
+def test_labelled_responses(case: Labelled) -> None:
+    verdict = judge(case.response, case.reference, case.kind, case.choices)[1]
+    if case.response in MISSED:
+        assert verdict is not case.verdict, "no longer missed: take it out of the list"
+    else:
+        assert verdict is case.verdict
+
+
+def test_near_misses_are_as_many() -> None:
+    for cases in (FRESH, KINDS):
+        right = sum(case.verdict is Verdict.CORRECT for case in cases)
+        assert right <= 1.05 * (len(cases) - right)
