@@ -9,7 +9,6 @@ if TYPE_CHECKING:
         adapter_is_new,
         adapter_is_off,
         is_quantised,
-        load_adapter,
         lora_config,
         save_merged,
         with_adapter,
@@ -26,9 +25,7 @@ if TYPE_CHECKING:
         disable_dropout,
         embedded_weights,
         empty_model,
-        load_config,
         load_model,
-        load_tokenizer,
         weights_hash,
     )
     from rlsc.models.policy import load_base, load_policy, policy_config, policy_tokenizer

@@ -153,21 +153,25 @@ class RLSCTrainer(WholeCheckpoints):
             self.model.to(args.device)
         # The loss is divided by the step's own denominator, and accumulation is always 1.
         self.loss_is_scaled_for_ga = True
-        self.objective = objective or create_objective(args)
-        self.objective.check(args)
-        self.objective.check_labels([example.id for example in self.train_dataset], answer_key)
-        check_zero3(self.accelerator, args, self.objective)
-        self.environment = environment or DatasetEnvironment(args.num_generations)
-        check_environment(self.environment, self.objective, args)
         self._answer_key = answer_key
+        self._set_task(objective, environment)
         self.identity = hashed | self._identity(prompts, rows)
         self._make_parts(examples, rows, probe_dataset, engine)
-        self._moved = MovedWeights(self.model, args.learning_rate)
-        self.add_callback(self._moved)
         self._batch: StepBatch | None = None
         self._rollout_metrics: dict[str, float] = {}
         self._metrics: dict[str, float] = {}
         self._clock = 0.0
+
+    def _set_task(self, objective: Objective | None, environment: Environment | None) -> None:
+        """What is trained for and in; raises where they and the settings exclude each other."""
+        args = self.args
+        self.objective = objective or create_objective(args)
+        self.objective.check(args)
+        ids = [example.id for example in self.train_dataset]
+        self.objective.check_labels(ids, self._answer_key)
+        check_zero3(self.accelerator, args, self.objective)
+        self.environment = environment or DatasetEnvironment(args.num_generations)
+        check_environment(self.environment, self.objective, args)
 
     def _make_parts(
         self, examples: Sequence[Example], rows: Rows, probe_dataset: Any, engine: Engine | None
@@ -206,6 +210,8 @@ class RLSCTrainer(WholeCheckpoints):
             self.keep(KeepValueHead(self.auxiliary.value_head))
         if self.guard:
             self.keep(self.guard)
+        self._moved = MovedWeights(self.model, args.learning_rate)
+        self.add_callback(self._moved)
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
         self.add_callback(self.progress)
