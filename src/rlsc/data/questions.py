@@ -157,11 +157,12 @@ def columns_of(rows: Rows) -> list[str]:
 
 
 def _find_column(name: str, rows: Rows) -> str:
-    there = [column for column in QUESTION_COLUMNS if column in set(columns_of(rows))]
+    columns = columns_of(rows)
+    there = [column for column in QUESTION_COLUMNS if column in columns]
     if not there:
         raise QuestionError(
             f"{name}: no column {', '.join(QUESTION_COLUMNS[:-1])} or {QUESTION_COLUMNS[-1]} "
-            f"(it has {', '.join(columns_of(rows)) or 'none'}); name one with --question_column"
+            f"(it has {', '.join(columns) or 'none'}); name one with --question_column"
         )
     if there != [QUESTION_COLUMNS[0]]:
         others = f", not {' or '.join(there[1:])}" if there[1:] else ""
@@ -184,12 +185,11 @@ def _question(identifier: str, row: Row, column: str, where: str) -> Question:
             f"{where}: no text under {column!r} (it has {', '.join(map(str, row)) or 'nothing'}); "
             "name the column with --question_column"
         )
-    if isinstance(value, str | list | tuple):
-        prompt = as_prompt(value, f"{where}: {column!r}")
-    else:
+    if not isinstance(value, str | list | tuple):
         raise QuestionError(f"{where}: {column!r} is {value!r:.40}, not text")
-    if isinstance(prompt, str):
-        return Question(identifier, prompt.strip())
+    prompt = as_prompt(value, f"{where}: {column!r}")
+    if isinstance(prompt, str):  # a whole prompt may end with a line break that is meant
+        return Question(identifier, prompt if column == "prompt" else prompt.strip())
     text = conversation_text(prompt)
     if not text:
         raise QuestionError(f"{where}: the messages under {column!r} are empty")

@@ -254,13 +254,19 @@ class Objective:
         """
         if "labels" not in self.weights_need:
             return
-        missing = [name for name in ids if name not in (answers or ())]
+        known = AnswerKey({}) if answers is None else answers
+        missing = [name for name in ids if name not in known]
         if missing:
             raise ConfigError(
                 f"objective {type(self).__name__} needs labels, and {len(missing)} of {len(ids)} "
                 f"training questions have no reference answer (such as {missing[0]!r}): name "
                 "the column with --answer_column, or take an objective without labels"
             )
+        for name in ids:
+            if not isinstance(known[name], str):
+                raise ConfigError(
+                    f"the reference answer of question {name!r} is {known[name]!r:.60}, not text"
+                )
 
     def weigh(self, pool: PoolView) -> Tensor | None:
         """Weights of a pool's completions, [K] or [K, T], detached. None: no weights."""

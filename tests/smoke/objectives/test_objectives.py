@@ -250,13 +250,15 @@ def test_a_reward_model_scores_each_completion_as_alone(reward_model: Path) -> N
     alone = AutoModelForSequenceClassification.from_pretrained(reward_model)
     alone.config.pad_token_id = 0
     tokenizer = tiny_tokenizer()
-    for prompt in ("What is 3?", CHATS[0]):
+    prefill = [*CHATS[0], {"role": "assistant", "content": "It is"}]  # is gone on with
+    for prompt in ("What is 3?", CHATS[0], prefill):
         expected = []
         for text in texts:
             if isinstance(prompt, str):
                 ids = tokenizer(prompt + text)["input_ids"]
             else:
-                messages = [*prompt, {"role": "assistant", "content": text}]
+                said = "It is" + text if prompt is prefill else text
+                messages = [*CHATS[0], {"role": "assistant", "content": said}]
                 whole = tokenizer.apply_chat_template(messages, tokenize=False)
                 ids = tokenizer(whole, add_special_tokens=False)["input_ids"]
             with torch.no_grad():

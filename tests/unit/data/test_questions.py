@@ -118,6 +118,12 @@ def test_other_column_names(file: Path) -> None:
     assert answers_of(found) == {"0": "2"}
 
 
+def test_a_question_is_stripped_and_a_prompt_is_as_it_is(file: Path) -> None:
+    """Such as one that a chat template has written, which ends with a line break."""
+    for column, text in (("question", "1 + 1?"), ("problem", "1 + 1?"), ("prompt", " 1 + 1?\n")):
+        assert read(file, json.dumps({column: " 1 + 1?\n"})).train[0].text == text
+
+
 def test_a_unicode_line_separator_does_not_break_a_row(file: Path) -> None:
     found = read(file, '{"question": "one\u2028two\u2029three\x85four"}\n{"question": "five"}\n')
     assert [question.text for question in found.train] == [

@@ -20,6 +20,7 @@ from rlsc.objectives.registry import OBJECTIVES, load_objective, registered
 from rlsc.objectives.settings import declared_settings, settings_of
 from rlsc.objectives.shaping import shape
 from rlsc.objectives.ttrl import TTRL
+from rlsc.types import AnswerKey
 
 R = torch.tensor([3.0, 1.0, 1.0, -1.0], dtype=torch.float64)
 
@@ -156,3 +157,13 @@ def test_shaping(name: str, expected: list[float]) -> None:
 def test_equal_rewards_and_single_completions_weigh_nothing(name: str) -> None:
     for rewards in (torch.full((5,), 0.1), torch.tensor([7.0])):
         assert shape(name, rewards.double(), 0.1).abs().max() < 1e-15
+
+
+def test_labels_are_there_and_text() -> None:
+    """A number from Python would be found out by the grader alone, after a whole rollout."""
+    grpo = made(objective="grpo")
+    grpo.check_labels(["a"], AnswerKey({"a": "11", "b": None}))  # type: ignore[dict-item]
+    for key, message in ((None, "1 of 1 training"), ({"a": 11}, "question 'a' is 11, not text")):
+        with pytest.raises(ConfigError, match=message):
+            grpo.check_labels(["a"], None if key is None else AnswerKey(key))  # type: ignore[arg-type]
+    made(objective="ttrl").check_labels(["a"], None)
