@@ -56,7 +56,8 @@ def _measure(flags: list[str]) -> dict[str, Any]:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     from rlsc.data import render
-    from rlsc.models import load_model, load_tokenizer
+    from rlsc.models import load_model
+    from rlsc.models.loading import load_tokenizer
     from rlsc.planning import this_device
     from rlsc.planning.memory import footprint
 

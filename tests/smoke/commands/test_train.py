@@ -172,7 +172,7 @@ def test_optimizers_are_those_of_transformers(tiny_folder: Path, folder: Path, o
         (["--lora_r", "0"], "lora_r must be 1 or more"),
         (["--use_peft", "true", "--lora_target_modules", ","], "lora_target_modules is empty"),
         (["--lora_r", "4"], "lora settings need --use_peft true"),
-        (["--optim", "adamw_bnb_8bit"], "bitsandbytes"),
+        (["--optim", "adalomo"], "lomo"),
         (["--skip_weight_below", "1"], "skip_weight_below must be"),
         (["--skip_weight_below", "0.1", "--weight", "token"], "one weight a completion"),
         (["--logits_chunk_size", "-1"], "logits_chunk_size must be 0 or more"),
