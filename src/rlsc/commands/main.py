@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -43,9 +43,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # an ASCII terminal must not end a run
     _spin_briefly()
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _terminated)
-    code = _main(list(sys.argv[1:] if argv is None else argv))
+    with _heeding_sigterm():
+        code = _main(list(sys.argv[1:] if argv is None else argv))
     try:
         sys.stdout.flush()
     except BrokenPipeError:  # it would be tried again, and told of, when Python ends
@@ -56,6 +55,19 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM, as of `docker stop` and SLURM: it ends a run as Ctrl-C does."""
+
+
+@contextlib.contextmanager
+def _heeding_sigterm() -> Iterator[None]:
+    """Within, it raises `Terminated`; afterwards whoever called from Python has their own way."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _terminated)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _terminated(number: int, frame: object) -> NoReturn:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from rlsc.types import AnswerKey
 
 WEIGHTS = "model weights"
 _SETTINGS = "settings"
-_FREE = TrainingFolder.free | {"run_name", "report_to", "push_to_hub", "project"}
+_FREE = TrainingFolder.free | {"local_rank", "run_name", "report_to", "push_to_hub", "project"}
 _FREE_PREFIXES = ("save_", "log_", "logging_", "hub_", "trackio_")
 """What is written and shown, and when; the run comes to the same end."""
 _RESUME = "train(resume_from_checkpoint=…)"
@@ -148,5 +149,10 @@ def write_record(folder: Path, args: RLSCConfig, parts: Parts) -> None:
 
 
 def _as_json(settings: Mapping[str, object]) -> dict[str, object]:
-    plain = (str, int, float, bool)
-    return {name: v if isinstance(v, plain) else str(v) for name, v in settings.items()}
+    """What strict JSON does not hold, such as infinity, as text."""
+
+    def plain(value: object) -> bool:
+        finite = not isinstance(value, float) or math.isfinite(value)
+        return isinstance(value, (str, int, float)) and finite
+
+    return {name: value if plain(value) else str(value) for name, value in settings.items()}
