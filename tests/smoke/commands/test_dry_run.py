@@ -41,7 +41,10 @@ def model(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     family = getattr(request, "param", "llama")
     folder = tmp_path / "model"
     tiny_model(family, max_position_embeddings=4096).save_pretrained(folder)
-    tiny_tokenizer().save_pretrained(folder)
+    tokenizer = tiny_tokenizer()
+    if family in ("qwen3", "smollm3"):  # their templates have a switch that the recipes turn off
+        tokenizer.chat_template += "{% if enable_thinking %}<think>{% endif %}"
+    tokenizer.save_pretrained(folder)
     return folder
 
 
