@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 
 from rlsc.grading.extract.boxes import boxed
-from rlsc.grading.extract.fallback import last_formula, last_number, without_numbering
+from rlsc.grading.extract.fallback import FOR, last_formula, last_number, without_numbering
 from rlsc.grading.extract.own_words import STATED, own_words, without_tasks
 from rlsc.grading.extract.passages import (
     BOUND,
@@ -224,6 +224,8 @@ def _conclusion(text: str) -> str | None:
         start += 1
     ending = clean(" ".join(words[start:]))
     before = " ".join(words[:start]) + " "
+    if FOR.search(before) and MATH.search(before):
+        return None  # "buys $740$ eggs for 6 weeks"
     if CIRCUMSTANCE.search(before) or _CONDITION.search(before) or DENIAL.search(before[-40:]):
         return None
     if not re.search(r"[\d=]", normalise(ending)) or ending.count("$") % 2:

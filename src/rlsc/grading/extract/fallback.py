@@ -86,7 +86,7 @@ def last_number(text: str) -> str | None:
     return digits + (with_unit(text, number).removeprefix(number.group()))
 
 
-_ADJECTIVE = re.compile(r"-(?:[a-z]+-)?[a-z]{3,}")  # the 30 of "three 30-minute episodes"
+_ADJECTIVE = re.compile(r"-(?:[a-z]+-)?[a-z]{3,}")  # the 30 of "two 20-minute cakes"
 # The 1 of A_1 and the 2 of x^{2} are no answers.
 _INDEX = re.compile(r"[_^]\s*\{?\s*-?$")
 
@@ -121,13 +121,13 @@ def _without_circumstances(text: str, numbers: list[re.Match[str]]) -> re.Match[
 
 
 def _only_formula(text: str, start: int) -> re.Match[str] | None:
-    """The one number that a sentence sets as a formula: `They need \\(1900\\) for 2 months.`"""
+    """The one number that a sentence sets as a formula: `They need \\(740\\) for 6 weeks.`"""
     formulas = list(MATH.finditer(text, start))
     numbers = [number for one in formulas if (number := NUMBER.fullmatch(text, *_span(one)))]
     if len(numbers) != 1 or not re.search(r"[A-Za-z]", text[start : formulas[0].start()]):
         return None
     before = text[start : formulas[0].start()]
-    aside = CIRCUMSTANCE.search(before[-40:]) or _FOR.search(before) or DENIAL.search(before)
+    aside = CIRCUMSTANCE.search(before[-40:]) or FOR.search(before) or DENIAL.search(before)
     return None if aside or numbers[0].start() > formulas[0].end() else numbers[0]
 
 
@@ -138,9 +138,7 @@ def _span(formula: re.Match[str]) -> tuple[int, int]:
     return formula.start(group) + left, formula.end(group) - (len(inner) - len(inner.rstrip()))
 
 
-_FOR = re.compile(
-    r"\b(?:for|with|if|when|given|since|as|from|on|to)\s+(?:the |all |these )?$", re.I
-)
+FOR = re.compile(r"\b(?:for|with|if|when|given|since|as|from|on|to)\s+(?:the |all |these )?$", re.I)
 _SO = re.compile(r",?\s(?:so|thus|hence|therefore|i\.e\.),?\s")
 _ASIDE = re.compile(
     r",?\s+(?:which|leaving|compared|because|since|than|when|if|provided"

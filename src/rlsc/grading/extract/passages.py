@@ -17,7 +17,8 @@ NUMBER = re.compile(
 MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$(?!\d)|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
 CIRCUMSTANCE = re.compile(
     r"\b(?:not|n't|cannot be|can't be|never|less than|more than|at least|at most|between|of the"
-    r"|satisfying|for which|such that|where|when|up to|multiples? of|divisible by|factor of|divisor of"
+    r"|satisfying|for which|such that|where|when|up to"
+    r"|multiples? of|divisible by|factor of|divisor of"
     r"|over|(?<!results )(?<!result )(?<!resulting )in|after|within|during|than|out of"
     r"|compared (?:with|to)|every|per|leaving the|end of)"
     r"\s+(?:the |a |an |only |about |just )*\$?$"
