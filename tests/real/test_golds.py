@@ -75,6 +75,27 @@ def test_options_are_correct_by_their_text(shared_data: Path, grader: Grader) ->
     assert verdicts[Verdict.TIMEOUT] == 0
 
 
+def test_models_responses_agree_with_their_labels(shared_data: Path, grader: Grader) -> None:
+    """ProcessBench's, where the question is one of ours. Of the four others three have the
+    reference's very value and are labelled as wrong; one is two counts in words for their sum."""
+    golds = {
+        " ".join(row["question"].split()): row["answer"]
+        for name in ("gsm8k_test", "math500")
+        for row in read(shared_data, name)
+    }
+    rows = [
+        row
+        for name in ("gsm8k", "math")
+        for row in json.loads((shared_data / f"processbench_{name}.json").read_text("utf-8"))
+        if " ".join(row["problem"].split()) in golds
+    ]
+    items = [Item("\n\n".join(r["steps"]), golds[" ".join(r["problem"].split())]) for r in rows]
+    judged = zip(rows, grader.grade_all(items), strict=True)
+    agreed = sum(r["final_answer_correct"] == (j.verdict is Verdict.CORRECT) for r, j in judged)
+    assert len(rows) >= 400
+    assert agreed >= len(rows) - 4
+
+
 PROSE = (
     "Let us work through this step by step. First, write down what is given: there are 12 of them "
     "and each counts 3 times, so $12 \\times 3 = 36$.\n\nNext, let $x$ be the unknown. Then "

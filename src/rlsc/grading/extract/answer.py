@@ -13,8 +13,8 @@ from __future__ import annotations
 import re
 
 from rlsc.grading.extract.boxes import boxed
-from rlsc.grading.extract.fallback import last_formula, last_number, without_numbering
-from rlsc.grading.extract.own_words import MARKS, STATED, own_words, without_tasks
+from rlsc.grading.extract.fallback import FOR, last_formula, last_number, without_numbering
+from rlsc.grading.extract.own_words import STATED, own_words, without_tasks
 from rlsc.grading.extract.passages import (
     BOUND,
     CIRCUMSTANCE,
@@ -25,7 +25,7 @@ from rlsc.grading.extract.passages import (
     clean,
     inside,
     is_mathematics,
-    last_match,
+    last_mark,
     right_side,
     with_unit,
 )
@@ -74,8 +74,8 @@ def extract_answer(text: str) -> str | None:
 
 
 def _marked(text: str) -> str | None:
-    mark = last_match(MARKS, text)  # GSM8K's "#### 42", and <answer>42</answer>
-    return right_side(clean(mark.group(mark.lastindex or 0))) if mark else None
+    marked = last_mark(text)
+    return None if marked is None else right_side(marked)
 
 
 def _answer_line(text: str) -> str | None:
@@ -117,8 +117,10 @@ def _value_of(statement: str) -> str | None:
     if two := _TWO_COUNTS.search(statement):
         return f"{two.group(1)}, {two.group(2)}"
     ending = _IS_VALUE.fullmatch(statement)
-    if ending and not _IS_VALUE.fullmatch(ending[1]) and is_mathematics(clean(ending[2])):
-        return right_side(clean(ending[2]))  # "the smallest $k$ is 12"
+    if ending and is_mathematics(clean(ending[2])):
+        earlier = _IS_VALUE.fullmatch(ending[1])
+        if earlier is None or not is_mathematics(clean(earlier[2])):
+            return right_side(clean(ending[2]))  # "the smallest $k$ is 12"
     if _QUALIFIED.search(statement):
         return statement  # "all even k ≥ 2" is not "k ≥ 2"
     bound, inner, number = (p.search(statement) for p in (BOUND, MATH, NUMBER))
@@ -138,7 +140,7 @@ _NOT_BUT = re.compile(r"^not\s+[^\s,;]+,?\s+but\s+(?:rather\s+)?", re.IGNORECASE
 _SUPPOSED = re.compile(r"\b(?:suppose|assume|assuming|if|whether)\b[^.,;\n]*$", re.IGNORECASE)
 _WEAK = re.compile(r"(?:final|correct|right|possible)\s+(?!answers?)", re.IGNORECASE)
 _DENIED = re.compile(r"(?:\w+ly\s+)?not\b", re.IGNORECASE)
-_IS_VALUE = re.compile(r"(.*)\s(?:is|are|equals?)\s+(.+)", re.DOTALL)
+_IS_VALUE = re.compile(r"(.*)\s(?:is|are|equals?|becomes?)\s+(.+)", re.DOTALL)
 _NAME = re.compile(r"\\?[A-Za-z]+")  # "The area $A$ of the circle is given by" names no value
 _WHICH_IS = re.compile(r",?\s*which\s+(?:equals|is|gives|makes)\s+(-?\d[\d.,/]*\b)")
 _HEDGES = re.compile(r"\b(?:either|maybe|perhaps|possibly|exactly|probably)\s+", re.IGNORECASE)
@@ -213,8 +215,8 @@ def _conclusion(text: str) -> str | None:
     sentence = re.split(r"(?<=[.!?])\s+|\n", text.rstrip())[-1][-600:]
     sentence = _HEDGES.sub("", sentence)
     words = clean(sentence).split(" ")
-    if date := _DATE.search(clean(sentence)):
-        return date.group()
+    if said := _DATE.search(clean(sentence)) or _DAY.search(clean(sentence)):
+        return said.group()
     start = len(words)
     while start > 0 and is_mathematics(" ".join(words[start - 1 :]), numberless=True):
         start -= 1
@@ -222,6 +224,8 @@ def _conclusion(text: str) -> str | None:
         start += 1
     ending = clean(" ".join(words[start:]))
     before = " ".join(words[:start]) + " "
+    if FOR.search(before) and MATH.search(before):
+        return None  # "buys $740$ eggs for 6 weeks"
     if CIRCUMSTANCE.search(before) or _CONDITION.search(before) or DENIAL.search(before[-40:]):
         return None
     if not re.search(r"[\d=]", normalise(ending)) or ending.count("$") % 2:
@@ -243,6 +247,7 @@ def _first_of_last_chain(text: str, formulas: list[re.Match[str]]) -> re.Match[s
 
 
 _YES_NO = re.compile(r"(yes|no)[,.;]\s", re.IGNORECASE)
+_DAY = re.compile(r"(?<=is |s: )(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day$")
 _CONDITION = re.compile(r"\d\S*(?: \S+)? (?:when|if|provided|given)\b[^,]*$")
 _DATE = re.compile(
     r"\b(?:January|February|March|April|May|June|July|August|September|October|November|December)"

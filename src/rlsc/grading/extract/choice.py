@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from rlsc.grading.extract.answer import LAST_WORDS
 from rlsc.grading.extract.boxes import boxed
-from rlsc.grading.extract.own_words import MARKS, own_words
-from rlsc.grading.extract.passages import DENIAL, clean, last_match
+from rlsc.grading.extract.own_words import own_words
+from rlsc.grading.extract.passages import DENIAL, clean, last_mark, last_match
 from rlsc.grading.notation.normalise import normalise
 from rlsc.types import LETTERS
 
@@ -64,8 +64,8 @@ def extract_choice(response: str, choices: Sequence[str] | None = None) -> str |
         return None  # "It is not A." chooses nothing
     if (inside := boxed(text)) is not None:
         return _of_statement(inside, choices)
-    if mark := last_match(MARKS, text):
-        return _of_statement(mark.group(mark.lastindex or 0), choices)
+    if (marked := last_mark(text)) is not None:
+        return _of_statement(marked, choices)
     text = text[-LAST_WORDS:]
     if pair := _TWO.search(text):
         return _of_statement(f"{pair.group(1)} and {pair.group(2)}", choices)

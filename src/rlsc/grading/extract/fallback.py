@@ -46,7 +46,7 @@ def last_formula(text: str) -> str | None:
     if CIRCUMSTANCE.search(text[max(0, last.start() - 40) : last.start()]):
         return None
     value = right_side(inside(last))
-    if is_mathematics(value) and re.search(r"[\d\\]", value):
+    if is_mathematics(value) and re.search(r"[\d\\]|\w\s*[-+*/^]\s*\w", value):
         return value
     is_last = len(text) - last.end() < 80 and "\n" not in text[last.end() :].strip()
     return value if last.re is _BOLD and is_last and len(value.split()) <= 3 else None
@@ -69,6 +69,7 @@ def last_number(text: str) -> str | None:
         number
         for number in NUMBER.finditer(text)
         if not _INDEX.search(text[max(0, number.start() - 6) : number.start()])
+        and not _ADJECTIVE.match(text, number.end())
     ]
     number = _without_circumstances(text, numbers) or (numbers[-1] if numbers else None)
     if number is not None:
@@ -85,6 +86,7 @@ def last_number(text: str) -> str | None:
     return digits + (with_unit(text, number).removeprefix(number.group()))
 
 
+_ADJECTIVE = re.compile(r"-(?:[a-z]+-)?[a-z]{3,}")  # the 30 of "two 20-minute cakes"
 # The 1 of A_1 and the 2 of x^{2} are no answers.
 _INDEX = re.compile(r"[_^]\s*\{?\s*-?$")
 
@@ -106,6 +108,8 @@ def _without_circumstances(text: str, numbers: list[re.Match[str]]) -> re.Match[
         if re.search(r"\d", text[so.end() : end]):
             start = so.end()
     numbers = [number for number in numbers if start <= number.start() < end]
+    if only := _only_formula(text, start):
+        return only
     if "=" not in text[start:]:
         stated = [number for number in numbers if _VERB.search(text, start, number.start())]
         if stated:
@@ -116,9 +120,30 @@ def _without_circumstances(text: str, numbers: list[re.Match[str]]) -> re.Match[
     return None
 
 
+def _only_formula(text: str, start: int) -> re.Match[str] | None:
+    """The one number that a sentence sets as a formula: `They need \\(740\\) for 6 weeks.`"""
+    formulas = list(MATH.finditer(text, start))
+    numbers = [number for one in formulas if (number := NUMBER.fullmatch(text, *_span(one)))]
+    if len(numbers) != 1 or not re.search(r"[A-Za-z]", text[start : formulas[0].start()]):
+        return None
+    before = text[start : formulas[0].start()]
+    aside = CIRCUMSTANCE.search(before[-40:]) or FOR.search(before) or DENIAL.search(before)
+    return None if aside or numbers[0].start() > formulas[0].end() else numbers[0]
+
+
+def _span(formula: re.Match[str]) -> tuple[int, int]:
+    group = formula.lastindex or 0
+    inner = formula.group(group)
+    left = len(inner) - len(inner.lstrip(" $＄"))
+    return formula.start(group) + left, formula.end(group) - (len(inner) - len(inner.rstrip()))
+
+
+FOR = re.compile(r"\b(?:for|with|if|when|given|since|as|from|on|to)\s+(?:the |all |these )?$", re.I)
 _SO = re.compile(r",?\s(?:so|thus|hence|therefore|i\.e\.),?\s")
 _ASIDE = re.compile(
-    r",?\s+(?:which|leaving|compared|because|since|than|when|if|provided)\b|\s\((?=[^()]*\)\W*$)"
+    r",?\s+(?:which|leaving|compared|because|since|than|when|if|provided"
+    r"|to (?!get|give|obtain|equal|be|yield|find|total|a\b|the\b|reach a)[a-z]+)\b"
+    r"|\s\((?=[^()]*\)\W*$)"
 )
 _VERB = re.compile(
     r"(?<!\bto )\b(?:is|are|was|were|be|has|have|had|earn(?:s|ed)?|buy|bought|needs?|gets?"

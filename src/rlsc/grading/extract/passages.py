@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from rlsc.grading.extract.own_words import MARKS
 from rlsc.grading.notation.normalise import normalise
 from rlsc.grading.notation.units import is_unit_word
 
@@ -16,7 +17,8 @@ NUMBER = re.compile(
 MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$(?!\d)|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
 CIRCUMSTANCE = re.compile(
     r"\b(?:not|n't|cannot be|can't be|never|less than|more than|at least|at most|between|of the"
-    r"|up to|multiples? of|divisible by|factor of|divisor of"
+    r"|satisfying|for which|such that|where|when|up to"
+    r"|multiples? of|divisible by|factor of|divisor of"
     r"|over|(?<!results )(?<!result )(?<!resulting )in|after|within|during|than|out of"
     r"|compared (?:with|to)|every|per|leaving the|end of)"
     r"\s+(?:the |a |an |only |about |just )*\$?$"
@@ -113,6 +115,18 @@ _DEFINES = re.compile(r"\s*\\?[A-Za-z](?:_\{?\w+\}?)?\s*=")
 def inside(match: re.Match[str]) -> str:
     """The content of a match of `MATH` or of bold text, without its signs."""
     return clean(next(group for group in match.groups() if group is not None))
+
+
+def last_mark(text: str) -> str | None:
+    """What stands at the last mark: GSM8K's `#### 42`, `<answer>42</answer>`, `"answer": 42`.
+
+    `#### Part 3` with text below it is a heading.
+    """
+    for mark in reversed(list(MARKS.finditer(text))[-20:]):
+        content = clean(mark.group(mark.lastindex or 0))
+        if mark[1] is None or not text[mark.end() :].strip() or is_mathematics(content):
+            return content
+    return None
 
 
 def with_unit(text: str, number: re.Match[str]) -> str:

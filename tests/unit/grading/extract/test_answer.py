@@ -240,6 +240,7 @@ LONG = {
     "thoughts": "</think>" * 50_000,
     "thoughts without an end": "<think>" * 50_000,
     "derivations": r"\begin{align} x \\ " * 50_000,
+    "headings": "#### Part\n" * 50_000,
     "checks": "\n### Check\n" * 50_000,
     "tasks": "Let x be so, " * 50_000,
     "questions": "Is it 1? " * 50_000,
