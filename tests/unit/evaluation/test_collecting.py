@@ -157,8 +157,11 @@ def test_every_block_is_on_disk_before_the_next_is_sampled(file: Path) -> None:
     assert [row.id for row in read_rows(file)] == list("aabbccdd")
 
 
-def test_a_limit_of_the_grader_is_a_timeout_of_its_own(file: Path) -> None:
-    with Grader(workers=1, seconds=1e-9) as grader:
+def test_a_limit_of_the_grader_is_a_timeout_of_its_own(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Grader, "_call", lambda *_: (None, 1.0))  # as it answers past the limit
+    with Grader(workers=1) as grader:
         (row,) = collect(file, prompts=PROMPTS[:1], samples=1, grader=grader)
     assert (row.answer, row.verdict) == (None, "timeout")
     assert read_rows(file)[0].verdict == "timeout"
