@@ -20,9 +20,9 @@ from rlsc.data import QuestionSet, check_vocabulary, fit_context, render, rows_o
 from rlsc.engines import engine_class, resolve_engine
 from rlsc.errors import ConfigError, ModelError, RLSCError
 from rlsc.models import (
+    adapter_config,
     context_length,
     empty_model,
-    lora_config,
     policy_config,
     policy_tokenizer,
     with_adapter,
@@ -99,7 +99,9 @@ def _check_training(
     """As the trainer would be made: its model, with an adapter or not, and the prompts that fit."""
     check_processes(training)
     if config.use_peft:
-        model = with_adapter(model, lora_config(model, *config.lora), training.seed)
+        model = with_adapter(
+            model, adapter_config(model, config.lora, config.adapter), training.seed
+        )
     rows = rows_of(prompt_rows(config, questions, tokenizer), "train_dataset")
     examples = examples_of(rows)
     prompts, _ = render_all(examples, model, tokenizer, training)

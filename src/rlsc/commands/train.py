@@ -370,7 +370,8 @@ def _load(
 def _say_trained(trainer: RLSCTrainer) -> None:
     if isinstance(trainer.model, PeftModel):
         trained, of = trainer.model.get_nb_trainable_parameters()
-        console.print(f"training {trained:,} of {of:,} parameters")
+        engine = type(trainer.engine).__name__
+        console.print(f"training {trained:,} of {of:,} parameters, sampling by {engine}")
 
 
 def prompt_rows(config: RunConfig, questions: QuestionSet, tokenizer: Any) -> list[dict[str, Any]]:

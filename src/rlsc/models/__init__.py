@@ -6,6 +6,7 @@ from rlsc.runtime.lazy import lazy_face
 
 if TYPE_CHECKING:
     from rlsc.models.adapters import (
+        adapter_config,
         adapter_is_new,
         adapter_is_off,
         is_quantised,

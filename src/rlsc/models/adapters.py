@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model
 from peft.tuners.tuners_utils import BaseTunerLayer
 from transformers import set_seed
 
@@ -44,13 +44,31 @@ def is_quantised(model: Any) -> bool:
     return getattr(model, "quantization_method", None) is not None
 
 
-def load_adapter(model: Any, folder: str, trainable: bool) -> Any:
-    """The model with a PEFT adapter from a folder. Raises `ModelError`."""
+def _folder_of_adapter(folder: str) -> Path:
     path = Path(folder).expanduser()
     if not (path / "adapter_config.json").is_file():
         within = path / "adapter"
         hint = f"; {within} has it" if (within / "adapter_config.json").is_file() else ""
         raise ModelError(f"no PEFT adapter at {folder}: it has no adapter_config.json{hint}")
+    return path
+
+
+def adapter_config(model: Any, lora: tuple[int, int, str], folder: str | None) -> Any:
+    """The PEFT config of the adapter in a folder, else of a new one of these LoRA settings."""
+    if folder is None:
+        return lora_config(model, *lora)
+    path = _folder_of_adapter(folder)
+    try:
+        config = PeftConfig.from_pretrained(path)
+    except Exception as error:  # JSON errors and those of fields share no base
+        raise ModelError(f"{path} is damaged: {' '.join(str(error).split())}") from error
+    config.inference_mode = False
+    return config
+
+
+def load_adapter(model: Any, folder: str, trainable: bool) -> Any:
+    """The model with a PEFT adapter from a folder. Raises `ModelError`."""
+    path = _folder_of_adapter(folder)
     try:
         return PeftModel.from_pretrained(model, path, is_trainable=trainable)
     except Exception as error:  # JSON, safetensors and shape errors share no base

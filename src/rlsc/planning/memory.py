@@ -16,7 +16,13 @@ from rlsc.config import RunConfig
 from rlsc.engines import Part, Workload, engine_class
 from rlsc.environments import create_environment
 from rlsc.logprobs import Layout, ScoredSequence, Scorer
-from rlsc.models import disable_dropout, embedded_weights, empty_model, lora_config, with_adapter
+from rlsc.models import (
+    adapter_config,
+    disable_dropout,
+    embedded_weights,
+    empty_model,
+    with_adapter,
+)
 from rlsc.objectives import create_objective
 from rlsc.planning.live_memory import LiveMemory, give_shapes
 from rlsc.runtime import nbytes
@@ -66,8 +72,10 @@ def footprint(
     """
     model = empty_model(model_config, getattr(torch, config.model_dtype))
     if config.use_peft:
-        model = with_adapter(model, lora_config(model, *config.lora), training.seed)
-    weights, gradients = nbytes(model), sum(weight.nbytes for weight in _trained(model))
+        peft_config = adapter_config(model, config.lora, config.adapter)
+        model = with_adapter(model, peft_config, training.seed)
+    weights = nbytes(model) - (_spared_by_4_bits(model) if config.load_in_4bit else 0)
+    gradients = sum(weight.nbytes for weight in _trained(model))
     share = device.processes if device.sharded else 1
     moments, notes = _optimizer(training, model)
     parts = [
@@ -82,13 +90,16 @@ def footprint(
         parts.append(Part("buckets of the gradients' exchange", 0, gradients, gradients))
     objective = create_objective(training)
     asks_base = create_environment(config, training.num_generations).asks_base
-    if needs_reference(training, objective, asks_base) and not config.use_peft:
+    copied = not config.use_peft or config.adapter is not None
+    if needs_reference(training, objective, asks_base) and copied:
         parts.append(Part("the model before training", *[weights // share] * 3))
     if training.guard == "stop" and device.kind == "cpu":
         kept = training.guard_snapshots * gradients
         parts.append(Part("the guard's snapshots", 0, kept, kept))
     if config.use_peft and device.kind == "cpu":
         notes.append("with an adapter, peaks measured on CPUs were up to 1.5 times the plan")
+    if config.load_in_4bit:
+        notes.append("in 4 bits: what sampling and reading take is counted as of whole weights")
     if objective.reward_model:
         notes.append("the reward model is not counted")
     engine, rows = _engine(training, model, device, prompt_length, parts)
@@ -99,6 +110,14 @@ def footprint(
         holes = int(of_gradients * gradients // share + of_activations * update)
         parts.append(Part("holes in the C library's heap", 0, 0, holes))
     return Footprint((*parts, *engine), rows, tuple(notes))
+
+
+def _spared_by_4_bits(model: Any) -> int:
+    """nf4: half a byte a weight and a float32 for each 64; embedding and head stay as they are."""
+    head = model.get_output_embeddings()
+    linears = [m for m in model.modules() if type(m) is nn.Linear and m is not head]
+    frozen = [layer.weight for layer in linears if not layer.weight.requires_grad]
+    return sum(weight.nbytes - int(weight.numel() * (0.5 + 4 / 64)) for weight in frozen)
 
 
 def _halved(training: RLSCConfig, model: Any) -> bool:

@@ -363,3 +363,21 @@ def test_recipes_fit_the_devices_they_name(recipe: str, device: Device, fits: bo
     adapters = part(found, "gradients")[2] if config.use_peft else 0
     assert weights - adapters == pytest.approx(parameters * itemsize, rel=1e-4)
     assert (found.peak <= ROOM * (device.memory or 0)) == fits
+
+
+def test_a_base_in_4_bits_is_smaller() -> None:
+    """The linear layers of 2 × 4 · 64² + 3 · 64 · 128 numbers at half a byte and 1/16 more."""
+    plans = [
+        parse(["--questions=arithmetic", "--use_peft", *more])
+        for more in ([], ["--load_in_4bit", "--model=x"])
+    ]
+    model_config = AutoConfig.for_model(
+        "llama",
+        **{"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "vocab_size": 32},
+        **{"num_attention_heads": 4, "num_key_value_heads": 4},
+    )
+    whole, small = (footprint(*plan, model_config, GPU, 8) for plan in plans)
+    linears = 2 * (4 * 64 * 64 + 3 * 64 * 128)
+    spared = part(whole, "weights")[2] - part(small, "weights")[2]
+    assert spared == linears * 4 - linears * 9 // 16
+    assert any("in 4 bits" in note for note in small.notes)
