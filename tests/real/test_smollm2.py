@@ -16,7 +16,7 @@ from rlsc.engines.hf import HFEngine
 from rlsc.engines.native.engine import NativeEngine
 from rlsc.logprobs.padded_rows import make_rows, pad
 from rlsc.logprobs.scorer import score_completions
-from rlsc.models.embedded import EMBEDDED_NOTE, _read_gguf, embedded_file
+from rlsc.models.embedded import EMBEDDED_NOTE, read_gguf, embedded_file
 from rlsc.models.loading import load_model
 from rlsc.records.results import TrainingResults, read_results_of
 from tests.smoke.planning.test_memory_plan import ratio
@@ -84,7 +84,7 @@ def test_native_is_the_same_to_the_bit_in_any_company(loaded, dtype: torch.dtype
 
 def test_what_is_kept_is_what_the_file_holds(loaded) -> None:
     model, tokenizer, _ = loaded
-    read, of_file = _read_gguf(embedded_file(), torch.float32)
+    read, of_file = read_gguf(embedded_file(), torch.float32)
     assert all(map(torch.equal, model.state_dict().values(), read.state_dict().values()))
     assert dict(model.named_buffers()).keys() == dict(read.named_buffers()).keys()
     assert {**model.config.to_dict(), "architectures": None} == read.config.to_dict()

@@ -65,6 +65,7 @@ def test_a_run_starts_from_it_and_leaves_it_changed(
     tiny_folder: Path, given: Path, tmp_path: Path, capsys
 ) -> None:
     flags = ("--adapter", str(given), "--learning_rate", "0.05", *QUICK)
+    assert _main(["train", *arguments(tiny_folder, tmp_path / "one", *flags, "--dry_run")]) == 0
     assert _main(["train", *arguments(tiny_folder, tmp_path / "one", *flags)]) == 0
     assert "training 3,712 of 20,960 parameters" in " ".join(capsys.readouterr().out.split())
     before = load_file(given / "adapter_model.safetensors")

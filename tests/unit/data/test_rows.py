@@ -76,7 +76,7 @@ def test_a_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("a.json", b"[7]", "row 1: each row must be a JSON object"),
         ("a.parquet", b"PAR", "cannot be read as .parquet"),
         ("a.jsonl.gz", b"{}", "cannot be read as .jsonl"),
-        ("a.jsonl.gz", gzip.compress(b"{}" * 99)[:-9], "cannot be read as .jsonl"),
+        ("a.jsonl.gz", gzip.compress(b"{}" * 99, mtime=0)[:-9], "cannot be read as .jsonl"),
         ("a.txt", b"caf\xe9", "cannot be read as UTF-8"),
         ("a.xlsx", b"x", r"is of no kind that is read: \.jsonl, \.json, \.csv"),
         ("a.parquet", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
