@@ -271,9 +271,23 @@ def check_together(config: RunConfig, training: RLSCConfig) -> str:
         raise ConfigError("guard stop sees nothing of the policy: leave --guard_probe_size out")
     if training.push_to_hub and not config.save_model:
         raise ConfigError("--push_to_hub needs the model: leave --save_model false out")
+    if training.push_to_hub and config.load_in_4bit:
+        raise ConfigError("--push_to_hub needs whole weights: leave it or --load_in_4bit out")
     if training.push_to_hub:
         check_push(training)
+    _check_merge_to(config)
     return config.questions
+
+
+def _check_merge_to(config: RunConfig) -> None:
+    if config.merge_to is None:
+        return
+    if not config.save_model:
+        raise ConfigError("--merge_to needs the adapter: leave --save_model false out")
+    folder = Path(config.merge_to).expanduser()
+    replaces = config.overwrite or config.resume
+    if folder.exists() and not replaces and not (folder.is_dir() and not any(folder.iterdir())):
+        raise ConfigError(f"--merge_to {folder} is there and not empty: name another folder")
 
 
 def check_objective_of(training: RLSCConfig, questions: QuestionSet) -> Objective:

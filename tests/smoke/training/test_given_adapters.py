@@ -148,6 +148,12 @@ def test_an_adapter_within_an_adapter_is_refused(given: Path, tmp_path: Path) ->
         (("--adapter", ""), "adapter is empty"),
         (("--load_in_4bit",), "load_in_4bit: such weights are not trained; add --use_peft true"),
         (("--merge_to", "x"), "merge_to is of an adapter"),
+        (("--merge_to", "x", "--use_peft", "--no_save_model"), "merge_to needs the adapter"),
+        (("--merge_to", "/", "--use_peft"), "is there and not empty"),
+        (
+            ("--load_in_4bit", "--use_peft", "--push_to_hub", "--hub_model_id", "me/it"),
+            "push_to_hub needs whole weights",
+        ),
         (("--model_revision", "main", "--model="), "model is empty"),
     ],
 )
