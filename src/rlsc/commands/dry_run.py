@@ -9,6 +9,7 @@ import torch
 
 from rlsc.commands.arguments import resolved
 from rlsc.commands.train import (
+    check_merge_to,
     check_together,
     is_complete,
     prompt_row,
@@ -55,6 +56,7 @@ def dry_run(config: RunConfig, training: RLSCConfig) -> None:
     folder = TrainingFolder(Path(training.output_dir))
     folder.check(settings, config.resume, config.overwrite)
     given = read_given(config, training)
+    check_merge_to(config, training.output_dir)
     questions, evaluated = given.questions, given.own
     if config.resume and folder.holds_run:
         check_same(folder.path, given.parts, "--resume")

@@ -148,10 +148,14 @@ def run_regrade(path: Path) -> None:
         _check_all_answered(task, setting, file)
     for task in tasks:
         check_same(path, questions_of_task(task), "--regrade", "its answers are to other texts")
-    baseline = _baseline(config, path, tasks)
+    baseline, trained_on = _baseline(config, path, tasks), _trained_on(config)
+    judging = {name: value for task in tasks for name, value in judging_of_task(task).items()}
     with locked(path):
+        # Verdicts and results are of other references until all are written.
+        write_identity(path, dict.fromkeys(judging, "being judged anew"))
         _regrade(folder, files)
-        _finish(folder, config, tasks, used, _trained_on(config), baseline, results.model)
+        _finish(folder, config, tasks, used, trained_on, baseline, results.model)
+        write_identity(path, judging)
 
 
 def _regrade(folder: EvaluationFolder, files: Mapping[Path, tuple[Task, Setting]]) -> None:
@@ -159,7 +163,6 @@ def _regrade(folder: EvaluationFolder, files: Mapping[Path, tuple[Task, Setting]
         changed = regrade(task, file, shared_grader())
         of = len(task.questions) * setting.samples
         console.print(f"{file}: {changed} of {of} verdicts changed", soft_wrap=True)
-        write_identity(folder.path, judging_of_task(task))
 
 
 def _baseline(config: EvalConfig, folder: Path, tasks: Sequence[Task]) -> Baseline | None:
@@ -232,8 +235,8 @@ def _settings(config: EvalConfig, tokenizer: Any) -> Sequence[Setting]:
 def _trained_on(config: EvalConfig) -> tuple[Question, ...]:
     """`--trained_on`, else the questions of the run whose model/ folder is evaluated."""
     source, how = config.trained_on, QuestionArguments()
-    if source is None and config.model is not None:
-        run = TrainingFolder.of_model(Path(config.model))
+    if source is None and (config.adapter or config.model):
+        run = TrainingFolder.of_model(Path(config.adapter or config.model or ""))
         how = _questions_of_run(run) if run else how
         source = how.questions
     if source is None or source == "none":

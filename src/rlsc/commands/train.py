@@ -47,6 +47,7 @@ from rlsc.records import (
     TrainingFolder,
     TrainingResults,
     check_same,
+    check_writable,
     question_parts,
     write_environment,
     write_results,
@@ -118,6 +119,7 @@ def run(config: RunConfig, training: RLSCConfig) -> None:
         if is_complete(folder, training.max_steps):
             _say_complete(folder.path)
             return
+    check_merge_to(config, training.output_dir)
     _check_memory(config, training, given.questions)
     local = training.without_push()  # the run's end does it
     trainer, origin = _load(config, local, given.questions, probe=given.probe)
@@ -275,19 +277,21 @@ def check_together(config: RunConfig, training: RLSCConfig) -> str:
         raise ConfigError("--push_to_hub needs whole weights: leave it or --load_in_4bit out")
     if training.push_to_hub:
         check_push(training)
-    _check_merge_to(config)
     return config.questions
 
 
-def _check_merge_to(config: RunConfig) -> None:
+def check_merge_to(config: RunConfig, output_dir: str) -> None:
+    """Raise where base and adapter would be merged over something, or could not be written."""
     if config.merge_to is None:
         return
     if not config.save_model:
         raise ConfigError("--merge_to needs the adapter: leave --save_model false out")
-    folder = Path(config.merge_to).expanduser()
-    replaces = config.overwrite or config.resume
-    if folder.exists() and not replaces and not (folder.is_dir() and not any(folder.iterdir())):
+    folder, run = Path(config.merge_to).expanduser(), Path(output_dir).expanduser()
+    if run.resolve() in (folder.resolve(), *folder.resolve().parents):
+        raise ConfigError(f"--merge_to {folder} is within --output_dir: name another folder")
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise ConfigError(f"--merge_to {folder} is there and not empty: name another folder")
+    check_writable(folder, "--merge_to")
 
 
 def check_objective_of(training: RLSCConfig, questions: QuestionSet) -> Objective:

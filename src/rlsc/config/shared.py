@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -42,6 +43,10 @@ def check_model(config: ModelArguments) -> None:
             raise ConfigError(f"{name} is empty: name one, or leave it out")
     if config.model_revision is not None and config.model is None:
         raise ConfigError("model_revision is of a Hub id: name it with --model")
+    if config.model_revision is not None and os.path.exists(os.path.expanduser(str(config.model))):
+        raise ConfigError(
+            f"model_revision is of a Hub id, and {config.model} is here: leave it out"
+        )
     if config.load_in_4bit and str(config.model or ".gguf").endswith(".gguf"):
         raise ConfigError(
             "load_in_4bit is for a Hub id or a folder: a GGUF file is read into plain weights"

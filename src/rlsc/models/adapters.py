@@ -23,8 +23,32 @@ def with_adapter(model: Any, peft_config: Any, seed: int) -> Any:
             "the model has an adapter, and peft_config would put one into it: leave peft_config "
             "out to train that, or merge_and_unload() it first"
         )
+    if not isinstance(peft_config, PeftConfig):
+        raise ConfigError(
+            f"peft_config is a PeftConfig such as LoraConfig(…), not {peft_config!r:.40}"
+        )
     set_seed(seed)
-    return get_peft_model(model, peft_config)
+    adapted = get_peft_model(model, peft_config)
+    check_adapter(adapted)
+    return adapted
+
+
+def check_adapter(model: Any) -> None:
+    """Raise `ConfigError` where an adapted weight is another layer's too: a merge changes both."""
+    owners: dict[int, list[str]] = {}
+    for path, module in model.named_modules():
+        for parameter in module.parameters(recurse=False):
+            owners.setdefault(id(parameter), []).append(path.removesuffix(".base_layer"))
+    for path, module in model.named_modules():
+        if isinstance(module, BaseTunerLayer):
+            weights = module.get_base_layer().parameters(recurse=False)
+            others = {name for weight in weights for name in owners[id(weight)]} - {path}
+            if others:
+                short = [name.removeprefix("base_model.model.") for name in (path, min(others))]
+                raise ConfigError(
+                    f"lora_target_modules: {short[0]} shares its weights with {short[1]}, which a "
+                    "merge would change too: leave it out"
+                )
 
 
 def adapter_is_off(model: Any) -> bool:
@@ -70,41 +94,24 @@ def load_adapter(model: Any, folder: str, trainable: bool) -> Any:
     """The model with a PEFT adapter from a folder. Raises `ModelError`."""
     path = _folder_of_adapter(folder)
     try:
-        return PeftModel.from_pretrained(model, path, is_trainable=trainable)
+        adapted = PeftModel.from_pretrained(model, path, is_trainable=trainable)
     except Exception as error:  # JSON, safetensors and shape errors share no base
         reason = " ".join(str(error).split())
         raise ModelError(f"the adapter at {folder} does not fit the model: {reason}") from error
+    if trainable:
+        check_adapter(adapted)
+    return adapted
 
 
 def lora_config(model: Any, r: int, alpha: int, target_modules: str) -> LoraConfig:
     """`target_modules`: "all-linear", or the names of layers between commas."""
     names = [name.strip() for name in target_modules.split(",") if name.strip()]
-    for path, others in _sharing(model).items():
-        if any(path == name or path.endswith(f".{name}") for name in names):
-            raise ConfigError(
-                f"lora_target_modules: {path} shares its weights with {others}, which a merge "
-                "would change too: leave it out"
-            )
     return LoraConfig(
         task_type="CAUSAL_LM",
         r=r,
         lora_alpha=alpha,
         target_modules="all-linear" if names == ["all-linear"] else names,
     )
-
-
-def _sharing(model: Any) -> dict[str, str]:
-    """Modules, by path, with a parameter that another module has too, and that one's path."""
-    owners: dict[int, list[str]] = {}
-    for path, module in model.named_modules():
-        for parameter in module.parameters(recurse=False):
-            owners.setdefault(id(parameter), []).append(path)
-    return {
-        path: next(other for other in paths if other != path)
-        for paths in owners.values()
-        if len(set(paths)) > 1
-        for path in paths
-    }
 
 
 def save_merged(model: Any, tokenizer: Any, folder: Path) -> None:

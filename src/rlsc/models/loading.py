@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.util
+import json
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -164,7 +165,7 @@ def weights_hash(model: Any) -> str:
     out: they are drawn.
     """
     new = adapter_is_new(model)
-    seen = []
+    seen: list[object] = [_architecture(model)]
     with waiting("hashing the weights"):
         for name, weight in model.named_parameters():
             if not (new and ".lora_" in name):
@@ -173,9 +174,23 @@ def weights_hash(model: Any) -> str:
     return hashlib.sha256(repr(seen).encode()).hexdigest()
 
 
-def _checksum(weight: torch.Tensor) -> int | None:
+_OF_THE_FILE = ("_name_or_path", "transformers_version", "use_cache", "dtype", "torch_dtype")
+
+
+def _architecture(model: Any) -> str:
+    """The config, which says what is computed with the weights, and the tokens that end a text."""
+    config = model.config.to_dict()
+    known = {name: value for name, value in config.items() if name not in _OF_THE_FILE}
+    ends = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    return json.dumps([known, ends], sort_keys=True, default=str)
+
+
+def _checksum(weight: torch.Tensor) -> object:
     if weight.is_meta:
         return None
+    scales = getattr(getattr(weight, "quant_state", None), "absmax", None)  # of 4-bit weights
+    if scales is not None:
+        return _checksum(weight.data), _checksum(scales)
     flat = weight.detach().contiguous().cpu().reshape(-1).view(torch.uint8)
     return zlib.crc32(flat.numpy().data)
 

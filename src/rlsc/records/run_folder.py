@@ -209,7 +209,7 @@ class TrainingFolder(RunFolder):
         *(MODEL, "adapter"),
     )
     # They change what is shown or how long it goes on.
-    free = frozenset({"resume", "overwrite", "max_steps", "disable_tqdm", "output_dir"})
+    free = frozenset({"resume", "overwrite", "max_steps", "disable_tqdm", "output_dir", "merge_to"})
     inputs = ("model", "questions", "eval_questions")
 
     def results(self) -> TrainingResults | None:
@@ -218,13 +218,13 @@ class TrainingFolder(RunFolder):
 
     @classmethod
     def of_model(cls, model: Path) -> TrainingFolder | None:
-        """The run, of an older rlsc perhaps, that left the model in this folder; None where none.
+        """The run, of an older rlsc perhaps, that left this model or adapter; None where none.
 
         >>> TrainingFolder.of_model(Path("nowhere/model")) is None
         True
         """
         run = cls(model.expanduser().parent)
-        left = model.name == MODEL and (run.path / CONFIG).is_file()
+        left = model.name in (MODEL, "adapter") and (run.path / CONFIG).is_file()
         return run if left else None
 
     def stage(self, name: str) -> Path:
@@ -302,7 +302,7 @@ def kind_of(path: Path) -> str:
     return str(kind)
 
 
-def check_writable(folder: Path) -> None:
+def check_writable(folder: Path, flag: str = "--output_dir") -> None:
     """Raise `OutputError` for a folder that cannot be made or written into; leave no trace.
 
     By a name of its own, since other runs may look at the same moment.
@@ -315,9 +315,9 @@ def check_writable(folder: Path) -> None:
         with tempfile.TemporaryDirectory(dir=there, prefix=".write-test-") as probe:
             (Path(probe) / absolute.relative_to(there)).mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
-        raise OutputError(_not_writable(folder, error)) from error
+        raise OutputError(_not_writable(folder, error, flag)) from error
 
 
-def _not_writable(folder: Path, error: Exception) -> str:
+def _not_writable(folder: Path, error: Exception, flag: str = "--output_dir") -> str:
     reason = getattr(error, "strerror", None) or error
-    return f"cannot write into --output_dir {folder}: {reason}"
+    return f"cannot write into {flag} {folder}: {reason}"

@@ -76,6 +76,32 @@ def test_corrected_references_never_leave_old_verdicts(
     assert difference.accuracy.value == 0
 
 
+def test_a_regrade_that_ends_early_leaves_no_baseline(
+    evaluate: Evaluate,
+    own_data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Verdicts of the new references beside results of the old ones must not be compared with."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    flags = (*FEW, "--data_dir", own_data)
+    assert evaluate(old, *flags) == 0
+    change(own_data, "answer", "77")
+
+    def dies(*_: object) -> None:
+        raise OutputError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("rlsc.commands.eval._finish", dies)
+        assert command("eval", "--regrade", old) == 2
+    capsys.readouterr()
+    assert evaluate(new, *flags, "--compare_to", old) == 2
+    assert f"rlsc eval --regrade {old} judges" in error_of(capsys)
+    assert command("eval", "--regrade", old) == 0
+    assert evaluate(new, *flags, "--compare_to", old) == 0
+
+
 def test_answers_to_another_text_are_not_judged_anew(
     evaluate: Evaluate, own_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

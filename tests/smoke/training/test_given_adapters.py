@@ -150,16 +150,21 @@ def test_an_adapter_within_an_adapter_is_refused(given: Path, tmp_path: Path) ->
         (("--merge_to", "x"), "merge_to is of an adapter"),
         (("--merge_to", "x", "--use_peft", "--no_save_model"), "merge_to needs the adapter"),
         (("--merge_to", "/", "--use_peft"), "is there and not empty"),
+        (("--merge_to", "/", "--use_peft", "--overwrite"), "is there and not empty"),
+        (("--merge_to", "RUN/merged", "--use_peft"), "is within --output_dir"),
+        (("--merge_to", "/proc/merged", "--use_peft"), "cannot write into --merge_to /proc/merged"),
+        (("--model_revision", "main"), "model_revision is of a Hub id"),
         (
             ("--load_in_4bit", "--use_peft", "--push_to_hub", "--hub_model_id", "me/it"),
             "push_to_hub needs whole weights",
         ),
-        (("--model_revision", "main", "--model="), "model is empty"),
+        (("--model=",), "model is empty"),
     ],
 )
 def test_flags_that_cannot_work(
     tiny_folder: Path, tmp_path: Path, capsys, flags: tuple[str, ...], message: str
 ) -> None:
+    flags = tuple(flag.replace("RUN", str(tmp_path / "run")) for flag in flags)
     assert _main(["train", *arguments(tiny_folder, tmp_path / "run", *flags)]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "run").exists()

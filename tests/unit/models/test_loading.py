@@ -15,6 +15,7 @@ from rlsc.models.loading import (
     load_config,
     load_model,
     load_tokenizer,
+    weights_hash,
 )
 from tests.conftest import tiny_model
 
@@ -103,3 +104,33 @@ def test_a_gguf_file_is_dequantised(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.setattr(models, "read_gguf", lambda path, dtype: (path, dtype))
     model, tokenizer, origin = load_model(str(file), torch.bfloat16)
     assert (model, tokenizer, origin) == (file, torch.bfloat16, f"{file}, dequantised")
+
+
+def test_the_hash_of_a_model_is_of_all_that_is_computed() -> None:
+    """Weights, the config beside them and the tokens that end a text; not where it is from."""
+    model, same = tiny_model(), tiny_model()
+    known = weights_hash(model)
+    same.config._name_or_path, same.config.use_cache = "elsewhere", False
+    assert weights_hash(same) == known
+    other = tiny_model()
+    other.config.rms_norm_eps = 0.5
+    assert weights_hash(other) != known
+    other = tiny_model()
+    other.generation_config.eos_token_id = [0, 5]
+    assert weights_hash(other) != known
+    other = tiny_model()
+    with torch.no_grad():
+        other.lm_head.weight[0, 0] += 1e-3
+    assert weights_hash(other) != known
+
+
+def test_the_hash_of_4_bit_weights_is_also_of_their_scales(tiny_folder: Path) -> None:
+    pytest.importorskip("bitsandbytes")
+    hashes = []
+    for factor in (1.0, 2.0):
+        model = tiny_model()
+        with torch.no_grad():
+            model.model.layers[0].self_attn.q_proj.weight.mul_(factor)
+        model.save_pretrained(tiny_folder)
+        hashes.append(weights_hash(load_model(str(tiny_folder), load_in_4bit=True)[0]))
+    assert hashes[0] != hashes[1]
