@@ -17,9 +17,6 @@ REFUSED = {
     "which changes nothing but memory",
     "neftune_noise_alpha": "noise on the embeddings changes the log-probs that are the objective",
     "label_smoothing_factor": "there are no labels to smooth",
-    "ignore_data_skip": "a run that resumes with other questions would end elsewhere",
-    "save_only_model": "a checkpoint without its optimizer could not be resumed from to the same "
-    "end; save_strategy no writes no checkpoints",
     **dict.fromkeys(
         (
             *("do_eval", "do_predict", "eval_delay", "eval_on_start", "eval_accumulation_steps"),

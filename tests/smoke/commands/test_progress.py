@@ -153,7 +153,7 @@ def test_a_data_set_that_is_read_from_the_hub_is_told_of(
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     tickers.listen(monkeypatch, datasets, "load_dataset")
-    assert len(train.questions_of(train.RunConfig(), "someone/questions").train) == 1
+    assert len(train.training_questions(train.RunConfig(), "someone/questions").train) == 1
     assert tickers.phases("load_dataset") == {"reading someone/questions"}
 
 

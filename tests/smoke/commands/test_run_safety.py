@@ -82,7 +82,7 @@ def test_a_gpu_too_small_for_the_plan_is_refused_before_all_else(
         raise AssertionError("weights were loaded")
 
     monkeypatch.setattr(train, "this_device", lambda _: Device("cuda", memory=20_000))
-    monkeypatch.setattr(train, "load_model", refuse)
+    monkeypatch.setattr(train, "load_policy", refuse)
     monkeypatch.setattr(plan, "advice", lambda *_: [("--optim adafactor", 10**9, True)])
     before = files(finished)
     capsys.readouterr()
@@ -110,7 +110,7 @@ def test_a_gpu_with_little_room_is_told(
     monkeypatch.setattr(train, "this_device", lambda _: device)
     monkeypatch.setattr(train, "check_fits", with_room)
     config, training = parse(arguments(model, folder))
-    train._check_memory(config, training, train.questions_of(config, config.questions))
+    train._check_memory(config, training, train.training_questions(config, config.questions))
     out = capsys.readouterr().out
     assert printed in out
     assert bool(out) == bool(printed)
@@ -125,7 +125,7 @@ def test_a_model_that_cannot_be_planned_is_told(
     monkeypatch.setattr(train, "this_device", lambda _: Device("cuda", memory=10**9))
     monkeypatch.setattr(train, "check_fits", unable)
     config, training = parse(arguments(model, folder))
-    train._check_memory(config, training, train.questions_of(config, config.questions))
+    train._check_memory(config, training, train.training_questions(config, config.questions))
     assert "cannot be planned (NotImplementedError: no meta kernel)" in capsys.readouterr().out
 
 

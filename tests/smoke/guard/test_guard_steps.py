@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from rlsc.errors import ConfigError
 from rlsc.guard import guard as guard_module
 from rlsc.guard.rule import Rule
 from rlsc.records.jsonl import read_jsonl
@@ -152,7 +154,8 @@ def test_a_stop_on_an_epochs_first_step_is_no_lack_of_data(
     if not stops:
         monkeypatch.setattr(run, "get_batch_samples", lambda *_: ([], None))
     monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
-    with caplog.at_level(logging.WARNING, logger="transformers.trainer"):
+    ends = nullcontext() if stops else pytest.raises(ConfigError, match="no step was made")
+    with caplog.at_level(logging.WARNING, logger="transformers.trainer"), ends:
         run.train()
     told = any("not to be a single sample" in one.message for one in caplog.records)
     assert told is not stops

@@ -80,9 +80,11 @@ def test_the_plan_is_what_the_tensors_take(
 
     model = tiny_model(family, vocab_size=2048, initializer_range=0.02, **SMALL[family])
     config, training = memory._settings(FLAGS, str(tmp_path / "run"), 2)
+    tokenizer = tiny_tokenizer()  # of as many tokens as the model: others are left out of the head
+    tokenizer.add_tokens([f"<{number}>" for number in range(2048 - len(tokenizer))])
     tensors = Tensors()
     with tensors:
-        trainer = memory._trainer(model, tiny_tokenizer(), config, training)
+        trainer = memory._trainer(model, tokenizer, config, training)
         trainer.train()
     tokenizer = trainer.processing_class
     prompts = [render(row.prompt, row.id, tokenizer) for row in trainer.train_dataset]

@@ -10,8 +10,6 @@ OTHER = {
     "auto_find_batch_size": True,
     "neftune_noise_alpha": 5.0,
     "label_smoothing_factor": 0.1,
-    "ignore_data_skip": True,
-    "save_only_model": True,
     "do_eval": True,
     "do_predict": True,
     "eval_delay": 1.0,
