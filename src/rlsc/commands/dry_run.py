@@ -110,7 +110,8 @@ def _check_training(
     sampling_of(tokenizer, model, training)
     if create_objective(training).completions_given:
         given_pairs(examples, rows, model, tokenizer, training.max_completion_length)
-    RLSCTrainer.get_optimizer_cls_and_kwargs(training, model)  # one that is not installed
+    kind, how = RLSCTrainer.get_optimizer_cls_and_kwargs(training, model)
+    kind([torch.nn.Parameter(torch.zeros(1))], **how)  # one that is installed and takes these
     return model, prompts
 
 

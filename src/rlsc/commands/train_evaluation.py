@@ -53,7 +53,7 @@ from rlsc.records import (
     read_rows,
     rows_file,
 )
-from rlsc.runtime import from_main
+from rlsc.runtime import console, from_main
 from rlsc.training import WEIGHTS, RLSCConfig, RLSCTrainer
 from rlsc.types import Question, Score, Setting, Task
 
@@ -231,6 +231,9 @@ class RunEvaluation:
 
     def before(self, folder: Path) -> None:
         """The untrained model, in all settings that it is asked in; benchmarks too."""
+        other = self._config.base_evaluation
+        if other is not None and not Path(other).expanduser().exists():
+            console.print(f"note: --base_evaluation {other} is not there: the base is asked here")
         everything = [*self._standard, *self._of_base, *self._of_benchmarks, *self._ways]
         self._collect(folder, everything)
         if self._ways:

@@ -162,7 +162,8 @@ def _find_column(name: str, rows: Rows) -> str:
     if not there:
         raise QuestionError(
             f"{name}: no column {', '.join(QUESTION_COLUMNS[:-1])} or {QUESTION_COLUMNS[-1]} "
-            f"(it has {', '.join(columns) or 'none'}); name one with --question_column"
+            f"(it has {', '.join(columns) or 'none'}); call one so, or name one with "
+            "--question_column of rlsc train"
         )
     if there != [QUESTION_COLUMNS[0]]:
         others = f", not {' or '.join(there[1:])}" if there[1:] else ""

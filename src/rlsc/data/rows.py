@@ -15,6 +15,7 @@ import os
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -81,10 +82,39 @@ def _kind(path: Path) -> str:
 
 def _json(path: Path, content: bytes) -> Rows:
     """An array of objects, or one object a line."""
-    if not content.decode("utf-8-sig").lstrip().startswith("["):
+    text = content.decode("utf-8-sig")
+    if not text.lstrip().startswith("["):
+        _check_no_envelope(path, text)
         return _json_lines(path, content)
-    rows = json.loads(content.decode("utf-8-sig"))
+    rows = _loaded(text)
     return [_object(f"{path}, row {n}", row, "row") for n, row in enumerate(rows, start=1)]
+
+
+def _check_no_envelope(path: Path, text: str) -> None:
+    """One object over several lines is no row: it may hold them, as in {"data": […]}."""
+    if "\n" not in text.strip():
+        return
+    try:
+        content = json.loads(text)
+    except ValueError:
+        return
+    if isinstance(content, dict):
+        raise QuestionError(
+            f"{path} is one object ({', '.join(list(content)[:3])}): an array of rows is wanted, "
+            "or one object a line"
+        )
+
+
+def _loaded(text: str) -> Any:
+    return json.loads(text, object_pairs_hook=_once)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{twice!r} stands there twice")
+    return dict(pairs)
 
 
 def _json_lines(path: Path, content: bytes) -> Rows:
@@ -94,7 +124,7 @@ def _json_lines(path: Path, content: bytes) -> Rows:
             continue
         where = f"{path}, line {number}"
         try:
-            rows.append(_object(where, json.loads(line), "line"))
+            rows.append(_object(where, _loaded(line), "line"))
         except (ValueError, RecursionError) as error:
             if isinstance(error, QuestionError):
                 raise
@@ -116,6 +146,9 @@ def _table(delimiter: str) -> Callable[[Path, bytes], Rows]:
         text = io.StringIO(content.decode("utf-8-sig"), newline="")
         lines = (cells for cells in csv.reader(text, delimiter=delimiter, strict=True) if cells)
         header = next(lines, [])
+        twice = next((name for name in header if header.count(name) > 1), None)
+        if twice is not None:
+            raise QuestionError(f"{path}: the column {twice!r} stands there twice")
         rows: list[tuple[str, Row]] = []
         for number, cells in enumerate(lines, start=1):
             where = f"{path}, row {number}"
@@ -221,11 +254,17 @@ def text_of(value: object) -> str:
     """A cell of a text or a number as text; a missing one is empty. Raises `ValueError`."""
     if value is None:
         return ""
-    if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
+    if isinstance(value, bool) or not isinstance(value, str | Real | Decimal):
         raise ValueError(f"{value!r:.60} is neither text nor a number")
     if not isinstance(value, str) and not math.isfinite(value):
         raise ValueError(f"{value} is no number")
     return str(value).strip()
+
+
+def _is_missing(value: object) -> bool:
+    """None, NaN, or pandas' NA."""
+    nan = isinstance(value, float) and math.isnan(value)
+    return value is None or nan or type(value).__name__ == "NAType"
 
 
 def identifiers(rows: Rows) -> list[str]:
@@ -238,7 +277,7 @@ def identifiers(rows: Rows) -> list[str]:
     seen: set[str] = set()
     for number, (where, row) in enumerate(rows):
         given = row.get("id")
-        missing = given is None or (isinstance(given, float) and math.isnan(given))
+        missing = _is_missing(given)
         try:
             identifier = str(number) if missing else text_of(given)
         except ValueError as error:

@@ -68,6 +68,7 @@ def _load_gguf(name: str, dtype: torch.dtype) -> tuple[Any, Any]:
     path = Path(name).expanduser()
     if not path.is_file():
         raise ModelError(f"no GGUF file at {name}")
+    check_no_pointers(path)
     with _errors_in_a_line(name):
         return read_gguf(path, dtype)
 
@@ -241,7 +242,18 @@ def _errors_in_a_line(name: str) -> Iterator[None]:
         ) from error
 
 
+def check_no_pointers(path: Path) -> None:
+    """Raise `ModelError` for a file, or one in a folder, that Git LFS has not fetched."""
+    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+        small = file.is_file() and file.stat().st_size < _POINTER
+        if small and file.read_bytes().startswith(b"version https://git-lfs"):
+            raise ModelError(
+                f"{file} is a pointer of Git LFS, not the file: run git lfs pull in {file.parent}"
+            )
+
+
 def _check_folder(path: Path, weights: bool) -> None:
+    check_no_pointers(path)
     if (path / "adapter_config.json").is_file():
         raise ModelError(
             f"{path} holds a PEFT adapter: give it as --adapter {path}, and its base as --model"
@@ -257,10 +269,3 @@ def _check_folder(path: Path, weights: bool) -> None:
         return
     if not any(path.glob("*.safetensors")) and not any(path.glob("pytorch_model*.bin")):
         raise ModelError(f"model folder {path} has no weights (*.safetensors)")
-    for file in (*path.glob("*.safetensors"), *path.glob("pytorch_model*.bin")):
-        if file.stat().st_size < _POINTER and file.read_bytes().startswith(
-            b"version https://git-lfs"
-        ):
-            raise ModelError(
-                f"{file} is a pointer of Git LFS, not weights: run git lfs pull in {path}"
-            )

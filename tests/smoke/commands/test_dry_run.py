@@ -80,6 +80,7 @@ def test_recipes(
 
 
 BAD = {
+    "--adam_beta1 2": "Invalid beta parameter",
     "--model ./nowhere": "no model folder at ./nowhere",
     "--questions nowhere.jsonl": "no such file",
     "--max_completion_length 4096": "no room for a prompt",

@@ -15,7 +15,7 @@ from pyarrow import Table, parquet
 
 from rlsc.data.messages import as_prompt
 from rlsc.data.questions import load_questions
-from rlsc.data.rows import READERS, read_rows, rows_of, text_of
+from rlsc.data.rows import READERS, identifiers, read_rows, rows_of, text_of
 from rlsc.errors import QuestionError
 
 ROWS = [{"question": "1 + 1?", "answer": "02"}, {"question": "NA?", "answer": None}]
@@ -165,3 +165,26 @@ def test_what_gives_no_rows_is_refused_in_a_line(dataset: object, message: str) 
 
 def test_cells_as_text() -> None:
     assert [text_of(value) for value in (None, " a ", 7, 0.5)] == ["", "a", "7", "0.5"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", "question,question,answer\na,b,c\n", "the column 'question' stands there twice"),
+        ("a.jsonl", '{"question": "a", "question": "b"}\n', "'question' stands there twice"),
+        ("a.json", '[{"question": "a", "question": "b"}]', "'question' stands there twice"),
+        ("a.json", '{\n"data": [{"question": "a"}]\n}', "is one object .data.: an array of rows"),
+    ],
+)
+def test_what_would_be_read_by_halves_is_refused(
+    tmp_path: Path, name: str, content: str, message: str
+) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(QuestionError, match=message):
+        read_rows(tmp_path / name)
+
+
+def test_ids_of_numpy_and_pandas() -> None:
+    numpy, pandas = pytest.importorskip("numpy"), pytest.importorskip("pandas")
+    rows = [("row", {"id": value}) for value in (numpy.int64(7), pandas.NA, numpy.float64("nan"))]
+    assert identifiers(rows) == ["7", "1", "2"]

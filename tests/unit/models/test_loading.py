@@ -71,7 +71,7 @@ def test_dropout_goes() -> None:
 def test_a_pointer_of_git_lfs_is_no_weights(tiny_folder: Path) -> None:
     text = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 98112\n"
     (tiny_folder / "model.safetensors").write_text(text)
-    with pytest.raises(ModelError, match="is a pointer of Git LFS, not weights: run git lfs pull"):
+    with pytest.raises(ModelError, match="is a pointer of Git LFS, not the file: run git lfs pull"):
         load_model(str(tiny_folder))
 
 
@@ -134,3 +134,10 @@ def test_the_hash_of_4_bit_weights_is_also_of_their_scales(tiny_folder: Path) ->
         model.save_pretrained(tiny_folder)
         hashes.append(weights_hash(load_model(str(tiny_folder), load_in_4bit=True)[0]))
     assert hashes[0] != hashes[1]
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "config.json"])
+def test_any_file_of_a_folder_may_be_a_pointer(tiny_folder: Path, name: str) -> None:
+    (tiny_folder / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\n")
+    with pytest.raises(ModelError, match=f"{name} is a pointer of Git LFS"):
+        load_model(str(tiny_folder))
