@@ -153,7 +153,16 @@ def _same_base(gold: str, answer: str) -> bool:
 
 
 def _unit_conflict(gold: str, answer: str) -> bool:
-    return ("°" in gold) != ("°" in answer) and r"\pi" in gold
+    if ("°" in gold) != ("°" in answer) and r"\pi" in gold:
+        return True
+    # As products of letters, miles per hour are hours per mile.
+    (value, one), (other_value, other) = split_unit(gold), split_unit(answer)
+    tails = (gold[len(value) :], answer[len(other_value) :])
+    if one is None or other is None or "°" in gold + answer:
+        return False
+    if not all(re.search("[A-Za-z]{2}", tail) for tail in tails):
+        return False
+    return bool(one.dimensions and other.dimensions) and one.dimensions != other.dimensions
 
 
 def _angle_fits(gold: str, unit: Unit | None) -> bool:

@@ -17,7 +17,10 @@ _NEGATED = re.compile(r"[\s$,;]*(?:and|but)?\s*(?:is\s+)?not[\s$]*")
 
 def boxed(text: str) -> str | None:
     """The last box that is not empty; boxes with only "and" or a comma between them together."""
-    boxes = _boxes(text)
+    every = _boxes(text)
+    boxes = [box for box in every if not _is_rejected(text, box)]
+    if every and not boxes:
+        return None
     if not boxes:
         return _unclosed(text)
     group = [boxes[-1]]
@@ -33,6 +36,25 @@ def boxed(text: str) -> str | None:
     # The sign of "-\boxed{5}" stands outside.
     sign = re.search(r"(?:^|[\s$=])-\s*$", text[max(0, group[0][0] - 6) : group[0][0]])
     return f"-({content})" if sign and len(group) == 1 else content
+
+
+def _is_rejected(text: str, box: tuple[int, int, str]) -> bool:
+    """`It is not \\boxed{12}.`, `\\boxed{12} is incorrect.`, `Is it \\boxed{12}?`"""
+    before, after = text[max(0, box[0] - 40) : box[0]], text[box[1] : box[1] + 60]
+    asked = re.match(r"[\s$]*\?", after) is not None
+    return asked or bool(_DENIED_BEFORE.search(before) or _DENIED_AFTER.match(after))
+
+
+_DENIED_BEFORE = re.compile(
+    r"\b(?:is|are|was|were|be)(?:n't| not)\s+(?:equal to\s+)?\$*\s*$"
+    r"|\b(?:cannot|can't|could not|couldn't) be\s+\$*\s*$",
+    re.IGNORECASE,
+)
+_DENIED_AFTER = re.compile(
+    r"[\s$]*(?:is|was|would be|seems)\s+(?:[a-z]+ly\s+)?"
+    r"(?:wrong|incorrect|impossible|not (?:the (?:[a-z]+ )?answer|right|correct|possible|valid))\b",
+    re.IGNORECASE,
+)
 
 
 def _boxes(text: str) -> list[tuple[int, int, str]]:

@@ -70,6 +70,7 @@ _COPY = re.compile(r"\s*(?:#+\s*|\*\*)?(?:Question|Problem|Q)(?:\s*\d+)?\s*:[^\n
 _TASK = re.compile(
     r"\W*(?:(?:so|now|first|okay|ok|well|alright|here|hence),?\s+)?(?:please\b"
     r"|(?:find|compute|calculate|determine|evaluate|solve|simplify|express|prove)\b"
+    r"|(?:set|try|put|substitute)\b|let \$?[a-z]\w?\$? ?="
     r"|(?:given(?: that)?|suppose|assume|consider)\b|if\b.*\b(?:were|would)\b"
     r"|let(?:'s| us| me| \$?[a-z]\w?\$? (?:be|denote|represent))\b"
     r"|(?:your|the) task\b|here is\b.*\b(?:problem|question|task)\b"
@@ -101,6 +102,11 @@ _REJECTS = re.compile(
     r"|\b(?:does not|doesn't|do not|don't|cannot|can't|fails? to)"
     r"\s+(?:work|satisfy|hold|fit|fulfil|meet|solve|equal)\b[^,;]*(?:[,;]\D*)?$"
     r"|\b[Nn]either\s+\$?[\d\\(-]\S*\s+nor\b.*$"
+)
+
+
+_OF_BEFORE = re.compile(
+    r"[,;]\s*(?:(?:but|and|though|yet)\s+)?(?:that|it|this|which)\s+(?:is|was|'s)\b"
 )
 
 
@@ -160,7 +166,10 @@ def _without_rejection(sentence: str) -> str:
     if not rejects:
         return sentence
     before = sentence[: max(0, len(sentence) - 200) + rejects.start()]
-    before = before[: max(before.rfind(","), before.rfind(";"), 0)]
+    cut = max(before.rfind(","), before.rfind(";"), 0)
+    if _OF_BEFORE.match(sentence[cut:]):
+        return ""  # "Someone might say 12, but that is wrong."
+    before = before[:cut]
     return before if re.search(r"\d| is ", before) else ""
 
 

@@ -19,6 +19,7 @@ CIRCUMSTANCE = re.compile(
     r"\b(?:not|n't|cannot be|can't be|never|less than|more than|at least|at most|between|of the"
     r"|satisfying|for which|such that|where|when|up to"
     r"|multiples? of|divisible by|factor of|divisor of"
+    r"|under|below|above|beyond|exceeds?|exceeding"
     r"|over|(?<!results )(?<!result )(?<!resulting )in|after|within|during|than|out of"
     r"|compared (?:with|to)|every|per|leaving the|end of)"
     r"\s+(?:the |a |an |only |about |just )*\$?$"
@@ -30,7 +31,8 @@ DENIAL = re.compile(
     re.IGNORECASE,
 )
 BOUND = re.compile(
-    r"\b(?:at least|at most|up to|no (?:more|less|fewer) than|between|(?:less|more|fewer|greater"
+    r"\b(?:under|below|beneath|above|beyond|exceed(?:s|ing)?|(?<=is )over|(?<=are )over"
+    r"|at least|at most|up to|no (?:more|less|fewer) than|between|(?:less|more|fewer|greater"
     r"|larger|smaller|higher|lower|bigger) than(?: or equal to)?|(?:a )?multiples? of|divisible by"
     r"|(?:a )?(?:factor|divisor) of)\s+[*$]*(?=[-\d\\])"
 )
