@@ -153,12 +153,12 @@ def run_regrade(path: Path) -> None:
     with locked(path):
         # Verdicts and results are of other references until all are written.
         write_identity(path, dict.fromkeys(judging, "being judged anew"))
-        _regrade(folder, files)
+        _regrade(files)
         _finish(folder, config, tasks, used, trained_on, baseline, results.model)
         write_identity(path, judging)
 
 
-def _regrade(folder: EvaluationFolder, files: Mapping[Path, tuple[Task, Setting]]) -> None:
+def _regrade(files: Mapping[Path, tuple[Task, Setting]]) -> None:
     for file, (task, setting) in files.items():
         changed = regrade(task, file, shared_grader())
         of = len(task.questions) * setting.samples
