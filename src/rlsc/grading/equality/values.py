@@ -84,12 +84,19 @@ def _named(part: Any) -> Any:
     return sympy.Symbol("F_" + re.sub(r"[^A-Za-z0-9]", "", str(part)))
 
 
+@functools.lru_cache(maxsize=1024)
 def _call(parsed: Any, symbols: tuple[Any, ...]) -> Callable[..., Any]:
     return sympy.lambdify(symbols, parsed, modules="mpmath")
 
 
 def equal_values(first: str, second: str) -> bool | None:
     """Whether two atoms are one value; None where one of them is no expression."""
+    return _equal_values(*sorted((first, second)))
+
+
+@functools.lru_cache(maxsize=4096)
+def _equal_values(first: str, second: str) -> bool | None:
+    """Kept, since of several answers each is compared with each, in both directions."""
     a, b = number(first), number(second)
     if a is not None and b is not None:
         return a == b
@@ -104,8 +111,7 @@ def equal_expressions(left: Any, right: Any) -> bool:
     with mpmath.workdps(DIGITS):
         if not left.free_symbols and not right.free_symbols:
             return _safely(lambda: _equal_constants(left, right), False)
-        values = _values(left, right)
-        return len(values) > 0 and all(_close(a, b) for a, b in values)
+        return _safely(lambda: all(_close(a, b) for a, b in _evaluate(left, right)), False)
 
 
 def proportional(left: Any, right: Any) -> Any | None:
@@ -235,8 +241,14 @@ def _integers_only(*parts: Any) -> bool:
     return False
 
 
-def _points(dimension: int, integers: bool) -> Iterator[tuple[list[Any], bool]]:
-    """Fixed points, with whether all coordinates are positive."""
+@functools.lru_cache(maxsize=64)
+def _points(dimension: int, integers: bool) -> list[tuple[list[Any], bool]]:
+    """Fixed points to `DIGITS` digits, with whether all coordinates are positive."""
+    with mpmath.workdps(DIGITS):
+        return list(_spread(dimension, integers))
+
+
+def _spread(dimension: int, integers: bool) -> Iterator[tuple[list[Any], bool]]:
     if integers:
         for shift in (*range(2, 14), 31, 64, 101):
             yield (

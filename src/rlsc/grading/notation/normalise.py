@@ -5,6 +5,7 @@ r"""Write answers one way: Unicode and plain text become LaTeX, decoration goes.
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 
@@ -157,6 +158,7 @@ _MULTI_SQRT = re.compile(r"√\s*(\d+(?:\.\d+)?)")
 _CALLS = re.compile(r"(\\sqrt|\^|_)\s*\(")
 
 
+@functools.lru_cache(maxsize=4096)
 def normalise(text: str) -> str:
     """The answer in one spelling, without decoration. Callers bound its length."""
     text = _unicode(text.strip())
