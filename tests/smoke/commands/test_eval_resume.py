@@ -66,7 +66,7 @@ def kill_after(rows: int, argv: list[str], folder: Path) -> int:
 
 @pytest.mark.parametrize(
     "rows",
-    [8, pytest.param(40, marks=pytest.mark.slow), 60],
+    [pytest.param(8, marks=pytest.mark.slow), pytest.param(40, marks=pytest.mark.slow), 60],
     ids=["first block", "first file", "second file"],
 )
 def test_a_killed_evaluation_resumes_to_the_same_end(

@@ -48,6 +48,7 @@ def test_an_unknown_engine_is_named() -> None:
     assert "no engine 'sglang'" in done.stderr
 
 
+@pytest.mark.slow
 def test_an_engine_that_fails_ends_the_benchmark(tmp_path: Path) -> None:
     done = bench("--model", tmp_path / "nowhere", "--engines", "native")
     assert done.returncode == 1

@@ -74,7 +74,7 @@ def wait_for(file: Path, process: Forked) -> float:
     return time.monotonic()
 
 
-@pytest.mark.parametrize("kill", range(2))
+@pytest.mark.parametrize("kill", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_at_a_random_moment(
     whole: tuple[Path, float], tiny_model_folder: Path, tmp_path: Path, kill: int
 ) -> None:
@@ -101,22 +101,22 @@ def check_kill(whole: tuple[Path, float], model: Path, tmp_path: Path, kill: int
     same_end(folder, whole[0])
 
 
+@pytest.mark.parametrize("name", [pytest.param("seal", marks=pytest.mark.slow), "_put_in_place"])
 def test_a_kill_while_a_checkpoint_is_written(
-    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before the seal, and between the seal and the new name."""
     expected = tmp_path / "whole"
     flags = ("--save_steps", "1", "--max_steps", "3")
     assert _main(["train", *arguments(tiny_folder, expected, *flags)]) == 0
-    for name in ("seal", "_put_in_place"):
-        folder, die = tmp_path / name, dies_second(getattr(checkpoints, name))
-        with monkeypatch.context() as patch:
-            patch.setattr(checkpoints, name, die)
-            assert _main(["train", *arguments(tiny_folder, folder, *flags)]) == 130
-        assert {one.name for one in saved(folder)} == {"checkpoint-1"}
-        assert _main(["train", *arguments(tiny_folder, folder, *flags, "--resume")]) == 0
-        assert figures(folder) == figures(expected)
-        assert not (folder / checkpoints.UNFINISHED).exists()
+    folder, die = tmp_path / name, dies_second(getattr(checkpoints, name))
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, name, die)
+        assert _main(["train", *arguments(tiny_folder, folder, *flags)]) == 130
+    assert {one.name for one in saved(folder)} == {"checkpoint-1"}
+    assert _main(["train", *arguments(tiny_folder, folder, *flags, "--resume")]) == 0
+    assert figures(folder) == figures(expected)
+    assert not (folder / checkpoints.UNFINISHED).exists()
 
 
 def dies_second(function):

@@ -338,7 +338,7 @@ SMALLER = Device("cuda", 24 * 10**9)
         pytest.param("qwen2.5-math-1.5b-lora", SMALLER, True, marks=pytest.mark.slow),
         ("qwen2.5-math-7b", SHARDED, True),
         pytest.param("qwen2.5-math-7b", EIGHT, False, marks=pytest.mark.slow),
-        ("qwen2.5-math-7b-lora", SMALLER, True),
+        pytest.param("qwen2.5-math-7b-lora", SMALLER, True, marks=pytest.mark.slow),
         pytest.param(
             *("qwen2.5-math-7b-lora --tokens_per_microbatch 16384", GPU, True),
             marks=pytest.mark.slow,
