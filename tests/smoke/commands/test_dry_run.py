@@ -26,6 +26,8 @@ RECIPES = {
     "smollm3-3b-lora": "smollm3",
 }
 
+LIKE_ANOTHER = {"qwen2.5-math-1.5b", "qwen2.5-math-1.5b-lora", "llama-3.2-1b", "qwen3-4b-lora"}
+
 
 @pytest.fixture(autouse=True)
 def no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,7 +59,14 @@ def test_every_recipe_of_train_is_here() -> None:
     assert {name for name in shipped if not name.startswith("compare-")} == set(RECIPES)
 
 
-@pytest.mark.parametrize(("recipe", "model"), RECIPES.items(), indirect=["model"])
+@pytest.mark.parametrize(
+    ("recipe", "model"),
+    [
+        pytest.param(*one, marks=pytest.mark.slow if one[0] in LIKE_ANOTHER else ())
+        for one in RECIPES.items()
+    ],
+    indirect=["model"],
+)
 def test_recipes(
     recipe: str,
     model: Path,

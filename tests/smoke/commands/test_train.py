@@ -156,7 +156,9 @@ def test_an_adapter_is_trained_merged_and_resumed(tiny_folder: Path, folder: Pat
         assert torch.allclose(one, two, atol=1e-5)
 
 
-@pytest.mark.parametrize("optim", ["adafactor", "adamw_torch", "sgd"])
+@pytest.mark.parametrize(
+    "optim", ["adafactor", pytest.param("adamw_torch", marks=pytest.mark.slow), "sgd"]
+)
 def test_optimizers_are_those_of_transformers(tiny_folder: Path, folder: Path, optim: str) -> None:
     flags = ("--optim", optim, "--eval", "none", "--learning_rate", "0.01")
     run(*parse(arguments(tiny_folder, folder, *flags)))
