@@ -15,7 +15,7 @@ from rlsc.errors import ConfigError
 from rlsc.grading.worker import MEGABYTES, SECONDS, Worker
 from rlsc.types import Verdict
 
-VERSION = 2
+VERSION = 3
 """Of the grading rules. Stored with results: accuracies of two versions do not compare."""
 KINDS = ("math", "choice", "numeric")
 

@@ -37,7 +37,7 @@ from rlsc.grading.equality.values import equal_values, expression
 from rlsc.grading.notation.normalise import normalise
 from rlsc.grading.notation.numbers import number
 from rlsc.grading.notation.times import same_time, time_of_day
-from rlsc.grading.notation.units import compound, simple, split_unit
+from rlsc.grading.notation.units import compound, other_currency, simple, split_unit
 
 MAX_LENGTH = 2000
 """Longer answers are compared as text: no reference is near it, and work must stay bounded."""
@@ -48,6 +48,8 @@ def same(answer: str, reference: str, tolerance: float = 0.0) -> bool:
     if squeeze(answer) == squeeze(reference):
         return True
     if max(len(answer), len(reference)) > MAX_LENGTH:
+        return False
+    if other_currency(answer, reference):
         return False
     answer, reference = (_LEAD.sub("", unwrap(normalise(text))) for text in (answer, reference))
     if not answer or not reference:
@@ -111,8 +113,9 @@ def is_literal(text: str) -> bool:
 
 def is_unevaluated(text: str) -> bool:
     """Whether `text` is one value but no literal number: 3 + 8, 2^3, \\sqrt{9}."""
-    form = parse(normalise(text))
-    return isinstance(form, Atom) and not is_literal(form.text)
+    plain = normalise(text)
+    form = parse(plain)
+    return isinstance(form, Atom) and not is_literal(form.text) and compound(plain) is None
 
 
 def is_readable(reference: str) -> bool:

@@ -22,6 +22,7 @@ from rlsc.grading.extract.passages import (
     DENIAL,
     MATH,
     NUMBER,
+    PART_BEFORE,
     clean,
     inside,
     is_mathematics,
@@ -227,6 +228,8 @@ def _conclusion(text: str) -> str | None:
     if FOR.search(before) and MATH.search(before):
         return None  # "buys $740$ eggs for 6 weeks"
     if CIRCUMSTANCE.search(before) or _CONDITION.search(before) or DENIAL.search(before[-40:]):
+        return None
+    if PART_BEFORE.search(before[-60:]):
         return None
     if not re.search(r"[\d=]", normalise(ending)) or ending.count("$") % 2:
         return None

@@ -23,6 +23,7 @@ _STATED = re.compile(
     r"(?:(?:answer|ans|choice|option|答案)\"?"
     r"(?:\s+(?:is|would be|should be|must be|choice|to [^.\n]{1,60}? is))*\s*"
     r"(?:is|:|=|是|为|為|选|選)?"
+    r"|(?:\.\.\.|…)\s*(?:no|wait|actually)[,.]?(?:\s+it's)?\s+"
     r"|\b(?:I(?:'d| would|'ll)? |let me )?(?:choose|pick|select|say|go with|think it(?:'s| is))"
     rf"|\b(?:it(?:'s| is| must be)|is)){_LEAD}{_LETTER}(?=[\s.,:;)*$`\"'\\}}\]]|$)"
     r"(?!\s*(?:and|or|&)\s*\(?[A-J]\b)(?!\s*=)"

@@ -10,6 +10,8 @@ from rlsc.grading.extract.passages import (
     DENIAL,
     MATH,
     NUMBER,
+    PART_AFTER,
+    PART_BEFORE,
     inside,
     is_mathematics,
     last_match,
@@ -53,13 +55,21 @@ def last_formula(text: str) -> str | None:
 
 
 def without_numbering(text: str) -> str:
-    """Without the numbers of a list's items; one alone may be an answer."""
-    text = _STEP.sub("", text)
+    """Without the numbers of a list's items, where one alone may be an answer, and of pages."""
+    text = _PLACE.sub("", _STEP.sub("", text))
     items = _ITEM.findall(text)
     return _ITEM.sub("", text) if len(items) > 1 else text
 
 
 _STEP = re.compile(r"^[ \t]*[*#]*[ \t]*Step \d{1,2}[.):][*]*[ \t]+", re.MULTILINE)
+# "See page 12"; "she is on page 12" may answer.
+_PLACE = re.compile(
+    r"(?<!\bis )(?<!\bon )(?<!\bat )(?<!\bto )(?<!\bwas )(?<!\breaches )"
+    r"\b(?:page|step|chapter|section|figure|exercise|problem|question|equation|example|table"
+    r"|lemma|theorem)\s+(?:no\. ?|#)?\d{1,4}\b"
+    r"(?![.,/]?\d)(?!\s*[-+*=])[:.)]?",
+    re.IGNORECASE,
+)
 _ITEM = re.compile(r"^[ \t]*(?:\*\*)?\d{1,2}[.):][ \t]+(?=[^\s\d])", re.MULTILINE)
 
 
@@ -76,6 +86,9 @@ def last_number(text: str) -> str | None:
         before = text[max(0, number.start() - 30) : number.end()]
         if DENIAL.search(before) or BOUND.search(before):
             return None  # "It is not 5", "at least 5": no answer
+        part = PART_BEFORE.search(text[max(0, number.start() - 60) : number.start()])
+        if part or PART_AFTER.match(text, number.end()):
+            return None
     spelled = _last_spelled(text, numbers[-1].end() if numbers else 0)
     if number is None or spelled:
         return spelled

@@ -12,8 +12,15 @@ import re
 from rlsc.types import CompletionGroup
 
 _THOUGHT = r"(?:seed:)?(?:think(?:ing)?|thoughts?|reasoning)"
-_OPENS = re.compile(rf"<{_THOUGHT}>|\[THINK\]|◁think▷|<\|begin_of_thought\|>", re.IGNORECASE)
-_CLOSES = re.compile(rf"</{_THOUGHT}>|\[/THINK\]|◁/think▷|<\|end_of_thought\|>", re.IGNORECASE)
+_OPENS = re.compile(
+    rf"<{_THOUGHT}>|\[THINK\]|◁think▷|<\|begin_of_thought\|>|<\|channel\|>(?:analysis|commentary)",
+    re.IGNORECASE,
+)
+_CLOSES = re.compile(
+    rf"</{_THOUGHT}>|\[/THINK\]|◁/think▷|<\|end_of_thought\|>"
+    r"|<\|channel\|>final(?:<\|message\|>)?",
+    re.IGNORECASE,
+)
 _BOX = re.compile(r"\\(?:boxed|fbox)\s?\{")
 _NEXT_QUESTION = re.compile(
     r"\n[ \t]*(?:#+\s*|\*\*)?(?:Question|Problem|Human|User|Q)(?:\s*\d+)?\s*:"
@@ -105,6 +112,17 @@ _REJECTS = re.compile(
 )
 
 
+# What others say, or what would be a mistake: up to the word that turns to what is so.
+_OF_OTHERS = re.compile(
+    r"\b(?:(?:common|usual|typical|frequent|tempting|easy|first)\s+(?:mistake|error|wrong|guess|trap"
+    r"|misconception)|mistake\s+to\b|(?:people|students|someone|some|others|one|you|many)\s+"
+    r"(?:(?:often|might|may|could|would|sometimes|mistakenly|wrongly)\s+)+"
+    r"(?:say|think|guess|answer|believe|assume))\b"
+    r"(?:(?!\b(?:but|however|actually|in fact|yet|while|whereas|instead)\b)[^;:])*",
+    re.IGNORECASE,
+)
+
+
 _OF_BEFORE = re.compile(
     r"[,;]\s*(?:(?:but|and|though|yet)\s+)?(?:that|it|this|which)\s+(?:is|was|'s)\b"
 )
@@ -154,7 +172,7 @@ def without_tasks(text: str) -> str:
     "We need to find 5 + 7.", "What is 5 + 7?" and "12 is wrong." name numbers, and answer nothing.
     """
     pieces = _SENTENCES.split(_COPY.sub("", text, count=1) if _COPY.match(text) else text)
-    kept = [_without_rejection(piece) for piece in pieces[::2]]
+    kept = [_without_rejection(_OF_OTHERS.sub(" ", piece)) for piece in pieces[::2]]
     kept = ["" if _is_task(piece) else piece for piece in kept]
     breaks = [*pieces[1::2], ""]
     return "".join(one + gap for one, gap in zip(kept, breaks, strict=True)).strip()

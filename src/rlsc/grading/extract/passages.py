@@ -36,6 +36,17 @@ BOUND = re.compile(
     r"|larger|smaller|higher|lower|bigger) than(?: or equal to)?|(?:a )?multiples? of|divisible by"
     r"|(?:a )?(?:factor|divisor) of)\s+[*$]*(?=[-\d\\])"
 )
+# "Half of 12", "from 10 to 12", "12 times as many", "everything but 12": 12 is a part of the value.
+PART_BEFORE = re.compile(
+    r"(?:\b(?:twice|thrice|half(?: of)?|double|triple|(?:third|quarter|fifth|tenth|root) of"
+    r"|(?:any|every)thing (?:but|except)|all (?:but|except)|except(?: for)?|other than"
+    r"|from \S+(?: [a-z]+)? (?:to|until))\s+(?:the )?[*$]*)$",
+    re.IGNORECASE,
+)
+PART_AFTER = re.compile(
+    r"\s+(?:times\s+(?:as|the|more|less|some\w*|what|that|his|her|its|their)"
+    r"|(?:more|less|fewer) than|plus|minus)\b"
+)
 CONNECTIVES = set("and or sqrt infinity infty pi base".split())
 _FUNCTIONS = {"sin", "cos", "tan", "cot", "sec", "csc", "log", "ln", "exp", "arcsin", "arccos"}
 _NAME = re.compile(r"\\?[A-Za-z]+|[A-Za-z](?:_\{?\w+\}?)?|[A-Za-z ]{3,30}")

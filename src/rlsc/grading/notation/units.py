@@ -136,6 +136,23 @@ def split_unit(text: str) -> tuple[str, Unit | None]:
     return text[:best].strip(), unit
 
 
+_CURRENCIES = {
+    "dollar": re.compile(r"＄|\\\$|^\s*\$\s?\d[\d.,]*\s*$|\bdollars?\b|\bUSD\b"),
+    "euro": re.compile(r"€|\beuros?\b|\bEUR\b"),
+    "pound": re.compile(r"£|\bGBP\b"),
+    "yen": re.compile(r"¥|\byen\b"),
+}
+
+
+def other_currency(first: str, second: str) -> bool:
+    """Whether each of two amounts, as they were written, names a currency, and not the same."""
+    named = [
+        {name for name, sign in _CURRENCIES.items() if sign.search(text[-200:])}
+        for text in (first, second)
+    ]
+    return all(named) and not named[0] & named[1]
+
+
 def compound(text: str) -> tuple[str, Fraction] | None:
     """`2 \\text{ hours } 30 \\text{ minutes}` as ("time", 9000), in the dimension's first unit.
 
