@@ -36,6 +36,18 @@ def answer_of(outcome: Sequence_) -> int | None:
     return sum(outcome) if any(outcome) else None
 
 
+def answer_places(outcome: Sequence_) -> list[int]:
+    """Of its tokens those that count as the answer's: the last before the stop."""
+    return [sum(token != STOP for token in outcome) - 1] if any(outcome) else []
+
+
+def answer_mask(outcomes: Outcomes) -> Tensor:
+    mask_KT = torch.zeros(len(outcomes), max(map(len, outcomes)), dtype=torch.bool)
+    for row, outcome in enumerate(outcomes):
+        mask_KT[row, answer_places(outcome)] = True
+    return mask_KT
+
+
 def group_of(outcomes: Outcomes) -> CompletionGroup:
     made = [Completion(text_of(y), y, (), "stop" if y[-1] == STOP else "length") for y in outcomes]
     return CompletionGroup(Prompt("q", "q", PROMPT), made)
@@ -58,9 +70,10 @@ def group_loss(
     old: TabularPolicy | None = None,
     reference: TabularPolicy | None = None,
     trained: int = 0,
+    record: StepRecord | None = None,
     **judges: Any,
 ) -> Tensor:
-    """The library's loss of one group: the mean over its completions."""
+    """The library's loss of one group: the mean over its completions; fills `record`."""
     groups: Sequence[CompletionGroup] = [group_of(outcomes)]
 
     def score(batch, scored=policy):
@@ -71,6 +84,7 @@ def group_loss(
     if reference is not None:
         judges["reference"] = lambda batch, temperature: score(batch, reference).logps_BT.detach()
     batch = pad(rows)
+    judges["answer_NT"] = answer_mask(outcomes)
     weights = weigh(groups, objective, [batch], lambda one: score(one, old or policy), **judges)
     if trained:
         groups, weights = first_of_each(groups, weights, trained)
@@ -84,7 +98,7 @@ def group_loss(
         for row, logps_T in zip(batch.rows, logps_BT, strict=True):
             old_logps_NT[list(row.members)] = logps_T
     reference_BT = None if reference is None else score(batch, reference).logps_BT.detach()
-    record = StepRecord.empty(size)
+    record = StepRecord.empty(size) if record is None else record
     loss = micro_batch_loss(
         batch,
         score(batch),
@@ -115,6 +129,23 @@ def by_hand(policy: TabularPolicy, weigh_all: Weigh, k: int, mean_over_tokens: b
             length = len(outcome) if mean_over_tokens else 1
             factors[outcome] += probability * weight / (len(weights) * length)
     return gradient(policy, -sum(factors[y] * logps[y] for y in logps))
+
+
+def by_hand_of_tokens(
+    policy: TabularPolicy, weigh_all: Callable[[Outcomes], Sequence[Sequence[float]]], k: int
+) -> Tensor:
+    """`by_hand` with a weight for each token, and the mean over a completion's tokens."""
+    factors = {y: [0.0] * len(y) for y in policy.completions}
+    for probability, outcomes in tuples(policy, k):
+        for outcome, weights in zip(outcomes, weigh_all(outcomes), strict=True):
+            for place, weight in enumerate(weights):
+                factors[outcome][place] += probability * weight / (k * len(outcome))
+    total = torch.zeros((), dtype=torch.float64)
+    for outcome, of_tokens in factors.items():
+        logps = [policy.log_prob(outcome[:end], T) for end in range(len(outcome) + 1)]
+        for factor, before, after in zip(of_tokens, logps[:-1], logps[1:], strict=True):
+            total = total - factor * (after - before)
+    return gradient(policy, total)
 
 
 def gradient(policy: TabularPolicy, value: Any) -> Tensor:

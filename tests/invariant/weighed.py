@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from torch import Tensor
+
 from rlsc.logprobs.scorer import Batch, TokenStats
 from rlsc.objectives import Objective
 from rlsc.training.auxiliary import AuxiliaryModels
@@ -21,6 +23,7 @@ def weigh(
     mask_truncated: bool = False,
     of_reference: bool = False,
     answers: AnswerKey | None = None,
+    answer_NT: Tensor | None = None,
     **models: Any,
 ) -> Advantages:
     prompts = {group.prompt.id: group.prompt.text for group in groups}
@@ -32,4 +35,5 @@ def weigh(
         Source(prompts, answers),
         range(len(groups)),
         kept_by_filters(groups, None, False, mask_truncated),
+        answer_NT,
     )

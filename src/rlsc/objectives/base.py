@@ -24,7 +24,7 @@ Value = TypeVar("Value")
 
 WEIGHTS_NEEDS = (
     *("scores", "reference", "values"),
-    *("answers", "labels", "reward_model", "environment"),
+    *("answers", "answer_tokens", "labels", "reward_model", "environment"),
 )
 """What `weights_need` may name; each costs time, and labels cost their being there."""
 FORWARD_NEEDS = frozenset({"scores", "reference", "values"})
@@ -99,6 +99,8 @@ class PoolView:
     """The final answer of each text; None where none was found."""
     clusters = Needing[tuple[int | None, ...]]("answers")
     """Equal answers (1/2 and 0.5) have one number, from 0 by first appearance."""
+    answer_mask_KT = Needing[Tensor]("answer_tokens")
+    """True on the tokens of the final answer, where it stands in the text."""
     correct_K = Needing[Tensor]("labels")
     """1 where the answer is the reference answer, else 0."""
     reward_model_K = Needing[Tensor]("reward_model")

@@ -12,11 +12,11 @@ from torch import Tensor
 from rlsc.config import setting
 from rlsc.errors import ConfigError
 from rlsc.objectives.base import PoolView
-from rlsc.objectives.policy_gradient import PolicyGradient
+from rlsc.objectives.consensus import Consensus
 
 
 @dataclass(frozen=True)
-class EMPO(PolicyGradient):
+class EMPO(Consensus):
     """r(y) = share of the pool, y among them, with an answer equal to y's. arXiv 2504.05812.
 
     It lowers the semantic entropy −Σ_c p(c) log p(c) of the answers. Questions whose semantic
@@ -39,8 +39,6 @@ class EMPO(PolicyGradient):
         if self.entropy_low > self.entropy_high:
             low, high = self.entropy_low, self.entropy_high
             raise ConfigError(f"entropy_low {low} is above entropy_high {high}")
-
-    weights_need = frozenset({"answers"})
 
     def reward(self, pool: PoolView) -> Tensor:
         if not self.entropy_low <= semantic_entropy(pool) <= self.entropy_high:

@@ -17,6 +17,7 @@ OBJECTIVES: dict[str, str] = {
     "rlsc": "rlsc.objectives.rlsc:RLSC",
     "ttrl": "rlsc.objectives.ttrl:TTRL",
     "empo": "rlsc.objectives.empo:EMPO",
+    "om_grpo": "rlsc.objectives.om_grpo:OMGRPO",
     "self_certainty": "rlsc.objectives.self_certainty:SelfCertainty",
     "token_entropy": "rlsc.objectives.token_entropy:TokenEntropy",
     "sequence_entropy": "rlsc.objectives.sequence_entropy:SequenceEntropy",

@@ -36,6 +36,7 @@ from rlsc.runtime import (
     release_freed_memory,
     without_missing_data_warning,
 )
+from rlsc.training.answer_tokens import answer_mask
 from rlsc.training.arguments import RLSCConfig
 from rlsc.training.auxiliary import create_auxiliary
 from rlsc.training.checkpoints import WholeCheckpoints
@@ -344,6 +345,7 @@ class RLSCTrainer(WholeCheckpoints):
                 Source(rollout.prompts, self._answer_key),
                 [seed_for(args.seed, "objective", step, pool.name) for pool in rollout.pools],
                 kept_by_filters(rollout.groups, *filters),
+                answer_mask(self.processing_class, rollout.groups),
             )
 
     # The update: called by the parent with the single item that `get_batch_samples` returned.

@@ -38,6 +38,8 @@ class Advantages:
     """With a value head: what it learns."""
     sampler_logps_NT: Tensor | None = None
     """Where the model before training has sampled, its log-probs: ratios refer to them."""
+    answer_NT: Tensor | None = None
+    """True on the tokens of the final answers, for the records."""
     metrics: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
@@ -57,6 +59,7 @@ class Advantages:
             tuple(part[places] for part in self.parts),
             pick(self.returns_NT),
             pick(self.sampler_logps_NT),
+            pick(self.answer_NT),
             self.metrics,
         )
 
@@ -101,9 +104,11 @@ def advantages(
     source: Source,
     seeds: Sequence[int],
     kept_N: Tensor | None = None,
+    answer_NT: Tensor | None = None,
 ) -> Advantages:
     """The weights of all completions of these pools, in order; `seeds` has one for each pool.
 
+    `answer_NT` is True on the tokens of the final answers (`answer_tokens.py`).
     Raises `ConfigError` for weights that do not fit the completions, `NonFiniteError` for weights
     that are not finite.
     """
@@ -113,6 +118,8 @@ def advantages(
     needs = set(objective.weights_need)
     sizes = [len(pool.completions) for pool in pools]
     mask_NT, tokens = _token_fields(pools, needs, auxiliary, forward)
+    if "answer_tokens" in needs and answer_NT is not None:
+        tokens["answer_mask_KT"] = answer_NT
     weights: list[list[Tensor]] = [[] for _ in parts]
     rewards: list[Tensor] = []
     returns: list[Tensor] = []
@@ -131,6 +138,7 @@ def advantages(
         tuple(torch.cat(_widened(of_part)) for of_part in weights),
         torch.cat(returns) if returns else None,
         tokens["logps_KT"] if forward.of_reference else None,
+        answer_NT,
         _metrics(weights, rewards),
     )
 
@@ -230,7 +238,7 @@ def _weights(part: Objective, pool: PoolView, rewards: list[Tensor]) -> Tensor:
     weights: Tensor | None
     if isinstance(part, PolicyGradient) and part.weighs_by_reward:
         rewards.append(_checked(part, pool, part.reward(pool), (1,))[:, 0])
-        weights = part.shaped(rewards[-1])
+        weights = part.weights_of(rewards[-1], pool)
     else:
         weights = part.weigh(pool)
     if weights is None:
