@@ -10,10 +10,10 @@ from rlsc.objectives.empo import EMPO
 
 @dataclass(frozen=True)
 class OMGRPO(EMPO):
-    """EMPO's reward, with no gradient on the tokens of the final answer. After arXiv 2608.03119.
+    """r(y) = share of the pool with y's answer, weighing no token of the answer. arXiv 2608.03119.
 
-    r(y) = share of the pool with an answer equal to y's; the weight of a token of the answer is
-    `answer_span_gradient` times that of the others, here 0 (`consensus.py`).
+    The reward is EMPO's; a token of the final answer has `answer_span_gradient` times the weight
+    of the others, here 0 (`consensus.py`).
 
     The paper itself could not be read: this is built from a summary of it (a soft frequency
     reward, the answer span masked). What is the answer's span is ours: the last place where the

@@ -18,6 +18,7 @@ OBJECTIVES: dict[str, str] = {
     "ttrl": "rlsc.objectives.ttrl:TTRL",
     "empo": "rlsc.objectives.empo:EMPO",
     "om_grpo": "rlsc.objectives.om_grpo:OMGRPO",
+    "scrl": "rlsc.objectives.scrl:SCRL",
     "self_certainty": "rlsc.objectives.self_certainty:SelfCertainty",
     "token_entropy": "rlsc.objectives.token_entropy:TokenEntropy",
     "sequence_entropy": "rlsc.objectives.sequence_entropy:SequenceEntropy",

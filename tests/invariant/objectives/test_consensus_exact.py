@@ -11,9 +11,11 @@ from statistics import fmean, stdev
 import pytest
 import torch
 
+from rlsc.objectives import PoolView
 from rlsc.objectives.consensus import Consensus
 from rlsc.objectives.empo import EMPO
 from rlsc.objectives.om_grpo import OMGRPO
+from rlsc.objectives.scrl import SCRL
 from rlsc.objectives.ttrl import TTRL
 from rlsc.training.metrics import StepRecord, step_metrics
 from tests.invariant.groups import (
@@ -21,11 +23,14 @@ from tests.invariant.groups import (
     T,
     answer_of,
     answer_places,
+    by_hand,
     by_hand_of_tokens,
     close,
     expected_gradient,
     group_loss,
     group_of,
+    text_of,
+    tuples,
 )
 from tests.invariant.tabular import TabularPolicy
 
@@ -109,6 +114,86 @@ def test_the_whole_gradient_is_the_objective_without_a_mask_to_the_bit(
     whole = OMGRPO(answer_span_gradient=1.0)
     found = [expected_gradient(policy, each, 2) for each in (whole, EMPO())]
     assert torch.equal(found[0], found[1])
+
+
+# Negative answers.
+
+
+def entropies(policy: TabularPolicy, outcomes: Outcomes) -> list[float]:
+    """Of each outcome the mean over its tokens of the policy's entropy."""
+    means = []
+    for y in outcomes:
+        rows = [policy.table.detach()[policy.place[y[:place]]] / T for place in range(len(y))]
+        logps = [row - row.exp().sum().log() for row in rows]
+        means.append(fmean(-float((one.exp() * one).sum()) for one in logps))
+    return means
+
+
+def scrl(
+    policy: TabularPolicy, outcomes: Outcomes, least: float, margin: float, rare: float
+) -> list[float]:
+    answers, sure = [answer_of(y) for y in outcomes], entropies(policy, outcomes)
+    k, rewards = len(outcomes), []
+    shares = sorted((answers.count(a) / k for a in {*answers} - {None}), reverse=True)
+    clear = bool(shares) and shares[0] >= least
+    clear = clear and (len(shares) == 1 or shares[0] - shares[1] > margin)
+    for own in answers:
+        share = answers.count(own) / k
+        if own is None:
+            rewards.append(0.0)
+        elif clear and share == shares[0]:
+            rewards.append(1.0)
+        else:
+            same = fmean(h for a, h in zip(answers, sure, strict=True) if a == own)
+            rewards.append(-1.0 if share < rare and same >= fmean(sure) else 0.0)
+    return rewards
+
+
+def test_a_clear_majority_is_rewarded_and_a_rare_unsure_answer_punished(
+    policy: TabularPolicy,
+) -> None:
+    """Of two: both agree, or an answer of one half that is the less sure of the two."""
+    one = SCRL(vote_threshold=0.6, vote_margin=0.1, negative_share=0.6, shaping="raw")
+
+    def weights(outcomes: Outcomes) -> list[float]:
+        return scrl(policy, outcomes, 0.6, 0.1, 0.6)
+
+    found = expected_gradient(policy, one, 2)
+    assert close(found, by_hand(policy, weights, 2, True))
+    positive = replace(one, negative_share=0.0)
+    assert positive.weights_need == {"answers"}  # no forward pass
+    assert close(
+        expected_gradient(policy, positive, 2),
+        by_hand(policy, lambda y: [max(0.0, w) for w in weights(y)], 2, True),
+    )
+
+
+@pytest.mark.parametrize(
+    ("least", "margin", "rare"), [(0.5, 0.15, 0.4), (0.3, 0.3, 0.4), (0.5, 0.4, 0.7), (1, 0, 1)]
+)
+def test_every_group_of_three_has_its_rewards(
+    policy: TabularPolicy, least: float, margin: float, rare: float
+) -> None:
+    one = SCRL(vote_threshold=least, vote_margin=margin, negative_share=rare)
+    seen: Counter[float] = Counter()
+    for _, outcomes in tuples(policy, 3):
+        expected = scrl(policy, outcomes, least, margin, rare)
+        assert one.reward(pool_of(policy, outcomes)).tolist() == expected
+        seen.update(expected)
+    assert set(seen) == {-1.0, 0.0, 1.0}
+
+
+def pool_of(policy: TabularPolicy, outcomes: Outcomes) -> PoolView:
+    """Its clusters, and entropies whose means over tokens are those of `entropies`."""
+    answers = [answer_of(y) for y in outcomes]
+    numbers = {a: n for n, a in enumerate(dict.fromkeys(a for a in answers if a is not None))}
+    flat = torch.tensor(entropies(policy, outcomes), dtype=torch.float64)[:, None]
+    cut = torch.zeros(len(outcomes), dtype=torch.bool)
+    known = {"clusters": tuple(numbers.get(a) for a in answers), "entropies_KT": flat}
+    return PoolView("q", "q", tuple(map(text_of, outcomes)), ~cut[:, None], cut, 0, known)
+
+
+# The metrics.
 
 
 def test_entropy_and_divergence_are_split_by_what_is_answer(policy: TabularPolicy) -> None:

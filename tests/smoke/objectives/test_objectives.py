@@ -79,7 +79,9 @@ def labels(tmp_path_factory: pytest.TempPathFactory) -> AnswerKey:
 
 
 def settings(name: str, reward_model: Path) -> dict:
-    return {"objective": name} | ({"reward_model": str(reward_model)} if name == "rlhf" else {})
+    own: dict = {"reward_model": str(reward_model)} if name == "rlhf" else {}
+    own |= {"negative_share": 0.4} if name == "scrl" else {}  # of four completions
+    return {"objective": name} | own
 
 
 def test_kl_alone_stays_where_it_is_and_holds_others_back(tmp_path: Path) -> None:

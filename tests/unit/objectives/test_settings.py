@@ -127,6 +127,7 @@ def test_needs_that_there_are_not_are_said(name: str, message: str) -> None:
         ({"objective": "empo", "entropy_low": 2.0, "entropy_high": 1.0}, "is above entropy_high"),
         ({"objective": "dpo", "alpha": 0.1}, "alpha is no setting of objective dpo"),
         ({"beta": -1.0}, "beta must be 0 or more"),
+        ({"objective": "scrl", "num_generations": 4}, "is no smaller share"),
     ],
     ids=str,
 )
