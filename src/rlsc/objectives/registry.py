@@ -19,6 +19,7 @@ OBJECTIVES: dict[str, str] = {
     "empo": "rlsc.objectives.empo:EMPO",
     "om_grpo": "rlsc.objectives.om_grpo:OMGRPO",
     "scrl": "rlsc.objectives.scrl:SCRL",
+    "evol_rl": "rlsc.objectives.evol_rl:EVOLRL",
     "self_certainty": "rlsc.objectives.self_certainty:SelfCertainty",
     "token_entropy": "rlsc.objectives.token_entropy:TokenEntropy",
     "sequence_entropy": "rlsc.objectives.sequence_entropy:SequenceEntropy",

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from rlsc.statistics.intervals import SHARE_INTERVAL, seed_interval, share, wilson_interval
     from rlsc.statistics.paired import mcnemar_exact, paired_difference, signed_rank_p
     from rlsc.statistics.repetition import ngram_repetition
+    from rlsc.statistics.similarity import ngram_similarities
     from rlsc.statistics.votes import collision_probability, commonest, majority_at_k, pass_at_k
 
 __getattr__ = lazy_face(__name__)

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import islice
 from statistics import fmean, stdev
 
 import pytest
@@ -14,9 +15,11 @@ import torch
 from rlsc.objectives import PoolView
 from rlsc.objectives.consensus import Consensus
 from rlsc.objectives.empo import EMPO
+from rlsc.objectives.evol_rl import EVOLRL
 from rlsc.objectives.om_grpo import OMGRPO
 from rlsc.objectives.scrl import SCRL
 from rlsc.objectives.ttrl import TTRL
+from rlsc.statistics import ngram_similarities
 from rlsc.training.metrics import StepRecord, step_metrics
 from tests.invariant.groups import (
     Outcomes,
@@ -181,6 +184,46 @@ def test_every_group_of_three_has_its_rewards(
         assert one.reward(pool_of(policy, outcomes)).tolist() == expected
         seen.update(expected)
     assert set(seen) == {-1.0, 0.0, 1.0}
+
+
+# Novelty.
+
+
+def evol(policy: TabularPolicy, outcomes: Outcomes, share: float = 0.5) -> list[float]:
+    """With the similarities of the library, which have a test of their own."""
+    answers = [answer_of(y) for y in outcomes]
+    rewards, said = [-1.0] * len(outcomes), [n for n, a in enumerate(answers) if a is not None]
+    if len(said) < 2:
+        return rewards
+    won = ttrl(policy, outcomes)
+    table = ngram_similarities([text_of(outcomes[n]) for n in said])
+    like = {(a, b): table[i][j] for i, a in enumerate(said) for j, b in enumerate(said)}
+    new = {}
+    for a in said:
+        side = [b for b in said if b != a and won[b] == won[a]] or [b for b in said if b != a]
+        most = max(like[a, b] for b in said if b != a)
+        new[a] = 1 - share * fmean(like[a, b] for b in side) - (1 - share) * most
+    for a in said:
+        own = [new[b] for b in said if won[b] == won[a]]
+        spread = max(own) - min(own)
+        scaled = (new[a] - min(own)) / spread if spread > 1e-9 else 0.5
+        rewards[a] = (0.5 if won[a] else -1.0) + 0.5 * (1.0 if len(own) == 1 else scaled)
+    return rewards
+
+
+def test_the_majority_selects_and_novelty_varies(policy: TabularPolicy) -> None:
+    found = expected_gradient(policy, EVOLRL(shaping="raw"), 2)
+    assert close(found, by_hand(policy, lambda y: evol(policy, y), 2, True))
+    seen: set[float] = set()
+    longer = TabularPolicy(1)  # answers that are said in two ways
+    for _, outcomes in islice(tuples(longer, 3), 0, None, 29):
+        for share in (0.5, 1.0):
+            expected = evol(longer, outcomes, share)
+            one = EVOLRL(novelty_mean_share=share)
+            assert one.reward(pool_of(longer, outcomes)).tolist() == pytest.approx(expected)
+        seen |= {round(value, 6) for value in expected}
+    assert len(seen) > 5
+    assert all(-1 <= value <= -0.5 or 0.5 <= value <= 1 for value in seen)
 
 
 def pool_of(policy: TabularPolicy, outcomes: Outcomes) -> PoolView:

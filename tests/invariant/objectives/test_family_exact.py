@@ -19,6 +19,7 @@ from rlsc.objectives.create import UserReward
 from rlsc.objectives.dpo import DPO
 from rlsc.objectives.empo import EMPO
 from rlsc.objectives.entropy_loss import EntropyLoss
+from rlsc.objectives.evol_rl import EVOLRL
 from rlsc.objectives.general import General
 from rlsc.objectives.grpo import GRPO
 from rlsc.objectives.kl import KL
@@ -160,7 +161,7 @@ BY_HAND = {"standardised": standardised, "leave_one_out": leave_one_out, "raw": 
 
 def test_every_objective_of_the_table_is_tested_here() -> None:
     others = {RLSC, EntropyLoss, PPO, DPO, Constant, Random, KL}  # KL: test_filters.py
-    others |= {OMGRPO, SCRL}  # test_consensus_exact.py
+    others |= {OMGRPO, SCRL, EVOLRL}  # test_consensus_exact.py
     assert {load_objective(name) for name in OBJECTIVES} == {*REWARDS, *others}
 
 
