@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rlsc.logprobs.padded_rows import make_rows, pad
+from rlsc.logprobs.padded_rows import MicroBatch, make_rows, pad
 from rlsc.logprobs.scorer import score_completions
 from rlsc.objectives import Objective
 from rlsc.training.metrics import StepRecord
@@ -78,6 +78,8 @@ def group_loss(
 
     def score(batch, scored=policy):
         scores = score_completions(scored, batch, T, "entropy_gradient" in objective.loss_needs)
+        if "gaps" in judges:
+            return scores._replace(states_BTH=logits_of(scored, batch))
         return scores._replace(states_BTH=scores.logps_BT.detach()[..., None])  # any, for PPO
 
     rows = make_rows(groups, merge_duplicates=True)
@@ -117,6 +119,12 @@ def expected_gradient(policy: TabularPolicy, objective: Objective, k: int, **giv
     for probability, outcomes in tuples(policy, k):
         total = total + probability * group_loss(policy, objective, outcomes, **given)
     return gradient(policy, total)
+
+
+def logits_of(policy: TabularPolicy, batch: MicroBatch) -> Tensor:
+    """Those that predict each completion token, [B, T, V]: in place of hidden states."""
+    columns = batch.completion_mask_BT.shape[1]
+    return policy(batch.input_ids_BL, columns + 1).logits[:, :-1].detach()
 
 
 def by_hand(policy: TabularPolicy, weigh_all: Weigh, k: int, mean_over_tokens: bool) -> Tensor:

@@ -24,6 +24,7 @@ def weigh(
     of_reference: bool = False,
     answers: AnswerKey | None = None,
     answer_NT: Tensor | None = None,
+    gaps: Callable[[Tensor], Tensor] | None = None,
     **models: Any,
 ) -> Advantages:
     prompts = {group.prompt.id: group.prompt.text for group in groups}
@@ -31,7 +32,7 @@ def weigh(
         [Pool(group.prompt.id, (group,)) for group in groups],
         objective,
         AuxiliaryModels(**models),
-        Forward(lambda: batches, score, 0.5, of_reference),
+        Forward(lambda: batches, score, 0.5, of_reference, gaps),
         Source(prompts, answers),
         range(len(groups)),
         kept_by_filters(groups, None, False, mask_truncated),

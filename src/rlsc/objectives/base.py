@@ -23,11 +23,11 @@ from rlsc.types import AnswerKey, Message
 Value = TypeVar("Value")
 
 WEIGHTS_NEEDS = (
-    *("scores", "reference", "values"),
+    *("scores", "reference", "values", "answer_gaps"),
     *("answers", "answer_tokens", "labels", "reward_model", "environment"),
 )
 """What `weights_need` may name; each costs time, and labels cost their being there."""
-FORWARD_NEEDS = frozenset({"scores", "reference", "values"})
+FORWARD_NEEDS = frozenset({"scores", "reference", "values", "answer_gaps"})
 """Those that take a forward pass over the step's completions before the update."""
 LOSS_NEEDS = ("reference", "entropy_gradient")
 """What `loss_needs` may name."""
@@ -93,6 +93,9 @@ class PoolView:
     """KL(uniform ‖ p_θ(· | x, y_<t))."""
     values_KT = Needing[Tensor]("values")
     """The value head's V(x, y_<t)."""
+    answer_gaps_KT = Needing[Tensor]("answer_gaps")
+    """On the final answer's tokens the probability of the policy's likeliest token minus that of
+    its second; 0 on others."""
     reference_logps_KT = Needing[Tensor]("reference")
     """The log-probs of the model before training."""
     answers = Needing[tuple[str | None, ...]]("answers")

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from rlsc.config import setting
 from rlsc.objectives.base import PoolView
-from rlsc.objectives.policy_gradient import PolicyGradient
+from rlsc.objectives.semantic_entropy import EntropyScaled
 
 
 @dataclass(frozen=True, kw_only=True)
-class Consensus(PolicyGradient):
+class Consensus(EntropyScaled):
     """A_t = A · γ on the tokens of y's final answer, A elsewhere, γ = `answer_span_gradient`.
 
     A reward that agreement makes is earned at once by raising the agreed answer's own tokens,

@@ -13,6 +13,7 @@ from rlsc.config import setting
 from rlsc.errors import ConfigError
 from rlsc.objectives.base import PoolView
 from rlsc.objectives.consensus import Consensus
+from rlsc.objectives.semantic_entropy import semantic_entropy
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,3 @@ class EMPO(Consensus):
         votes = Counter(pool.clusters)
         shares = [0.0 if c is None else votes[c] / len(pool) for c in pool.clusters]
         return torch.tensor(shares, dtype=torch.float64)
-
-
-def semantic_entropy(pool: PoolView) -> float:
-    """Entropy, in nats, of the answers' clusters by frequency; unanswered completions not counted.
-
-    0 where nobody answered.
-    """
-    votes = Counter(cluster for cluster in pool.clusters if cluster is not None)
-    total = sum(votes.values())
-    return -sum(count / total * math.log(count / total) for count in votes.values())

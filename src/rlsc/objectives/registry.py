@@ -21,6 +21,7 @@ OBJECTIVES: dict[str, str] = {
     "scrl": "rlsc.objectives.scrl:SCRL",
     "evol_rl": "rlsc.objectives.evol_rl:EVOLRL",
     "self_certainty": "rlsc.objectives.self_certainty:SelfCertainty",
+    "rlsf": "rlsc.objectives.rlsf:RLSF",
     "token_entropy": "rlsc.objectives.token_entropy:TokenEntropy",
     "sequence_entropy": "rlsc.objectives.sequence_entropy:SequenceEntropy",
     "entropy_loss": "rlsc.objectives.entropy_loss:EntropyLoss",

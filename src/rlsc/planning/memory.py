@@ -194,7 +194,7 @@ def _update(model: Any, training: RLSCConfig, device: Device, prompt_length: int
                 max(batches, key=lambda batch: batch.tokens),
                 training.loss_temperature,
                 entropy_gradient="entropy_gradient" in objective.loss_needs,
-                states="values" in objective.weights_need,
+                states=bool({"values", "answer_gaps"} & set(objective.weights_need)),
             )
         loss = scores.logps_BT.sum()
         if "entropy_gradient" in objective.loss_needs:

@@ -104,7 +104,8 @@ class Sampler:
         args, rows = self._args, make_rows(rollout.groups, self._args.merge_duplicates)
         score = partial(self._score, temperature=args.loss_temperature, states=states)
         cut = partial(self._scorer.cut, rows)
-        return Forward(cut, score, args.loss_temperature, self.by_reference)
+        gaps = partial(self._scorer.gaps, temperature=args.loss_temperature)
+        return Forward(cut, score, args.loss_temperature, self.by_reference, gaps)
 
     @contextmanager
     def scoring(self) -> Iterator[None]:

@@ -334,7 +334,8 @@ class RLSCTrainer(WholeCheckpoints):
         """By the objective, and by the filters that leave completions out."""
         args, by_reference = self.args, self.sampler.by_reference
         filters = (args.entropy_floor, args.skip_unanimous, args.mask_truncated_completions)
-        forward = self.sampler.forward(rollout, "values" in self.objective.weights_need)
+        states = bool({"values", "answer_gaps"} & set(self.objective.weights_need))
+        forward = self.sampler.forward(rollout, states)
         scores = takes_forward(self.objective, by_reference)
         with self.sampler.scoring() if scores else nullcontext():
             return advantages(

@@ -80,6 +80,8 @@ class Forward:
     temperature: float
     of_reference: bool = False
     """Whether the model before training has sampled, and not the policy."""
+    gaps: Callable[[Tensor], Tensor] | None = None
+    """Of hidden states, [M, H], how much likelier the likeliest token is than the second, [M]."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def advantages(
         return Advantages.empty(len(parts))
     needs = set(objective.weights_need)
     sizes = [len(pool.completions) for pool in pools]
-    mask_NT, tokens = _token_fields(pools, needs, auxiliary, forward)
+    mask_NT, tokens = _token_fields(pools, needs, auxiliary, forward, answer_NT)
     if "answer_tokens" in needs and answer_NT is not None:
         tokens["answer_mask_KT"] = answer_NT
     weights: list[list[Tensor]] = [[] for _ in parts]
@@ -195,7 +197,11 @@ def _label(name: str, answers: AnswerKey) -> str:
 
 @torch.no_grad()
 def _token_fields(
-    pools: Sequence[Pool], needs: Collection[str], auxiliary: AuxiliaryModels, forward: Forward
+    pools: Sequence[Pool],
+    needs: Collection[str],
+    auxiliary: AuxiliaryModels,
+    forward: Forward,
+    answer_NT: Tensor | None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The mask of all completions' tokens, and the fields that take a forward pass; [N, T]."""
     completions = [completion for pool in pools for completion in pool.completions]
@@ -207,7 +213,7 @@ def _token_fields(
         names.append("logps_KT")
     fields = {name: torch.zeros(len(completions), width, dtype=torch.float64) for name in names}
     for batch in forward.batches() if names else ():
-        values = _of_batch(batch, names, auxiliary, forward)
+        values = _of_batch(batch, names, auxiliary, forward, answer_NT)
         inside_BT = batch.completion_mask_BT
         for index, row in enumerate(batch.rows):
             members = list(row.members)
@@ -218,7 +224,11 @@ def _token_fields(
 
 
 def _of_batch(
-    batch: Batch, names: Collection[str], auxiliary: AuxiliaryModels, forward: Forward
+    batch: Batch,
+    names: Collection[str],
+    auxiliary: AuxiliaryModels,
+    forward: Forward,
+    answer_NT: Tensor | None,
 ) -> dict[str, Tensor]:
     stats = forward.score(batch)
     values = {
@@ -228,6 +238,13 @@ def _of_batch(
     }
     if "values_KT" in names and auxiliary.value_head and stats.states_BTH is not None:
         values["values_KT"] = auxiliary.value_head(stats.states_BTH)
+    if "answer_gaps_KT" in names and answer_NT is not None and stats.states_BTH is not None:
+        assert forward.gaps is not None
+        first_B = [row.members[0] for row in batch.rows]
+        answer_BT = answer_NT[first_B, : stats.logps_BT.shape[1]].to(stats.logps_BT.device)
+        gaps_BT = torch.zeros_like(stats.logps_BT)
+        gaps_BT[answer_BT] = forward.gaps(stats.states_BTH[answer_BT]).to(gaps_BT)
+        values["answer_gaps_KT"] = gaps_BT
     if "reference_logps_KT" in names and auxiliary.reference:
         values["reference_logps_KT"] = auxiliary.reference(batch, forward.temperature)
     return values

@@ -14,13 +14,18 @@ import torch
 
 from rlsc.objectives import PoolView
 from rlsc.objectives.consensus import Consensus
+from rlsc.objectives.dpo import DPO
 from rlsc.objectives.empo import EMPO
 from rlsc.objectives.evol_rl import EVOLRL
+from rlsc.objectives.grpo import GRPO
 from rlsc.objectives.om_grpo import OMGRPO
+from rlsc.objectives.rlsf import RLSF
 from rlsc.objectives.scrl import SCRL
+from rlsc.objectives.semantic_entropy import EntropyScaled
 from rlsc.objectives.ttrl import TTRL
 from rlsc.statistics import ngram_similarities
 from rlsc.training.metrics import StepRecord, step_metrics
+from rlsc.types import AnswerKey
 from tests.invariant.groups import (
     Outcomes,
     T,
@@ -30,6 +35,7 @@ from tests.invariant.groups import (
     by_hand_of_tokens,
     close,
     expected_gradient,
+    gradient,
     group_loss,
     group_of,
     text_of,
@@ -224,6 +230,79 @@ def test_the_majority_selects_and_novelty_varies(policy: TabularPolicy) -> None:
         seen |= {round(value, 6) for value in expected}
     assert len(seen) > 5
     assert all(-1 <= value <= -0.5 or 0.5 <= value <= 1 for value in seen)
+
+
+# Confidence in the answer's own tokens, and advantages by semantic entropy.
+
+
+def gap(logits: torch.Tensor) -> torch.Tensor:
+    best = (logits / T).softmax(-1).sort(-1, descending=True).values
+    return best[..., 0] - best[..., 1]
+
+
+def rlsf(policy: TabularPolicy, outcomes: Outcomes) -> list[float]:
+    rewards = []
+    for y in outcomes:
+        rows = [policy.table.detach()[policy.place[y[:place]]] for place in answer_places(y)]
+        rewards.append(fmean(float(gap(row)) for row in rows) if rows else 0.0)
+    return rewards
+
+
+def test_the_answers_tokens_are_rewarded_for_their_lead(policy: TabularPolicy) -> None:
+    one = RLSF(shaping="leave_one_out", loss_type="dr_grpo")
+    found = expected_gradient(policy, one, 2, gaps=gap)
+
+    def weights(outcomes: Outcomes) -> list[float]:
+        first, second = rlsf(policy, outcomes)
+        return [first - second, second - first]
+
+    assert close(found, by_hand(policy, weights, 2, False))
+    assert found.abs().max() > 1e-4
+
+
+def test_pairs_by_the_lead_of_the_answers_tokens(policy: TabularPolicy) -> None:
+    reference, seen = TabularPolicy(2, cap=2), 0
+    objective = DPO(dpo_beta=0.4, dpo_pairs="answer_gap")
+    for _, (one, other) in tuples(policy, 2):
+        loss = group_loss(policy, objective, (one, other), reference=reference, gaps=gap)
+        found, lead = gradient(policy, loss), rlsf(policy, (one, other))
+        if lead[0] == lead[1]:
+            assert not found.any()
+            continue
+        pair = (one, other) if lead[0] > lead[1] else (other, one)
+        ratio = [policy.log_prob(y, T) - reference.log_prob(y, T).detach() for y in pair]
+        expected = -torch.nn.functional.logsigmoid(0.4 * (ratio[0] - ratio[1])) / 2
+        assert close(found, gradient(policy, expected))
+        seen += 1
+    assert seen > 20
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        TTRL(entropy_scale=0.6, shaping="raw"),
+        GRPO(entropy_scale=0.6, shaping="raw"),
+        TTRL(entropy_scale=0.6, answer_span_gradient=0.25, shaping="raw"),
+    ],
+    ids=["ttrl", "grpo", "with a mask"],
+)
+def test_a_question_of_many_minds_weighs_less(
+    policy: TabularPolicy, objective: EntropyScaled
+) -> None:
+    """Of two answers the semantic entropy is 0, or log 2 where they differ: then s is taken."""
+    kept = getattr(objective, "answer_span_gradient", 1.0)
+
+    def scaled(policy: TabularPolicy, outcomes: Outcomes) -> list[float]:
+        rewards = [float(answer_of(y) == 2) for y in outcomes]
+        rewards = ttrl(policy, outcomes) if isinstance(objective, TTRL) else rewards
+        differ = len({answer_of(y) for y in outcomes} - {None}) == 2
+        return [0.4 * r if differ else r for r in rewards]
+
+    found = expected_gradient(policy, objective, 2, answers=AnswerKey({"q": "2"}))
+    assert close(found, by_hand_of_tokens(policy, masked(policy, scaled, kept, list), 2))
+    assert replace(objective, entropy_scale=0.0).weights_need == objective.weights_need - (
+        {"answers"} if isinstance(objective, GRPO) else set()
+    )
 
 
 def pool_of(policy: TabularPolicy, outcomes: Outcomes) -> PoolView:

@@ -28,6 +28,7 @@ from rlsc.objectives.policy_gradient import PolicyGradient
 from rlsc.objectives.ppo import PPO, advantages
 from rlsc.objectives.registry import OBJECTIVES, load_objective
 from rlsc.objectives.rlhf import RLHF
+from rlsc.objectives.rlsf import RLSF
 from rlsc.objectives.scrl import SCRL
 from rlsc.objectives.self_certainty import SelfCertainty
 from rlsc.objectives.sequence_entropy import SequenceEntropy
@@ -161,7 +162,7 @@ BY_HAND = {"standardised": standardised, "leave_one_out": leave_one_out, "raw": 
 
 def test_every_objective_of_the_table_is_tested_here() -> None:
     others = {RLSC, EntropyLoss, PPO, DPO, Constant, Random, KL}  # KL: test_filters.py
-    others |= {OMGRPO, SCRL, EVOLRL}  # test_consensus_exact.py
+    others |= {OMGRPO, SCRL, EVOLRL, RLSF}  # test_consensus_exact.py
     assert {load_objective(name) for name in OBJECTIVES} == {*REWARDS, *others}
 
 
