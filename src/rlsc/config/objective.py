@@ -22,6 +22,11 @@ class ObjectiveArguments:
     objective_weights: str | None = setting(
         None, "Coefficients of several objectives, as 1,0.5.", joined=True
     )
+    normalise_sum: bool = setting(
+        False,
+        "Of several objectives with rewards: divide the sum of their advantages by its standard "
+        "deviation over the step (GDPO).",
+    )
     objective_settings: dict[str, Any] = setting(
         dict, "Settings of your own objective: NAME=VALUE,NAME=VALUE, or a mapping in a recipe."
     )

@@ -198,6 +198,8 @@ class Objective:
 
     is_control: ClassVar[bool] = False
     """Of a registered objective: it cannot teach anything, and is dashed in a comparison."""
+    in_sums_alone: ClassVar[bool] = False
+    """Of a registered objective: by itself it has nothing to act on."""
     on_a_card: ClassVar[str] = ""
     """Of a registered objective: what a tuned model's card says of the method."""
 
@@ -276,6 +278,17 @@ class Objective:
     def weigh(self, pool: PoolView) -> Tensor | None:
         """Weights of a pool's completions, [K] or [K, T], detached. None: no weights."""
         return None
+
+    def over_step(
+        self, parts: tuple[Tensor, ...], mask_NT: Tensor, logps_NT: Tensor | None
+    ) -> tuple[Tensor, ...]:
+        """The weights of all the step's completions, [N, 1] or [N, T] of each part of a sum.
+
+        What `weigh` gave, by default: for what depends on more than one pool. `mask_NT` is True on
+        the completions' tokens, `logps_NT` is there with `scores`. N are this process's; of several
+        all call it.
+        """
+        return parts
 
     def loss(self, rows: LossInputs) -> SequenceLoss:
         """Loss of each row: by default −w · log p_θ(y|x)."""

@@ -30,6 +30,7 @@ OBJECTIVES: dict[str, str] = {
     "rlhf": "rlsc.objectives.rlhf:RLHF",
     "dpo": "rlsc.objectives.dpo:DPO",
     "kl": "rlsc.objectives.kl:KL",
+    "kl_cov": "rlsc.objectives.kl_cov:KLCov",
     "constant": "rlsc.objectives.controls:Constant",
     "random": "rlsc.objectives.controls:Random",
     "format_only": "rlsc.objectives.controls:FormatOnly",

@@ -116,7 +116,10 @@ def advantages(
     """
     parts = [part for part, _ in parts_of(objective)]
     if not pools:
-        return Advantages.empty(len(parts))
+        empty = Advantages.empty(len(parts))
+        nothing = torch.zeros(0, 1, dtype=torch.float64)
+        objective.over_step(empty.parts, nothing.bool(), nothing)  # other processes may wait for it
+        return empty
     needs = set(objective.weights_need)
     sizes = [len(pool.completions) for pool in pools]
     mask_NT, tokens = _token_fields(pools, needs, auxiliary, forward, answer_NT)
@@ -137,7 +140,11 @@ def advantages(
                 returns.append(of_part[-1] + seen.values_KT)  # A_t + V_t
     return Advantages(
         torch.ones(sum(sizes), dtype=torch.bool) if kept_N is None else kept_N,
-        tuple(torch.cat(_widened(of_part)) for of_part in weights),
+        objective.over_step(
+            tuple(torch.cat(_widened(of_part)) for of_part in weights),
+            mask_NT,
+            tokens.get("logps_KT"),
+        ),
         torch.cat(returns) if returns else None,
         tokens["logps_KT"] if forward.of_reference else None,
         answer_NT,

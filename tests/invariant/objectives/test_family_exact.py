@@ -23,6 +23,7 @@ from rlsc.objectives.evol_rl import EVOLRL
 from rlsc.objectives.general import General
 from rlsc.objectives.grpo import GRPO
 from rlsc.objectives.kl import KL
+from rlsc.objectives.kl_cov import KLCov
 from rlsc.objectives.om_grpo import OMGRPO
 from rlsc.objectives.policy_gradient import PolicyGradient
 from rlsc.objectives.ppo import PPO, advantages
@@ -163,6 +164,7 @@ BY_HAND = {"standardised": standardised, "leave_one_out": leave_one_out, "raw": 
 def test_every_objective_of_the_table_is_tested_here() -> None:
     others = {RLSC, EntropyLoss, PPO, DPO, Constant, Random, KL}  # KL: test_filters.py
     others |= {OMGRPO, SCRL, EVOLRL, RLSF}  # test_consensus_exact.py
+    others |= {KLCov}  # test_sums_exact.py
     assert {load_objective(name) for name in OBJECTIVES} == {*REWARDS, *others}
 
 
