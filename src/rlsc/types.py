@@ -110,10 +110,14 @@ class Pool:
 
 @dataclass(frozen=True)
 class Example:
-    """A row of the training data: a prompt, text or messages, and its id."""
+    """A row of the training data: a prompt, text or messages, its id, and the same in other words.
+
+    The paraphrase is there where the data set has a column of that name.
+    """
 
     id: str
     prompt: str | Sequence[Message]
+    paraphrase: str | Sequence[Message] | None = None
 
 
 @dataclass(frozen=True)

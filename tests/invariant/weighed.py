@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -24,6 +24,7 @@ def weigh(
     of_reference: bool = False,
     answers: AnswerKey | None = None,
     answer_NT: Tensor | None = None,
+    votes: Mapping[str, CompletionGroup] | None = None,
     gaps: Callable[[Tensor], Tensor] | None = None,
     **models: Any,
 ) -> Advantages:
@@ -33,7 +34,7 @@ def weigh(
         objective,
         AuxiliaryModels(**models),
         Forward(lambda: batches, score, 0.5, of_reference, gaps),
-        Source(prompts, answers),
+        Source(prompts, answers, votes or {}),
         range(len(groups)),
         kept_by_filters(groups, None, False, mask_truncated),
         answer_NT,

@@ -398,7 +398,11 @@ def prompt_rows(config: RunConfig, questions: QuestionSet, tokenizer: Any) -> li
     for question in questions.train:
         pair = questions.preferences.get(question.id, ())
         both = dict(zip(("chosen", "rejected"), pair, strict=False))
-        rows.append(prompt_row(config, question, tokenizer) | both)
+        row = prompt_row(config, question, tokenizer) | both
+        if question.id in questions.paraphrases:
+            other = prompt_row(config, questions.paraphrases[question.id], tokenizer)
+            row["paraphrase"] = other["prompt"]
+        rows.append(row)
     return rows
 
 

@@ -24,7 +24,7 @@ Value = TypeVar("Value")
 
 WEIGHTS_NEEDS = (
     *("scores", "reference", "values", "answer_gaps"),
-    *("answers", "answer_tokens", "labels", "reward_model", "environment"),
+    *("answers", "answer_tokens", "votes", "labels", "reward_model", "environment"),
 )
 """What `weights_need` may name; each costs time, and labels cost their being there."""
 FORWARD_NEEDS = frozenset({"scores", "reference", "values", "answer_gaps"})
@@ -102,6 +102,8 @@ class PoolView:
     """The final answer of each text; None where none was found."""
     clusters = Needing[tuple[int | None, ...]]("answers")
     """Equal answers (1/2 and 0.5) have one number, from 0 by first appearance."""
+    votes = Needing[tuple[int | None, ...]]("votes")
+    """The clusters of other completions, those of the objective's `votes_of`; needs `answers`."""
     answer_mask_KT = Needing[Tensor]("answer_tokens")
     """True on the tokens of the final answer, where it stands in the text."""
     correct_K = Needing[Tensor]("labels")
@@ -205,6 +207,10 @@ class Objective:
 
     reward_model: str | None = None
     """Hub id or folder of the reward model: a field where `weights_need` has `reward_model`."""
+    votes_of: str | None = None
+    """Who votes, ``teacher`` or ``paraphrase``: a field where `weights_need` has `votes`."""
+    teacher_rate: float = 0.01
+    """How far the teacher goes towards the policy: a field where `votes_of` may be one."""
     value_learning_rate: float = 1e-3
     """AdamW's for the value head: a field where `weights_need` has `values`."""
 

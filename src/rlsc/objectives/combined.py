@@ -64,6 +64,9 @@ class Combined(Objective):
         self._check_sums()
         if sum("values" in part.weights_need for part in parts) > 1:
             raise ConfigError("there is one value head: only one objective can learn values")
+        voted = [part for part in parts if part.votes_of]
+        if len({(part.votes_of, part.teacher_rate) for part in voted}) > 1:
+            raise ConfigError("there is one vote of others: votes_of and teacher_rate must agree")
         if len({part.reward_model for part in parts} - {None}) > 1:
             raise ConfigError("there is one reward model: name the same for every objective")
 
@@ -99,6 +102,15 @@ class Combined(Objective):
                 chosen_NT = part.chosen(total_NT, logps_NT, mask_NT)
                 parts = (*parts[:place], chosen_NT, *parts[place + 1 :])
         return parts
+
+    @property
+    def votes_of(self) -> str | None:  # type: ignore[override]
+        return next((part.votes_of for part, _ in self.parts if part.votes_of), None)
+
+    @property
+    def teacher_rate(self) -> float:  # type: ignore[override]
+        voted = (part.teacher_rate for part, _ in self.parts if part.votes_of)
+        return next(voted, Objective.teacher_rate)
 
     @property
     def reward_model(self) -> str | None:  # type: ignore[override]

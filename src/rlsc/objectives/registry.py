@@ -20,6 +20,7 @@ OBJECTIVES: dict[str, str] = {
     "om_grpo": "rlsc.objectives.om_grpo:OMGRPO",
     "scrl": "rlsc.objectives.scrl:SCRL",
     "evol_rl": "rlsc.objectives.evol_rl:EVOLRL",
+    "co_rewarding": "rlsc.objectives.co_rewarding:CoRewarding",
     "self_certainty": "rlsc.objectives.self_certainty:SelfCertainty",
     "rlsf": "rlsc.objectives.rlsf:RLSF",
     "token_entropy": "rlsc.objectives.token_entropy:TokenEntropy",

@@ -20,7 +20,7 @@ from rlsc.grading import Item, answer_texts, cluster_answers, shared_grader
 from rlsc.logprobs import Batch, TokenStats
 from rlsc.objectives import FORWARD_NEEDS, NEED_OF, Objective, PolicyGradient, PoolView, parts_of
 from rlsc.training.auxiliary import AuxiliaryModels
-from rlsc.types import AnswerKey, Message, Pool, Verdict
+from rlsc.types import AnswerKey, CompletionGroup, Message, Pool, Verdict
 
 Score = Callable[[Batch], TokenStats]
 Prompts = Mapping[str, str | Sequence[Message]]
@@ -91,6 +91,8 @@ class Source:
     prompts: Prompts
     answers: AnswerKey | None = None
     """Only objectives with labels touch it."""
+    votes: Mapping[str, CompletionGroup] = field(default_factory=dict)
+    """Other completions whose answers vote, by the question's id."""
 
 
 def takes_forward(objective: Objective, of_reference: bool = False) -> bool:
@@ -169,7 +171,12 @@ def _judged(
     known: dict[str, object] = {}
     if "answers" in needs:
         texts = [text for group in pool.groups for text in answer_texts(group)]
-        known["answers"], known["clusters"] = cluster_answers(texts, shared_grader())
+        voters = [source.votes.get(group.prompt.id) for group in pool.groups]
+        others = [text for group in voters if group for text in answer_texts(group)]
+        answers, clusters = cluster_answers([*texts, *others], shared_grader())
+        known["answers"], known["clusters"] = answers[: len(texts)], clusters[: len(texts)]
+        if "votes" in needs:
+            known["votes"] = clusters[len(texts) :]
     if "labels" in needs and source.answers is not None:
         items = [
             Item(text, _label(group.prompt.id, source.answers))

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from rlsc.objectives import PoolView
+from rlsc.objectives.co_rewarding import CoRewarding
 from rlsc.objectives.consensus import Consensus
 from rlsc.objectives.dpo import DPO
 from rlsc.objectives.empo import EMPO
@@ -230,6 +231,41 @@ def test_the_majority_selects_and_novelty_varies(policy: TabularPolicy) -> None:
         seen |= {round(value, 6) for value in expected}
     assert len(seen) > 5
     assert all(-1 <= value <= -0.5 or 0.5 <= value <= 1 for value in seen)
+
+
+# Votes of others.
+
+
+def test_a_vote_of_others_is_ascended_without_bias(policy: TabularPolicy) -> None:
+    """−∇ Σ_a P(the teacher's vote is a) p(a), by raw rewards and with a baseline alike."""
+    teacher = TabularPolicy(5, cap=2)
+    chances: Counter[int | None] = Counter()
+    example: dict[int | None, Outcomes] = {}
+    for probability, voters in tuples(teacher, 2):
+        vote = next((a for y in voters if (a := answer_of(y)) is not None), None)  # ties: the first
+        chances[vote] += float(probability)
+        example[vote] = voters
+    assert sum(chances.values()) == pytest.approx(1.0)
+    agreement = torch.zeros((), dtype=torch.float64)
+    for probability, y in zip(policy.probabilities(T), policy.completions, strict=True):
+        if answer_of(y) is not None:
+            agreement = agreement + chances[answer_of(y)] * probability
+    ascent = gradient(policy, agreement)
+    for shaping, k in (("raw", 1), ("leave_one_out", 2)):
+        one = CoRewarding(shaping=shaping, loss_type="dr_grpo")
+        found = sum(
+            chance * expected_gradient(policy, one, k, votes={"q": group_of(example[vote])})
+            for vote, chance in chances.items()
+        )
+        assert close(found, -ascent)
+    voting = TTRL(shaping="leave_one_out", loss_type="dr_grpo")  # whose siblings vote: another one
+    assert not close(expected_gradient(policy, voting, 2), -ascent)
+
+
+def test_nobody_elses_answer_is_no_reward(policy: TabularPolicy) -> None:
+    silent = {"q": group_of(((0,), (0,)))}
+    found = expected_gradient(policy, CoRewarding(shaping="raw"), 2, votes=silent)
+    assert not found.any()
 
 
 # Confidence in the answer's own tokens, and advantages by semantic entropy.

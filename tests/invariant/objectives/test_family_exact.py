@@ -13,6 +13,7 @@ import torch
 from rlsc.errors import ConfigError
 from rlsc.logprobs.padded_rows import make_rows
 from rlsc.objectives import RLSC, LossInputs, Objective, PoolView, SequenceLoss
+from rlsc.objectives.co_rewarding import CoRewarding
 from rlsc.objectives.combined import Combined
 from rlsc.objectives.controls import Constant, FormatOnly, InverseMajority, Random
 from rlsc.objectives.create import UserReward
@@ -163,7 +164,7 @@ BY_HAND = {"standardised": standardised, "leave_one_out": leave_one_out, "raw": 
 
 def test_every_objective_of_the_table_is_tested_here() -> None:
     others = {RLSC, EntropyLoss, PPO, DPO, Constant, Random, KL}  # KL: test_filters.py
-    others |= {OMGRPO, SCRL, EVOLRL, RLSF}  # test_consensus_exact.py
+    others |= {OMGRPO, SCRL, EVOLRL, RLSF, CoRewarding}  # test_consensus_exact.py
     others |= {KLCov}  # test_sums_exact.py
     assert {load_objective(name) for name in OBJECTIVES} == {*REWARDS, *others}
 
