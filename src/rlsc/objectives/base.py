@@ -260,22 +260,31 @@ class Objective:
                 "skip_weight_below is for objective rlsc alone: its bound is of rlsc's own weights"
             )
 
-    def check_labels(self, ids: Collection[str], answers: AnswerKey | None) -> None:
+    def check_labels(
+        self, ids: Collection[str], answers: AnswerKey | None, some: bool = False
+    ) -> None:
         """Raise `ConfigError` where it needs labels that these questions have not.
 
-        Nobody else touches the answers.
+        With `some` one is enough. Nobody else touches the answers.
         """
         if "labels" not in self.weights_need:
             return
         known = AnswerKey({}) if answers is None else answers
         missing = [name for name in ids if name not in known]
-        if missing:
+        if some and len(missing) == len(ids):
+            raise ConfigError(
+                f"label_share: none of {len(ids)} training questions keeps a reference answer: "
+                "raise it, name the column with --answer_column, or take an objective without "
+                "labels, such as ttrl"
+            )
+        if missing and not some:
             raise ConfigError(
                 f"objective {type(self).__name__} needs labels, and {len(missing)} of {len(ids)} "
                 f"training questions have no reference answer (such as {missing[0]!r}): name "
-                "the column with --answer_column, or take an objective without labels"
+                "the column with --answer_column, set label_share to judge these by their "
+                "siblings' majority, or take an objective without labels"
             )
-        for name in ids:
+        for name in (name for name in ids if name in known):
             if not isinstance(known[name], str):
                 raise ConfigError(
                     f"the reference answer of question {name!r} is {known[name]!r:.60}, not text"

@@ -25,6 +25,7 @@ class NamesObjective(RunSettings, Protocol):
     objective: str
     objective_weights: str | None
     normalise_sum: bool
+    label_share: float | None
     objective_settings: dict[str, Any]
 
 
@@ -82,6 +83,10 @@ def create_objective(run: NamesObjective) -> Objective:
         pairs = tuple(zip(parts, weights, strict=True))
         objective = Combined(pairs, normalised=run.normalise_sum)
     objective.check(run)
+    if run.label_share is not None and "labels" not in objective.weights_need:
+        raise ConfigError(
+            f"label_share is for objectives with labels, such as grpo: {run.objective} reads none"
+        )
     return objective
 
 

@@ -57,6 +57,8 @@ METRICS: dict[str, str] = {
     "loss": "what the gradient is of, over the step's completions",
     "reward": "mean reward, before it is shaped",
     "reward_std": "mean over questions of the standard deviation of their rewards",
+    "labelled": "share of questions that are judged by a reference answer, the others by their "
+    "siblings' majority; with --label_share",
     "zero_weight": "share of questions whose completions all weigh nothing",
     "effective_sample_size": "(Σw)² / Σw² of the weights of a question's siblings, 1 to K; 0 where "
     "all are 0",

@@ -49,6 +49,7 @@ from rlsc.training.identity import (
     tokenizer_parts,
     write_record,
 )
+from rlsc.training.labels import labels_in_use, labels_used
 from rlsc.training.metrics import of_all_processes, rollout_metrics, step_metrics
 from rlsc.training.moved import MovedWeights
 from rlsc.training.preparation import (
@@ -157,7 +158,7 @@ class RLSCTrainer(WholeCheckpoints):
             self.model.to(args.device)
         # The loss is divided by the step's own denominator, and accumulation is always 1.
         self.loss_is_scaled_for_ga = True
-        self._answer_key = answer_key
+        self._answer_key = labels_in_use(answer_key, args)
         self._set_task(objective, environment)
         self.identity = hashed | self._identity(prompts, rows)
         self._make_parts(examples, rows, probe_dataset, engine)
@@ -172,7 +173,9 @@ class RLSCTrainer(WholeCheckpoints):
         self.objective = objective or create_objective(args)
         self.objective.check(args)
         ids = [example.id for example in self.train_dataset]
-        self.objective.check_labels(ids, self._answer_key)
+        some = args.label_share is not None
+        self.objective.check_labels(ids, self._answer_key, some)
+        self.labels_used = labels_used(self.objective, ids, self._answer_key)
         check_zero3(self.accelerator, args, self.objective)
         self.environment = environment or DatasetEnvironment(args.num_generations)
         check_environment(self.environment, self.objective, args)
@@ -364,7 +367,7 @@ class RLSCTrainer(WholeCheckpoints):
                 self.objective,
                 self.auxiliary,
                 forward,
-                Source(rollout.prompts, self._answer_key, votes),
+                Source(rollout.prompts, self._answer_key, args.label_share is not None, votes),
                 [seed_for(args.seed, "objective", step, pool.name) for pool in rollout.pools],
                 kept_by_filters(rollout.groups, *filters),
                 answer_mask(self.processing_class, rollout.groups),

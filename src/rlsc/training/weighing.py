@@ -19,6 +19,7 @@ from rlsc.errors import ConfigError, NonFiniteError
 from rlsc.grading import Item, answer_texts, cluster_answers, shared_grader
 from rlsc.logprobs import Batch, TokenStats
 from rlsc.objectives import FORWARD_NEEDS, NEED_OF, Objective, PolicyGradient, PoolView, parts_of
+from rlsc.statistics import commonest
 from rlsc.training.auxiliary import AuxiliaryModels
 from rlsc.types import AnswerKey, CompletionGroup, Message, Pool, Verdict
 
@@ -91,6 +92,8 @@ class Source:
     prompts: Prompts
     answers: AnswerKey | None = None
     """Only objectives with labels touch it."""
+    some_labels: bool = False
+    """Whether a question without an answer is judged by its siblings' majority."""
     votes: Mapping[str, CompletionGroup] = field(default_factory=dict)
     """Other completions whose answers vote, by the question's id."""
 
@@ -150,7 +153,7 @@ def advantages(
         torch.cat(returns) if returns else None,
         tokens["logps_KT"] if forward.of_reference else None,
         answer_NT,
-        _metrics(weights, rewards),
+        _metrics(weights, rewards) | _labelled(pools, needs, source),
     )
 
 
@@ -178,13 +181,7 @@ def _judged(
         if "votes" in needs:
             known["votes"] = clusters[len(texts) :]
     if "labels" in needs and source.answers is not None:
-        items = [
-            Item(text, _label(group.prompt.id, source.answers))
-            for group in pool.groups
-            for text in answer_texts(group)
-        ]
-        verdicts = [grade.verdict for grade in shared_grader().grade_all(items)]
-        right = [float(verdict is Verdict.CORRECT) for verdict in verdicts]
+        right = [value for group in pool.groups for value in _right(group, source)]
         known["correct_K"] = torch.tensor(right, dtype=torch.float64)
     if "reward_model" in needs and auxiliary.reward_model is not None:
         model = auxiliary.reward_model
@@ -198,6 +195,22 @@ def _judged(
         given = [reward for rewards in pool.rewards for reward in rewards]
         known["environment_K"] = torch.tensor(given, dtype=torch.float64)
     return known
+
+
+def _right(group: CompletionGroup, source: Source) -> list[float]:
+    """1 where an answer is the reference answer; with `some_labels`, in its place the majority's.
+
+    Ties go to the answer seen first; nobody is right where nobody answers.
+    """
+    name, texts, answers = group.prompt.id, answer_texts(group), source.answers
+    assert answers is not None
+    if source.some_labels and name not in answers:
+        _, clusters = cluster_answers(texts, shared_grader())
+        winner, _ = commonest(clusters)
+        return [float(winner is not None and cluster == winner) for cluster in clusters]
+    label = _label(name, answers)
+    grades = shared_grader().grade_all([Item(text, label) for text in texts])
+    return [float(grade.verdict is Verdict.CORRECT) for grade in grades]
 
 
 def _label(name: str, answers: AnswerKey) -> str:
@@ -299,6 +312,14 @@ def _widened(weights: Sequence[Tensor]) -> list[Tensor]:
     """One weight a completion as one a token, where another pool has these."""
     width = max(weights_K.shape[1] for weights_K in weights)
     return [w if w.shape[1] == width else w.expand(-1, width) for w in weights]
+
+
+def _labelled(pools: Sequence[Pool], needs: Collection[str], source: Source) -> dict[str, float]:
+    """`labelled`, where not all questions need be."""
+    if "labels" not in needs or not source.some_labels or source.answers is None:
+        return {}
+    names = [group.prompt.id for pool in pools for group in pool.groups]
+    return {"labelled": sum(name in source.answers for name in names) / len(names)}
 
 
 def _metrics(weights: Sequence[Sequence[Tensor]], rewards: Sequence[Tensor]) -> dict[str, float]:

@@ -268,6 +268,21 @@ def test_nobody_elses_answer_is_no_reward(policy: TabularPolicy) -> None:
     assert not found.any()
 
 
+# A few labels.
+
+
+def test_a_question_without_its_label_is_judged_by_its_siblings(policy: TabularPolicy) -> None:
+    """To the bit TTRL's gradient; with the label GRPO's, whatever others lack."""
+    key = AnswerKey({"q": "2"})
+    labelled = expected_gradient(policy, GRPO(), 2, answers=key)
+    found = expected_gradient(policy, GRPO(), 2, answers=key, some_labels=True)
+    assert torch.equal(found, labelled)
+    other = AnswerKey({"another": "2"})
+    without = expected_gradient(policy, GRPO(), 2, answers=other, some_labels=True)
+    assert torch.equal(without, expected_gradient(policy, TTRL(), 2))
+    assert not close(without, labelled)
+
+
 # Confidence in the answer's own tokens, and advantages by semantic entropy.
 
 

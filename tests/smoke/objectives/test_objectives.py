@@ -138,6 +138,15 @@ def test_a_normalised_sum_trains_with_tokens_held_back(tmp_path: Path) -> None:
     assert not torch.equal(weights(free), weights(less))
 
 
+def test_a_few_labels_judge_and_siblings_the_rest(tmp_path: Path, labels: AnswerKey) -> None:
+    few = AnswerKey({"0": labels["0"]})
+    run = trainer(tmp_path, few, objective="grpo", label_share=1.0, **SAMPLING)
+    assert run.labels_used == 1
+    run.train()
+    shares = {round(3 * r["labelled"], 9) for r in read_jsonl(tmp_path / "metrics.jsonl")}
+    assert {1.0} <= shares <= {0.0, 1.0}  # of the three questions of a step
+
+
 def test_ppo_takes_a_reward_model_in_place_of_labels(tmp_path: Path, reward_model: Path) -> None:
     shared = SAMPLING | {"weight_decay": 0.0}
     run = trainer(

@@ -15,6 +15,7 @@ from rlsc.errors import OutputError
 from rlsc.records.results import AT_TRAINING_TEMPERATURE, Best, Results
 from rlsc.report.files import page_of, write_html_of_several, write_report
 from rlsc.report.sections import comparison
+from rlsc.report.sections import training as training_section
 from rlsc.report.sections.scores import verdict, verdict_of_several
 from rlsc.report.terminal_summary import print_results
 from rlsc.runtime.display import console
@@ -105,6 +106,19 @@ def test_what_the_plots_showed_is_in_the_file(tmp_path: Path) -> None:
     assert svg.count("dashed") > 4  # the control
     for label in ("seconds of training", "updates made", "Greedy accuracy, by time"):
         assert label in svg
+
+
+@pytest.mark.parametrize(
+    ("used", "words"),
+    [
+        (0, "42, without labels"),
+        (1, "42, with 1 label, the others judged by their answers' majority"),
+        (42, "42, with 42 labels"),
+    ],
+)
+def test_the_report_says_how_many_labels_were_used(used: int, words: str) -> None:
+    facts = dict(training_section.headline(runs.training(labels_used=used)).facts)
+    assert facts["questions"] == words
 
 
 def test_runs_side_by_side(tmp_path: Path) -> None:
