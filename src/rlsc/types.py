@@ -288,6 +288,11 @@ class Score:
     """Mean share of a completion's 4-grams of words that repeat an earlier one."""
     calibration: Calibration | None
     seconds: float
+    weighted_majority_at: Mapping[int, Estimate] | None = None
+    """By k, of few subsets: the same with votes that weigh what the model's confidence in the
+    sample is; None: not computed then, as the next."""
+    filtered_majority_at: Mapping[int, Estimate] | None = None
+    """The same of the surest tenth of the k samples alone."""
 
     @property
     def majority(self) -> Estimate | None:

@@ -178,8 +178,8 @@ class TrainingResults:
     other ways with `--eval_baselines`. None with `--eval none`."""
     curve: tuple[CurvePoint, ...] = ()
     benchmarks: Mapping[str, TaskResults] = field(default_factory=dict)
-    labels_used: int = 0
-    """Training questions that were judged by their reference answer."""
+    labels_used: int | None = None
+    """Training questions that were judged by their reference answer; None: not counted then."""
 
     @property
     def tasks(self) -> dict[str, TaskResults]:

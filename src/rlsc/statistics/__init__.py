@@ -10,6 +10,13 @@ if TYPE_CHECKING:
     from rlsc.statistics.paired import mcnemar_exact, paired_difference, signed_rank_p
     from rlsc.statistics.repetition import ngram_repetition
     from rlsc.statistics.similarity import ngram_similarities
-    from rlsc.statistics.votes import collision_probability, commonest, majority_at_k, pass_at_k
+    from rlsc.statistics.votes import (
+        KEPT,
+        collision_probability,
+        commonest,
+        majority_at_k,
+        pass_at_k,
+        weighted_majority_at_k,
+    )
 
 __getattr__ = lazy_face(__name__)

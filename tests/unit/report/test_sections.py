@@ -111,12 +111,13 @@ def test_what_the_plots_showed_is_in_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("used", "words"),
     [
+        (None, "42, labels not counted"),  # by an older version
         (0, "42, without labels"),
         (1, "42, with 1 label, the others judged by their answers' majority"),
         (42, "42, with 42 labels"),
     ],
 )
-def test_the_report_says_how_many_labels_were_used(used: int, words: str) -> None:
+def test_the_report_says_how_many_labels_were_used(used: int | None, words: str) -> None:
     facts = dict(training_section.headline(runs.training(labels_used=used)).facts)
     assert facts["questions"] == words
 

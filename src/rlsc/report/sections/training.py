@@ -70,6 +70,8 @@ def headline(results: TrainingResults, more: str = "") -> Headline:
 def labels(results: TrainingResults) -> str:
     """How many reference answers were trained on, in words."""
     used, of = results.labels_used, results.training_questions
+    if used is None:
+        return "labels not counted"
     if not used:
         return "without labels"
     return f"with {used} {'label' if used == 1 else 'labels'}" + (
