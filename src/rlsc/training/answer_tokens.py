@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any
 
 import torch
@@ -11,6 +12,9 @@ from torch import Tensor
 from rlsc.evaluation import token_ends
 from rlsc.grading import answer_span, answer_texts
 from rlsc.types import Completion, CompletionGroup
+
+_TAIL = 16
+"""So many last tokens are decoded first, then twice as many, until the answer is among them."""
 
 
 def answer_mask(tokenizer: Any, groups: Sequence[CompletionGroup]) -> Tensor:
@@ -41,9 +45,15 @@ def _places(tokenizer: Any, completion: Completion, read: str) -> list[int]:
         return []
     shift = len(read) - len(completion.text)  # a tag that the prompt has opened
     start, end = span[0] - shift, span[1] - shift
-    ends = token_ends(tokenizer, completion.token_ids, completion.text)
-    if ends is None:
-        return []
-    begins = [0, *ends[:-1]]
-    pairs = enumerate(zip(begins, ends, strict=True))
-    return [place for place, (begin, stop) in pairs if begin < end and stop > start]
+    ids, text = completion.token_ids, completion.text
+    # Mostly near the end: decoding few tokens is much of the cost saved.
+    for count in (*takewhile(lambda n: n < len(ids), (_TAIL << n for n in range(32))), len(ids)):
+        said = tokenizer.decode(ids[-count:], skip_special_tokens=True)
+        if not text.endswith(said) or (count < len(ids) and len(said) <= len(text) - start):
+            continue
+        ends = token_ends(tokenizer, ids[-count:], said)
+        if ends is not None:
+            before, first = len(text) - len(said), len(ids) - count
+            pairs = enumerate(zip([0, *ends[:-1]], ends, strict=True), first)
+            return [p for p, (a, b) in pairs if before + a < end and before + b > start]
+    return []

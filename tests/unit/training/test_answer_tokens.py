@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 
+from rlsc.evaluation import token_ends
 from rlsc.models.loading import load_tokenizer
 from rlsc.training.answer_tokens import answer_mask
 from rlsc.types import Completion, CompletionGroup, Prompt
@@ -53,3 +56,20 @@ def test_a_text_cut_at_a_stop_string_has_none(tokenizer) -> None:
     whole = group(tokenizer, "The answer is 12. Bye")
     cut = [Completion("The answer is 12.", c.token_ids, c.logps, "stop") for c in whole.completions]
     assert not answer_mask(tokenizer, [CompletionGroup(whole.prompt, cut)]).any()
+
+
+@pytest.mark.parametrize("behind", [0, 3, 40, 200])
+def test_an_answer_far_from_the_end_is_found_as_near_to_it(tokenizer, behind: int) -> None:
+    """Of which the last few tokens are not enough; with a character of several tokens behind it."""
+    for ending in (" ok" * behind, " 数学🙂" * behind):
+        text = "First 1, then 2. " * 5 + r"So \boxed{1234}, as I said." + ending
+        one = group(tokenizer, text)
+        (mask_T,) = answer_mask(tokenizer, [one])
+        ids = one.completions[0].token_ids
+        inside = [place for place, there in enumerate(mask_T.tolist()) if there]
+        ends = [0, *(token_ends(tokenizer, ids, text) or ())]
+        start = text.index("1234")
+        expected = [
+            place for place, (a, b) in enumerate(pairwise(ends)) if a < start + 4 and b > start
+        ]
+        assert inside == expected != []
