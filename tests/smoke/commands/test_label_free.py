@@ -40,8 +40,8 @@ def test_some_rows_have_an_answer_and_all_a_paraphrase(
     assert all(0 < share <= 1 for share in shares)  # four of six questions a step
     assert min(shares) < 1
     run(*parse(arguments(tiny_folder, tmp_path / "few", *few, "--resume", "true")))
+    other = [*few[:-1], "0.5", "--resume", "true"]
     with pytest.raises((ConfigError, OutputError)):  # other labels would be used
-        other = [*few[:-1], "0.5", "--resume", "true"]
         run(*parse(arguments(tiny_folder, tmp_path / "few", *other)))
     votes = [*own, "--objective", "co_rewarding", "--votes_of", "paraphrase", "--max_steps", "1"]
     run(*parse(arguments(tiny_folder, tmp_path / "votes", *votes)))
