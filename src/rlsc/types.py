@@ -110,10 +110,14 @@ class Pool:
 
 @dataclass(frozen=True)
 class Example:
-    """A row of the training data: a prompt, text or messages, and its id."""
+    """A row of the training data: a prompt, text or messages, its id, and the same in other words.
+
+    The paraphrase is there where the data set has a column of that name.
+    """
 
     id: str
     prompt: str | Sequence[Message]
+    paraphrase: str | Sequence[Message] | None = None
 
 
 @dataclass(frozen=True)
@@ -284,6 +288,11 @@ class Score:
     """Mean share of a completion's 4-grams of words that repeat an earlier one."""
     calibration: Calibration | None
     seconds: float
+    weighted_majority_at: Mapping[int, Estimate] | None = None
+    """By k, of few subsets: the same with votes that weigh what the model's confidence in the
+    sample is; None: not computed then, as the next."""
+    filtered_majority_at: Mapping[int, Estimate] | None = None
+    """The same of the surest tenth of the k samples alone."""
 
     @property
     def majority(self) -> Estimate | None:

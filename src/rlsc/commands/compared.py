@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
+from rlsc.guard import COLLAPSED
 from rlsc.objectives import registered
 from rlsc.records import (
     GREEDY,
@@ -17,11 +18,12 @@ from rlsc.records import (
     ComparisonResults,
     CurvePoint,
     EvaluationResults,
+    GuardResults,
     TrainingFolder,
     read_jsonl,
     read_results_of,
 )
-from rlsc.statistics import seed_interval
+from rlsc.statistics import collapse_step, mean_until, seed_interval
 from rlsc.types import Estimate
 
 FAILURE = "failure.txt"
@@ -53,6 +55,7 @@ def _method(
         name: [getattr(run.final, name) for run in done]
         for name in ("greedy", "pass_at_1", "majority", "mean_length", "seconds")
     }
+    columns["until_collapse"] = [run.mean_until for run in done if run.mean_until is not None]
     columns["distinct"] = [run.distinct for run in done if run.distinct is not None]
     summary = {
         name: Estimate(fmean(values), seed_interval(values))
@@ -75,7 +78,22 @@ def _run(folder: TrainingFolder, seed: int) -> ComparedRun:
     for row in metrics:
         seconds.append(seconds[-1] + row["seconds"])
     points = tuple(_point(point, seconds[point.step]) for point in results.curve)
-    return ComparedRun(seed, points, metrics[-1]["distinct_completions"])
+    steps, accuracies = [p.step for p in points], [p.pass_at_1 for p in points]
+    collapsed = collapse_step(steps, accuracies)
+    return ComparedRun(
+        seed,
+        points,
+        metrics[-1]["distinct_completions"],
+        collapse=collapsed,
+        guard_collapse=_seen_by_guard(results.guard),
+        mean_until=mean_until(steps, accuracies, collapsed),
+    )
+
+
+def _seen_by_guard(guard: GuardResults | None) -> int | None:
+    """The first step that it called a collapse."""
+    verdicts = guard.verdicts if guard else {}
+    return next((step for step, of in sorted(verdicts.items()) if of.verdict == COLLAPSED), None)
 
 
 def _point(point: CurvePoint, seconds: float) -> ComparisonPoint:

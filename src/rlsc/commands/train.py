@@ -61,6 +61,7 @@ from rlsc.training import (
     check_environment,
     code_parts,
     label_parts,
+    labels_in_use,
 )
 from rlsc.types import Question, Task
 
@@ -93,7 +94,11 @@ def read_given(config: RunConfig, training: RLSCConfig) -> Given:
     benchmarks = load_benchmarks(config)
     parts = {
         **question_parts("training", questions.train),
-        **label_parts(objective, [q.id for q in questions.train], questions.answers),
+        **label_parts(
+            objective,
+            [q.id for q in questions.train],
+            labels_in_use(questions.answers, training),
+        ),
         **({} if training.guard == "off" else question_parts("guard", probe)),
         **code_parts(objective, create_environment(config, training.num_generations)),
     }
@@ -159,6 +164,7 @@ def _carry_out(
         questions=given.questions.name,
         training_questions=len(given.questions.train) - len(skipped),
         skipped_questions=skipped,
+        labels_used=trainer.labels_used,
         steps=steps,
         seconds=seconds | {"total": time.monotonic() - started},
         model_saved=config.save_model and not config.load_in_4bit,
@@ -298,7 +304,8 @@ def check_objective_of(training: RLSCConfig, questions: QuestionSet) -> Objectiv
     """The objective, once there is what it needs: before a model is loaded."""
     ids = [question.id for question in questions.train]
     objective = create_objective(training)
-    objective.check_labels(ids, questions.answers)
+    answers = labels_in_use(questions.answers, training)
+    objective.check_labels(ids, answers, some=training.label_share is not None)
     return objective
 
 
@@ -398,7 +405,11 @@ def prompt_rows(config: RunConfig, questions: QuestionSet, tokenizer: Any) -> li
     for question in questions.train:
         pair = questions.preferences.get(question.id, ())
         both = dict(zip(("chosen", "rejected"), pair, strict=False))
-        rows.append(prompt_row(config, question, tokenizer) | both)
+        row = prompt_row(config, question, tokenizer) | both
+        if question.id in questions.paraphrases:
+            other = prompt_row(config, questions.paraphrases[question.id], tokenizer)
+            row["paraphrase"] = other["prompt"]
+        rows.append(row)
     return rows
 
 

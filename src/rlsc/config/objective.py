@@ -22,6 +22,18 @@ class ObjectiveArguments:
     objective_weights: str | None = setting(
         None, "Coefficients of several objectives, as 1,0.5.", joined=True
     )
+    label_share: float | None = setting(
+        None,
+        "Of an objective with labels: judge questions without a reference answer by their "
+        "siblings' majority, and of those with one only this share by it.",
+        above=0,
+        most=1,
+    )
+    normalise_sum: bool = setting(
+        False,
+        "Of several objectives with rewards: divide the sum of their advantages by its standard "
+        "deviation over the step (GDPO).",
+    )
     objective_settings: dict[str, Any] = setting(
         dict, "Settings of your own objective: NAME=VALUE,NAME=VALUE, or a mapping in a recipe."
     )

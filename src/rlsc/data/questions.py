@@ -33,6 +33,8 @@ class QuestionSet:
     answers: AnswerKey = field(default_factory=lambda: AnswerKey({}))
     preferences: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
     """By id the columns `chosen` and `rejected` as they are, where a row has both."""
+    paraphrases: Mapping[str, Question] = field(default_factory=dict)
+    """By id the same question in other words, where a row has a column `paraphrase`."""
 
 
 def load_questions(
@@ -136,6 +138,7 @@ def question_set(
     questions: list[Question] = []
     answers: dict[str, str] = {}
     preferences: dict[str, tuple[Any, Any]] = {}
+    paraphrases: dict[str, Question] = {}
     for identifier, (where, row) in zip(identifiers(rows), rows, strict=True):
         question = _question(identifier, row, column, where)
         if question.ends_with_answer and question_column is None and column == "messages":
@@ -148,7 +151,15 @@ def question_set(
             answers[identifier] = _answer(row[answer_column], answer_column, where)
         if row.get("chosen") is not None and row.get("rejected") is not None:
             preferences[identifier] = (row["chosen"], row["rejected"])
-    return QuestionSet(name, tuple(questions), answers=AnswerKey(answers), preferences=preferences)
+        if row.get("paraphrase") is not None:
+            paraphrases[identifier] = _question(identifier, row, "paraphrase", where)
+    return QuestionSet(
+        name,
+        tuple(questions),
+        answers=AnswerKey(answers),
+        preferences=preferences,
+        paraphrases=paraphrases,
+    )
 
 
 def columns_of(rows: Rows) -> list[str]:

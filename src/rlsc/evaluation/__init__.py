@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         resolve_template,
         temperature_setting,
     )
+    from rlsc.evaluation.token_spans import token_ends
     from rlsc.evaluation.untrained import LONG_CAP, TERSE, best_way, tried, ways
 
 __getattr__ = lazy_face(__name__)

@@ -11,11 +11,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import comb
 from statistics import fmean, median
 
 from rlsc.grading import answer_key
 from rlsc.records import AnswerRow
 from rlsc.statistics import (
+    KEPT,
     calibration_of,
     confidence,
     majority_at_k,
@@ -25,10 +27,13 @@ from rlsc.statistics import (
     pass_at_k,
     share,
     signed_rank_p,
+    weighted_majority_at_k,
 )
-from rlsc.types import Calibration, Difference, LengthChange, Score, Setting, Verdict
+from rlsc.types import Calibration, Difference, Estimate, LengthChange, Score, Setting, Verdict
 
 KS = (1, 2, 4, 8, 16, 32, 64)
+_SUBSETS = 200
+"""So many are gone through one by one, a question."""
 _CORRECT = Verdict.CORRECT.value
 
 
@@ -38,6 +43,8 @@ class Votes:
 
     keys: Sequence[str | None]
     right: Sequence[bool]
+    confidences: Sequence[float] = ()
+    """exp(log-prob a token) of each sample."""
 
     @property
     def accuracy(self) -> float:
@@ -72,12 +79,14 @@ def by_question(rows: Iterable[AnswerRow]) -> dict[str, Votes]:
     """The graded samples of each question, in the order of the rows."""
     keys: dict[str, list[str | None]] = {}
     right: dict[str, list[bool]] = {}
+    sure: dict[str, list[float]] = {}
     for row in rows:
         if row.verdict is not None:
             key = None if row.answer is None else answer_key(row.answer)
             keys.setdefault(row.id, []).append(key)
             right.setdefault(row.id, []).append(row.verdict == _CORRECT)
-    return {name: Votes(keys[name], right[name]) for name in keys}
+            sure.setdefault(row.id, []).append(confidence(row.logprob, row.tokens) or 0.0)
+    return {name: Votes(keys[name], right[name], sure[name]) for name in keys}
 
 
 def score(rows: Sequence[AnswerRow], setting: Setting) -> Score:
@@ -113,7 +122,25 @@ def score(rows: Sequence[AnswerRow], setting: Setting) -> Score:
         repetition=fmean(ngram_repetition(row.text.split()) for row in rows),
         calibration=calibration(rows) if questions else None,
         seconds=sum(row.seconds + row.grading_seconds for row in rows),
+        weighted_majority_at=_by_confidence(questions, ks, 1.0),
+        filtered_majority_at=_by_confidence(questions, ks, KEPT),
     )
+
+
+def _by_confidence(
+    questions: Sequence[Votes], ks: Sequence[int], kept: float
+) -> dict[int, Estimate]:
+    """By each k above 1 of few subsets a majority that is weighted by confidence."""
+    few = [k for k in ks if k > 1 and all(comb(len(v.right), k) <= _SUBSETS for v in questions)]
+    return {
+        k: share(
+            [
+                weighted_majority_at_k(votes.keys, votes.right, votes.confidences, k, kept)
+                for votes in questions
+            ]
+        )
+        for k in few
+    }
 
 
 def calibration(rows: Iterable[AnswerRow]) -> Calibration:

@@ -13,5 +13,6 @@ if TYPE_CHECKING:
     from rlsc.grading.extract.answer import extract_answer
     from rlsc.grading.extract.boxes import boxed
     from rlsc.grading.extract.own_words import after_prompt, answer_texts
+    from rlsc.grading.extract.span import answer_span
 
 __getattr__ = lazy_face(__name__)

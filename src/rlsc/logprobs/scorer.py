@@ -86,6 +86,26 @@ class Scorer:
         """Within, forward passes without gradient wait for no other process."""
         return unsharded(self.model)
 
+    @torch.no_grad()
+    def gaps(self, states_MH: Tensor, temperature: float) -> Tensor:
+        """How much likelier the likeliest next token is than the second, [M], from 0 to 1.
+
+        Of hidden states that predict a token (`states` of a call), by the vocabulary head alone,
+        some at a time.
+        """
+        head = self.model.get_output_embeddings()
+        softcap = getattr(self.model.config.get_text_config(), "final_logit_softcapping", None)
+        dtype = next((p.dtype for p in head.parameters() if p.is_floating_point()), None)
+        found = [states_MH.new_zeros(0, dtype=torch.float32)]
+        for part_MH in states_MH.split(self.layout.logits_chunk_size or len(states_MH) or 1):
+            logits_MV = head(part_MH.to(dtype))
+            if softcap is not None:
+                logits_MV = torch.tanh(logits_MV / softcap) * softcap
+            scaled_MV = logits_MV[:, : self.layout.vocabulary].float() / temperature
+            best_M2 = (scaled_MV.topk(2, -1).values - scaled_MV.logsumexp(-1, True)).exp()
+            found.append(best_M2[:, 0] - best_M2[:, 1])
+        return torch.cat(found)
+
     def evaluate(self, batch: Batch, temperature: float) -> TokenStats:
         """Apart from training: attached, alone, and without dropout, which would change a run."""
         training = self.model.training

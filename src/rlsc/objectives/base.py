@@ -23,11 +23,11 @@ from rlsc.types import AnswerKey, Message
 Value = TypeVar("Value")
 
 WEIGHTS_NEEDS = (
-    *("scores", "reference", "values"),
-    *("answers", "labels", "reward_model", "environment"),
+    *("scores", "reference", "values", "answer_gaps"),
+    *("answers", "answer_tokens", "votes", "labels", "reward_model", "environment"),
 )
 """What `weights_need` may name; each costs time, and labels cost their being there."""
-FORWARD_NEEDS = frozenset({"scores", "reference", "values"})
+FORWARD_NEEDS = frozenset({"scores", "reference", "values", "answer_gaps"})
 """Those that take a forward pass over the step's completions before the update."""
 LOSS_NEEDS = ("reference", "entropy_gradient")
 """What `loss_needs` may name."""
@@ -93,12 +93,19 @@ class PoolView:
     """KL(uniform ‖ p_θ(· | x, y_<t))."""
     values_KT = Needing[Tensor]("values")
     """The value head's V(x, y_<t)."""
+    answer_gaps_KT = Needing[Tensor]("answer_gaps")
+    """On the final answer's tokens the probability of the policy's likeliest token minus that of
+    its second; 0 on others."""
     reference_logps_KT = Needing[Tensor]("reference")
     """The log-probs of the model before training."""
     answers = Needing[tuple[str | None, ...]]("answers")
     """The final answer of each text; None where none was found."""
     clusters = Needing[tuple[int | None, ...]]("answers")
     """Equal answers (1/2 and 0.5) have one number, from 0 by first appearance."""
+    votes = Needing[tuple[int | None, ...]]("votes")
+    """The clusters of other completions, those of the objective's `votes_of`; needs `answers`."""
+    answer_mask_KT = Needing[Tensor]("answer_tokens")
+    """True on the tokens of the final answer, where it stands in the text."""
     correct_K = Needing[Tensor]("labels")
     """1 where the answer is the reference answer, else 0."""
     reward_model_K = Needing[Tensor]("reward_model")
@@ -193,11 +200,17 @@ class Objective:
 
     is_control: ClassVar[bool] = False
     """Of a registered objective: it cannot teach anything, and is dashed in a comparison."""
+    in_sums_alone: ClassVar[bool] = False
+    """Of a registered objective: by itself it has nothing to act on."""
     on_a_card: ClassVar[str] = ""
     """Of a registered objective: what a tuned model's card says of the method."""
 
     reward_model: str | None = None
     """Hub id or folder of the reward model: a field where `weights_need` has `reward_model`."""
+    votes_of: str | None = None
+    """Who votes, ``teacher`` or ``paraphrase``: a field where `weights_need` has `votes`."""
+    teacher_rate: float = 0.01
+    """How far the teacher goes towards the policy: a field where `votes_of` may be one."""
     value_learning_rate: float = 1e-3
     """AdamW's for the value head: a field where `weights_need` has `values`."""
 
@@ -247,22 +260,31 @@ class Objective:
                 "skip_weight_below is for objective rlsc alone: its bound is of rlsc's own weights"
             )
 
-    def check_labels(self, ids: Collection[str], answers: AnswerKey | None) -> None:
+    def check_labels(
+        self, ids: Collection[str], answers: AnswerKey | None, some: bool = False
+    ) -> None:
         """Raise `ConfigError` where it needs labels that these questions have not.
 
-        Nobody else touches the answers.
+        With `some` one is enough. Nobody else touches the answers.
         """
         if "labels" not in self.weights_need:
             return
         known = AnswerKey({}) if answers is None else answers
         missing = [name for name in ids if name not in known]
-        if missing:
+        if some and len(missing) == len(ids):
+            raise ConfigError(
+                f"label_share: none of {len(ids)} training questions keeps a reference answer: "
+                "raise it, name the column with --answer_column, or take an objective without "
+                "labels, such as ttrl"
+            )
+        if missing and not some:
             raise ConfigError(
                 f"objective {type(self).__name__} needs labels, and {len(missing)} of {len(ids)} "
                 f"training questions have no reference answer (such as {missing[0]!r}): name "
-                "the column with --answer_column, or take an objective without labels"
+                "the column with --answer_column, set label_share to judge these by their "
+                "siblings' majority, or take an objective without labels"
             )
-        for name in ids:
+        for name in (name for name in ids if name in known):
             if not isinstance(known[name], str):
                 raise ConfigError(
                     f"the reference answer of question {name!r} is {known[name]!r:.60}, not text"
@@ -271,6 +293,17 @@ class Objective:
     def weigh(self, pool: PoolView) -> Tensor | None:
         """Weights of a pool's completions, [K] or [K, T], detached. None: no weights."""
         return None
+
+    def over_step(
+        self, parts: tuple[Tensor, ...], mask_NT: Tensor, logps_NT: Tensor | None
+    ) -> tuple[Tensor, ...]:
+        """The weights of all the step's completions, [N, 1] or [N, T] of each part of a sum.
+
+        What `weigh` gave, by default: for what depends on more than one pool. `mask_NT` is True on
+        the completions' tokens, `logps_NT` is there with `scores`. N are this process's; of several
+        all call it.
+        """
+        return parts
 
     def loss(self, rows: LossInputs) -> SequenceLoss:
         """Loss of each row: by default −w · log p_θ(y|x)."""

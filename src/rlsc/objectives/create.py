@@ -24,6 +24,8 @@ class NamesObjective(RunSettings, Protocol):
 
     objective: str
     objective_weights: str | None
+    normalise_sum: bool
+    label_share: float | None
     objective_settings: dict[str, Any]
 
 
@@ -76,8 +78,15 @@ def create_objective(run: NamesObjective) -> Objective:
         check_value(declared_settings()["beta"].fields[0], flags["beta"])
         if flags["beta"]:
             parts, weights = [*parts, KL()], [*weights, flags["beta"]]
-    objective = parts[0] if len(parts) == 1 else Combined(tuple(zip(parts, weights, strict=True)))
+    objective = parts[0]
+    if len(parts) > 1 or run.normalise_sum or objective.in_sums_alone:
+        pairs = tuple(zip(parts, weights, strict=True))
+        objective = Combined(pairs, normalised=run.normalise_sum)
     objective.check(run)
+    if run.label_share is not None and "labels" not in objective.weights_need:
+        raise ConfigError(
+            f"label_share is for objectives with labels, such as grpo: {run.objective} reads none"
+        )
     return objective
 
 

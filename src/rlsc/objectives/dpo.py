@@ -13,6 +13,7 @@ from rlsc.config import setting
 from rlsc.errors import ConfigError
 from rlsc.objectives.base import Objective, PoolView, RunSettings
 from rlsc.objectives.policy_gradient import check_siblings
+from rlsc.objectives.rlsf import answer_confidence
 from rlsc.objectives.ttrl import majority_cluster
 
 
@@ -22,8 +23,9 @@ class DPO(Objective):
 
     One pair a question. y_w and y_l are the siblings of highest and lowest mean token log-prob
     (`confidence`), one of the majority's answer and one of the rarest other answer, the most
-    confident of each (`majority`; no pair where all agree), or the first and second completion
-    (`given`, of a preference data set). p_ref is the model before training.
+    confident of each (`majority`; no pair where all agree), those of the highest and lowest
+    confidence in the answer's own tokens (`answer_gap`, as `rlsf` rewards it), or the first and
+    second completion (`given`, of a preference data set). p_ref is the model before training.
 
     The gradient is −β σ(−β Δ) (∇log p_θ(y_w) − ∇log p_θ(y_l)), so a pair is two weighted
     completions and may lie in different micro-batches; the loss logged is that weighted sum.
@@ -38,13 +40,15 @@ class DPO(Objective):
     dpo_beta: float = setting(0.1, "β.", least=0)
     dpo_pairs: str = setting(
         "confidence",
-        "Pairs by the policy's confidence, by the majority's answer, or given by the data set.",
-        choices=("confidence", "majority", "given"),
+        "Pairs by the policy's confidence, by the majority's answer, by confidence in the answer's "
+        "own tokens, or given by the data set.",
+        choices=("confidence", "majority", "answer_gap", "given"),
     )
 
     @property
     def weights_need(self) -> Collection[str]:
-        return {"scores", "reference", *({"answers"} if self.dpo_pairs == "majority" else ())}
+        of_pairs = {"majority": {"answers"}, "answer_gap": {"answer_tokens", "answer_gaps"}}
+        return {"scores", "reference", *of_pairs.get(self.dpo_pairs, ())}
 
     @property
     def zero_weight_is_zero_gradient(self) -> bool:
@@ -92,7 +96,9 @@ class DPO(Objective):
         if self.dpo_pairs == "given":
             return 0, 1
         confidence = (pool.logps_KT.sum(-1) / pool.mask_KT.sum(-1)).tolist()
-        if self.dpo_pairs == "confidence":
+        if self.dpo_pairs == "answer_gap":
+            confidence = answer_confidence(pool).tolist()
+        if self.dpo_pairs in ("confidence", "answer_gap"):
             order = sorted(range(len(pool)), key=lambda index: confidence[index])
             return None if confidence[order[0]] == confidence[order[-1]] else (order[-1], order[0])
         winner, _ = majority_cluster(pool)

@@ -12,11 +12,12 @@ from torch import Tensor
 from rlsc.config import setting
 from rlsc.errors import ConfigError
 from rlsc.objectives.base import PoolView
-from rlsc.objectives.policy_gradient import PolicyGradient
+from rlsc.objectives.consensus import Consensus
+from rlsc.objectives.semantic_entropy import semantic_entropy
 
 
 @dataclass(frozen=True)
-class EMPO(PolicyGradient):
+class EMPO(Consensus):
     """r(y) = share of the pool, y among them, with an answer equal to y's. arXiv 2504.05812.
 
     It lowers the semantic entropy −Σ_c p(c) log p(c) of the answers. Questions whose semantic
@@ -40,21 +41,9 @@ class EMPO(PolicyGradient):
             low, high = self.entropy_low, self.entropy_high
             raise ConfigError(f"entropy_low {low} is above entropy_high {high}")
 
-    weights_need = frozenset({"answers"})
-
     def reward(self, pool: PoolView) -> Tensor:
         if not self.entropy_low <= semantic_entropy(pool) <= self.entropy_high:
             return pool.zeros()
         votes = Counter(pool.clusters)
         shares = [0.0 if c is None else votes[c] / len(pool) for c in pool.clusters]
         return torch.tensor(shares, dtype=torch.float64)
-
-
-def semantic_entropy(pool: PoolView) -> float:
-    """Entropy, in nats, of the answers' clusters by frequency; unanswered completions not counted.
-
-    0 where nobody answered.
-    """
-    votes = Counter(cluster for cluster in pool.clusters if cluster is not None)
-    total = sum(votes.values())
-    return -sum(count / total * math.log(count / total) for count in votes.values())

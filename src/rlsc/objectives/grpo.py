@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from rlsc.objectives.base import PoolView
-from rlsc.objectives.policy_gradient import PolicyGradient
+from rlsc.objectives.semantic_entropy import EntropyScaled
 
 
 @dataclass(frozen=True)
-class GRPO(PolicyGradient):
+class GRPO(EntropyScaled):
     """r(y) = 1[the answer is the reference's]. arXiv 2402.03300; needs labels.
 
     Dr. GRPO (arXiv 2503.20783) is `shaping="centred", loss_type="dr_grpo"`. Several updates on a
@@ -21,7 +22,9 @@ class GRPO(PolicyGradient):
     Left out: a format reward beside the answer's; combine it with `format_only` for that.
     """
 
-    weights_need = frozenset({"labels"})
+    @property
+    def weights_need(self) -> Collection[str]:
+        return {"labels", *super().weights_need}
 
     def reward(self, pool: PoolView) -> Tensor:
         return pool.correct_K

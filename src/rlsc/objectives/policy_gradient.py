@@ -101,8 +101,12 @@ class PolicyGradient(Clipped):
         """The weights that these rewards become."""
         return shape(self.shaping, rewards_K, self.alpha)
 
+    def weights_of(self, rewards_K: Tensor, pool: PoolView) -> Tensor:
+        """What a pool's rewards become, [K] or [K, T]: shaped, and whatever a subclass adds."""
+        return self.shaped(rewards_K)
+
     def weigh(self, pool: PoolView) -> Tensor:
-        return self.shaped(self.reward(pool))
+        return self.weights_of(self.reward(pool), pool)
 
     def loss(self, rows: LossInputs) -> SequenceLoss:
         return sequence_loss(clipped_loss(rows, self.epsilon, self.beta, self.loss_type), rows)

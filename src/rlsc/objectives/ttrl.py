@@ -8,12 +8,12 @@ from torch import Tensor
 
 from rlsc.config import setting
 from rlsc.objectives.base import PoolView
-from rlsc.objectives.policy_gradient import PolicyGradient
+from rlsc.objectives.consensus import Consensus
 from rlsc.statistics import commonest
 
 
 @dataclass(frozen=True)
-class TTRL(PolicyGradient):
+class TTRL(Consensus):
     """r(y) = 1[answer(y) = the siblings' most frequent answer]. arXiv 2504.16084; SRT 2505.21444.
 
     All completions vote; `train_generations` trains on fewer (the paper: 64 vote, 32 train).
@@ -26,8 +26,6 @@ class TTRL(PolicyGradient):
     vote_threshold: float = setting(
         0.0, "Least share of the majority for a reward.", least=0, most=1
     )
-
-    weights_need = frozenset({"answers"})
 
     def reward(self, pool: PoolView) -> Tensor:
         rewards = pool.zeros()

@@ -93,6 +93,10 @@ def footprint(
     copied = not config.use_peft or config.adapter is not None
     if needs_reference(training, objective, asks_base) and copied:
         parts.append(Part("the model before training", *[weights // share] * 3))
+    if objective.votes_of == "teacher":
+        own = sum(4 * weight.numel() for weight in _trained(model))
+        # While the teacher samples, the policy's weights are held beside it.
+        parts.append(Part("the teacher", 0, own + gradients, own))
     if training.guard == "stop" and device.kind == "cpu":
         kept = training.guard_snapshots * gradients
         parts.append(Part("the guard's snapshots", 0, kept, kept))
@@ -194,7 +198,7 @@ def _update(model: Any, training: RLSCConfig, device: Device, prompt_length: int
                 max(batches, key=lambda batch: batch.tokens),
                 training.loss_temperature,
                 entropy_gradient="entropy_gradient" in objective.loss_needs,
-                states="values" in objective.weights_need,
+                states=bool({"values", "answer_gaps"} & set(objective.weights_need)),
             )
         loss = scores.logps_BT.sum()
         if "entropy_gradient" in objective.loss_needs:

@@ -67,7 +67,9 @@ def _read(kind: Any, content: Any, where: str) -> Any:
 def _read_fields(kind: Any, content: Any, where: str) -> Any:
     _checked(isinstance(content, dict), content, where, "an object")
     hints = _hints(kind)
-    names = [f.name for f in dataclasses.fields(kind)]
+    declared = dataclasses.fields(kind)
+    # What a file does not say that has a default of None was not known when it was written.
+    names = [f.name for f in declared if f.name in content or f.default is not None]
     unknown = sorted(content.keys() - set(names))
     if unknown:
         raise ValueError(f"{where} has no field {unknown[0]!r}")

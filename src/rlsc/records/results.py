@@ -178,6 +178,8 @@ class TrainingResults:
     other ways with `--eval_baselines`. None with `--eval none`."""
     curve: tuple[CurvePoint, ...] = ()
     benchmarks: Mapping[str, TaskResults] = field(default_factory=dict)
+    labels_used: int | None = None
+    """Training questions that were judged by their reference answer; None: not counted then."""
 
     @property
     def tasks(self) -> dict[str, TaskResults]:
@@ -230,6 +232,13 @@ class ComparedRun:
     distinct: float | None = None
     """Distinct completions, as a share, at the last step of training."""
     failed: str | None = None
+    collapse: int | None = None
+    """The evaluated step at which pass@1 has collapsed (`rlsc.statistics.collapse_step`), which
+    takes labels; None: it has not, as far as it was evaluated."""
+    guard_collapse: int | None = None
+    """The first step at which the guard saw a collapse, without labels; None: it saw none."""
+    mean_until: float | None = None
+    """pass@1, the mean over steps until the collapse by labels, or the end: the area under it."""
 
     @property
     def done(self) -> bool:

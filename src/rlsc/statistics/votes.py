@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from fractions import Fraction
+from itertools import combinations
 from math import comb
 from typing import TypeVar
 
@@ -82,6 +84,64 @@ def _won_with(top: int, answers: Sequence[tuple[int, Fraction | int]], n: int, k
         ways = grown
     shares = (Fraction(n * right, tied) for (_, tied, right), n in ways.items() if tied)
     return sum(shares, Fraction(0))
+
+
+KEPT = 0.1
+"""Of samples with an answer the share that a filtered vote keeps, rounded up to a sample."""
+
+
+def weighted_majority_at_k(
+    keys: Sequence[str | None],
+    correct: Sequence[bool],
+    weights: Sequence[float],
+    k: int,
+    kept: float = 1.0,
+) -> float:
+    """Probability that the answer of most weight of k of one question's n samples is right.
+
+    Each sample's vote weighs `weights`, its confidence, 0 or more; with `kept` below 1 only the
+    surest of a subset's answered samples vote, that share of them rounded up, and those that tie
+    with the last. DeepConf's weighted and filtered votes, arXiv 2508.15260, which vote once, with
+    all samples. As for `majority_at_k`: the mean over all k-subsets, ties drawn, samples without
+    an answer have no vote, and an answer of two verdicts counts by the share of its n samples that
+    are right. The subsets are gone through one by one: C(n, k) of them. With equal weights, all
+    kept, it is `majority_at_k`.
+
+    ValueError for unequal lengths, a weight below 0 or not a number, and unless 1 ≤ k ≤ n.
+    """
+    _check_subset(len(keys), k)
+    if not all(weight >= 0 for weight in weights):
+        raise ValueError("a weight is below 0 or not a number")
+    count, right = Counter[str](), Counter[str]()
+    samples = list(zip(keys, correct, weights, strict=True))
+    for key, flag, _ in samples:
+        if key is not None:
+            count[key] += 1
+            right[key] += bool(flag)
+    if not any(right.values()):
+        return 0.0
+    shares = {key: right[key] / number for key, number in count.items()}
+    cast = [(key, weight) for key, _, weight in samples]
+    won = [_won_by_weight(subset, shares, kept) for subset in combinations(cast, k)]
+    return math.fsum(won) / len(won)
+
+
+def _won_by_weight(
+    subset: Sequence[tuple[str | None, float]], shares: Mapping[str, float], kept: float
+) -> float:
+    """The share of right ones among the answers of most weight; 0 without an answer."""
+    votes = [(key, weight) for key, weight in subset if key is not None]
+    if not votes:
+        return 0.0
+    least = sorted((weight for _, weight in votes), reverse=True)[math.ceil(kept * len(votes)) - 1]
+    weighed: dict[str, list[float]] = {}
+    for key, weight in votes:
+        if weight >= least:
+            weighed.setdefault(key, []).append(weight)
+    totals = {key: math.fsum(parts) for key, parts in weighed.items()}
+    most = max(totals.values())
+    first = [shares[key] for key, total in totals.items() if total == most]
+    return math.fsum(first) / len(first)
 
 
 def _check_subset(n: int, k: int) -> None:

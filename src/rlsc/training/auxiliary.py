@@ -10,6 +10,7 @@ from rlsc.models import RewardModel
 from rlsc.objectives import Objective, parts_of
 from rlsc.training.arguments import RLSCConfig
 from rlsc.training.reference import Reference
+from rlsc.training.teacher import Teacher
 from rlsc.training.value_head import ValueHead
 
 
@@ -21,6 +22,8 @@ class AuxiliaryModels:
     """The model before training: of the objective, or of `rollout_policy base`."""
     reward_model: RewardModel | None = None
     value_head: ValueHead | None = None
+    teacher: Teacher | None = None
+    """A moving average of the policy, which votes."""
 
 
 def needs_reference(args: RLSCConfig, objective: Objective, asks_base: bool) -> bool:
@@ -49,4 +52,7 @@ def create_auxiliary(
         if "values" in part.weights_need:
             hidden_size = policy.config.get_text_config().hidden_size
             value_head = ValueHead(hidden_size, part.value_learning_rate, args.device)
-    return AuxiliaryModels(reference, reward_model, value_head)
+    teacher = None
+    if objective.votes_of == "teacher":
+        teacher = Teacher(policy, objective.teacher_rate)
+    return AuxiliaryModels(reference, reward_model, value_head, teacher)

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 from rlsc.guard import group_signals
+from rlsc.logprobs import Batch
+from rlsc.objectives import divergence
 from rlsc.runtime import gathered
 from rlsc.statistics import collision_probability
 from rlsc.types import CompletionGroup
@@ -44,10 +46,19 @@ METRICS: dict[str, str] = {
     "max_p": "largest p(y|x)",
     "mean_logp": "mean log p of a token, in nats",
     "entropy": "mean entropy of a token, in nats",
+    "answer_entropy": "mean entropy of a token of the final answer, in nats",
+    "reasoning_entropy": "mean entropy of any other token, in nats",
+    "answer_kl": "of a token of the final answer, the mean estimate of KL(policy ‖ model before "
+    "training), in nats; where the loss has such a divergence",
+    "reasoning_kl": "the same of any other token",
+    "answer_located": "share of completions whose answer's tokens are known: it is read from the "
+    "text, and stands there as it was read",
     # Of the loss.
     "loss": "what the gradient is of, over the step's completions",
     "reward": "mean reward, before it is shaped",
     "reward_std": "mean over questions of the standard deviation of their rewards",
+    "labelled": "share of questions that are judged by a reference answer, the others by their "
+    "siblings' majority; with --label_share",
     "zero_weight": "share of questions whose completions all weigh nothing",
     "effective_sample_size": "(Σw)² / Σw² of the weights of a question's siblings, 1 to K; 0 where "
     "all are 0",
@@ -97,6 +108,12 @@ class StepRecord:
     lengths_N: Tensor
     capped_N: Tensor
     """1 where the importance weight was cut down to the cap."""
+    answer_lengths_N: Tensor
+    """Tokens of the final answer; the next fields are sums over these, and over all tokens."""
+    answer_entropy_sum_N: Tensor
+    answer_kl_sum_N: Tensor
+    kl_sum_N: Tensor
+    """Estimates of KL(policy ‖ model before training), where the loss knows of it; else nan."""
 
     @property
     def weights_N(self) -> Tensor:
@@ -105,7 +122,7 @@ class StepRecord:
 
     @classmethod
     def empty(cls, n: int) -> StepRecord:
-        return cls(*(torch.zeros(n, dtype=torch.float64) for _ in range(7)))
+        return cls(*(torch.zeros(n, dtype=torch.float64) for _ in fields(cls)))
 
     def fill(self, members: Sequence[Sequence[int]], **values_B: Tensor) -> None:
         """Set fields by name, from one value a row to all the completions it stands for."""
@@ -113,6 +130,26 @@ class StepRecord:
             target_N = getattr(self, name)
             for indices, value in zip(members, values.tolist(), strict=True):
                 target_N[list(indices)] = value
+
+    def fill_answers(
+        self,
+        batch: Batch,
+        answer_BT: Tensor,
+        entropies_BT: Tensor,
+        logps_BT: Tensor,
+        reference_logps_BT: Tensor | None,
+    ) -> None:
+        """What splits entropy and divergence into answer and reasoning; all [B, T], 0 outside."""
+        kl_BT = torch.full_like(logps_BT.detach(), math.nan)
+        if reference_logps_BT is not None:
+            kl_BT = divergence(logps_BT.detach(), reference_logps_BT)
+        self.fill(
+            [row.members for row in batch.rows],
+            answer_lengths_N=answer_BT.sum(-1),
+            answer_entropy_sum_N=(entropies_BT.detach() * answer_BT).sum(-1),
+            answer_kl_sum_N=(kl_BT * answer_BT).sum(-1),
+            kl_sum_N=kl_BT.sum(-1),
+        )
 
 
 def rollout_metrics(groups: Sequence[CompletionGroup]) -> dict[str, float]:
@@ -175,7 +212,26 @@ def step_metrics(
         "underflowed_weights": float((record.log_confidence_N.float().exp() == 0).double().mean()),
         "alpha_share": alpha * kept / total_weight if total_weight else float("nan"),
         "entropy": float(record.entropy_sum_N.sum()) / tokens,
+        **_of_answers(record),
     }
+
+
+def _of_answers(record: StepRecord) -> dict[str, float]:
+    """Entropy and divergence of the answers' tokens and of the others; what there is of them."""
+    answered = float(record.answer_lengths_N.sum())
+    counts = {"answer": answered, "reasoning": float(record.lengths_N.sum()) - answered}
+    sums = {
+        "entropy": (record.answer_entropy_sum_N, record.entropy_sum_N),
+        "kl": (record.answer_kl_sum_N, record.kl_sum_N),
+    }
+    metrics = {"answer_located": float((record.answer_lengths_N > 0).double().mean())}
+    for name, (of_answer_N, of_all_N) in sums.items():
+        totals = {"answer": float(of_answer_N.sum())}
+        totals["reasoning"] = float(of_all_N.sum()) - totals["answer"]
+        for part, count in counts.items():
+            if count and not math.isnan(totals[part]):
+                metrics[f"{part}_{name}"] = totals[part] / count
+    return metrics
 
 
 def _effective_sample_size(log_weights_K: Tensor) -> float:

@@ -22,7 +22,7 @@ from rlsc.data import (
     written_vocabulary,
 )
 from rlsc.engines import ZERO3_NEEDS, SamplingParams, ScriptedEngine, engine_class
-from rlsc.environments import Environment
+from rlsc.environments import DatasetEnvironment, Environment
 from rlsc.errors import ConfigError, QuestionError
 from rlsc.logprobs import Layout, supported_layout
 from rlsc.models import context_length
@@ -175,7 +175,7 @@ def sampling_of(tokenizer: Any, model: Any, args: RLSCConfig) -> SamplingParams:
 def examples_of(rows: Rows) -> list[Example]:
     """Rows of a data set in Python, each with an id of its own and a prompt that can be asked.
 
-    Raises `QuestionError` for the first without. No other column is read.
+    Raises `QuestionError` for the first without. Of other columns only `paraphrase` is read.
     """
     examples = []
     for identifier, (where, row) in zip(identifiers(rows), rows, strict=True):
@@ -184,7 +184,10 @@ def examples_of(rows: Rows) -> list[Example]:
             raise QuestionError(
                 f"{where} has no 'prompt' (it has {', '.join(map(str, row)) or 'nothing'})"
             )
-        examples.append(Example(identifier, as_prompt(prompt, f"{where}: its prompt")))
+        other = row.get("paraphrase")
+        if other is not None:
+            other = as_prompt(other, f"{where}: its paraphrase")
+        examples.append(Example(identifier, as_prompt(prompt, f"{where}: its prompt"), other))
     return examples
 
 
@@ -215,6 +218,43 @@ def _rendered(
         prompts = [render(one.prompt, one.id, tokenizer, kwargs) for one in examples]
     check_vocabulary(prompts, tokenizer, model)
     return prompts
+
+
+def paraphrases_of(
+    examples: Sequence[Example], model: Any, tokenizer: Any, args: RLSCConfig
+) -> dict[str, Prompt]:
+    """The paraphrases as token ids, by the question's id.
+
+    Raises `QuestionError` for a question without, and for one that does not fit the context.
+    """
+    missing = [example.id for example in examples if example.paraphrase is None]
+    if missing:
+        raise QuestionError(
+            f"votes_of paraphrase: {len(missing)} of {len(examples)} questions have no "
+            f"'paraphrase' (such as {missing[0]!r}): add the column, or take votes_of teacher"
+        )
+    others = [Example(one.id, one.paraphrase or "") for one in examples]
+    prompts = _rendered(others, "paraphrases", model, tokenizer, args)
+    fit_context(prompts, args.max_completion_length, context_length(model), skip=False)
+    return {prompt.id: prompt for prompt in prompts}
+
+
+def check_votes(accelerator: Any, environment: Environment, objective: Objective) -> None:
+    """Raises `ConfigError` where the votes of others cannot be had."""
+    if objective.votes_of is None:
+        return
+    if not isinstance(environment, DatasetEnvironment):
+        raise ConfigError(
+            f"votes_of {objective.votes_of} is of a data set's questions, which environment "
+            f"{type(environment).__name__} does not ask: name another --objective"
+        )
+    state = accelerator.state
+    sharded = getattr(state, "fsdp_plugin", None) or getattr(state, "deepspeed_plugin", None)
+    if objective.votes_of == "teacher" and sharded:
+        raise ConfigError(
+            "votes_of teacher averages whole weights, and FSDP and DeepSpeed divide them: take "
+            "several processes without them, or votes_of paraphrase"
+        )
 
 
 def probe_prompts(dataset: Any, model: Any, tokenizer: Any, args: RLSCConfig) -> list[Prompt]:

@@ -20,6 +20,7 @@ from rlsc.runtime import Advance, gathered, keep_freed_memory, release_freed_mem
 from rlsc.training.arguments import RLSCConfig
 from rlsc.training.progress import StepProgress
 from rlsc.training.reference import Reference
+from rlsc.training.teacher import Teacher
 from rlsc.training.weighing import Forward
 from rlsc.types import Ask, CompletionGroup, Example, Message, Pool, Prompt
 
@@ -99,12 +100,34 @@ class Sampler:
         raw = {name: ask.prompt for name, ask in asks.items()}
         return Rollout(pools, raw, len(asks) - len(prompts))
 
+    def votes(
+        self, step: int, prompts: Mapping[str, Prompt], teacher: Teacher | None = None
+    ) -> dict[str, CompletionGroup]:
+        """`num_generations` completions of each prompt that vote, and are not trained on, by id.
+
+        Of the teacher, where there is one, else of the policy. The engine has the policy after.
+        """
+        args = self._args
+        with teacher.in_place_of_policy() if teacher else nullcontext():
+            self._engine.sync(self._scorer.model)
+            groups = self._engine.generate(
+                list(prompts.values()),
+                args.num_generations,
+                self._params,
+                [seed_for(args.seed, "votes", step, name) for name in prompts],
+            )
+        self._check_ids(groups)
+        if teacher:
+            self._sync("current")
+        return dict(zip(prompts, groups, strict=True))
+
     def forward(self, rollout: Rollout, states: bool = False) -> Forward:
         """Over all completions of a rollout, by the model that has sampled them."""
         args, rows = self._args, make_rows(rollout.groups, self._args.merge_duplicates)
         score = partial(self._score, temperature=args.loss_temperature, states=states)
         cut = partial(self._scorer.cut, rows)
-        return Forward(cut, score, args.loss_temperature, self.by_reference)
+        gaps = partial(self._scorer.gaps, temperature=args.loss_temperature)
+        return Forward(cut, score, args.loss_temperature, self.by_reference, gaps)
 
     @contextmanager
     def scoring(self) -> Iterator[None]:

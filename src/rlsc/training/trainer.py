@@ -9,7 +9,7 @@ backward through these.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +36,7 @@ from rlsc.runtime import (
     release_freed_memory,
     without_missing_data_warning,
 )
+from rlsc.training.answer_tokens import answer_mask
 from rlsc.training.arguments import RLSCConfig
 from rlsc.training.auxiliary import create_auxiliary
 from rlsc.training.checkpoints import WholeCheckpoints
@@ -48,6 +49,7 @@ from rlsc.training.identity import (
     tokenizer_parts,
     write_record,
 )
+from rlsc.training.labels import labels_in_use, labels_used
 from rlsc.training.metrics import of_all_processes, rollout_metrics, step_metrics
 from rlsc.training.moved import MovedWeights
 from rlsc.training.preparation import (
@@ -56,10 +58,12 @@ from rlsc.training.preparation import (
     check_processes,
     check_sharding,
     check_trained,
+    check_votes,
     check_zero3,
     examples_of,
     given_pairs,
     layout_of,
+    paraphrases_of,
     probe_prompts,
     render_all,
     sampling_of,
@@ -83,7 +87,8 @@ class RLSCTrainer(WholeCheckpoints):
         train_dataset: rows with a `prompt`, a string or a list of messages, and optionally an
             `id`: mappings, a `datasets` data set, streamed ones too (read once, to the end), a
             DataFrame, or columns. With `dpo_pairs="given"` also `chosen` and `rejected`, text or
-            messages. Other columns are not read: a label cannot get in with them.
+            messages; an objective whose `votes_of` is paraphrase reads `paraphrase`. Other columns
+            are not read: a label cannot get in with them.
         processing_class: the model's tokenizer; loaded with the model where that is a name.
         engine: an `Engine`; by default the one that `args.engine` names.
         objective: by default the one that `args.objective` names.
@@ -153,7 +158,7 @@ class RLSCTrainer(WholeCheckpoints):
             self.model.to(args.device)
         # The loss is divided by the step's own denominator, and accumulation is always 1.
         self.loss_is_scaled_for_ga = True
-        self._answer_key = answer_key
+        self._answer_key = labels_in_use(answer_key, args)
         self._set_task(objective, environment)
         self.identity = hashed | self._identity(prompts, rows)
         self._make_parts(examples, rows, probe_dataset, engine)
@@ -168,10 +173,13 @@ class RLSCTrainer(WholeCheckpoints):
         self.objective = objective or create_objective(args)
         self.objective.check(args)
         ids = [example.id for example in self.train_dataset]
-        self.objective.check_labels(ids, self._answer_key)
+        some = args.label_share is not None
+        self.objective.check_labels(ids, self._answer_key, some)
+        self.labels_used = labels_used(self.objective, ids, self._answer_key)
         check_zero3(self.accelerator, args, self.objective)
         self.environment = environment or DatasetEnvironment(args.num_generations)
         check_environment(self.environment, self.objective, args)
+        check_votes(self.accelerator, self.environment, self.objective)
 
     def _make_parts(
         self, examples: Sequence[Example], rows: Rows, probe_dataset: Any, engine: Engine | None
@@ -206,6 +214,12 @@ class RLSCTrainer(WholeCheckpoints):
         self.update = Update(
             args, self.objective, self.auxiliary, self.scorer, self.accelerator, self.progress
         )
+        self._paraphrases: dict[str, Prompt] = {}
+        if self.objective.votes_of == "paraphrase":
+            self._paraphrases = paraphrases_of(self.train_dataset, model, tokenizer, args)
+            self.identity |= prompt_parts("paraphrase", list(self._paraphrases.values()))
+        if self.auxiliary.teacher is not None:
+            self.keep(self.auxiliary.teacher)
         if self.auxiliary.value_head is not None:
             self.keep(KeepValueHead(self.auxiliary.value_head))
         if self.guard:
@@ -320,20 +334,32 @@ class RLSCTrainer(WholeCheckpoints):
         check_pools(rollout.pools, self.environment, self.objective, self.args)
         if self.guard and self.guard.observe(step, groups if self._policy_samples else None):
             return None
+        votes = self._votes(step, rollout)
         self.engine.release()
         release_freed_memory()
-        batch = self.update.cut(rollout.groups, self._weigh(step, rollout))
+        batch = self.update.cut(rollout.groups, self._weigh(step, rollout, votes))
         self._rollout_metrics = rollout_metrics(groups) | self.environment.metrics()
         if rollout.too_long:
             self._rollout_metrics["prompts_too_long"] = rollout.too_long
         self._rollout_metrics["sample_seconds"] = time.perf_counter() - clock
         return batch
 
-    def _weigh(self, step: int, rollout: Rollout) -> Advantages:
+    def _votes(self, step: int, rollout: Rollout) -> dict[str, CompletionGroup]:
+        """Other completions that vote on these questions; none where the objective asks none."""
+        if self.objective.votes_of is None:
+            return {}
+        prompts = {group.prompt.id: group.prompt for group in rollout.groups}
+        prompts = {name: self._paraphrases.get(name, prompt) for name, prompt in prompts.items()}
+        return self.sampler.votes(step, prompts, self.auxiliary.teacher)
+
+    def _weigh(
+        self, step: int, rollout: Rollout, votes: Mapping[str, CompletionGroup]
+    ) -> Advantages:
         """By the objective, and by the filters that leave completions out."""
         args, by_reference = self.args, self.sampler.by_reference
         filters = (args.entropy_floor, args.skip_unanimous, args.mask_truncated_completions)
-        forward = self.sampler.forward(rollout, "values" in self.objective.weights_need)
+        states = bool({"values", "answer_gaps"} & set(self.objective.weights_need))
+        forward = self.sampler.forward(rollout, states)
         scores = takes_forward(self.objective, by_reference)
         with self.sampler.scoring() if scores else nullcontext():
             return advantages(
@@ -341,9 +367,10 @@ class RLSCTrainer(WholeCheckpoints):
                 self.objective,
                 self.auxiliary,
                 forward,
-                Source(rollout.prompts, self._answer_key),
+                Source(rollout.prompts, self._answer_key, args.label_share is not None, votes),
                 [seed_for(args.seed, "objective", step, pool.name) for pool in rollout.pools],
                 kept_by_filters(rollout.groups, *filters),
+                answer_mask(self.processing_class, rollout.groups),
             )
 
     # The update: called by the parent with the single item that `get_batch_samples` returned.

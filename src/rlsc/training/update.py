@@ -285,6 +285,9 @@ def micro_batch_loss(
         objective, parts, scores, mask_BT, old_BT, reference_logps_BT, weight_clip
     )
     kept_B = advantages.kept_N[first_B].bool()
+    if advantages.answer_NT is not None:
+        answer_BT = advantages.answer_NT[first_B, : logps_BT.shape[1]].to(mask_BT.device)
+        record.fill_answers(batch, answer_BT, scores.entropies_BT, logps_BT, reference_logps_BT)
     record.fill(
         [row.members for row in batch.rows],
         logps_N=logps_BT.detach().sum(-1),

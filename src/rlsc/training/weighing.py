@@ -19,8 +19,9 @@ from rlsc.errors import ConfigError, NonFiniteError
 from rlsc.grading import Item, answer_texts, cluster_answers, shared_grader
 from rlsc.logprobs import Batch, TokenStats
 from rlsc.objectives import FORWARD_NEEDS, NEED_OF, Objective, PolicyGradient, PoolView, parts_of
+from rlsc.statistics import commonest
 from rlsc.training.auxiliary import AuxiliaryModels
-from rlsc.types import AnswerKey, Message, Pool, Verdict
+from rlsc.types import AnswerKey, CompletionGroup, Message, Pool, Verdict
 
 Score = Callable[[Batch], TokenStats]
 Prompts = Mapping[str, str | Sequence[Message]]
@@ -38,6 +39,8 @@ class Advantages:
     """With a value head: what it learns."""
     sampler_logps_NT: Tensor | None = None
     """Where the model before training has sampled, its log-probs: ratios refer to them."""
+    answer_NT: Tensor | None = None
+    """True on the tokens of the final answers, for the records."""
     metrics: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
@@ -57,6 +60,7 @@ class Advantages:
             tuple(part[places] for part in self.parts),
             pick(self.returns_NT),
             pick(self.sampler_logps_NT),
+            pick(self.answer_NT),
             self.metrics,
         )
 
@@ -77,6 +81,8 @@ class Forward:
     temperature: float
     of_reference: bool = False
     """Whether the model before training has sampled, and not the policy."""
+    gaps: Callable[[Tensor], Tensor] | None = None
+    """Of hidden states, [M, H], how much likelier the likeliest token is than the second, [M]."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,10 @@ class Source:
     prompts: Prompts
     answers: AnswerKey | None = None
     """Only objectives with labels touch it."""
+    some_labels: bool = False
+    """Whether a question without an answer is judged by its siblings' majority."""
+    votes: Mapping[str, CompletionGroup] = field(default_factory=dict)
+    """Other completions whose answers vote, by the question's id."""
 
 
 def takes_forward(objective: Objective, of_reference: bool = False) -> bool:
@@ -101,18 +111,25 @@ def advantages(
     source: Source,
     seeds: Sequence[int],
     kept_N: Tensor | None = None,
+    answer_NT: Tensor | None = None,
 ) -> Advantages:
     """The weights of all completions of these pools, in order; `seeds` has one for each pool.
 
+    `answer_NT` is True on the tokens of the final answers (`answer_tokens.py`).
     Raises `ConfigError` for weights that do not fit the completions, `NonFiniteError` for weights
     that are not finite.
     """
     parts = [part for part, _ in parts_of(objective)]
     if not pools:
-        return Advantages.empty(len(parts))
+        empty = Advantages.empty(len(parts))
+        nothing = torch.zeros(0, 1, dtype=torch.float64)
+        objective.over_step(empty.parts, nothing.bool(), nothing)  # other processes may wait for it
+        return empty
     needs = set(objective.weights_need)
     sizes = [len(pool.completions) for pool in pools]
-    mask_NT, tokens = _token_fields(pools, needs, auxiliary, forward)
+    mask_NT, tokens = _token_fields(pools, needs, auxiliary, forward, answer_NT)
+    if "answer_tokens" in needs and answer_NT is not None:
+        tokens["answer_mask_KT"] = answer_NT
     weights: list[list[Tensor]] = [[] for _ in parts]
     rewards: list[Tensor] = []
     returns: list[Tensor] = []
@@ -128,10 +145,15 @@ def advantages(
                 returns.append(of_part[-1] + seen.values_KT)  # A_t + V_t
     return Advantages(
         torch.ones(sum(sizes), dtype=torch.bool) if kept_N is None else kept_N,
-        tuple(torch.cat(_widened(of_part)) for of_part in weights),
+        objective.over_step(
+            tuple(torch.cat(_widened(of_part)) for of_part in weights),
+            mask_NT,
+            tokens.get("logps_KT"),
+        ),
         torch.cat(returns) if returns else None,
         tokens["logps_KT"] if forward.of_reference else None,
-        _metrics(weights, rewards),
+        answer_NT,
+        _metrics(weights, rewards) | _labelled(pools, needs, source),
     )
 
 
@@ -152,15 +174,14 @@ def _judged(
     known: dict[str, object] = {}
     if "answers" in needs:
         texts = [text for group in pool.groups for text in answer_texts(group)]
-        known["answers"], known["clusters"] = cluster_answers(texts, shared_grader())
+        voters = [source.votes.get(group.prompt.id) for group in pool.groups]
+        others = [text for group in voters if group for text in answer_texts(group)]
+        answers, clusters = cluster_answers([*texts, *others], shared_grader())
+        known["answers"], known["clusters"] = answers[: len(texts)], clusters[: len(texts)]
+        if "votes" in needs:
+            known["votes"] = clusters[len(texts) :]
     if "labels" in needs and source.answers is not None:
-        items = [
-            Item(text, _label(group.prompt.id, source.answers))
-            for group in pool.groups
-            for text in answer_texts(group)
-        ]
-        verdicts = [grade.verdict for grade in shared_grader().grade_all(items)]
-        right = [float(verdict is Verdict.CORRECT) for verdict in verdicts]
+        right = [value for group in pool.groups for value in _right(group, source)]
         known["correct_K"] = torch.tensor(right, dtype=torch.float64)
     if "reward_model" in needs and auxiliary.reward_model is not None:
         model = auxiliary.reward_model
@@ -176,6 +197,22 @@ def _judged(
     return known
 
 
+def _right(group: CompletionGroup, source: Source) -> list[float]:
+    """1 where an answer is the reference answer; with `some_labels`, in its place the majority's.
+
+    Ties go to the answer seen first; nobody is right where nobody answers.
+    """
+    name, texts, answers = group.prompt.id, answer_texts(group), source.answers
+    assert answers is not None
+    if source.some_labels and name not in answers:
+        _, clusters = cluster_answers(texts, shared_grader())
+        winner, _ = commonest(clusters)
+        return [float(winner is not None and cluster == winner) for cluster in clusters]
+    label = _label(name, answers)
+    grades = shared_grader().grade_all([Item(text, label) for text in texts])
+    return [float(grade.verdict is Verdict.CORRECT) for grade in grades]
+
+
 def _label(name: str, answers: AnswerKey) -> str:
     if name not in answers:
         raise ConfigError(
@@ -187,7 +224,11 @@ def _label(name: str, answers: AnswerKey) -> str:
 
 @torch.no_grad()
 def _token_fields(
-    pools: Sequence[Pool], needs: Collection[str], auxiliary: AuxiliaryModels, forward: Forward
+    pools: Sequence[Pool],
+    needs: Collection[str],
+    auxiliary: AuxiliaryModels,
+    forward: Forward,
+    answer_NT: Tensor | None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The mask of all completions' tokens, and the fields that take a forward pass; [N, T]."""
     completions = [completion for pool in pools for completion in pool.completions]
@@ -199,7 +240,7 @@ def _token_fields(
         names.append("logps_KT")
     fields = {name: torch.zeros(len(completions), width, dtype=torch.float64) for name in names}
     for batch in forward.batches() if names else ():
-        values = _of_batch(batch, names, auxiliary, forward)
+        values = _of_batch(batch, names, auxiliary, forward, answer_NT)
         inside_BT = batch.completion_mask_BT
         for index, row in enumerate(batch.rows):
             members = list(row.members)
@@ -210,7 +251,11 @@ def _token_fields(
 
 
 def _of_batch(
-    batch: Batch, names: Collection[str], auxiliary: AuxiliaryModels, forward: Forward
+    batch: Batch,
+    names: Collection[str],
+    auxiliary: AuxiliaryModels,
+    forward: Forward,
+    answer_NT: Tensor | None,
 ) -> dict[str, Tensor]:
     stats = forward.score(batch)
     values = {
@@ -220,6 +265,13 @@ def _of_batch(
     }
     if "values_KT" in names and auxiliary.value_head and stats.states_BTH is not None:
         values["values_KT"] = auxiliary.value_head(stats.states_BTH)
+    if "answer_gaps_KT" in names and answer_NT is not None and stats.states_BTH is not None:
+        assert forward.gaps is not None
+        first_B = [row.members[0] for row in batch.rows]
+        answer_BT = answer_NT[first_B, : stats.logps_BT.shape[1]].to(stats.logps_BT.device)
+        gaps_BT = torch.zeros_like(stats.logps_BT)
+        gaps_BT[answer_BT] = forward.gaps(stats.states_BTH[answer_BT]).to(gaps_BT)
+        values["answer_gaps_KT"] = gaps_BT
     if "reference_logps_KT" in names and auxiliary.reference:
         values["reference_logps_KT"] = auxiliary.reference(batch, forward.temperature)
     return values
@@ -230,7 +282,7 @@ def _weights(part: Objective, pool: PoolView, rewards: list[Tensor]) -> Tensor:
     weights: Tensor | None
     if isinstance(part, PolicyGradient) and part.weighs_by_reward:
         rewards.append(_checked(part, pool, part.reward(pool), (1,))[:, 0])
-        weights = part.shaped(rewards[-1])
+        weights = part.weights_of(rewards[-1], pool)
     else:
         weights = part.weigh(pool)
     if weights is None:
@@ -260,6 +312,14 @@ def _widened(weights: Sequence[Tensor]) -> list[Tensor]:
     """One weight a completion as one a token, where another pool has these."""
     width = max(weights_K.shape[1] for weights_K in weights)
     return [w if w.shape[1] == width else w.expand(-1, width) for w in weights]
+
+
+def _labelled(pools: Sequence[Pool], needs: Collection[str], source: Source) -> dict[str, float]:
+    """`labelled`, where not all questions need be."""
+    if "labels" not in needs or not source.some_labels or source.answers is None:
+        return {}
+    names = [group.prompt.id for pool in pools for group in pool.groups]
+    return {"labelled": sum(name in source.answers for name in names) / len(names)}
 
 
 def _metrics(weights: Sequence[Sequence[Tensor]], rewards: Sequence[Tensor]) -> dict[str, float]:

@@ -516,3 +516,25 @@ def test_a_difference_is_measured_by_what_padded_rows_round(
     layout, why = supported_layout(tiny_model(), Layout())
     assert layout.padding_free is served
     assert why is None if served else str(why).startswith("its log-probs are off by 0.015")
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2"])  # the second caps its logits
+@pytest.mark.parametrize("padding_free", [True, False])
+def test_gaps_are_those_of_the_models_own_logits(family: str, padding_free: bool) -> None:
+    """Between the two likeliest tokens, from the hidden states that a forward pass has kept."""
+    model = tiny_model(family)
+    vocabulary = model.config.vocab_size - 3
+    scorer = Scorer(model, Layout(padding_free, logits_chunk_size=2, vocabulary=vocabulary))
+    rows = [ScoredSequence((3, 4), (5, 6, 7), (0,)), ScoredSequence((3,), (8, 9), (1,))]
+    with torch.no_grad(), scorer.attached():
+        (batch,) = scorer.cut(rows)
+        states_BTH = scorer(batch, 0.7, states=True).states_BTH
+    assert states_BTH is not None
+    for index, row in enumerate(batch.rows):
+        ids = torch.tensor([[*row.prompt_ids, *row.completion_ids]])
+        with torch.no_grad():
+            logits = model(ids).logits[0, len(row.prompt_ids) - 1 : -1, :vocabulary]
+        best = (logits / 0.7).softmax(-1).sort(-1, descending=True).values
+        found = scorer.gaps(states_BTH[index, : len(row.completion_ids)], 0.7)
+        assert torch.allclose(found, best[:, 0] - best[:, 1], atol=1e-5)
+    assert scorer.gaps(states_BTH[0, :0], 0.7).shape == (0,)

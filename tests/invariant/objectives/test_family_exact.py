@@ -13,19 +13,25 @@ import torch
 from rlsc.errors import ConfigError
 from rlsc.logprobs.padded_rows import make_rows
 from rlsc.objectives import RLSC, LossInputs, Objective, PoolView, SequenceLoss
+from rlsc.objectives.co_rewarding import CoRewarding
 from rlsc.objectives.combined import Combined
 from rlsc.objectives.controls import Constant, FormatOnly, InverseMajority, Random
 from rlsc.objectives.create import UserReward
 from rlsc.objectives.dpo import DPO
 from rlsc.objectives.empo import EMPO
 from rlsc.objectives.entropy_loss import EntropyLoss
+from rlsc.objectives.evol_rl import EVOLRL
 from rlsc.objectives.general import General
 from rlsc.objectives.grpo import GRPO
 from rlsc.objectives.kl import KL
+from rlsc.objectives.kl_cov import KLCov
+from rlsc.objectives.om_grpo import OMGRPO
 from rlsc.objectives.policy_gradient import PolicyGradient
 from rlsc.objectives.ppo import PPO, advantages
 from rlsc.objectives.registry import OBJECTIVES, load_objective
 from rlsc.objectives.rlhf import RLHF
+from rlsc.objectives.rlsf import RLSF
+from rlsc.objectives.scrl import SCRL
 from rlsc.objectives.self_certainty import SelfCertainty
 from rlsc.objectives.sequence_entropy import SequenceEntropy
 from rlsc.objectives.token_entropy import TokenEntropy
@@ -157,7 +163,9 @@ BY_HAND = {"standardised": standardised, "leave_one_out": leave_one_out, "raw": 
 
 
 def test_every_objective_of_the_table_is_tested_here() -> None:
-    others = {RLSC, EntropyLoss, PPO, DPO, Constant, Random, KL}  # KL: test_brakes.py
+    others = {RLSC, EntropyLoss, PPO, DPO, Constant, Random, KL}  # KL: test_filters.py
+    others |= {OMGRPO, SCRL, EVOLRL, RLSF, CoRewarding}  # test_consensus_exact.py
+    others |= {KLCov}  # test_sums_exact.py
     assert {load_objective(name) for name in OBJECTIVES} == {*REWARDS, *others}
 
 

@@ -23,6 +23,7 @@ from tests.smoke.training.test_trainer import CHATS, completions, config, weight
 
 LABELLED = ("grpo", "ppo")
 SAMPLING = {"temperature": 1.0, "max_completion_length": 12}
+IN_SUMS = ("kl", "kl_cov")
 WITH_REFERENCE = ("ttrl", "grpo", "rlhf", "format_only")
 
 
@@ -79,7 +80,9 @@ def labels(tmp_path_factory: pytest.TempPathFactory) -> AnswerKey:
 
 
 def settings(name: str, reward_model: Path) -> dict:
-    return {"objective": name} | ({"reward_model": str(reward_model)} if name == "rlhf" else {})
+    own: dict = {"reward_model": str(reward_model)} if name == "rlhf" else {}
+    own |= {"negative_share": 0.4} if name == "scrl" else {}  # of four completions
+    return {"objective": name} | own
 
 
 def test_kl_alone_stays_where_it_is_and_holds_others_back(tmp_path: Path) -> None:
@@ -98,7 +101,7 @@ def test_kl_alone_stays_where_it_is_and_holds_others_back(tmp_path: Path) -> Non
     assert divergences[1] < divergences[0]
 
 
-@pytest.mark.parametrize("name", [name for name in OBJECTIVES if name != "kl"])
+@pytest.mark.parametrize("name", [name for name in OBJECTIVES if name not in IN_SUMS])
 def test_every_objective_trains(
     name: str, tmp_path: Path, reward_model: Path, labels: AnswerKey
 ) -> None:
@@ -117,6 +120,31 @@ def test_every_objective_trains(
     assert len(rows) == 12
     if name in ("rlhf", "sequence_entropy", "random", "dpo", "self_certainty"):
         assert min(row["weight"] for row in rows) < 0 < max(row["weight"] for row in rows)
+
+
+def test_a_normalised_sum_trains_with_tokens_held_back(tmp_path: Path) -> None:
+    shared = SAMPLING | {"objective": "ttrl,sequence_entropy", "num_iterations": 2}
+    shared |= {"normalise_sum": True, "learning_rate": 1e-2, "weight_decay": 0.0}
+    held = {"objective": "ttrl,sequence_entropy,kl_cov", "objective_weights": "1,1,50"}
+    free, less = (
+        trainer(tmp_path / str(n), **(shared | more))
+        for n, more in enumerate(({}, held | {"kl_cov_share": 0.2}))
+    )
+    for run in (free, less):
+        run.train()
+    rows = [[r["loss"] for r in read_jsonl(tmp_path / f"{n}/metrics.jsonl")] for n in (0, 1)]
+    assert rows[0][0] == pytest.approx(rows[1][0], abs=1e-6)  # nothing at the first update
+    assert rows[0][1] != pytest.approx(rows[1][1], abs=1e-4)
+    assert not torch.equal(weights(free), weights(less))
+
+
+def test_a_few_labels_judge_and_siblings_the_rest(tmp_path: Path, labels: AnswerKey) -> None:
+    few = AnswerKey({"0": labels["0"]})
+    run = trainer(tmp_path, few, objective="grpo", label_share=1.0, **SAMPLING)
+    assert run.labels_used == 1
+    run.train()
+    shares = {round(3 * r["labelled"], 9) for r in read_jsonl(tmp_path / "metrics.jsonl")}
+    assert {1.0} <= shares <= {0.0, 1.0}  # of the three questions of a step
 
 
 def test_ppo_takes_a_reward_model_in_place_of_labels(tmp_path: Path, reward_model: Path) -> None:

@@ -63,6 +63,16 @@ CASES: dict[str, Case] = {
         (24, 8),
     ),
     "left-out": ("rlsc", EXACT | CUT | {"skip_weight_below": 1e-30}, 1e-10, (24, 24)),
+    # Weights that depend on all of a step; in the second the second process has no completion.
+    "normalised-sum": (
+        *("self_certainty,sequence_entropy", EXACT | WHOLE | {"normalise_sum": True}, 1e-10),
+        (24, 8),
+    ),
+    "held-back": (
+        "self_certainty,kl_cov",
+        EXACT | {"num_iterations": 2, "kl_cov_share": 0.2, "objective_weights": "1,5"},
+        *(1e-10, (16, 16)),
+    ),
     "value-head": ("ppo", EXACT | WHOLE, 1e-10, (24, 8)),
 }
 SHARDED: dict[str, Case] = {

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from rlsc.commands.compared import _method
-from rlsc.records import ComparedRun
+from rlsc.commands.compared import _method, _run
+from rlsc.records import ComparedRun, CurvePoint, GuardResults, GuardVerdict, TrainingFolder
+from tests.unit.report import runs
 
 
 @pytest.mark.parametrize(
@@ -23,3 +26,23 @@ def test_a_control_is_known_by_its_objective(
 ) -> None:
     method = _method(label, settings, [ComparedRun(0), ComparedRun(1, failed="out of memory")])
     assert (method.is_control, method.summary) == (is_control, {})
+
+
+def test_a_run_says_when_it_collapsed_and_what_was_before(tmp_path: Path) -> None:
+    """By labels at step 15, where pass@1 is 0.1 after 0.6; by the guard at step 10."""
+    curve = tuple(
+        CurvePoint(step, (runs.score(runs.GREEDY, 0.5, 20), runs.score(runs.SAMPLED, value, 20)))
+        for step, value in ((0, 0.3), (10, 0.6), (15, 0.1), (20, 0.0))
+    )
+    words = {5: "narrowing", 10: "collapsed", 15: "collapsed"}
+    guard = GuardResults(
+        "observe", 10, verdicts={n: GuardVerdict(w, False, True, ()) for n, w in words.items()}
+    )
+    results = runs.training(curve=curve, guard=guard)
+    found = _run(TrainingFolder(runs.write_run(tmp_path / "run", results)), 0)
+    assert (found.collapse, found.guard_collapse) == (15, 10)
+    assert found.mean_until == pytest.approx((4.5 + 1.75) / 15)
+    method = _method("ttrl", {}, [found])
+    assert method.summary["until_collapse"].value == found.mean_until
+    whole = _run(TrainingFolder(runs.write_run(tmp_path / "whole", runs.training(guard=None))), 0)
+    assert (whole.collapse, whole.guard_collapse) == (None, None)

@@ -10,6 +10,7 @@ import pytest
 
 from rlsc.data.questions import ARITHMETIC, QuestionSet, arithmetic, load_questions
 from rlsc.errors import ConfigError, QuestionError
+from rlsc.types import Question
 
 KINDS = tuple(ARITHMETIC)
 SEEDS = (0, 1, 2, 3, 17)
@@ -122,6 +123,16 @@ def test_a_question_is_stripped_and_a_prompt_is_as_it_is(file: Path) -> None:
     """Such as one that a chat template has written, which ends with a line break."""
     for column, text in (("question", "1 + 1?"), ("problem", "1 + 1?"), ("prompt", " 1 + 1?\n")):
         assert read(file, json.dumps({column: " 1 + 1?\n"})).train[0].text == text
+
+
+def test_a_paraphrase_stands_beside_its_question(file: Path) -> None:
+    file.write_text(
+        '{"question": "3 + 8?", "paraphrase": " Add 3 and 8. ", "id": "a"}\n'
+        '{"question": "2 + 2?", "paraphrase": null, "id": "b"}\n'
+    )
+    found = load_questions(str(file))
+    assert found.paraphrases == {"a": Question("a", "Add 3 and 8.")}
+    assert [question.text for question in found.train] == ["3 + 8?", "2 + 2?"]
 
 
 def test_a_unicode_line_separator_does_not_break_a_row(file: Path) -> None:

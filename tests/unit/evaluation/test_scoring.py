@@ -151,6 +151,21 @@ def voted(answers: Sequence[str | None], right: set[str], k: int) -> float:
     return sum(shares) / len(shares)
 
 
+def test_a_sure_answer_outweighs_two_unsure_ones() -> None:
+    """0.9 against 0.4 and 0.3; the surest tenth of three is one; and of many, subsets are few."""
+    sure = [(("+", "7"), 0.9), (("-", "3"), 0.4), (("-", "3"), 0.3)]
+    given = [row("a", *said, tokens=2, logprob=2 * math.log(p)) for said, p in sure]
+    found = score(given)
+    assert found.majority_at[3].value == 0.0
+    assert found.weighted_majority_at is not None
+    assert found.filtered_majority_at is not None
+    assert found.weighted_majority_at[3].value == found.filtered_majority_at[3].value == 1.0
+    assert found.weighted_majority_at[2].value == pytest.approx(2 / 3)  # all but the pair of 3s
+    many = score([row("a", "+", "7", tokens=1, logprob=-1.0) for _ in range(64)])
+    assert list(many.weighted_majority_at or ()) == [64]
+    assert many.majority_at.keys() > {64}
+
+
 def test_pass_and_majority_at_k_are_those_of_all_draws() -> None:
     generator = random.Random(5)
     for _ in range(10):

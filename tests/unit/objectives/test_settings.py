@@ -127,6 +127,12 @@ def test_needs_that_there_are_not_are_said(name: str, message: str) -> None:
         ({"objective": "empo", "entropy_low": 2.0, "entropy_high": 1.0}, "is above entropy_high"),
         ({"objective": "dpo", "alpha": 0.1}, "alpha is no setting of objective dpo"),
         ({"beta": -1.0}, "beta must be 0 or more"),
+        ({"objective": "ttrl", "normalise_sum": True}, "is for a sum of two or more"),
+        ({"objective": "ttrl,rlsc", "normalise_sum": True}, "is for a sum of two or more"),
+        ({"objective": "rlsc,kl_cov", "num_iterations": 5}, "by the advantages of another part"),
+        ({"objective": "kl_cov", "num_iterations": 5}, "by the advantages of another part"),
+        ({"objective": "ttrl,kl_cov"}, "nothing at the first update"),
+        ({"objective": "scrl", "num_generations": 4}, "is no smaller share"),
     ],
     ids=str,
 )

@@ -161,6 +161,14 @@ def test_the_model_before_training_is_counted_where_it_is_kept(tmp_path: Path) -
     assert all(part.name != "the model before training" for part in planned().parts)
 
 
+def test_a_teacher_is_counted_and_twice_while_it_samples() -> None:
+    whole = planned("--objective", "co_rewarding")
+    trained = part(whole, "gradients")[2]
+    assert part(whole, "the teacher") == (0, 2 * trained, trained)
+    paraphrases = planned("--objective", "co_rewarding", "--votes_of", "paraphrase")
+    assert all(part.name != "the teacher" for part in paraphrases.parts)
+
+
 @pytest.mark.parametrize("family", ["llama", "qwen2", "gpt2", "gemma2", "gemma3"])
 def test_families(family: str) -> None:
     for flags in ((), ("--use_peft", "true"), ("--padding_free", "false", "--bf16", "true")):

@@ -101,6 +101,18 @@ def test_what_is_written_is_read_back(tmp_path: Path, results: Results) -> None:
     assert json.loads((tmp_path / RESULTS).read_text("utf-8"))["kind"] == results.kind
 
 
+def test_what_an_older_file_does_not_say_is_not_known(tmp_path: Path) -> None:
+    """Where a field says so by its default of None; any other is lacking."""
+    write_results(tmp_path, TRAINING)
+    content = json.loads((tmp_path / RESULTS).read_text("utf-8"))
+    del content["labels_used"]
+    (tmp_path / RESULTS).write_text(json.dumps(content), "utf-8")
+    found = read_results(tmp_path)
+    assert isinstance(found, TrainingResults)
+    assert found.labels_used is None
+    assert found.tasks == TRAINING.tasks
+
+
 def test_figures_are_found_by_their_names() -> None:
     assert list(TRAINING.tasks) == ["evaluation", "gsm8k"]
     assert TASK.difference == DIFFERENCE

@@ -188,6 +188,7 @@ def training(**changes: object) -> TrainingResults:
         evaluation=own_evaluation(),
         curve=tuple(points),
         benchmarks={"gsm8k": benchmark()},
+        labels_used=0,
     )
     return replace(results, **changes)
 

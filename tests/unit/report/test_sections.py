@@ -14,7 +14,9 @@ import pytest
 from rlsc.errors import OutputError
 from rlsc.records.results import AT_TRAINING_TEMPERATURE, Best, Results
 from rlsc.report.files import page_of, write_html_of_several, write_report
+from rlsc.report.page import Table
 from rlsc.report.sections import comparison
+from rlsc.report.sections import training as training_section
 from rlsc.report.sections.scores import verdict, verdict_of_several
 from rlsc.report.terminal_summary import print_results
 from rlsc.runtime.display import console
@@ -105,6 +107,35 @@ def test_what_the_plots_showed_is_in_the_file(tmp_path: Path) -> None:
     assert svg.count("dashed") > 4  # the control
     for label in ("seconds of training", "updates made", "Greedy accuracy, by time"):
         assert label in svg
+
+
+def test_a_comparison_says_when_its_runs_collapsed() -> None:
+    results = runs.comparison()
+    (first, *others) = results.methods
+    seeds = [
+        replace(run, collapse=step) for run, step in zip(first.runs, (20, None, 15), strict=True)
+    ]
+    seeds[0] = replace(seeds[0], guard_collapse=10)
+    area = first.summary | {"until_collapse": Estimate(0.4)}
+    first = replace(first, runs=tuple(seeds), summary=area)
+    blocks = list(comparison.table_blocks(replace(results, methods=(first, *others))))
+    (table,) = (b for b in blocks if isinstance(b, Table) and "step, by labels" in b.header)
+    assert table.rows[0] == ("rlsc", "20, –, 15", "10, –, –", "40.0")
+    assert table.rows[1][1:3] == ("–, –, –", "–, –, –")
+
+
+@pytest.mark.parametrize(
+    ("used", "words"),
+    [
+        (None, "42, labels not counted"),  # by an older version
+        (0, "42, without labels"),
+        (1, "42, with 1 label, the others judged by their answers' majority"),
+        (42, "42, with 42 labels"),
+    ],
+)
+def test_the_report_says_how_many_labels_were_used(used: int | None, words: str) -> None:
+    facts = dict(training_section.headline(runs.training(labels_used=used)).facts)
+    assert facts["questions"] == words
 
 
 def test_runs_side_by_side(tmp_path: Path) -> None:

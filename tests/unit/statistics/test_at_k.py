@@ -10,7 +10,12 @@ from itertools import combinations, product
 import pytest
 from scipy import stats
 
-from rlsc.statistics.votes import commonest, majority_at_k, pass_at_k
+from rlsc.statistics.votes import (
+    commonest,
+    majority_at_k,
+    pass_at_k,
+    weighted_majority_at_k,
+)
 
 
 def test_the_commonest_answer_is_the_first_of_several() -> None:
@@ -144,3 +149,68 @@ def test_majority_at_k_refuses_a_k_that_cannot_be_drawn(k: int) -> None:
 def test_majority_at_k_refuses_unequal_lengths() -> None:
     with pytest.raises(ValueError, match="zip"):
         majority_at_k(["a", "b"], [True], 1)
+
+
+# Votes that weigh what the sample's confidence is.
+
+
+def weighted_by_hand(keys: str, weights: list[Fraction], k: int, kept: Fraction) -> Fraction:
+    """All k-subsets, in exact arithmetic."""
+    share = {
+        letter: Fraction(keys.count(letter.upper()), keys.lower().count(letter))
+        for letter in set(keys.lower()) - {"-"}
+    }
+    total, subsets = Fraction(0), list(combinations(range(len(keys)), k))
+    for subset in subsets:
+        voters = sorted((n for n in subset if keys[n] != "-"), key=lambda n: -weights[n])
+        if not voters:
+            continue
+        last = weights[voters[math.ceil(kept * len(voters)) - 1]]
+        sums: Counter[str] = Counter()
+        for n in voters:
+            if weights[n] >= last:
+                sums[keys[n].lower()] += weights[n]  # type: ignore[assignment]
+        best = [letter for letter, value in sums.items() if value == max(sums.values())]
+        total += sum((share[letter] for letter in best), Fraction(0)) / len(best)
+    return total / len(subsets)
+
+
+@pytest.mark.parametrize("keys", ["AabB-", "aaB", "ABc-", "A", "--", "AbbC", "aAbbcC"])
+@pytest.mark.parametrize("kept", [Fraction(1), Fraction(1, 2), Fraction(1, 10)])
+def test_weighted_votes_are_the_mean_over_all_subsets(keys: str, kept: Fraction) -> None:
+    values = [Fraction(v, 8) for v in (3, 8, 1, 4, 4, 2)][: len(keys)]
+    for k in range(1, len(keys) + 1):
+        found = weighted_majority_at_k(
+            [None if x == "-" else x.lower() for x in keys],
+            [x.isupper() for x in keys],
+            [float(v) for v in values],
+            k,
+            float(kept),
+        )
+        assert found == pytest.approx(float(weighted_by_hand(keys, values, k, kept)), abs=1e-12)
+
+
+@pytest.mark.parametrize("keys", ["AabB-", "aaB", "ABc-", "--"])
+def test_equal_weights_are_the_majority(keys: str) -> None:
+    letters = [None if x == "-" else x.lower() for x in keys]
+    right = [x.isupper() for x in keys]
+    for k in range(1, len(keys) + 1):
+        found = weighted_majority_at_k(letters, right, [0.3] * len(keys), k)
+        assert found == pytest.approx(majority_at_k(letters, right, k), abs=1e-12)
+
+
+def test_the_surest_wins_against_many() -> None:
+    keys, right = ["a", "a", "b"], [False, False, True]
+    assert weighted_majority_at_k(keys, right, [0.2, 0.3, 0.6], 3) == 1.0
+    assert weighted_majority_at_k(keys, right, [0.2, 0.5, 0.6], 3) == 0.0
+    assert weighted_majority_at_k(keys, right, [0.2, 0.5, 0.6], 3, kept=0.1) == 1.0
+    assert weighted_majority_at_k(keys, right, [0.0, 0.0, 0.0], 3) == 0.5  # all tie
+
+
+@pytest.mark.parametrize(
+    ("weights", "k", "message"),
+    [([0.5], 2, "must be from"), ([-0.1], 1, "below 0"), ([math.nan], 1, "below 0")],
+)
+def test_weights_that_cannot_vote(weights: list[float], k: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        weighted_majority_at_k(["a"], [True], weights, k)

@@ -101,6 +101,37 @@ def table_blocks(results: ComparisonResults) -> Iterator[Block]:
     bold = [i for i, row in enumerate(base) if row[0].endswith(_ITS_BEST)]
     yield Table(_HEADER, rows, bold=frozenset(bold), brief=(0, 1, 2, 3, 7))
     yield Paragraph(_caption(results))
+    yield from _collapses(results)
+
+
+def _collapses(results: ComparisonResults) -> Iterator[Block]:
+    """When each run collapsed, by labels and by the guard, and the area under pass@1 until then."""
+    rows = [
+        (
+            method.label,
+            _steps([run.collapse for run in method.runs if run.done]),
+            _steps([run.guard_collapse for run in method.runs if run.done]),
+            percent(method.summary.get("until_collapse")),
+        )
+        for method in results.methods
+        if method.summary
+    ]
+    if not rows:
+        return
+    yield Heading("Collapse")
+    header = ("objective", "step, by labels", "step, by the guard", "pass@1 until then, %")
+    yield Table(header, rows)
+    yield Paragraph(
+        "Of each seed, in their order; – where there was none. By labels: the first evaluated "
+        "step whose pass@1 is below the untrained model's and at most half of the highest before. "
+        "By the guard: the first step that it called collapsed, without labels. The last column is "
+        "the area under pass@1 by step, until the collapse by labels or the end, over the steps "
+        "that it spans."
+    )
+
+
+def _steps(steps: Sequence[int | None]) -> str:
+    return ", ".join("–" if step is None else str(step) for step in steps)
 
 
 _ITS_BEST = " ← its best"

@@ -290,14 +290,22 @@ def _title(task: TaskFacts) -> str:
 def at_k(tasks: Tasks) -> Iterator[Block]:
     """By number of samples, where there are several."""
     rows = [
-        (name, str(k), percent(score.pass_at[k]), percent(score.majority_at.get(k)))
+        (
+            *(name, str(k), percent(score.pass_at[k]), percent(score.majority_at.get(k))),
+            *(percent((of or {}).get(k)) for of in _by_confidence(score)),
+        )
         for name, score in main_scores(tasks)
         for k in score.pass_at
         if score.setting.samples > 1
     ]
     if rows:
         yield Heading("By number of samples")
-        yield Table(("benchmark", "k", "pass@k, %", "majority@k, %"), rows)
+        votes = ("majority@k, %", "weighted by confidence, %", "of the surest tenth, %")
+        yield Table(("benchmark", "k", "pass@k, %", *votes), rows)
+
+
+def _by_confidence(score: Score) -> tuple[Mapping[int, Estimate] | None, ...]:
+    return score.weighted_majority_at, score.filtered_majority_at
 
 
 def main_scores(tasks: Tasks) -> Iterator[tuple[str, Score]]:

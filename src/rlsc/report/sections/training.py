@@ -50,8 +50,8 @@ def headline(results: TrainingResults, more: str = "") -> Headline:
     """The verdict on the run's own evaluation, or on its benchmarks where it has none."""
     judged = {name: task for name, task in results.tasks.items() if task.tuned.main.accuracy}
     first = next(iter(judged.values()), None)
-    text = scores.verdict(first) if first else "Trained, without labels; not evaluated."
-    questions = f"{results.training_questions}, without labels"
+    text = scores.verdict(first) if first else f"Trained, {labels(results)}; not evaluated."
+    questions = f"{results.training_questions}, {labels(results)}"
     if results.skipped_questions:
         questions += f" ({len(results.skipped_questions)} left out: they do not fit the context)"
     facts = [
@@ -65,6 +65,18 @@ def headline(results: TrainingResults, more: str = "") -> Headline:
         last = list(results.guard.verdicts.values())[-1].verdict
         facts.append(("guard", f"{last}, step {results.guard.kept_step} kept"))
     return Headline(text, scores.numbers(judged), list(scores.notes(first)) if first else [], facts)
+
+
+def labels(results: TrainingResults) -> str:
+    """How many reference answers were trained on, in words."""
+    used, of = results.labels_used, results.training_questions
+    if used is None:
+        return "labels not counted"
+    if not used:
+        return "without labels"
+    return f"with {used} {'label' if used == 1 else 'labels'}" + (
+        ", the others judged by their answers' majority" if used < of else ""
+    )
 
 
 def results_blocks(results: TrainingResults) -> Iterator[Block]:

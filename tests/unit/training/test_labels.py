@@ -1,0 +1,56 @@
+"""A few labels: which questions keep theirs."""
+
+from __future__ import annotations
+
+import pytest
+
+from rlsc import RLSCConfig
+from rlsc.errors import ConfigError
+from rlsc.objectives import create_objective
+from rlsc.training.labels import labels_in_use, labels_used
+from rlsc.types import AnswerKey
+
+KEY = AnswerKey({str(n): str(2 * n) for n in range(400)})
+
+
+def config(**changes) -> RLSCConfig:
+    return RLSCConfig(output_dir="x", **({"objective": "grpo"} | changes))
+
+
+def test_a_share_is_drawn_by_id() -> None:
+    few = labels_in_use(KEY, config(label_share=0.25))
+    assert few is not None
+    assert 60 < len(few) < 140  # 100 expected, 8.7 a standard deviation
+    assert all(few[name] == KEY[name] for name in few)
+    some = AnswerKey({name: KEY[name] for name in list(KEY)[::-3]})  # fewer, another order
+    again = labels_in_use(some, config(label_share=0.25))
+    assert again is not None
+    assert set(again) == set(few) & set(some)
+    assert set(few) < set(labels_in_use(KEY, config(label_share=0.5)) or ())
+    assert set(few) != set(labels_in_use(KEY, config(label_share=0.25, seed=1)) or ())
+
+
+def test_all_are_kept_where_none_is_left_out() -> None:
+    assert labels_in_use(KEY, config()) is KEY
+    assert labels_in_use(KEY, config(label_share=1)) is KEY
+    assert labels_in_use(None, config(label_share=0.5)) is None
+
+
+def test_what_is_used_is_counted() -> None:
+    grpo, ttrl = (create_objective(config(objective=name)) for name in ("grpo", "ttrl"))
+    assert labels_used(grpo, ["1", "2", "x"], KEY) == 2
+    assert labels_used(grpo, ["1"], None) == labels_used(ttrl, ["1"], KEY) == 0
+
+
+def test_what_cannot_be_is_said() -> None:
+    with pytest.raises(ConfigError, match="label_share is for objectives with labels"):
+        config(objective="ttrl", label_share=0.5)
+    config(objective="ttrl,grpo", label_share=0.5)
+    with pytest.raises(ConfigError, match="label_share must be above 0"):
+        config(label_share=0)
+    grpo = create_objective(config())
+    grpo.check_labels(["1", "x"], KEY, some=True)
+    with pytest.raises(ConfigError, match="none of 2 training questions keeps"):
+        grpo.check_labels(["x", "y"], KEY, some=True)
+    with pytest.raises(ConfigError, match=r"1 of 2 .* set label_share"):
+        grpo.check_labels(["1", "x"], KEY)
