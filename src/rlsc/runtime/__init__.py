@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from rlsc.runtime.lazy import lazy_face
 
 if TYPE_CHECKING:
-    from rlsc.runtime.children import quiet_start, safe_path, started
+    from rlsc.runtime.children import quiet_start, started
     from rlsc.runtime.display import (
         Advance,
         console,

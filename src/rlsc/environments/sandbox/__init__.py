@@ -9,6 +9,17 @@ from typing import TYPE_CHECKING
 from rlsc.runtime.lazy import lazy_face
 
 if TYPE_CHECKING:
+    from rlsc.environments.sandbox.choice import Sandbox, make_executor, self_test
+    from rlsc.environments.sandbox.executor import (
+        JUDGING,
+        VALIDATION,
+        Executor,
+        Limits,
+        Outcome,
+        Status,
+        validate,
+    )
+    from rlsc.environments.sandbox.pool import Pool, Request
     from rlsc.environments.sandbox.reader import Call, Inspection, Reader
     from rlsc.environments.sandbox.values import decode, encode, python_text, same
 

@@ -4,7 +4,9 @@ Executed by path, or as text in a WebAssembly interpreter, without rlsc and with
 it imports of the standard library only what costs nothing. A request (`marshal`, in hexadecimal)
 comes by stdin or as an argument; out go lines of ASCII, `ready` first, then one a call:
 
-    ok CANONICAL | error CLASS | memory | output | not_literal
+    MILLISECONDS ok CANONICAL | error CLASS | memory | output | not_literal
+
+with the CPU time of the process so far in front of each.
 
 Nothing here is a boundary. A program can reach all of it and write its own lines, and gains nothing
 that it could not have returned: what is written is data *claimed* to be the value of `f`.
@@ -15,6 +17,7 @@ from __future__ import annotations
 import marshal
 import os
 import sys
+import time
 from _json import encode_basestring_ascii as quoted  # `json` would import `re`: 30 ms in wasm
 
 try:
@@ -41,6 +44,28 @@ class TooLong(Exception):
     """A value of more than `NODES` nodes or `CHARACTERS` characters, or a longer int."""
 
 
+def saved_scalars() -> tuple[tuple[type, ...], Callable[[Any, type], str]]:
+    """The types of one node, and `encode(value, type)` for them."""
+    size, text, quote = len, repr, quoted
+    boolean, integer, real, string, raw = bool, int, float, str, bytes
+    most, characters, too_long = 10**DIGITS, CHARACTERS, TooLong
+
+    def scalar(value: Any, is_a: type) -> str:
+        if is_a is boolean:
+            return "true" if value else "false"
+        if is_a is integer:
+            if not -most < value < most:
+                raise too_long
+            return text(value)
+        if is_a is real:
+            return '{"f":"' + text(value) + '"}'
+        if size(value) > characters:
+            raise too_long
+        return quote(value) if is_a is string else '{"b":"' + value.hex() + '"}'
+
+    return (boolean, integer, real, string, raw), scalar
+
+
 def saved_encoder() -> Callable[[object], str]:
     """`encode(value)`: canonical text, tagged JSON. Raises `NotLiteral` and `TooLong`.
 
@@ -50,25 +75,13 @@ def saved_encoder() -> Callable[[object], str]:
     frozenset, `{"d": [[key, value], …]}` dict. Members of sets, and pairs, are in the order of
     their encoding.
     """
-    kind, size, text, order, quote = type, len, repr, sorted, quoted
-    most = 10**DIGITS
-    scalars = (bool, int, float, str, bytes)
+    kind, size, text, order, mapping, pairs_of = type, len, repr, sorted, dict, dict.items
+    deepest, nodes, characters = DEPTH, NODES, CHARACTERS
     whole: dict[type, tuple[str, str]] = {list: ("", "")}
     whole |= {tuple: ('{"t":', "}"), set: ('{"s":', "}"), frozenset: ('{"z":', "}")}
+    unordered = (set, frozenset)
     not_literal, too_long = NotLiteral, TooLong
-
-    def scalar(value: Any, is_a: type) -> str:
-        if is_a is bool:
-            return "true" if value else "false"
-        if is_a is int:
-            if not -most < value < most:
-                raise too_long
-            return text(value)
-        if is_a is float:
-            return '{"f":"' + text(value) + '"}'
-        if size(value) > CHARACTERS:
-            raise too_long
-        return quote(value) if is_a is str else '{"b":"' + value.hex() + '"}'
+    scalars, scalar = saved_scalars()
 
     def node(value: Any, depth: int, left: list[int]) -> str:
         left[0] -= 1
@@ -79,25 +92,25 @@ def saved_encoder() -> Callable[[object], str]:
         is_a = kind(value)
         if is_a in scalars:
             return scalar(value, is_a)
-        if depth >= DEPTH or not (is_a in whole or is_a is dict):
+        if depth >= deepest or not (is_a in whole or is_a is mapping):
             raise not_literal
         if size(value) > left[0]:
             raise too_long
-        if is_a is dict:
+        if is_a is mapping:
             pairs = [
                 "[" + node(key, depth + 1, left) + "," + node(item, depth + 1, left) + "]"
-                for key, item in dict.items(value)
+                for key, item in pairs_of(value)
             ]
             return '{"d":[' + ",".join(order(pairs)) + "]}"
         members = [node(item, depth + 1, left) for item in value]
-        if is_a is set or is_a is frozenset:
+        if is_a in unordered:
             members = order(members)
         before, after = whole[is_a]
         return before + "[" + ",".join(members) + "]" + after
 
     def encode(value: object) -> str:
-        encoded = node(value, 0, [NODES])
-        if size(text(value)) > CHARACTERS:
+        encoded = node(value, 0, [nodes])
+        if size(text(value)) > characters:
             raise too_long
         return encoded
 
@@ -168,7 +181,25 @@ def reply_stream() -> Callable[[str], object]:
     return reply
 
 
-def line_of(call: Callable[[], object], encode: Callable[[object], str], sink: Sink) -> str:
+def saved_class_name() -> Callable[[BaseException], str]:
+    """`class_name(error)`: the class's own name, whatever its metaclass says."""
+    kind, printable, name = type, ascii, type.__dict__["__name__"].__get__
+
+    def class_name(error: BaseException) -> str:
+        return printable(name(kind(error)))[1:-1].replace(" ", "_")[:100]
+
+    return class_name
+
+
+_class_name = saved_class_name()
+
+
+def line_of(
+    call: Callable[[], object],
+    encode: Callable[[object], str],
+    sink: Sink,
+    class_name: Callable[[BaseException], str] = _class_name,
+) -> str:
     """The line of what `call` returns; never raises."""
     try:
         encoded = encode(call())
@@ -183,11 +214,6 @@ def line_of(call: Callable[[], object], encode: Callable[[object], str], sink: S
         return "error " + class_name(error)
 
 
-def class_name(error: BaseException, name: Any = type.__dict__["__name__"].__get__) -> str:
-    """The class's own name, whatever its metaclass says."""
-    return ascii(name(type(error)))[1:-1].replace(" ", "_")[:100]
-
-
 def call_of(module: Any, args: tuple[Any, ...], named: dict[str, Any]) -> Callable[[], object]:
     return lambda: module.f(*args, **named)
 
@@ -196,7 +222,7 @@ def main() -> None:
     source = sys.argv[1] if len(sys.argv) > 1 else sys.stdin.read()
     program, calls, limits = marshal.loads(bytes.fromhex(source))
     reply, encode, sink = reply_stream(), saved_encoder(), Sink()
-    end, describe = os._exit, line_of
+    end, describe, clock = os._exit, line_of, time.process_time_ns
     sys.argv[:], sys.stdout, sys.stderr, sys.stdin = ["program"], sink, sink, None
     if resource is not None:
         limited(limits)
@@ -218,9 +244,10 @@ def main() -> None:
     )
     for args, named in given:
         if failed == "ok null":
-            reply(describe(call_of(module, args, named), encode, sink))
+            line = describe(call_of(module, args, named), encode, sink)
         else:
-            reply(failed)
+            line = failed
+        reply(f"{clock() // 1_000_000} {line}")
     end(0)
 
 
