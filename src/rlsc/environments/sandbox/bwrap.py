@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import platform
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -29,6 +30,7 @@ class BwrapExecutor:
     """
 
     name = "bwrap"
+    python = platform.python_version()
 
     def __init__(self) -> None:
         program = shutil.which("bwrap")

@@ -15,6 +15,8 @@ from typing import Protocol
 from rlsc.environments.sandbox.values import decode
 from rlsc.errors import ConfigError
 
+VERSION = 1
+"""Of what is a value, an outcome and a limit here. Verdicts of two versions do not compare."""
 SOURCE_CHARACTERS = 100_000
 """A longer program is not run: `Status.ERROR`, "too long"."""
 
@@ -92,9 +94,14 @@ class Outcome:
 
 
 class Executor(Protocol):
-    """A backend. Safe to use from several threads at once."""
+    """A backend. Safe to use from several threads at once.
+
+    `name` as it is chosen by; `python` is the interpreter inside. A run that goes on with another
+    of either may give other verdicts.
+    """
 
     name: str
+    python: str
 
     def run(
         self, program: str, calls: Sequence[str], limits: Limits, hash_seed: int

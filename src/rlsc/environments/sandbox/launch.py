@@ -98,7 +98,7 @@ class _Run:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(END_SECONDS)
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)  # and what it has left in its group
+            os.killpg(self.process.pid, signal.SIGKILL)  # with what it has left in its group
         self.process.wait()
         self._drain()
         for pipe in _pipes(self.process):

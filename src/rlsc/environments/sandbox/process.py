@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,6 +35,7 @@ class ProcessExecutor:
     """
 
     name = "process"
+    python = platform.python_version()
 
     def __init__(self) -> None:
         if os.name != "posix":

@@ -44,6 +44,7 @@ class WasmExecutor:
     """
 
     name = "wasm"
+    python = "3.12.0 (wasm32)"
 
     def __init__(self) -> None:
         self._runtime = _runtime()

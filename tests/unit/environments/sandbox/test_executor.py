@@ -18,9 +18,9 @@ from rlsc.environments.sandbox import (
     Executor,
     Limits,
     Outcome,
-    Pool,
     Reader,
     Request,
+    Runner,
     Status,
     choice,
     encode,
@@ -124,14 +124,14 @@ def test_limits_are_of_the_run(executor: Executor) -> None:
     assert outcome.status is Status.MEMORY
 
 
-def test_a_pool_keeps_the_order_and_uses_its_slots_again(executor: Executor) -> None:
+def test_a_runner_keeps_the_order_and_uses_its_slots_again(executor: Executor) -> None:
     """Programs that are killed, crash and hang stand between others."""
     ends = ["import os\nos._exit(1)", "def f(a):\n    while True: pass", ADDS]
     requests = [
         Request(ends[n % 3], [f"f({n})"], SHORT) if n % 2 else Request(ADDS, [f"f({n})"], SHORT)
         for n in range(12)
     ]
-    outcomes = [outcome for (outcome,) in Pool(executor, slots=2).judge(requests)]
+    outcomes = [outcome for (outcome,) in Runner(executor, slots=2).judge(requests)]
     expected = [str(n + 1) if n % 2 == 0 or n % 3 == 2 else None for n in range(12)]
     assert [outcome.value for outcome in outcomes] == expected
 
@@ -200,7 +200,7 @@ def test_limits_that_are_none(field: str) -> None:
 class Scripted:
     """An executor that does what it is told, and counts."""
 
-    name = "scripted"
+    name = python = "scripted"
 
     def __init__(self, *does: Any) -> None:
         self.does, self.runs = list(does), 0
@@ -216,11 +216,44 @@ class Scripted:
 def test_a_sandbox_that_fails_is_tried_once_more_and_then_an_error() -> None:
     request = Request(ADDS, ["f(1)"])
     once = Scripted(SandboxError("gone"), "1")
-    assert Pool(once, slots=1).judge([request])[0][0].value == "1"
+    assert Runner(once, slots=1).judge([request])[0][0].value == "1"
     twice = Scripted(SandboxError("gone"), SandboxError("gone again"), "1")
     with pytest.raises(SandboxError, match="gone again"):
-        Pool(twice, slots=1).judge([request])
+        Runner(twice, slots=1).judge([request])
     assert twice.runs == 2
+
+
+def test_a_step_is_counted_and_a_machine_that_drowns_ends_the_run(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    late, quick = Outcome(Status.TIMEOUT, seconds=0.4), Outcome(Status.OK, "1", seconds=0.1)
+
+    def runner_of(*outcomes: Outcome) -> Runner:
+        executor = Scripted()
+        executor.run = lambda *_, hash_seed: list(outcomes)  # type: ignore[method-assign]
+        return Runner(executor, slots=1)
+
+    request = Request(ADDS, ["f(1)"] * 10, SHORT)
+    calm = runner_of(*[quick] * 8, late, late)
+    calm.judge([request, request])
+    metrics = calm.end_step()
+    assert metrics.pop("executor_seconds") > 0
+    assert metrics == {"executions": 20, "timeouts": 4, "near_limit": 4}
+    assert calm.end_step() == {
+        "executions": 0,
+        "timeouts": 0,
+        "near_limit": 0,
+        "executor_seconds": 0,
+    }
+    assert capsys.readouterr().out == ""
+    drowned = runner_of(*[late] * 10)
+    for _ in range(2):
+        drowned.judge([request])
+        drowned.end_step()
+    drowned.judge([request])
+    with pytest.raises(SandboxError, match="timed out in 3 steps in a row"):
+        drowned.end_step()
+    assert capsys.readouterr().out.count("100% of 10 calls timed out in this step") == 3
 
 
 def test_a_sandbox_that_does_not_start_is_no_verdict(
@@ -372,7 +405,7 @@ def test_the_outputs_of_cruxeval_come_out(
     read = [(row, call, answer) for row, call, answer in pairs if call and answer]
     assert len(read) >= count - 12
     requests = [Request(row["code"], [call.text], JUDGING) for row, call, _ in read]
-    outcomes = [outcome for (outcome,) in Pool(executor, slots=2).judge(requests)]
+    outcomes = [outcome for (outcome,) in Runner(executor, slots=2).judge(requests)]
     wrong = [
         row["id"]
         for (row, _, answer), outcome in zip(read, outcomes, strict=True)
@@ -384,9 +417,9 @@ def test_the_outputs_of_cruxeval_come_out(
 def test_neither_torch_nor_transformers_is_loaded() -> None:
     code = (
         "import sys\n"
-        "from rlsc.environments.sandbox import Limits, Pool, Request, make_executor\n"
-        "pool = Pool(make_executor('process'))\n"
-        "print(pool.judge([Request('def f(a): return a + 1', ['f(1)'])])[0][0].value)\n"
+        "from rlsc.environments.sandbox import Limits, Request, Runner, make_executor\n"
+        "runner = Runner(make_executor('process'))\n"
+        "print(runner.judge([Request('def f(a): return a + 1', ['f(1)'])])[0][0].value)\n"
         "print({'torch', 'transformers', 'wasmtime'} & set(sys.modules))\n"
     )
     command = [sys.executable, "-c", code]
