@@ -48,17 +48,21 @@ class BwrapExecutor:
         unread = too_long(program, calls)
         if unread is not None:
             return unread
-        command, filters = list(self._command), []
+        command = list(self._command)
         for name, value in environment(hash_seed).items():
             command += ["--setenv", name, value]
+        # Who is the first process in there is waited for by bwrap itself, and says so by `info`.
+        reads, writes = os.pipe()
+        numbers = [writes]
+        command += ["--as-pid-1", "--info-fd", str(writes)]
         if self.filter is not None:
-            filters = [_sealed(self.filter)]
-            command += ["--seccomp", str(filters[0])]
+            numbers.append(_sealed(self.filter))
+            command += ["--seccomp", str(numbers[-1])]
         command += ["--", interpreter(), *PYTHON_FLAGS, _INSIDE]
         try:
-            return run_child(command, program, calls, limits, env={}, pass_fds=filters)
+            return run_child(command, program, calls, limits, env={}, pass_fds=numbers, info=reads)
         finally:
-            for number in filters:
+            for number in (reads, *numbers):
                 os.close(number)
 
 

@@ -22,9 +22,8 @@ from _json import encode_basestring_ascii as quoted  # `json` would import `re`:
 
 try:
     import resource
-    import signal
 except ImportError:  # wasm: its host sets the limits
-    resource = signal = None  # type: ignore[assignment]
+    resource = None  # type: ignore[assignment]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -139,8 +138,7 @@ class Sink:
 def limited(limits: tuple[float, int]) -> None:
     """Set the limits of this process, soft and hard alike: nothing raises them again.
 
-    `limits`: CPU seconds, megabytes. RLIMIT_CPU counts whole seconds; the timer ends a program
-    after a part of one, unless it takes the signal, and then the next whole second does.
+    `limits`: CPU seconds, megabytes. RLIMIT_CPU counts whole seconds; the parent looks at parts.
     """
     cpu, megabytes = limits
     whole = -int(-cpu // 1)
@@ -161,7 +159,6 @@ def limited(limits: tuple[float, int]) -> None:
                 resource.setrlimit(number, (value, value))
             except (ValueError, OSError):
                 pass  # macOS has no limit of memory; the self-test shows what is missing
-    signal.setitimer(signal.ITIMER_PROF, cpu)
 
 
 def reply_stream() -> Callable[[str], object]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import marshal
 import os
 import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import IO
 
 from rlsc.environments.sandbox.executor import Limits, Outcome, Status, read_reply
@@ -20,6 +22,8 @@ START_SECONDS = 60.0
 """Until a child says that it is ready: the machine's time, not the program's."""
 END_SECONDS = 1.0
 """From its last line to its end."""
+LOOK_SECONDS = 0.05
+"""Between two looks at the CPU time of a program."""
 _STDERR_BYTES = 4096
 READY = b"ready"
 
@@ -40,6 +44,8 @@ class _Run:
     limits: Limits
     reply: bytearray = field(default_factory=bytearray)
     said: bytearray = field(default_factory=bytearray)
+    info: int | None = None
+    """Where bwrap says which process it has started."""
     ended_by: Status | None = None
     """The limit that the parent enforced."""
     ready_at: float | None = None
@@ -67,10 +73,13 @@ class _Run:
                     self.ready_at = time.monotonic()
                     deadline = self.ready_at + self.limits.wall_seconds
                 left = deadline - time.monotonic()
-                if left <= 0 or len(self.reply) > self.limits.reply_bytes:
-                    self.ended_by = Status.TIMEOUT if left <= 0 else Status.OUTPUT
+                if len(self.reply) > self.limits.reply_bytes:
+                    self.ended_by = Status.OUTPUT
+                elif left <= 0 or self._cpu_seconds() > self.limits.cpu_seconds:
+                    self.ended_by = Status.TIMEOUT
+                if self.ended_by is not None:
                     return
-                for key, _ in selector.select(left):
+                for key, _ in selector.select(min(left, LOOK_SECONDS)):
                     if not self._move(key.fileobj):  # type: ignore[arg-type]
                         selector.unregister(key.fileobj)
                         if key.fileobj is into:
@@ -91,19 +100,53 @@ class _Run:
             self.said += chunk
         return bool(chunk)
 
+    @cached_property
+    def inner(self) -> int:
+        """The process of the program, by this side's number: bwrap's child, or the process itself.
+
+        0 where bwrap has not said it.
+        """
+        if self.info is None:
+            return self.process.pid
+        with contextlib.suppress(BlockingIOError, ValueError):
+            os.set_blocking(self.info, False)
+            return int(json.loads(os.read(self.info, 4096))["child-pid"])
+        return 0
+
+    def _cpu_seconds(self) -> float:
+        """Of the program's process, once it is ready; 0 where the system does not say."""
+        if self.ready_at is None:
+            return 0.0
+        try:
+            with open(f"/proc/{self.inner}/stat", "rb") as file:
+                fields = file.read().rpartition(b")")[2].split()
+        except OSError:  # it has ended, or this is no Linux: then the child's own limit counts
+            return 0.0
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def finish(self) -> None:
-        """Wait for its end; kill it where that does not come."""
+        """Wait for its end; kill it where that does not come.
+
+        Of a sandbox the inner process is killed: bwrap then waits for it, and leaves no zombie to
+        a container whose first process takes no care of any.
+        """
         self.ended_at = time.monotonic()
-        if self.ended_by is None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(END_SECONDS)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)  # with what it has left in its group
+        if self.ended_by is not None or not self._ends():
+            _kill(os.kill, self.inner)
+            self._ends()
+        _kill(os.killpg, self.process.pid)  # with what it has left in its group
         self.process.wait()
         self._drain()
         for pipe in _pipes(self.process):
             with contextlib.suppress(OSError):
                 pipe.close()
+
+    def _ends(self) -> bool:
+        try:
+            self.process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     def _drain(self) -> None:
         """Until nobody holds the pipes: the processes of a killed sandbox end a moment after it."""
@@ -128,7 +171,7 @@ class _Run:
             return Outcome(self.ended_by, detail="killed", seconds=seconds)
         # At the limit of CPU time the kernel kills; so can a program itself, and sooner.
         killed = number == signal.SIGKILL and seconds >= self.limits.cpu_seconds / 2
-        if killed or number in (signal.SIGPROF, signal.SIGXCPU):
+        if killed or number == signal.SIGXCPU:
             return Outcome(Status.TIMEOUT, detail="cpu", seconds=seconds)
         return Outcome(Status.CRASH, detail=f"exit code {code}", seconds=seconds)
 
@@ -141,11 +184,13 @@ def run_child(
     *,
     env: Mapping[str, str],
     pass_fds: Sequence[int] = (),
+    info: int | None = None,
 ) -> list[Outcome]:
     """The outcomes of a program's calls in a process of `command`, which runs `child.py`.
 
-    The process leads a session of its own, which is killed with it and hears no Ctrl-C. Raises
-    `SandboxError` where it ends, or waits too long, before it is ready: no verdict on the program.
+    `info`: a descriptor where bwrap writes the number of its child. The process leads a session of
+    its own, which is killed with it and hears no Ctrl-C. Raises `SandboxError` where it ends, or
+    waits too long, before it is ready: no verdict on the program.
     """
     pipe = subprocess.PIPE
     process = subprocess.Popen(
@@ -158,7 +203,8 @@ def run_child(
         cwd="/",
         start_new_session=True,
     )
-    run = _Run(process, request(program, calls, limits).encode(), len(calls), limits)
+    given = request(program, calls, limits).encode()
+    run = _Run(process, given, len(calls), limits, info=info)
     try:
         run.talk()
     except BaseException:
@@ -178,3 +224,9 @@ def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes], IO[b
     assert process.stderr is not None
     assert process.stdin is not None
     return process.stdout, process.stderr, process.stdin
+
+
+def _kill(how: Callable[[int, int], None], pid: int) -> None:
+    if pid > 0:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            how(pid, signal.SIGKILL)
