@@ -15,7 +15,8 @@ from typing import Any
 
 from rlsc.environments.sandbox.values import encode, written
 
-PROGRAM_CHARACTERS, INPUT_CHARACTERS = 2000, 1000
+PROGRAM_CHARACTERS, INPUT_CHARACTERS, ANSWER_CHARACTERS = 2000, 1000, 10_000
+"""Longer ones are not read. An answer may be written longer than its value is, with escapes."""
 IMPORTS = frozenset(
     "math cmath itertools functools collections heapq bisect operator string re fractions decimal "
     "statistics copy typing dataclasses enum abc textwrap json __future__".split()
@@ -79,6 +80,8 @@ def _end_of(source: str) -> tuple[int, int]:
 
 def read_value(text: str) -> str | None:
     """The canonical text of a literal; None where it is none, or longer than a value may be."""
+    if len(text) > ANSWER_CHARACTERS:
+        return None
     try:
         return encode(literal(ast.parse(text.strip(), mode="eval").body))
     except _UNREADABLE:

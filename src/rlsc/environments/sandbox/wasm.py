@@ -8,11 +8,12 @@ so the order of its sets, differ from a native one's.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import importlib
+import struct
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -30,9 +31,16 @@ SHA256 = "e5dc5a398b07b54ea8fdb503bf68fb583d533f10ec3f930963e02b9505f7a763"
 _CLOCK = 1_000_000_000_000_000_000
 """What every clock says, in nanoseconds: 2001-09-09."""
 _RANDOM = 0x5A
+_U32 = 0xFFFFFFFF
 _WASI = "wasi_snapshot_preview1"
-_NOT_SUPPORTED = 58
-"""ENOTSUP of WASI."""
+_BAD_FILE, _FAULT, _INVALID, _IO, _NOT_SUPPORTED = 8, 21, 28, 29, 58
+"""Errors of WASI."""
+_CALL_FUEL = 200_000
+"""What a call of the host costs the guest: about the time that it takes here."""
+_TICK = 0.1
+"""Seconds between two looks of wasmtime at the wall clock."""
+_PATIENCE = 4
+"""Times `Limits.wall_seconds`: instructions end a program, unless its time goes elsewhere."""
 
 
 class WasmExecutor:
@@ -69,6 +77,7 @@ class _Runtime:
         self._wasmtime = wasmtime
         config = wasmtime.Config()
         config.consume_fuel = True
+        config.epoch_interruption = True
         config.cache = True
         self._engine = wasmtime.Engine(config)
         linker = wasmtime.Linker(self._engine)
@@ -77,45 +86,47 @@ class _Runtime:
         self._shadow(linker)
         module = wasmtime.Module.from_file(self._engine, str(path))
         self._prepared = linker.instantiate_pre(module)
+        threading.Thread(target=self._tick, daemon=True, name="rlsc-wasm-clock").start()
+
+    def _tick(self) -> None:
+        while True:
+            time.sleep(_TICK)
+            self._engine.increment_epoch()
 
     def _shadow(self, linker: Any) -> None:
-        """Constant clock and random numbers; nobody sleeps, which no fuel would end."""
+        """Constant clock and random numbers, no sleep, and writing that nobody waits for."""
         i32, i64 = self._wasmtime.ValType.i32(), self._wasmtime.ValType.i64()
-
-        def clock(caller: Any, _clock: int, _precision: int, place: int) -> int:
-            return _written(caller, place, _CLOCK.to_bytes(8, "little"))
-
-        def random(caller: Any, place: int, length: int) -> int:
-            return _written(caller, place, bytes([_RANDOM]) * min(length & 0xFFFFFFFF, 1 << 20))
-
-        def sleep(*_: int) -> int:
-            return _NOT_SUPPORTED
-
         for name, kinds, function in (
-            ("clock_time_get", [i32, i64, i32], clock),
-            ("random_get", [i32, i32], random),
-            ("poll_oneoff", [i32] * 4, sleep),
+            ("clock_time_get", [i32, i64, i32], _clock),
+            ("random_get", [i32, i32], _random),
+            ("poll_oneoff", [i32] * 4, _sleep),
+            ("fd_write", [i32] * 4, _write),
         ):
             kind = self._wasmtime.FuncType(kinds, [i32])
-            linker.define_func(_WASI, name, kind, function, access_caller=function is not sleep)
+            linker.define_func(_WASI, name, kind, self._paid(function), access_caller=True)
+
+    def _paid(self, function: Callable[..., int]) -> Callable[..., int]:
+        """The function, for fuel: a guest that calls the host all the time ends by that, too."""
+        fuel_of, set_fuel = self._wasmtime.Store.get_fuel, self._wasmtime.Store.set_fuel
+
+        def paid(caller: Any, *arguments: int) -> int:
+            set_fuel(caller, max(fuel_of(caller) - _CALL_FUEL, 0))
+            return function(caller, *arguments)
+
+        return paid
 
     def run(
         self, argv: list[str], env: dict[str, str], count: int, limits: Limits
     ) -> list[Outcome]:
         fuel = int(limits.cpu_seconds * FUEL_PER_SECOND)
-        reply = bytearray()
-
-        def taken(chunk: bytes) -> int:
-            if len(reply) > limits.reply_bytes:
-                return -errno.EIO
-            reply.extend(chunk)
-            return len(chunk)
-
+        reply = _here.reply = bytearray()
+        _here.left = limits.reply_bytes
         config = self._wasmtime.WasiConfig()
-        config.argv, config.env, config.stdout_custom = argv, list(env.items()), taken
+        config.argv, config.env = argv, list(env.items())
         store = self._wasmtime.Store(self._engine)
         store.set_wasi(config)
         store.set_fuel(fuel)
+        store.set_epoch_deadline(int(_PATIENCE * limits.wall_seconds / _TICK) + 1)
         store.set_limits(memory_size=limits.megabytes << 20)
         try:
             rest = self._started(store)
@@ -125,7 +136,7 @@ class _Runtime:
         lines = bytes(reply).split(b"\n")[:-1]
         if lines[:1] != [READY]:
             raise SandboxError(f"the sandbox did not start: {rest.detail}")
-        if len(reply) > limits.reply_bytes:
+        if _here.left < 0:
             rest = Outcome(Status.OUTPUT, detail="killed")
         # The guest's clock stands still: the time is the fuel's, for all calls together.
         return [replace(outcome, seconds=seconds) for outcome in read_reply(lines[1:], count, rest)]
@@ -140,18 +151,65 @@ class _Runtime:
         except self._wasmtime.Trap as trap:
             if trap.trap_code is self._wasmtime.TrapCode.OUT_OF_FUEL:
                 return Outcome(Status.TIMEOUT, detail="fuel")
+            if trap.trap_code is self._wasmtime.TrapCode.INTERRUPT:
+                return Outcome(Status.TIMEOUT, detail="wall")
             return Outcome(Status.CRASH, detail=str(trap.trap_code))
         except self._wasmtime.WasmtimeError as error:
             return Outcome(Status.CRASH, detail=str(error).splitlines()[-1][:200])
         return Outcome(Status.CRASH, detail="exit code 0")
 
 
-def _written(caller: Any, place: int, content: bytes) -> int:
-    """Write into the guest's memory; an address outside of it is the guest's error."""
-    try:
-        caller["memory"].write(caller, content, place & 0xFFFFFFFF)
-    except (IndexError, KeyError):
-        return 21  # EFAULT
+_here = threading.local()
+"""`reply` and how many bytes are `left` of it: an instance runs in the thread that started it."""
+
+
+def _clock(caller: Any, _clock: int, _precision: int, place: int) -> int:
+    return _put(caller, place, _CLOCK.to_bytes(8, "little"))
+
+
+def _random(caller: Any, place: int, length: int) -> int:
+    return _put(caller, place, bytes([_RANDOM]) * min(length & _U32, 1 << 16))
+
+
+def _sleep(*_: Any) -> int:
+    return _NOT_SUPPORTED
+
+
+def _write(caller: Any, file: int, vectors: int, count: int, place: int) -> int:
+    """1 is the reply, as long as it may be; what goes to 2 is not even read."""
+    if file not in (1, 2):
+        return _BAD_FILE
+    if not 0 <= count <= 1024:
+        return _INVALID
+    table = _get(caller, vectors, 8 * count)
+    pairs = list(struct.iter_unpack("<II", table))
+    if len(pairs) < count:
+        return _FAULT
+    total = sum(length for _, length in pairs)
+    if file == 1:
+        _here.left -= total
+        if _here.left < 0:
+            return _IO
+        for start, length in pairs:
+            _here.reply += _get(caller, start, length)
+    return _put(caller, place, min(total, _U32).to_bytes(4, "little"))
+
+
+def _get(caller: Any, place: int, length: int) -> bytes:
+    """Bytes of the guest's memory; none where they are outside of it."""
+    place &= _U32
+    memory = caller["memory"]
+    if place + length > memory.data_len(caller):
+        return b""
+    return bytes(memory.read(caller, place, place + length))
+
+
+def _put(caller: Any, place: int, content: bytes) -> int:
+    place &= _U32
+    memory = caller["memory"]
+    if place + len(content) > memory.data_len(caller):
+        return _FAULT
+    memory.write(caller, content, place)
     return 0
 
 

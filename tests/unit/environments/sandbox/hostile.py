@@ -65,6 +65,7 @@ HOSTILE = [
         (TIMEOUT,),
         wasm=(ERROR,),
     ),
+    Hostile(2, "asks for the time", body("import time\nwhile True: time.time()"), (TIMEOUT,)),
     Hostile(
         3,
         "takes every signal",
@@ -112,6 +113,12 @@ HOSTILE = [
         9, "backtracking", body("import re\nreturn re.match('(a+)+$', 'a' * 60 + 'b')"), (TIMEOUT,)
     ),
     Hostile(10, "prints", body("for _ in range(50): print('a' * 10**5)"), (OUTPUT,)),
+    Hostile(
+        10,
+        "floods stderr",
+        body("import os\nx = b'a' * 10**7\nwhile True: os.write(2, x)"),
+        (TIMEOUT,),
+    ),
     Hostile(10, "returns a long text", body("return 'a' * 10**7"), (OUTPUT,)),
     Hostile(10, "returns 1 GB", body("return 'a' * 10**9"), (MEMORY,)),
     Hostile(
