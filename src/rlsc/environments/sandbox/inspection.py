@@ -62,8 +62,9 @@ def read_call(arguments: str) -> list[str] | None:
         named = {str(word.arg): literal(word.value) for word in call.keywords}
         if None in [word.arg for word in call.keywords] or len(named) < len(call.keywords):
             return None
+        key = encode((args, named))
         texts = [*map(written, args), *(f"{name}={written(v)}" for name, v in named.items())]
-        return [f"f({', '.join(texts)})", encode((args, named))]
+        return [f"f({', '.join(texts)})", key]
     except _UNREADABLE:
         return None
 

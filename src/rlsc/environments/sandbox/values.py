@@ -118,7 +118,7 @@ def python_text(text: str) -> str:
 
 
 def written(value: Any) -> str:
-    """`repr` of a value, but members of sets stand in the order of their canonical texts."""
+    """`repr` of what can be encoded; members of sets are in the order of their canonical texts."""
     kind = type(value)
     if kind is list:
         return "[" + ", ".join(map(written, value)) + "]"

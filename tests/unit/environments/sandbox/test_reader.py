@@ -86,6 +86,7 @@ def test_a_call_of_literals(arguments: str, text: str) -> None:
         "'\ud800'",
         "(" * 300 + ")" * 300,
         "9" * 400,
+        "{" + "9" * 400 + "}",
         "'" + "a" * 1000 + "'",
         "1" + ", 1" * 600,
     ],

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rlsc.environments.sandbox.inspection import read_value
+from rlsc.environments.sandbox.inspection import answer_request, read_value
 from rlsc.environments.sandbox.values import decode, encode, python_text, same
 
 
@@ -223,6 +223,43 @@ def test_what_the_decoder_refuses(text: str) -> None:
     """Texts that a program may forge: not one is read as something else."""
     with pytest.raises(ValueError):  # noqa: PT011
         decode(text)
+
+
+def mutated(draw: random.Random, text: str) -> str:
+    """With a few characters changed, taken away, doubled or moved."""
+    characters = list(text)
+    for _ in range(draw.randrange(1, 4)):
+        place = draw.randrange(len(characters) + 1)
+        piece = characters[place : place + draw.randrange(4)]
+        new = draw.choice(["", draw.choice('{}[]":,.-0123456789tfsdzbenul\\ \x00é'), *piece])
+        characters[place : place + len(piece)] = draw.choice([[new], piece * 2, piece[::-1]])
+    return "".join(characters)
+
+
+def test_a_text_that_was_changed_is_refused_or_says_what_it_says() -> None:
+    """Nothing but `ValueError` comes out, and what is read is written again as it was."""
+    draw, read = random.Random(2), 0
+    for _, text in short_values(seed=3, count=1500):
+        changed = mutated(draw, text)
+        try:
+            value = decode(changed)
+        except ValueError:
+            continue
+        read += changed != text
+        assert encode(value) == changed
+    assert 20 < read < 1400  # both happen
+
+
+def test_a_literal_that_was_changed_is_refused_or_read() -> None:
+    draw, read = random.Random(4), 0
+    for _, text in short_values(seed=5, count=1000):
+        changed = mutated(draw, python_text(text))
+        answer = answer_request("value", changed)
+        read += answer is not None
+        assert answer is None or encode(decode(answer)) == answer
+        call = answer_request("call", changed)
+        assert call is None or answer_request("call", call[0][2:-1]) == call
+    assert 20 < read < 980
 
 
 def test_a_set_is_written_in_one_order() -> None:
