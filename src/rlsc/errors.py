@@ -37,3 +37,7 @@ class NonFiniteError(RLSCError, ArithmeticError):
 
 class GradingError(RLSCError, RuntimeError):
     """A process that judges answers does not start."""
+
+
+class SandboxError(RLSCError, RuntimeError):
+    """A sandbox, or the process beside it, that does not run: no verdict on a program."""

@@ -8,5 +8,14 @@ if TYPE_CHECKING:
     from rlsc.environments.base import Environment, drive
     from rlsc.environments.dataset import DatasetEnvironment
     from rlsc.environments.registry import create_environment
+    from rlsc.environments.sandbox import (
+        Executor,
+        Limits,
+        Reader,
+        Request,
+        Runner,
+        make_executor,
+        same,
+    )
 
 __getattr__ = lazy_face(__name__)

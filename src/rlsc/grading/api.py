@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import atexit
-import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from queue import LifoQueue
 from typing import Any
 
-from rlsc.errors import ConfigError
-from rlsc.grading.worker import MEGABYTES, SECONDS, Worker
+from rlsc.errors import ConfigError, GradingError
+from rlsc.runtime import Job, Workers
 from rlsc.types import Verdict
 
 VERSION = 3
 """Of the grading rules. Stored with results: accuracies of two versions do not compare."""
+SECONDS = 5.0
+"""Limit of one comparison, in wall-clock time."""
+MEGABYTES = 1024
+"""Limit of a worker's address space beyond what it has after its imports."""
 KINDS = ("math", "choice", "numeric")
+_JOB = Job(
+    "grading",
+    "rlsc.grading.judge:answer_request",
+    ("judge", r"\boxed{\sqrt{2}x}", r"x\sqrt{2}", "math", None),
+    GradingError,
+)
 
 
 @dataclass(frozen=True)
@@ -49,12 +57,7 @@ class Grader:
     def __init__(
         self, workers: int | None = None, seconds: float = SECONDS, megabytes: int = MEGABYTES
     ) -> None:
-        count = workers or min(os.cpu_count() or 1, 8)
-        self._all = [Worker(seconds, megabytes) for _ in range(count)]
-        # The last one used is the next: a process is started only where another one is busy.
-        self._idle: LifoQueue[Worker] = LifoQueue()
-        for worker in self._all:
-            self._idle.put(worker)
+        self._workers = Workers(_JOB, workers, seconds, megabytes)
 
     def grade(self, item: Item) -> Judgement:
         """Judge one response. Raises `ConfigError` for an unknown kind."""
@@ -65,38 +68,29 @@ class Grader:
         if isinstance(item.choices, str):
             raise ConfigError("choices must be a list of option texts")
         choices = None if item.choices is None else list(item.choices)
-        reply, seconds = self._call("judge", item.response, item.reference, item.kind, choices)
+        reply, seconds = self._workers.call(
+            "judge", item.response, item.reference, item.kind, choices
+        )
         answer, verdict = reply or (None, Verdict.TIMEOUT.value)
         return Judgement(answer, Verdict(verdict), seconds)
 
     def readable(self, reference: str) -> bool:
         """Whether a reference can be read as mathematics or words, within the limits."""
-        return bool(self._call("readable", reference)[0])
+        return bool(self._workers.call("readable", reference)[0])
 
     def clusters(self, answers: Sequence[Sequence[Any]]) -> list[int] | None:
         """Clusters of (answer, is it boxed, is it a number); None where a limit was reached."""
-        clusters: list[int] | None = self._call("clusters", list(map(list, answers)))[0]
+        clusters: list[int] | None = self._workers.call("clusters", list(map(list, answers)))[0]
         return clusters
-
-    def _call(self, *request: Any) -> tuple[Any, float]:
-        worker = self._idle.get()
-        try:
-            return worker.call(*request)
-        except BaseException:
-            worker.stop()  # its pipe may hold half a reply
-            raise
-        finally:
-            self._idle.put(worker)
 
     def grade_all(self, items: Iterable[Item]) -> Iterator[Judgement]:
         """Judgements in the order of `items`, computed side by side."""
-        with ThreadPoolExecutor(len(self._all)) as pool:
+        with ThreadPoolExecutor(self._workers.count) as pool:
             yield from pool.map(self.grade, items)
 
     def close(self) -> None:
         """End the processes."""
-        for worker in self._all:
-            worker.stop()
+        self._workers.close()
 
     def __enter__(self) -> Grader:
         return self

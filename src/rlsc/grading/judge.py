@@ -1,4 +1,4 @@
-"""A response against its reference. Runs in a guarded worker: see `worker.py`."""
+"""A response against its reference. Runs in a guarded worker: `runtime/worker.py`."""
 
 from __future__ import annotations
 

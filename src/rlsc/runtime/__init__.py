@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from rlsc.runtime.lazy import lazy_face
 
 if TYPE_CHECKING:
-    from rlsc.runtime.children import quiet_start, safe_path, started
+    from rlsc.runtime.children import quiet_start, started
     from rlsc.runtime.display import (
         Advance,
         console,
@@ -26,5 +26,6 @@ if TYPE_CHECKING:
     from rlsc.runtime.renamed import check_renamed
     from rlsc.runtime.sharding import fill, full_tensor, in_step, is_sharded, local, unsharded
     from rlsc.runtime.user_code import SYNTAX, is_user_code, load_user_code, user_files
+    from rlsc.runtime.worker import Job, Workers
 
 __getattr__ = lazy_face(__name__)

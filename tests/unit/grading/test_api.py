@@ -15,8 +15,9 @@ import psutil
 import pytest
 
 from rlsc.errors import ConfigError, GradingError
-from rlsc.grading import Grader, Item, grade, worker
+from rlsc.grading import Grader, Item, grade
 from rlsc.grading.api import Judgement
+from rlsc.runtime import worker
 from rlsc.types import Verdict
 
 SECONDS = 2.0
@@ -39,7 +40,7 @@ def worker_ids() -> set[int]:
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
         except OSError:  # it ended meanwhile
             continue
-        if b"rlsc.grading.worker" in command and int(fields[1]) == os.getpid():
+        if b"rlsc.grading.judge" in command and int(fields[1]) == os.getpid():
             found.add(int(folder.name))
     return found
 

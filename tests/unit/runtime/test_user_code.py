@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from rlsc.runtime import load_user_code, quiet_start, safe_path, user_files
+from rlsc.runtime import load_user_code, quiet_start, user_files
+from rlsc.runtime.children import safe_path
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ takes 9 for 9 %; here decimals are fractions, so a rounding is another number, a
 equal when they agree, to 40 digits, wherever both are defined. That an identity holds at all of
 these points without being one has probability zero; simplification can fail or never end.
 
-Run it in the guarded worker (`worker.py`): `9^{9^{9^9}}` is a legal expression.
+Run it in the guarded worker (`runtime/worker.py`): `9^{9^{9^9}}` is a legal expression.
 """
 
 from __future__ import annotations

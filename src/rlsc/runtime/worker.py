@@ -1,4 +1,4 @@
-"""A process that judges for others, so that no answer can hang or exhaust the caller.
+"""Processes that read for others, so that no text of a model can hang or exhaust the caller.
 
 Python cannot interrupt `9**9**9`, and an alarm works in the main thread alone; a process can be
 killed. It is started by name, not forked: a fork would take torch's threads along, and a script
@@ -16,41 +16,91 @@ import subprocess
 import sys
 import threading
 import time
-from queue import Empty, SimpleQueue
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from queue import Empty, LifoQueue, SimpleQueue
 from typing import IO, Any
 
 import psutil
 
-from rlsc.errors import GradingError
-from rlsc.runtime import safe_path
+from rlsc.errors import RLSCError
+from rlsc.runtime.children import safe_path
 
-SECONDS = 5.0
-"""Limit of one comparison, in wall-clock time."""
-MEGABYTES = 1024
-"""Limit of the worker's address space beyond what it has after its imports."""
 START_SECONDS = 120.0
 _CODE = """\
 import sys
 sys.path[:] = {path!r}
 import signal
-signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal: who asks for judgements ends it
-from rlsc.grading.worker import serve
-serve({megabytes})
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal: who asks ends it
+from rlsc.runtime.worker import serve
+serve({megabytes}, {target!r}, {warm_up!r})
 """
 READY, UNLIMITED = b"ready\n", b"ready, without a limit of memory\n"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker does: `target` (``module:function``) answers each request with JSON values.
+
+    `warm_up` is a request that it answers before the limits count: imports and caches. `error` is
+    raised where a process does not start.
+    """
+
+    name: str
+    target: str
+    warm_up: tuple[Any, ...]
+    error: type[RLSCError]
+
+
+class Workers:
+    """`count` guarded processes (None: one a core, eight at most); a request goes to an idle one.
+
+    `seconds` limits a request, in wall-clock time, and `megabytes` a process's address space beyond
+    what it has after its imports.
+    """
+
+    def __init__(self, job: Job, count: int | None, seconds: float, megabytes: int) -> None:
+        self.count = count or min(os.cpu_count() or 1, 8)
+        self._all = [Worker(job, seconds, megabytes) for _ in range(self.count)]
+        # The last one used is the next: a process is started only where another one is busy.
+        self._idle: LifoQueue[Worker] = LifoQueue()
+        for worker in self._all:
+            self._idle.put(worker)
+
+    def call(self, *request: Any) -> tuple[Any, float]:
+        """The reply and the seconds it took; the reply is None where a limit was reached."""
+        worker = self._idle.get()
+        try:
+            return worker.call(*request)
+        except BaseException:
+            worker.stop()  # its pipe may hold half a reply
+            raise
+        finally:
+            self._idle.put(worker)
+
+    def close(self) -> None:
+        """End the processes."""
+        for worker in self._all:
+            worker.stop()
 
 
 class Worker:
     """One guarded process. Not for use by several threads at once."""
 
-    def __init__(self, seconds: float = SECONDS, megabytes: int = MEGABYTES) -> None:
-        self._seconds, self._megabytes = seconds, megabytes
+    def __init__(self, job: Job, seconds: float, megabytes: int) -> None:
+        self._job, self._seconds, self._megabytes = job, seconds, megabytes
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start the process if none runs; returns before it is ready."""
         if self._process is None or self._process.poll() is not None:
-            code = _CODE.format(path=safe_path(), megabytes=self._megabytes)
+            code = _CODE.format(
+                path=safe_path(),
+                megabytes=self._megabytes,
+                target=self._job.target,
+                warm_up=json.dumps(self._job.warm_up),
+            )
             pipe = subprocess.PIPE
             command = [sys.executable, "-P", "-c", code]
             self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe)
@@ -68,7 +118,7 @@ class Worker:
                 reader.start()
 
     def call(self, *request: Any) -> tuple[Any, float]:
-        """The reply of `judge.answer_request` and the seconds it took.
+        """The reply of the job's function and the seconds it took.
 
         The reply is None where a limit was reached, and the next call finds a new process.
         """
@@ -78,9 +128,9 @@ class Worker:
             if greeting not in (READY, UNLIMITED):
                 self.stop()  # and with it the readers, who have read all that it said
                 reason = self._said or f"no word from it in {START_SECONDS:g} s"
-                raise GradingError(f"the grading worker did not start: {reason}")
+                raise self._job.error(f"the {self._job.name} worker did not start: {reason}")
             if greeting == UNLIMITED:
-                _say_that_memory_is_unlimited(self._seconds)
+                _say_that_memory_is_unlimited(self._job.name, self._seconds)
             self._ready = True
         started = time.monotonic()
         reply = self._exchange(json.dumps(request).encode() + b"\n")
@@ -121,7 +171,7 @@ class Worker:
                     print(text, file=sys.stderr, flush=True)
 
     def stop(self) -> None:
-        """Kill the process; a later `judge` starts another."""
+        """Kill the process; a later `call` starts another."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -144,29 +194,28 @@ _said = threading.Lock()
 """Taken, and not given back, by who says it."""
 
 
-def _say_that_memory_is_unlimited(seconds: float) -> None:
+def _say_that_memory_is_unlimited(name: str, seconds: float) -> None:
     if _said.acquire(blocking=False):
-        from rlsc.runtime import console  # the guarded process does without
+        from rlsc.runtime.display import console  # the guarded process does without
 
         console.print(
-            f"grading: {platform.system()} cannot limit a process's memory; an answer that takes "
+            f"{name}: {platform.system()} cannot limit a process's memory; an answer that takes "
             f"too much is ended by the limit of {seconds:g} s alone",
             soft_wrap=True,
         )
 
 
-def serve(megabytes: int) -> None:
+def serve(megabytes: int, target: str, warm_up: str) -> None:
     """Read requests from stdin until it closes. What libraries print must not mix with replies."""
     replies = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
-    from rlsc.grading.judge import answer_request
-
-    # Imports and caches, before the clock starts.
-    answer_request("judge", r"\boxed{\sqrt{2}x}", r"x\sqrt{2}", "math", None)
+    module, _, name = target.partition(":")
+    answer: Callable[..., Any] = getattr(import_module(module), name)
+    answer(*json.loads(warm_up))
     replies.write(READY if _limit_memory(megabytes) else UNLIMITED)
     for line in sys.stdin.buffer:
         try:
-            reply = answer_request(*json.loads(line))
+            reply = answer(*json.loads(line))
         except (MemoryError, RecursionError):
             reply = None
         replies.write(json.dumps(reply).encode() + b"\n")
