@@ -26,6 +26,7 @@ OBJECTIVES: dict[str, str] = {
     "rlhf": "rlsc.objectives.rlhf:RLHF",
     "dpo": "rlsc.objectives.dpo:DPO",
     "kl": "rlsc.objectives.kl:KL",
+    "trr": "rlsc.objectives.task_relative:TaskRelative",
     "constant": "rlsc.objectives.controls:Constant",
     "random": "rlsc.objectives.controls:Random",
     "format_only": "rlsc.objectives.controls:FormatOnly",

@@ -178,6 +178,8 @@ class TrainingResults:
     other ways with `--eval_baselines`. None with `--eval none`."""
     curve: tuple[CurvePoint, ...] = ()
     benchmarks: Mapping[str, TaskResults] = field(default_factory=dict)
+    examined: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+    """By step an environment's own figures of its held-out tasks, greedy."""
 
     @property
     def tasks(self) -> dict[str, TaskResults]:

@@ -206,6 +206,7 @@ class TrainingFolder(RunFolder):
     artefacts = (
         *_REPORT,
         *(RESULTS, "metrics.jsonl", "guard.jsonl", "probe.json", "completions", "eval"),
+        "tasks.jsonl",
         *(MODEL, "adapter"),
     )
     # They change what is shown or how long it goes on.

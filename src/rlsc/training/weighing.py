@@ -230,7 +230,7 @@ def _weights(part: Objective, pool: PoolView, rewards: list[Tensor]) -> Tensor:
     weights: Tensor | None
     if isinstance(part, PolicyGradient) and part.weighs_by_reward:
         rewards.append(_checked(part, pool, part.reward(pool), (1,))[:, 0])
-        weights = part.shaped(rewards[-1])
+        weights = part.shaped(rewards[-1], pool)
     else:
         weights = part.weigh(pool)
     if weights is None:

@@ -26,15 +26,18 @@ def training_page(folder: TrainingFolder) -> Page:
     """From results.json where the run is finished, else from what there is of it."""
     config, results = folder.read_settings(), folder.results()
     metrics, guard = (read_jsonl(folder.path / f"{name}.jsonl") for name in ("metrics", "guard"))
-    title = f"{config.get('objective', 'rlsc')} on {config['questions']}"
+    title = (
+        f"{config.get('objective', 'rlsc')} on {config.get('questions') or config['environment']}"
+    )
     if results is None:
         made = f"{len(metrics)} of {config['max_steps']} steps so far"
         charts = steps.step_charts(metrics, guard)
         begun = Curves(charts) if charts else Paragraph("No step is finished yet.")
         return Page(title, [Headline(f"Under way: {made}."), begun], REFRESH)
     charts = steps.step_charts(metrics, steps.guard_rows(guard, results.guard), results)
+    game = not config.get("questions")
     blocks = [
-        headline(results, f"{config.get('num_generations')} completions each"),
+        headline(results, "" if game else f"{config.get('num_generations')} completions each"),
         Curves(charts[: steps.FIRST]),
         *results_blocks(results),
         *steps.guard_section(results),
@@ -52,6 +55,8 @@ def headline(results: TrainingResults, more: str = "") -> Headline:
     first = next(iter(judged.values()), None)
     text = scores.verdict(first) if first else "Trained, without labels; not evaluated."
     questions = f"{results.training_questions}, without labels"
+    if not results.training_questions:
+        questions = f"made by the game: environment {results.questions}"
     if results.skipped_questions:
         questions += f" ({len(results.skipped_questions)} left out: they do not fit the context)"
     facts = [
