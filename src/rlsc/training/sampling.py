@@ -168,20 +168,20 @@ class Sampler:
         on_progress: Advance,
     ) -> dict[str, CompletionGroup]:
         """The completions of these asks, by id: one call of the engine for all that are alike."""
-        alike: dict[tuple[str, int, int], list[Ask]] = {}
+        alike: dict[tuple[str, int, int, tuple[str, ...]], list[Ask]] = {}
         for ask in asks:
-            alike.setdefault((ask.policy, ask.n, self._cap(ask)), []).append(ask)
+            alike.setdefault((ask.policy, ask.n, self._cap(ask), ask.stop), []).append(ask)
         # Where weights are sharded, all processes must come to each call.
         calls = dict.fromkeys(call for part in gathered(list(alike)) for call in part)
         groups: dict[str, CompletionGroup] = {}
-        for policy, n, cap in calls:
+        for policy, n, cap, stop in calls:
             if policy == "base":
                 self._sync("base")
-            mine = alike.get((policy, n, cap), [])
+            mine = alike.get((policy, n, cap, stop), [])
             sampled = self._engine.generate(
                 [prompts[ask.id] for ask in mine],
                 n,
-                replace(params, max_new_tokens=cap),
+                replace(params, max_new_tokens=cap, stop_strings=stop),
                 # Seeded explicitly: on resume the parent restores the global stream too late.
                 [seed_for(self._args.seed, step, ask.id) for ask in mine],
                 on_progress,
