@@ -8,6 +8,7 @@ some, as the proposer is for tasks that are solved at times. `play` reads in tha
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,10 +33,12 @@ from rlsc.environments.azr.sums import Sums
 from rlsc.environments.azr.tasks import TRIPLETS, Judgement, Kind, Refusal, Task
 from rlsc.environments.base import Beginning, Bounds, Environment, Examination, Groups, Play
 from rlsc.records import hash_of_files
+from rlsc.runtime import console
 from rlsc.types import Ask, CompletionGroup, Example, Pool
 
 Waves = Generator[Sequence[Ask], Groups, Any]
 _PREFIX = "azr/"
+_BARREN = 10
 
 
 @dataclass(eq=False)
@@ -53,6 +56,8 @@ class AZR(AZRSettings, Environment):
     _buffer: Buffer = field(init=False, repr=False)
     _language: Language = field(init=False, repr=False)
     _probe: list[Task] = field(default_factory=list, init=False, repr=False)
+    _barren: int = field(default=0, init=False, repr=False)
+    """Steps in a row without a task among the proposals."""
     _metrics: dict[str, float] = field(default_factory=dict, init=False, repr=False)
     _records: list[dict[str, Any]] = field(default_factory=list, init=False, repr=False)
 
@@ -67,6 +72,7 @@ class AZR(AZRSettings, Environment):
     def begin(self, seed: int) -> Beginning:
         """Fill the buffers with seeds; the last `probe_tasks` of a kind are held out."""
         self._buffer, self._probe, self._records = Buffer(self.buffer_size), [], []
+        self._barren = 0
         given = seeds_of_file(self, self._language) if self.seed_tasks else {}
         wanted, triplets = self.seed_size + self.probe_tasks, list[Task]()
         for kind in self.played:
@@ -109,6 +115,7 @@ class AZR(AZRSettings, Environment):
         yield from self._estimate(this)
         self._pay(this, seed)
         self._keep(this)
+        self._say_barren(this)
         if self.order == "paper":
             yield from self._solve(this, self._chosen(this, seed), [])
         pools = self._pools(this, seed)
@@ -168,7 +175,7 @@ class AZR(AZRSettings, Environment):
                 draw = random.Random(seed_for(seed, "uniform", kind, place))
                 program = self._references(kind, seed, place)[0].program
                 drawn = replace(self._language.drawn(kind, draw, program), born=this.number)
-                kept = self._buffer.add(drawn)
+                kept = None if self._is_held_out(drawn) else self._buffer.add(drawn)
                 found += [] if kept is None else [kept]
         return found
 
@@ -207,7 +214,7 @@ class AZR(AZRSettings, Environment):
     def _keep(self, this: Step) -> None:
         """New tasks enter the buffer, as far as `keep` lets them."""
         for one in this.proposals:
-            if not isinstance(one.made, Task) or one.rate is None:
+            if not isinstance(one.made, Task) or one.rate is None or self._is_held_out(one.made):
                 continue
             solved, learnable = one.rate == 1, 0 < one.rate < 1
             if (self.keep == "not_solved" and solved) or (
@@ -218,6 +225,19 @@ class AZR(AZRSettings, Environment):
             task = replace(one.made, born=this.number, references=references, rate=one.rate)
             one.kept = self._buffer.add(task)
             one.duplicate |= one.kept is None
+
+    def _is_held_out(self, task: Task) -> bool:
+        """Whether it is one of the probe, proposed anew: paid, and never trained on."""
+        return any(task.kind == one.kind and task.key == one.key for one in self._probe)
+
+    def _say_barren(self, this: Step) -> None:
+        """A line after ten steps in which nothing that was proposed is a task."""
+        made = any(isinstance(one.made, Task) for one in this.proposals)
+        self._barren = 0 if made or not this.proposals else self._barren + 1
+        if self._barren == _BARREN:
+            reasons = Counter(p.made.reason for p in this.proposals if isinstance(p.made, Refusal))
+            why = ", ".join(f"{name} {count}" for name, count in reasons.most_common(3))
+            console.print(f"note: no proposal of {_BARREN} steps is a task (now {why})")
 
     def _chosen(self, this: Step, seed: int) -> list[tuple[Task, bool]]:
         """The tasks to solve, B of each kind, and whether they are new.
@@ -268,7 +288,12 @@ class AZR(AZRSettings, Environment):
             pools.append(Pool(f"propose/{kind}", [one.group for one in proposed], rewards))
             solved = [(one.group, one.judged) for one in this.solutions if one.task.kind == kind]
             if self.train_estimates:
-                solved += [(one.estimates, one.judged) for one in proposed if one.estimates]
+                solved += [
+                    (one.estimates, one.judged)
+                    for one in proposed
+                    if one.estimates and isinstance(one.made, Task)
+                    if not self._is_held_out(one.made)
+                ]
             paid = [self._solver_rewards(judged, seed, group) for group, judged in solved]
             groups = [group for group, _ in solved]
             if self.pool_by == "kind":
@@ -326,12 +351,14 @@ class AZR(AZRSettings, Environment):
         return {
             "buffer": self._buffer.state(),
             "probe": probe,
+            "barren": self._barren,
             "language": {"name": self.language, **self._language.state()},
         }
 
     def load(self, state: dict[str, Any]) -> None:
         self._buffer.load(state["buffer"])
         self._probe = [Task.from_json(row) for row in state["probe"]]
+        self._barren = int(state["barren"])
         self._language.load(state["language"])
 
     def bounds(self) -> Bounds:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -250,6 +251,59 @@ def test_the_probe_is_held_out_and_examined_greedily() -> None:
     figures = drive_examination(examination, answer(half))
     assert figures["azr/probe_accuracy_deduction"] == figures["azr/probe_format_induction"] == 1
     assert game().examine(0) is None
+
+
+@pytest.mark.parametrize("proposer", ["policy", "uniform"])
+def test_what_is_held_out_is_never_trained_on(proposer: str, monkeypatch) -> None:
+    made = game(kinds="deduction", probe_tasks=1, train_estimates=True, proposer=proposer)
+    (held,) = made._probe
+    monkeypatch.setattr(made._language, "drawn", lambda *_: held)
+
+    def again(ask: Ask, sample: int) -> str | None:
+        if ask.id == "propose/deduction/2":
+            return f"{held.input} {held.program[2:]}"
+        return half(ask, sample)
+
+    pools, waves = play(made, again)
+    assert not made._buffer.holds(held)
+    asked = {ask.id: str(ask.prompt) for wave in waves for ask in wave}
+    trained = {group.prompt.id for pool in pools for group in pool.groups}
+    shown = f"{held.input} {held.program[2:]} ="
+    assert not [name for name in trained if asked[name].endswith(shown)]
+    if proposer == "policy":
+        assert [name for name in asked if asked[name].endswith(shown)] == ["estimate/2"]
+        assert rewards(pools, "propose/deduction") == [0.5] * 4
+
+
+def test_ten_steps_without_a_task_have_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    made = game(kinds="deduction")
+    for step in range(12):
+        play(made, lambda ask, s: "?" if "propose" in ask.id else half(ask, s), step)
+        lines = capsys.readouterr().out.splitlines()
+        assert len(lines) == (step == 9)
+    assert lines == []
+    again = AZR(**SMALL)
+    again.load(made.state())
+    assert again._barren == 12
+    play(made)
+    assert made._barren == 0
+
+
+def test_induction_can_be_played_alone() -> None:
+    made = game(kinds="induction")
+    pools, _ = play(made)
+    assert {pool.name for pool in pools} == {"propose/induction", "solve/induction"}
+    assert set(rewards(pools, "propose/induction")) == {0.5}
+
+
+def test_every_metric_has_its_line_on_the_page() -> None:
+    page = (Path(__file__).parents[4] / "docs" / "azr.md").read_text("utf-8")
+    made = game(kinds=ALL)
+    play(made, lambda ask, s: "?" if ask.id.endswith("/0") else half(ask, s))
+    for name in made.metrics():
+        general = re.sub("|".join(KINDS), "KIND", name.removeprefix("azr/"))
+        general = re.sub("refused_.*", "refused_REASON", general)
+        assert f"`{general}`" in page, name
 
 
 def test_the_model_makes_the_seeds() -> None:
