@@ -89,7 +89,7 @@ def test_every_row_of_the_recipe_is_ready_to_run(
     flags = [*runs[0].flags, "--model", str(model), "--output_dir", str(tmp_path / "run")]
     assert _main(["train", *flags, "--dry_run"]) == 0, capsys.readouterr().err
     said = capsys.readouterr().out
-    for part in ("dry run: all input is in order", "solve/abduction", "Exercise 1: 12 + 7"):
+    for part in ("dry run: all input is in order", "solve/abduction", "Exercise 1: 23 + 9"):
         assert part in said
     assert "evaluated on arithmetic:two_digit" in said
 

@@ -46,8 +46,8 @@ class Buffer:
         return self._tasks[kind]
 
     def draw(self, kind: Kind, number: int, seed: int, without: Collection[str] = ()) -> list[Task]:
-        """`number` distinct ones, or all if there are fewer; `without` these ids."""
-        left = [task for task in self._tasks[kind] if task.id not in without]
+        """`number` distinct ones, or all if there are fewer; `without` those of these keys."""
+        left = [task for task in self._tasks[kind] if task.key not in without]
         return random.Random(seed).sample(left, min(number, len(left)))
 
     def programs(self) -> list[Task]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
@@ -19,7 +19,7 @@ from rlsc.config import check_settings
 from rlsc.engines import seed_for
 from rlsc.environments.azr.asking import propose_asks, solve_ask
 from rlsc.environments.azr.buffer import Buffer
-from rlsc.environments.azr.language import Language
+from rlsc.environments.azr.language import Language, create_language
 from rlsc.environments.azr.rewards import proposer_reward, solver_reward
 from rlsc.environments.azr.seeding import (
     rows_of_file,
@@ -29,7 +29,6 @@ from rlsc.environments.azr.seeding import (
 )
 from rlsc.environments.azr.settings import AZRSettings, check_azr
 from rlsc.environments.azr.step import Proposal, Solution, Step
-from rlsc.environments.azr.sums import Sums
 from rlsc.environments.azr.tasks import TRIPLETS, Judgement, Kind, Refusal, Task
 from rlsc.environments.base import Beginning, Bounds, Environment, Examination, Groups, Play
 from rlsc.records import hash_of_files
@@ -65,7 +64,7 @@ class AZR(AZRSettings, Environment):
         check_settings(self, "environment_settings: ")
         check_azr(self)
         self._buffer = Buffer(self.buffer_size)
-        self._language = Sums(self.digits, self.inputs)
+        self._language = create_language(self)
 
     # Before the first step.
 
@@ -249,16 +248,28 @@ class AZR(AZRSettings, Environment):
             return []
         chosen: list[tuple[Task, bool]] = []
         for kind in self.played:
-            # A task whose key was there is solved as it was kept; one not kept is not solved.
-            recent = this.number - (self.order == "code")
-            new = [task for task in self._buffer.of(kind) if 0 <= recent == task.born]
-            ids = {task.id for task in new}
+            new = list({task.key: task for task in self._new(this, kind)}.values())
+            keys = {task.key for task in new}
             random.Random(seed_for(seed, "new", kind)).shuffle(new)
             new = [] if self.train_estimates else new[: self.batch]
             drawn = seed_for(seed, "old", kind)
-            old = self._buffer.draw(kind, self.batch - len(new), drawn, without=ids)
+            old = self._buffer.draw(kind, self.batch - len(new), drawn, without=keys)
             chosen += [(task, True) for task in new] + [(task, False) for task in old]
         return chosen
+
+    def _new(self, this: Step, kind: Kind) -> Iterator[Task]:
+        """This step's tasks of a kind, kept or not; with `order=code` those kept a step before."""
+        if self.order == "code":
+            born = this.number - 1
+            yield from (task for task in self._buffer.of(kind) if task.born == born >= 0)
+            return
+        for one in this.proposals:
+            made = one.made
+            if not isinstance(made, Task) or made.kind != kind or one.rate is None:
+                continue
+            if not self._is_held_out(made):
+                yield one.kept or made
+        yield from (task for task in this.drawn if task.kind == kind)
 
     def _solve(self, this: Step, chosen: Sequence[tuple[Task, bool]], beside: list[Ask]) -> Waves:
         """A wave of solutions, and what is asked `beside` them, whose groups are returned."""

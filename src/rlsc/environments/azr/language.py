@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rlsc.environments.azr.tasks import Judgement, Kind, Refusal, Task
 from rlsc.types import Completion, Message
+
+if TYPE_CHECKING:
+    from rlsc.environments.azr.settings import AZRSettings
 
 Text = str | Sequence[Message]
 
@@ -56,3 +59,10 @@ class Language(Protocol):
 
     def close(self) -> None:
         """End what it has started."""
+
+
+def create_language(settings: AZRSettings) -> Language:
+    """The one that `settings.language` names, with what of the settings is its own."""
+    from rlsc.environments.azr.sums import Sums
+
+    return {"sums": Sums}[settings.language](settings.digits, settings.inputs)

@@ -225,7 +225,9 @@ def test_which_tasks_are_kept(keep: str, rate: float, kept: bool) -> None:
         return half(ask, sample)
 
     made = game(kinds="deduction", keep=keep)
-    play(made, says)
+    _, (propose, _, solve) = play(made, says)
+    new = {f"{proposed(ask)} =" for ask in propose}  # solved, whether they are kept or not
+    assert new <= {str(ask.prompt).splitlines()[-1] for ask in solve}
     assert any(task.born == 0 for task in made._buffer.of("deduction")) == kept
 
 

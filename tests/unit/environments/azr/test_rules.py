@@ -87,8 +87,8 @@ def test_draws_are_of_the_seed_alone_and_survive_json() -> None:
     assert again.draw("deduction", 6, 11) == drawn == buffer.draw("deduction", 6, 11)
     assert buffer.draw("deduction", 6, 12) != drawn
     assert len({task.id for task in drawn}) == 6
-    without = {task.id for task in drawn}
-    assert not without & {t.id for t in buffer.draw("deduction", 20, 11, without)}
+    without = {task.key for task in drawn}
+    assert not without & {t.key for t in buffer.draw("deduction", 20, 11, without)}
     assert len(buffer.draw("deduction", 99, 0)) == 20
     again.add(triplet(50))
     assert again.of("deduction")[-1].id == "deduction/20"
@@ -206,6 +206,12 @@ def test_draws_are_tasks() -> None:
         for kind in ("deduction", "abduction", "induction"):
             task = SUMS.drawn(kind, random.Random(seed), "x * 7")  # type: ignore[arg-type]
             assert SUMS.replayed([task]) == [task]
+
+
+def test_the_first_tasks_are_not_the_worked_ones() -> None:
+    for kind in ("deduction", "abduction"):
+        for task in SUMS.first(kind):  # type: ignore[arg-type]
+            assert str(SUMS.solve_prompt(task)).count(f"{task.program[2:]} =") == 1
 
 
 @pytest.mark.parametrize("task", [DEDUCTION, ABDUCTION, INDUCTION], ids=lambda one: one.kind)
