@@ -133,7 +133,7 @@ def _check_rewards_are_read(name: str, objective: Objective, args: RLSCConfig) -
     if "environment" not in objective.weights_need and not _is_blind(objective):
         raise ConfigError(
             f"environment {name} gives rewards, which objective {args.objective} does not read: "
-            "take an objective with 'environment' in weights_need"
+            "take --objective trr, or one of your own with 'environment' in weights_need"
         )
 
 

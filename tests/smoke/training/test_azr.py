@@ -105,6 +105,7 @@ def test_a_model_that_cannot_play_ends_in_a_line(
     assert len(error.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_comparison_of_games(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

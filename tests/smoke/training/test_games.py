@@ -245,6 +245,7 @@ def test_a_dry_run_shows_a_prompt_of_each_role(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_game_that_says_nothing_beforehand_is_planned_as_questions(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
