@@ -138,6 +138,9 @@ class Ask:
     """``base``: the model before training, whose completions are never trained on."""
     example: Example | None = None
     """The row of the data set that is asked; None in games."""
+    stop: tuple[str, ...] = ()
+    """Texts that end a completion, as the stop token does: of a base model that goes on. The text
+    ends before the first, its token ids with the one that completes it."""
 
 
 LETTERS = "ABCDEFGHIJ"

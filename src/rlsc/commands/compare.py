@@ -163,7 +163,8 @@ def _make(folder: ComparisonFolder, config: CompareConfig, runs: Sequence[Run]) 
 
 def _write(folder: ComparisonFolder, config: CompareConfig, run: Run) -> ComparisonResults:
     """results.json and the report, of the runs that there are."""
-    questions = str(parse([*run.flags])[0].questions)
+    config_of_run = parse([*run.flags])[0]
+    questions = config_of_run.questions or f"environment {config_of_run.environment}"
     results = compared(folder, questions, config.methods, config.seeds, config.temperatures)
     write_results(folder.path, results)
     write_report(folder.path)

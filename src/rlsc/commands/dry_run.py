@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from rlsc.commands.arguments import resolved
 from rlsc.commands.train import (
     check_merge_to,
     check_together,
+    game_prompts,
     is_complete,
     prompt_row,
     prompt_rows,
@@ -19,6 +21,7 @@ from rlsc.commands.train import (
 from rlsc.config import RunConfig
 from rlsc.data import QuestionSet, check_vocabulary, fit_context, render, rows_of
 from rlsc.engines import engine_class, resolve_engine
+from rlsc.environments import create_environment
 from rlsc.errors import ConfigError, ModelError, RLSCError
 from rlsc.models import (
     adapter_config,
@@ -81,18 +84,30 @@ def dry_run(config: RunConfig, training: RLSCConfig) -> None:
     complete = config.resume and is_complete(folder, training.max_steps)
     state = "holds a finished run" if complete else "can be written"
     relation = evaluated.relation if evaluated else "no questions"
-    for name, text in {
-        "model": origin,
-        "data": f"{questions.name}: {len(prompts)} questions; evaluated on {relation}; the guard "
-        f"asks {given.probed}",
-        "prompt": repr(prompts[0].text),
-        "engine": _engine(training, model),
-        "folder": f"{training.output_dir} {state}; nothing is",
-    }.items():
-        console.print(f"{name:<8}{text}", soft_wrap=True)
-    longest = max(len(prompt.token_ids) for prompt in prompts)
+    of_game = f"environment {questions.name}" if config.questions is None else ""
+    for name, text in [
+        ("model", origin),
+        (
+            "data",
+            f"{of_game or f'{questions.name}: {len(prompts)} questions'}; evaluated on {relation}; "
+            f"the guard asks {given.probed}",
+        ),
+        *_shown(prompts, bool(of_game)),
+        ("engine", _engine(training, model)),
+        ("folder", f"{training.output_dir} {state}; nothing is"),
+    ]:
+        console.print(f"{name:<8}{text}", soft_wrap=True, markup=False, highlight=False)
+    longest = max((len(prompt.token_ids) for prompt in prompts), default=1)
     show(config, training, model_config, this_device(training), longest)
     console.print("dry run: all input is in order; no weights were loaded")
+
+
+def _shown(prompts: Sequence[Prompt], of_game: bool) -> list[tuple[str, str]]:
+    """The first question's prompt; of a game one of each role and kind, with their names."""
+    if not of_game:
+        return [("prompt", repr(prompts[0].text))]
+    named = [f"{p.id} ({len(p.token_ids)} tokens): {p.text!r}" for p in prompts]
+    return [("prompt", text) for text in named or ["the environment does not say"]]
 
 
 def _check_training(
@@ -104,9 +119,17 @@ def _check_training(
         model = with_adapter(
             model, adapter_config(model, config.lora, config.adapter), training.seed
         )
-    rows = rows_of(prompt_rows(config, questions, tokenizer), "train_dataset")
-    examples = examples_of(rows)
-    prompts, _ = render_all(examples, model, tokenizer, training)
+    environment = create_environment(config, training.num_generations)
+    if environment.needs_rows:
+        rows = rows_of(prompt_rows(config, questions, tokenizer), "train_dataset")
+        examples = examples_of(rows)
+        prompts, _ = render_all(examples, model, tokenizer, training)
+    else:
+        rows, examples = [], []
+        prompts = list(game_prompts(environment, tokenizer, training).values())
+        check_vocabulary(prompts, tokenizer, model)
+        if prompts:
+            fit_context(prompts, training.max_completion_length, context_length(model))
     sampling_of(tokenizer, model, training)
     if create_objective(training).completions_given:
         given_pairs(examples, rows, model, tokenizer, training.max_completion_length)

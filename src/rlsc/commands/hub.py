@@ -74,9 +74,11 @@ def model_card(folder: TrainingFolder) -> ModelCard:
 
 
 def _method(results: TrainingResults, objective: str) -> str:
+    on = f"{results.training_questions} questions of {results.questions}"
+    if not results.training_questions:  # of a game
+        on = f"tasks of the environment {results.questions}"
     text = (
-        f"{results.model.rstrip('.')}, trained for {results.steps} steps by `{objective}` on "
-        f"{results.training_questions} questions of {results.questions}"
+        f"{results.model.rstrip('.')}, trained for {results.steps} steps by `{objective}` on {on}"
     )
     kind = registered(objective)
     if kind is not None and kind.on_a_card:

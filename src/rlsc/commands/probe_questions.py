@@ -19,10 +19,10 @@ def probe_questions(
     """The pool that `size` questions are taken from, and in words what they are.
 
     Those of `--guard_questions`; else held-out ones that the run is not evaluated on; else, where
-    those are too few, training questions, the first in their order.
+    those are too few, training questions, the first in their order. A game has none of these.
     """
-    if not size:
-        return (), "none"
+    if not size or (config.questions is None and config.guard_questions is None):
+        return (), "none"  # of a game nothing is known beforehand
     pool = max(size, config.guard_pool_size)
     if config.guard_questions is not None:
         named = questions_of(config, config.guard_questions, needs_answers=False)

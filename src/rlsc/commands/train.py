@@ -26,7 +26,7 @@ from rlsc.commands.train_evaluation import (
 )
 from rlsc.config import RunConfig
 from rlsc.data import QuestionSet, format_question, render
-from rlsc.environments import create_environment
+from rlsc.environments import Environment, create_environment
 from rlsc.errors import ConfigError, RLSCError
 from rlsc.evaluation import judging_of_task, load_tasks, questions_of_task
 from rlsc.models import (
@@ -63,7 +63,7 @@ from rlsc.training import (
     label_parts,
     labels_in_use,
 )
-from rlsc.types import Question, Task
+from rlsc.types import Prompt, Question, Task
 
 
 @dataclass(frozen=True)
@@ -86,21 +86,21 @@ class Given:
 
 def read_given(config: RunConfig, training: RLSCConfig) -> Given:
     """Raises `RLSCError` for settings and data that cannot work."""
-    source = check_together(config, training)
-    questions = training_questions(config, source)
+    environment = check_together(config, training)
+    questions = training_questions(config, environment)
     objective = check_objective_of(training, questions)
     own = evaluation_set(config, questions)
     probe, probed = probe_questions(config, training.guard_probe_size, questions, own)
     benchmarks = load_benchmarks(config)
     parts = {
-        **question_parts("training", questions.train),
+        **(question_parts("training", questions.train) if environment.needs_rows else {}),
         **label_parts(
             objective,
             [q.id for q in questions.train],
             labels_in_use(questions.answers, training),
         ),
         **({} if training.guard == "off" else question_parts("guard", probe)),
-        **code_parts(objective, create_environment(config, training.num_generations)),
+        **code_parts(objective, environment),
     }
     for task in [*(own.tasks if own else ()), *benchmarks]:
         parts |= questions_of_task(task) | judging_of_task(task)
@@ -126,6 +126,8 @@ def run(config: RunConfig, training: RLSCConfig) -> None:
             return
     check_merge_to(config, training.output_dir)
     _check_memory(config, training, given.questions)
+    if given.own is None and config.eval != "none":
+        console.print("note: no --eval_questions: the run is judged by its game's figures alone")
     local = training.without_push()  # the run's end does it
     trainer, origin = _load(config, local, given.questions, probe=given.probe)
     evaluation = RunEvaluation(
@@ -173,6 +175,7 @@ def _carry_out(
         evaluation=evaluation.own_results(folder),
         curve=evaluation.curve(folder, steps, guard.kept_step if guard else steps),
         benchmarks=evaluation.benchmark_results(folder),
+        examined=trainer.kept.examined,
     )
     _conclude(config, training, folder.path, results)
 
@@ -213,6 +216,10 @@ def _check_memory(config: RunConfig, training: RLSCConfig, questions: QuestionSe
     kwargs = training.chat_template_kwargs
     prompts = [render(row["prompt"], row["id"], tokenizer, kwargs) for row in rows]
     longest = max((len(prompt.token_ids) for prompt in prompts), default=1)
+    environment = create_environment(config, training.num_generations)
+    if not environment.needs_rows:
+        played = game_prompts(environment, tokenizer, training).values()
+        longest = max((len(prompt.token_ids) for prompt in played), default=1)
     try:
         note = check_fits(config, training, model_config, device, longest)
     except RLSCError:
@@ -267,23 +274,35 @@ def _conclude(
         console.print(f"pushed  {url}", soft_wrap=True)
 
 
-def check_together(config: RunConfig, training: RLSCConfig) -> str:
-    """The source of questions; raises for settings that cannot work together, before all else."""
-    if config.questions is None:
-        raise ConfigError("--questions is missing: a file, a Hub data set, or arithmetic")
+def check_together(config: RunConfig, training: RLSCConfig) -> Environment:
+    """The environment; raises for settings that cannot work together, before all else."""
     environment = create_environment(config, training.num_generations)
+    if config.questions is None and environment.needs_rows:
+        raise ConfigError("--questions is missing: a file, a Hub data set, or arithmetic")
+    if config.questions is not None and not environment.needs_rows:
+        raise ConfigError(
+            f"environment {config.environment} makes its own questions: leave --questions out, and "
+            "name those to be evaluated on by --eval_questions"
+        )
     check_environment(environment, create_objective(training), training)
     untrained_answers(config)
     unseen = training.rollout_policy == "base" and not training.guard_probe_size
     if training.guard == "stop" and unseen:
         raise ConfigError("guard stop sees nothing of the policy: leave --guard_probe_size out")
+    game = not environment.needs_rows
+    if training.guard == "stop" and game and not (config.guard_questions and _probes(training)):
+        raise ConfigError("guard stop sees nothing of a game: name --guard_questions to be asked")
     if training.push_to_hub and not config.save_model:
         raise ConfigError("--push_to_hub needs the model: leave --save_model false out")
     if training.push_to_hub and config.load_in_4bit:
         raise ConfigError("--push_to_hub needs whole weights: leave it or --load_in_4bit out")
     if training.push_to_hub:
         check_push(training)
-    return config.questions
+    return environment
+
+
+def _probes(training: RLSCConfig) -> bool:
+    return training.guard_probe_size > 0
 
 
 def check_merge_to(config: RunConfig, output_dir: str) -> None:
@@ -316,12 +335,15 @@ def evaluate_untrained(
 
     Leaves a folder of an evaluation, whose answers runs take over by `--base_evaluation`.
     """
-    if config.questions is None:
+    environment = create_environment(config, training.num_generations)
+    if config.questions is None and environment.needs_rows:
         raise ConfigError("questions is missing: a file, a Hub data set, or arithmetic")
-    questions = training_questions(config, config.questions)
+    questions = training_questions(config, environment)
     own = evaluation_set(config, questions)
     if own is None:
-        raise ConfigError("a comparison needs an evaluation: leave eval none out")
+        raise ConfigError(
+            "a comparison needs an evaluation: leave eval none out, and give a game eval_questions"
+        )
     if not any(question.id in own.task.answers for question in own.questions):
         raise ConfigError("a comparison needs evaluation questions with answers")
     if not config.eval_samples:
@@ -332,7 +354,8 @@ def evaluate_untrained(
     else:
         base.check_empty()
     config = replace(config, base_evaluation=None, eval_baselines=False)
-    trainer, origin = _load(config, training, questions, RLSC())  # any: nothing is trained
+    any_objective = RLSC() if environment.needs_rows else None  # nothing is trained
+    trainer, origin = _load(config, training, questions, any_objective)
     evaluation = RunEvaluation(config, training, trainer, own)
     task_parts = questions_of_task(own.task) | judging_of_task(own.task)
     parts = {**task_parts, **evaluation.parts, WEIGHTS: trainer.identity[WEIGHTS]}
@@ -358,13 +381,14 @@ def _load(
     console.print(f"loading {config.model or 'SmolLM2-135M-Instruct'} …")
     dtype = getattr(torch, config.model_dtype)
     model, tokenizer, origin = load_policy(config, dtype, trainable=True)
-    rows = prompt_rows(config, questions, tokenizer)
     adapter = None
     if config.use_peft and config.adapter is None:
         adapter = lora_config(model, *config.lora)
     environment = None  # one to be trained in is checked with what it is trained for
     if objective is None:
         environment = create_environment(config, training.num_generations)
+    game = environment is not None and not environment.needs_rows
+    rows = None if game else prompt_rows(config, questions, tokenizer)
     try:
         trainer = RLSCTrainer(
             model,
@@ -411,6 +435,15 @@ def prompt_rows(config: RunConfig, questions: QuestionSet, tokenizer: Any) -> li
             row["paraphrase"] = other["prompt"]
         rows.append(row)
     return rows
+
+
+def game_prompts(
+    environment: Environment, tokenizer: Any, training: RLSCConfig
+) -> dict[str, Prompt]:
+    """One prompt of each role and kind of a game, by its name; none where it does not say."""
+    bounds, kwargs = environment.bounds(), training.chat_template_kwargs
+    prompts = bounds.prompts if bounds else {}
+    return {name: render(prompt, name, tokenizer, kwargs) for name, prompt in prompts.items()}
 
 
 def prompt_row(config: RunConfig, question: Question, tokenizer: Any) -> dict[str, Any]:

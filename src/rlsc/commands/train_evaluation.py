@@ -14,6 +14,7 @@ from transformers import TrainerCallback
 from rlsc.config import QuestionArguments, RunConfig
 from rlsc.data import QuestionSet, is_built_in, load_questions
 from rlsc.engines import spread
+from rlsc.environments import Environment
 from rlsc.errors import OutputError
 from rlsc.evaluation import (
     BENCHMARK_ADVICE,
@@ -98,15 +99,21 @@ def questions_of(config: QuestionArguments, source: str, needs_answers: bool = T
     )
 
 
-def training_questions(config: RunConfig, source: str) -> QuestionSet:
-    """Those of `--questions`; `--answer_column` may be of `--eval_questions` alone."""
+def training_questions(config: RunConfig, environment: Environment) -> QuestionSet:
+    """Those of `--questions`; `--answer_column` may be of `--eval_questions` alone.
+
+    A game has none.
+    """
+    source = config.questions
+    if source is None or not environment.needs_rows:
+        return QuestionSet(config.environment, ())
     others = config.eval_questions is not None and not is_built_in(config.eval_questions)
     return questions_of(config, source, needs_answers=not others or config.eval == "none")
 
 
 def evaluation_set(config: RunConfig, training: QuestionSet) -> OwnTask | None:
     """`--eval_questions`, else the held-out questions, else the training questions themselves."""
-    if config.eval == "none":
+    if config.eval == "none" or (config.questions is None and config.eval_questions is None):
         return None
     source, questions = training, training.held_out
     relation = f"held-out questions, split seed {config.split_seed}"

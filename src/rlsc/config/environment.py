@@ -7,7 +7,10 @@ from typing import Any
 
 from rlsc.config.fields import setting
 
-ENVIRONMENTS = {"dataset": "rlsc.environments.dataset:DatasetEnvironment"}
+ENVIRONMENTS = {
+    "dataset": "rlsc.environments.dataset:DatasetEnvironment",
+    "azr": "rlsc.environments.azr.environment:AZR",
+}
 """The registry as text: an environment's module is imported only where it is used."""
 
 
@@ -17,8 +20,9 @@ class EnvironmentArguments:
 
     environment: str = setting(
         "dataset",
-        f"Where a step's completions come from: {', '.join(ENVIRONMENTS)} (each question is asked "
-        "num_generations times), or your own as FILE.py:Class or package.module:Class.",
+        "Where a step's completions come from: dataset (each question is asked num_generations "
+        "times), azr (tasks that the policy proposes and solves), or your own as FILE.py:Class or "
+        "package.module:Class.",
     )
     environment_settings: dict[str, Any] = setting(
         dict, "The environment's own settings: NAME=VALUE,NAME=VALUE, or a mapping in a recipe."

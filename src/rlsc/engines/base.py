@@ -28,7 +28,9 @@ class SamplingParams:
     """How to sample. Temperature 0 is greedy; top_p 1 and top_k 0 are off.
 
     A completion also ends with the token that completes one of `stop_strings`; its text ends
-    before the string. Training uses none: the log-prob of such an end is not the policy's.
+    before the string. Training uses those of an environment's asks alone: completions of questions
+    end where the policy ends them. Either way a completion's probability is the product of its
+    tokens', since where it ends depends on these tokens only.
     """
 
     max_new_tokens: int

@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING
 from rlsc.runtime.lazy import lazy_face
 
 if TYPE_CHECKING:
-    from rlsc.environments.base import Environment, drive
+    from rlsc.environments.base import (
+        Bounds,
+        Environment,
+        drive,
+        drive_beginning,
+        drive_examination,
+    )
     from rlsc.environments.dataset import DatasetEnvironment
     from rlsc.environments.registry import create_environment
     from rlsc.environments.sandbox import (

@@ -23,23 +23,48 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Real
 from typing import Any, ClassVar
 
 from rlsc.errors import ConfigError
-from rlsc.types import Ask, CompletionGroup, Example, Pool
+from rlsc.types import Ask, CompletionGroup, Example, Message, Pool
 
 Groups = list[CompletionGroup | None]
 """The completions of a wave, in the order of its asks; None where a prompt does not fit."""
 Play = Generator[Sequence[Ask], Groups, Sequence[Pool]]
+Beginning = Generator[Sequence[Ask], Groups, None]
+Examination = Generator[Sequence[Ask], Groups, Mapping[str, float]]
 Answer = Callable[[Sequence[Ask]], Groups]
 Asked = dict[str, tuple[Ask, CompletionGroup | None]]
 """What was asked in a step and what came of it, by the ask's id."""
 
 
-class Environment(ABC):
-    """Makes the pools of each step. A user's own is a subclass with `play`."""
+@dataclass(frozen=True)
+class Bounds:
+    """What a step of a game takes at most: `rlsc plan`, --dry_run and the bar reckon with it."""
 
+    completions: int
+    """Of all waves."""
+    at_once: int
+    """Of the largest wave."""
+    trained: int
+    """Those in pools."""
+    prompts: Mapping[str, str | Sequence[Message]]
+    """One of each role and kind, by its name, about as long as they come."""
+
+
+class Environment(ABC):
+    """Makes the pools of each step. A user's own is a subclass with `play`.
+
+    All but `play` may be left out. An instance is made several times before a run begins: what
+    costs, such as worker processes, is to be started by `begin` or `play` and ended by `close`.
+    """
+
+    needs_rows: ClassVar[bool] = True
+    """Whether its plays are of a data set's rows; False: a game that makes all of its prompts, and
+    is trained in without questions."""
     asks_base: ClassVar[bool] = False
     """Whether an ask may be of the policy ``base``, the model before training."""
     gives_rewards: ClassVar[bool | None] = None
@@ -55,9 +80,42 @@ class Environment(ABC):
         gives None.
         """
 
+    def begin(self, seed: int) -> Beginning | None:
+        """Before the first play of a run that is not gone on with: waves as `play`'s, no pools."""
+        return None
+
+    def examine(self, seed: int) -> Examination | None:
+        """Greedy waves on held-out tasks of its own: yields as `play`, returns figures by name.
+
+        Called before training, every `eval_steps`, and after the last step.
+        """
+        return None
+
     def metrics(self) -> dict[str, float]:
         """Of the last play, to be logged with its step."""
         return {}
+
+    def records(self) -> Sequence[Mapping[str, Any]]:
+        """Of the last play, or of `begin`: rows of tasks.jsonl, JSON values only."""
+        return []
+
+    def state(self) -> dict[str, Any]:
+        """What outlives a step, as JSON values with text as keys: it is kept in checkpoints."""
+        return {}
+
+    def load(self, state: dict[str, Any]) -> None:  # noqa: B027
+        """Take up what `state` gave. Raises `ConfigError` for what cannot be gone on with here."""
+
+    def bounds(self) -> Bounds | None:
+        """What a step takes at most; None: not known. Called on an instance that has not begun."""
+        return None
+
+    def fingerprints(self) -> dict[str, str]:
+        """Hashes of what it reads beside its settings, by name: a run that goes on has the same."""
+        return {}
+
+    def close(self) -> None:  # noqa: B027
+        """End what it has started, such as processes."""
 
 
 def drive(play: Play, answer: Answer) -> list[Pool]:
@@ -65,21 +123,52 @@ def drive(play: Play, answer: Answer) -> list[Pool]:
 
     Raises `ConfigError` in one line for asks and pools that cannot be trained on.
     """
+    name, pools, asked = _driven(play, answer)
+    return _checked(name, pools, asked)
+
+
+def drive_beginning(beginning: Beginning | None, answer: Answer) -> None:
+    """The same for `begin`, which gives no pools; nothing for None."""
+    if beginning is not None:
+        _driven(beginning, answer)
+
+
+def drive_examination(examination: Examination | None, answer: Answer) -> dict[str, float]:
+    """The same for `examine`: its figures. Raises `ConfigError` for what is no number."""
+    if examination is None:
+        return {}
+    name, figures, _ = _driven(examination, answer)
+    if not isinstance(figures, Mapping):
+        raise ConfigError(f"{name} must return numbers by name, not {figures!r:.60}")
+    wrong = [
+        key
+        for key, value in figures.items()
+        if not isinstance(value, Real) or not math.isfinite(value)
+    ]
+    if wrong:
+        raise ConfigError(f"{name}: {wrong[0]} is {figures[wrong[0]]!r:.60}, no finite number")
+    return {str(key): float(value) for key, value in figures.items()}
+
+
+def _driven(play: Generator[Any, Any, Any], answer: Answer) -> tuple[str, Any, Asked]:
+    """Its name, what it returned, and what was asked on the way."""
     name = getattr(play, "__qualname__", type(play).__name__)
+    if not isinstance(play, Generator):
+        raise ConfigError(f"an environment's waves are yielded by a generator, not {play!r:.60}")
     asked: Asked = {}
     try:
-        wave, pools = _resume(play, None)
+        wave, returned = _resume(play, None)
         while wave is not None:
             _check_wave(name, wave, asked)
             groups = answer(wave)
             asked |= {ask.id: (ask, group) for ask, group in zip(wave, groups, strict=True)}
-            wave, pools = _resume(play, groups)
+            wave, returned = _resume(play, groups)
     finally:
         play.close()
-    return _checked(name, pools, asked)
+    return name, returned, asked
 
 
-def _resume(play: Play, groups: Any) -> tuple[Sequence[Ask] | None, Any]:
+def _resume(play: Generator[Any, Any, Any], groups: Any) -> tuple[Sequence[Ask] | None, Any]:
     """The next wave, or what the play returned."""
     try:
         return play.send(groups), None

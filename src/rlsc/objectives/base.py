@@ -150,6 +150,8 @@ class LossInputs:
     """The largest weight, up or down: of `weights_BT` already; a weight made in `loss` is cut."""
     reader: str = "an objective"
     """Whose loss it is, for errors."""
+    mean_length: float = math.nan
+    """Tokens a completion over all the step's completions, of all processes."""
 
     @property
     def reference_logps_BT(self) -> Tensor:

@@ -59,11 +59,13 @@ class PolicyGradient(Clipped):
     alpha: float = setting(0.1, "With shaping plus_alpha: added to every reward.", least=0)
     loss_type: str = setting(
         "grpo",
-        "grpo: mean over a completion's tokens; dr_grpo: their sum.",
-        choices=("grpo", "dr_grpo"),
+        "grpo: mean over a completion's tokens; dr_grpo: their sum; token_mean: mean over all the "
+        "step's tokens.",
+        choices=("grpo", "dr_grpo", "token_mean"),
     )
     """The sum is one that a long wrong answer cannot dilute (arXiv 2503.20783; its constant
-    divisor is left to the learning rate)."""
+    divisor is left to the learning rate). `token_mean` is Σ_i Σ_t / Σ_i T_i over the step's
+    completions i (DAPO, arXiv 2503.14476)."""
 
     @property
     def zero_weight_is_zero_gradient(self) -> bool:
@@ -86,7 +88,8 @@ class PolicyGradient(Clipped):
     def check(self, run: RunSettings) -> None:
         super().check(run)
         own = type(self)
-        if self.weighs_by_reward and self.shaping in RELATIVE:
+        siblings = "environment" not in self.weights_need  # whose pools may be of other sizes
+        if self.weighs_by_reward and self.shaping in RELATIVE and siblings:
             check_siblings(f"objective {own.__name__} with shaping {self.shaping}", run)
         if all(getattr(own, name) is getattr(PolicyGradient, name) for name in _METHODS):
             raise ConfigError(
@@ -97,13 +100,13 @@ class PolicyGradient(Clipped):
         """The reward of each completion, [K]."""
         raise NotImplementedError(f"{type(self).__name__} has no reward")
 
-    def shaped(self, rewards_K: Tensor) -> Tensor:
-        """The weights that these rewards become."""
-        return shape(self.shaping, rewards_K, self.alpha)
+    def shaped(self, rewards_K: Tensor, pool: PoolView) -> Tensor:
+        """The weights that these rewards of the pool become."""
+        return shape(self.shaping, rewards_K, self.alpha, pool.mask_KT.sum(-1))
 
     def weights_of(self, rewards_K: Tensor, pool: PoolView) -> Tensor:
         """What a pool's rewards become, [K] or [K, T]: shaped, and whatever a subclass adds."""
-        return self.shaped(rewards_K)
+        return self.shaped(rewards_K, pool)
 
     def weigh(self, pool: PoolView) -> Tensor:
         return self.weights_of(self.reward(pool), pool)
@@ -138,6 +141,8 @@ def clipped_loss(rows: LossInputs, epsilon: float, beta: float, loss_type: str) 
     if beta:
         loss_BT = loss_BT + beta * divergence(rows.logps_BT, rows.reference_logps_BT)
     loss_B = loss_BT.masked_fill(~rows.mask_BT, 0.0).sum(-1)
+    if loss_type == "token_mean":  # the step divides by its completions
+        return loss_B / rows.mean_length
     return loss_B / rows.mask_BT.sum(-1).clamp(min=1) if loss_type == "grpo" else loss_B
 
 

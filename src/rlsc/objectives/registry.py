@@ -32,6 +32,7 @@ OBJECTIVES: dict[str, str] = {
     "dpo": "rlsc.objectives.dpo:DPO",
     "kl": "rlsc.objectives.kl:KL",
     "kl_cov": "rlsc.objectives.kl_cov:KLCov",
+    "trr": "rlsc.objectives.task_relative:TaskRelative",
     "constant": "rlsc.objectives.controls:Constant",
     "random": "rlsc.objectives.controls:Random",
     "format_only": "rlsc.objectives.controls:FormatOnly",

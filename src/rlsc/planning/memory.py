@@ -14,7 +14,7 @@ from torch import nn
 
 from rlsc.config import RunConfig
 from rlsc.engines import Part, Workload, engine_class
-from rlsc.environments import create_environment
+from rlsc.environments import Bounds, create_environment
 from rlsc.logprobs import Layout, ScoredSequence, Scorer
 from rlsc.models import (
     adapter_config,
@@ -89,7 +89,10 @@ def footprint(
     elif device.processes > 1:
         parts.append(Part("buckets of the gradients' exchange", 0, gradients, gradients))
     objective = create_objective(training)
-    asks_base = create_environment(config, training.num_generations).asks_base
+    environment = create_environment(config, training.num_generations)
+    asks_base, bounds = environment.asks_base, environment.bounds()
+    if bounds is None and not environment.needs_rows:
+        notes.append("the environment does not say how much it samples: counted as of questions")
     copied = not config.use_peft or config.adapter is not None
     if needs_reference(training, objective, asks_base) and copied:
         parts.append(Part("the model before training", *[weights // share] * 3))
@@ -106,8 +109,8 @@ def footprint(
         notes.append("in 4 bits: what sampling and reading take is counted as of whole weights")
     if objective.reward_model:
         notes.append("the reward model is not counted")
-    engine, rows = _engine(training, model, device, prompt_length, parts)
-    update = _update(model, training, device, prompt_length)
+    engine, rows = _engine(training, model, device, prompt_length, parts, bounds)
+    update = _update(model, training, device, prompt_length, bounds)
     parts.append(Part("activations of the update", 0, 0, update))
     if device.kind == "cpu":
         of_gradients, of_activations = _HOLES[training.autocast_dtype is not None]
@@ -164,7 +167,13 @@ def _gathered(model: Any) -> int:
 # The update.
 
 
-def _update(model: Any, training: RLSCConfig, device: Device, prompt_length: int) -> int:
+def _update(
+    model: Any,
+    training: RLSCConfig,
+    device: Device,
+    prompt_length: int,
+    bounds: Bounds | None = None,
+) -> int:
     """The most bytes beside weights and gradients: activations, casts, logits of a chunk.
 
     Gives the model tensors without data.
@@ -178,7 +187,7 @@ def _update(model: Any, training: RLSCConfig, device: Device, prompt_length: int
         )
     objective = create_objective(training)
     layout = Layout(training.padding_free, training.share_prefixes, training.logits_chunk_size)
-    batches = layout.cut(_rows(training, prompt_length), training.tokens_per_microbatch)
+    batches = layout.cut(_rows(training, prompt_length, bounds), training.tokens_per_microbatch)
     # Tensors without data say that they are on a CPU.
     scorer = Scorer(model, layout, device_type=device.kind)
     model.train()
@@ -212,12 +221,21 @@ def _leave(parameter: Any) -> None:
     parameter.grad = None
 
 
-def _rows(training: RLSCConfig, prompt_length: int) -> list[ScoredSequence]:
-    """Completions as long as the cap, no two with the same first token: enough for two batches."""
+def _rows(
+    training: RLSCConfig, prompt_length: int, bounds: Bounds | None = None
+) -> list[ScoredSequence]:
+    """Completions as long as the cap, no two with the same first token: enough for two batches.
+
+    Of a game each has a prompt of its own.
+    """
     rows: list[ScoredSequence] = []
     tokens = 0
-    for question in range(training.per_device_train_batch_size):
-        for sibling in range(training.train_generations or training.num_generations):
+    questions = training.per_device_train_batch_size
+    siblings = training.train_generations or training.num_generations
+    if bounds is not None:
+        questions, siblings = bounds.trained, 1
+    for question in range(questions):
+        for sibling in range(siblings):
             if rows and len(rows) > 1 and tokens > 2 * training.tokens_per_microbatch:
                 return rows
             prompt = (question,) + (0,) * (prompt_length - 1)
@@ -231,15 +249,24 @@ def _rows(training: RLSCConfig, prompt_length: int) -> list[ScoredSequence]:
 
 
 def _engine(
-    training: RLSCConfig, model: Any, device: Device, prompt_length: int, parts: list[Part]
+    training: RLSCConfig,
+    model: Any,
+    device: Device,
+    prompt_length: int,
+    parts: list[Part],
+    bounds: Bounds | None = None,
 ) -> tuple[list[Part], int]:
     """What it keeps and takes, and how many completions it samples at once."""
     weights = next(model.parameters()).dtype
+    questions = training.per_device_train_batch_size
+    completions = questions * training.num_generations
+    if bounds is not None:
+        questions = completions = bounds.at_once
     work = Workload(
         model=model,
         dtype=training.autocast_dtype or weights,
-        prompts=training.per_device_train_batch_size,
-        completions=training.per_device_train_batch_size * training.num_generations,
+        prompts=questions,
+        completions=completions,
         prompt_length=prompt_length,
         max_new_tokens=training.max_completion_length,
         device=device.kind,

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from rlsc.config import PlanConfig, RunConfig
 from rlsc.engines import engine_class
+from rlsc.environments import Bounds, create_environment
 from rlsc.errors import ConfigError
 from rlsc.models import policy_config
 from rlsc.planning.memory import Device, Footprint, footprint, optimizer_name
@@ -56,7 +57,8 @@ def show(
     with waiting("planning"):
         expected = footprint(config, training, model_config, device, prompt_length)
     console.print(_table(expected, device))
-    console.print(_step(training, expected, device, prompt_length), soft_wrap=True)
+    bounds = create_environment(config, training.num_generations).bounds()
+    console.print(_step(training, expected, device, prompt_length, bounds), soft_wrap=True)
     for note in expected.notes:
         console.print(f"note    {note}", soft_wrap=True)
     if device.memory is None:
@@ -180,7 +182,19 @@ def _table(expected: Footprint, device: Device) -> Table:
     return table
 
 
-def _step(training: RLSCConfig, expected: Footprint, device: Device, prompt_length: int) -> str:
+def _step(
+    training: RLSCConfig,
+    expected: Footprint,
+    device: Device,
+    prompt_length: int,
+    bounds: Bounds | None,
+) -> str:
+    if bounds is not None:
+        return (
+            f"a step  at most {bounds.completions} completions × {training.max_completion_length:,}"
+            f" tokens, of which {bounds.trained} are trained on; {expected.rows} sampled at once; "
+            f"prompts of up to {prompt_length} tokens"
+        )
     questions, completions = training.per_device_train_batch_size, training.num_generations
     tokens = questions * completions * training.max_completion_length
     several = device.processes > 1

@@ -180,6 +180,8 @@ class TrainingResults:
     benchmarks: Mapping[str, TaskResults] = field(default_factory=dict)
     labels_used: int | None = None
     """Training questions that were judged by their reference answer; None: not counted then."""
+    examined: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+    """By step an environment's own figures of its held-out tasks, greedy."""
 
     @property
     def tasks(self) -> dict[str, TaskResults]:

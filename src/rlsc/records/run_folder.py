@@ -92,8 +92,12 @@ class RunFolder:
                 f"{self.path} holds {_NAMES[self.kind]} ({state}): go on with it by --resume, "
                 "replace it by --overwrite, or choose another --output_dir"
             )
-        for name in self.inputs if overwrite else ():
-            path = Path(str(settings.get(name) or "")).expanduser()
+        inputs = {name: settings.get(name) for name in self.inputs}
+        own = settings.get("environment_settings")
+        for name, value in own.items() if isinstance(own, Mapping) else ():
+            inputs[f"environment_settings {name}"] = value if isinstance(value, str) else None
+        for name, value in inputs.items() if overwrite else ():
+            path = Path(str(value or "")).expanduser()
             if path.exists() and self.path.resolve() in path.resolve().parents:
                 raise OutputError(
                     f"--overwrite would delete --{name} {path}: choose another folder"
@@ -206,6 +210,7 @@ class TrainingFolder(RunFolder):
     artefacts = (
         *_REPORT,
         *(RESULTS, "metrics.jsonl", "guard.jsonl", "probe.json", "completions", "eval"),
+        "tasks.jsonl",
         *(MODEL, "adapter"),
     )
     # They change what is shown or how long it goes on.

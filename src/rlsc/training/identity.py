@@ -41,10 +41,14 @@ _AGAIN = "give the same again, or choose another output_dir"
 
 
 def code_parts(objective: Objective, environment: Environment) -> dict[str, str]:
-    """The source of a user's own objective and environment; nothing of those of this package."""
+    """The source of a user's own objective and environment, and what the environment reads.
+
+    Nothing of the source of this package.
+    """
     own = [_source(part) for part, _ in parts_of(objective)]
     sources = {"objective source": own, "environment source": [_source(environment)]}
-    return {name: content_hash(each) for name, each in sources.items() if any(each)}
+    hashes = {name: content_hash(each) for name, each in sources.items() if any(each)}
+    return hashes | environment.fingerprints()
 
 
 def _source(thing: object) -> str:

@@ -26,9 +26,10 @@ from rlsc.environments import DatasetEnvironment, Environment
 from rlsc.errors import ConfigError, QuestionError
 from rlsc.logprobs import Layout, supported_layout
 from rlsc.models import context_length
-from rlsc.objectives import Objective
+from rlsc.objectives import Objective, parts_of
 from rlsc.runtime import console, waiting
 from rlsc.training.arguments import RLSCConfig
+from rlsc.training.games import check_game
 from rlsc.training.weighing import takes_forward
 from rlsc.types import Completion, Example, Pool, Prompt
 
@@ -108,6 +109,8 @@ def check_environment(environment: Environment, objective: Objective, args: RLSC
         )
     if gives:
         _check_rewards_are_read(name, objective, args)
+    if not environment.needs_rows:
+        check_game(environment, objective, args)
     if gives is not False:
         may = "gives" if gives else "may give (its class does not say gives_rewards = False)"
         _refuse_filters(f"environment {name}, which {may} rewards", objective, args)
@@ -127,11 +130,17 @@ def check_pools(
 
 
 def _check_rewards_are_read(name: str, objective: Objective, args: RLSCConfig) -> None:
-    if "environment" not in objective.weights_need:
+    if "environment" not in objective.weights_need and not _is_blind(objective):
         raise ConfigError(
             f"environment {name} gives rewards, which objective {args.objective} does not read: "
-            "take an objective with 'environment' in weights_need"
+            "take --objective trr, or one of your own with 'environment' in weights_need"
         )
+
+
+def _is_blind(objective: Objective) -> bool:
+    """Whether it is a control, which is to read nothing of what completions are worth."""
+    parts = [part for part, _ in parts_of(objective)]
+    return all(part.is_control and set(part.weights_need) <= {"reference"} for part in parts)
 
 
 def _refuse_filters(beside: str, objective: Objective, args: RLSCConfig) -> None:

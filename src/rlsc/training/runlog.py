@@ -15,9 +15,20 @@ from transformers import TrainerCallback
 from rlsc.records import append_jsonl, read_jsonl, write_jsonl
 from rlsc.runtime import is_main
 from rlsc.training.metrics import StepRecord
-from rlsc.types import CompletionGroup
+from rlsc.types import CompletionGroup, Pool
 
 METRICS = "metrics.jsonl"
+Rewards = tuple[str, Sequence[float]]
+"""Of a group: its pool's name, and the environment's reward of each completion."""
+
+
+def rewards_of(pools: Sequence[Pool]) -> list[Rewards]:
+    """Group after group; none where the environment gives no rewards."""
+    return [
+        (pool.name, tuple(rewards))
+        for pool in pools
+        for rewards in (() if pool.rewards is None else pool.rewards)
+    ]
 
 
 class RunLog(TrainerCallback):
@@ -52,14 +63,23 @@ class RunLog(TrainerCallback):
         append_jsonl(self.metrics_file, row)
 
     def write_completions(
-        self, step: int, groups: Sequence[CompletionGroup], record: StepRecord
+        self,
+        step: int,
+        groups: Sequence[CompletionGroup],
+        record: StepRecord,
+        rewards: Sequence[Rewards] = (),
     ) -> None:
-        """One row per completion, siblings together, duplicates kept."""
+        """One row per completion, siblings together, duplicates kept.
+
+        `rewards` has a pair for each group, or nothing.
+        """
         numbers = zip(record.logps_N.tolist(), record.weights_N.tolist(), strict=True)
+        given = iter([(pool, reward) for pool, of_group in rewards for reward in of_group])
         rows = []
         for group in groups:
             for completion in group.completions:
                 logp, weight = next(numbers)
+                pool, reward = next(given) if rewards else (None, None)
                 rows.append(
                     {
                         "id": group.prompt.id,
@@ -70,6 +90,7 @@ class RunLog(TrainerCallback):
                         "logprob": logp,
                         "weight": weight,
                         "finish_reason": completion.finish_reason,
+                        **({} if pool is None else {"pool": pool, "reward": reward}),
                     }
                 )
         write_jsonl(self._folder / "completions" / f"{step}.jsonl", rows)

@@ -12,7 +12,7 @@ import torch
 
 from rlsc.data import check_vocabulary, render
 from rlsc.engines import Engine, SamplingParams, seed_for
-from rlsc.environments import Environment, drive
+from rlsc.environments import Environment, drive, drive_beginning, drive_examination
 from rlsc.errors import ConfigError, ModelError
 from rlsc.logprobs import Batch, Scorer, TokenStats, make_rows, pad
 from rlsc.models import context_length
@@ -42,6 +42,10 @@ class Rollout:
     def groups(self) -> list[CompletionGroup]:
         """Those of the pools, in their order: the step's N completions are theirs."""
         return [group for pool in self.pools for group in pool.groups]
+
+
+Aside = Callable[[str, int, str], AbstractContextManager[Advance]]
+"""From a description, a total and its unit to what is told how many more are done."""
 
 
 class Sampler:
@@ -82,23 +86,36 @@ class Sampler:
         Raises `ConfigError` for an environment that asks or pools what cannot be, `ModelError`
         for an engine whose log-probs are not the model's.
         """
-        prompts: dict[str, Prompt] = {}
-        asks: dict[str, Ask] = {}
-
-        def answer(wave: Sequence[Ask]) -> list[CompletionGroup | None]:
-            asks.update({ask.id: ask for ask in wave})
-            prompts.update(self._rendered(wave))
-            groups = self._sampled(step, [ask for ask in wave if ask.id in prompts], prompts, bar)
-            return [groups.get(ask.id) for ask in wave]
-
-        bar = (progress or StepProgress(enabled=False)).sampling
+        bounds = environment.bounds()
+        waves = _Waves(self, step, self._params)
+        waves.shown = partial(_in_bar, progress, bounds.completions if bounds else None)
         self._sync("current")
         play = environment.play(step, seed_for(self._args.seed, "environment", step), rows)
-        pools = drive(play, answer)
+        pools = drive(play, waves.answer)
         if self._engine.foreign and not self._engine_is_checked:
-            self._check_engine(list(prompts.values())[:_CHECKED])
-        raw = {name: ask.prompt for name, ask in asks.items()}
-        return Rollout(pools, raw, len(asks) - len(prompts))
+            self._check_engine(list(waves.prompts.values())[:_CHECKED])
+        raw = {name: ask.prompt for name, ask in waves.asks.items()}
+        return Rollout(pools, raw, len(waves.asks) - len(waves.prompts))
+
+    def begin(self, environment: Environment, aside: Aside) -> None:
+        """Drive an environment's `begin`, at the run's temperature."""
+        beginning = environment.begin(seed_for(self._args.seed, "environment", "begin"))
+        if beginning is None:
+            return
+        waves = _Waves(self, "begin", self._params)
+        waves.shown = lambda total: aside("the environment begins", total, "completions")
+        self._sync("current")
+        drive_beginning(beginning, waves.answer)
+
+    def examine(self, environment: Environment, aside: Aside) -> dict[str, float]:
+        """The figures of an environment's `examine`, whose waves are sampled greedily."""
+        examination = environment.examine(seed_for(self._args.seed, "environment", "examine"))
+        if examination is None:
+            return {}
+        waves = _Waves(self, "examine", replace(self._params, temperature=0.0))
+        waves.shown = lambda total: aside("the environment examines", total, "completions")
+        self._sync("current")
+        return drive_examination(examination, waves.answer)
 
     def votes(
         self, step: int, prompts: Mapping[str, Prompt], teacher: Teacher | None = None
@@ -167,27 +184,27 @@ class Sampler:
 
     def _sampled(
         self,
-        step: int,
+        step: int | str,
         asks: Sequence[Ask],
         prompts: Mapping[str, Prompt],
-        bar: Callable[[int], Advance],
+        params: SamplingParams,
+        on_progress: Advance,
     ) -> dict[str, CompletionGroup]:
         """The completions of these asks, by id: one call of the engine for all that are alike."""
-        alike: dict[tuple[str, int, int], list[Ask]] = {}
+        alike: dict[tuple[str, int, int, tuple[str, ...]], list[Ask]] = {}
         for ask in asks:
-            alike.setdefault((ask.policy, ask.n, self._cap(ask)), []).append(ask)
+            alike.setdefault((ask.policy, ask.n, self._cap(ask), ask.stop), []).append(ask)
         # Where weights are sharded, all processes must come to each call.
         calls = dict.fromkeys(call for part in gathered(list(alike)) for call in part)
         groups: dict[str, CompletionGroup] = {}
-        on_progress = bar(sum(ask.n for ask in asks))
-        for policy, n, cap in calls:
+        for policy, n, cap, stop in calls:
             if policy == "base":
                 self._sync("base")
-            mine = alike.get((policy, n, cap), [])
+            mine = alike.get((policy, n, cap, stop), [])
             sampled = self._engine.generate(
                 [prompts[ask.id] for ask in mine],
                 n,
-                replace(self._params, max_new_tokens=cap),
+                replace(params, max_new_tokens=cap, stop_strings=stop),
                 # Seeded explicitly: on resume the parent restores the global stream too late.
                 [seed_for(self._args.seed, step, ask.id) for ask in mine],
                 on_progress,
@@ -253,3 +270,32 @@ class Sampler:
             for logps_T, completion in zip(logps_BT, completions, strict=True)
         ]
         return torch.cat(differences).mean().item()
+
+
+class _Waves:
+    """Answers the waves of one play by a sampler, and keeps what was asked and what fitted."""
+
+    def __init__(self, sampler: Sampler, step: int | str, params: SamplingParams) -> None:
+        self._sampler, self._step, self._params = sampler, step, params
+        self.asks: dict[str, Ask] = {}
+        self.prompts: dict[str, Prompt] = {}
+        self.shown: Callable[[int], AbstractContextManager[Advance]] = partial(_in_bar, None, None)
+
+    def answer(self, wave: Sequence[Ask]) -> list[CompletionGroup | None]:
+        """In the order of the asks; None for a prompt that does not fit."""
+        self.asks |= {ask.id: ask for ask in wave}
+        self.prompts |= self._sampler._rendered(wave)
+        fitting = [ask for ask in wave if ask.id in self.prompts]
+        with self.shown(sum(ask.n for ask in fitting)) as on_progress:
+            groups = self._sampler._sampled(
+                self._step, fitting, self.prompts, self._params, on_progress
+            )
+        return [groups.get(ask.id) for ask in wave]
+
+
+def _in_bar(
+    progress: StepProgress | None, expected: int | None, total: int
+) -> AbstractContextManager[Advance]:
+    """The step's own bar; `expected` completions of all waves, where that is known."""
+    bar = (progress or StepProgress(enabled=False)).sampling
+    return nullcontext(bar(max(total, expected or 0)))

@@ -41,6 +41,7 @@ from rlsc.training.arguments import RLSCConfig
 from rlsc.training.auxiliary import create_auxiliary
 from rlsc.training.checkpoints import WholeCheckpoints
 from rlsc.training.filters import kept_by_filters
+from rlsc.training.games import KeepEnvironment, check_state, game_loader, keeps_state
 from rlsc.training.identity import (
     WEIGHTS,
     check_start,
@@ -71,7 +72,7 @@ from rlsc.training.preparation import (
 )
 from rlsc.training.progress import KeepValueHead, StepProgress, StopOnNonFinite
 from rlsc.training.refused import check_arguments
-from rlsc.training.runlog import RunLog
+from rlsc.training.runlog import Rewards, RunLog, rewards_of
 from rlsc.training.sampling import Rollout, Sampler
 from rlsc.training.update import Outcome, StepBatch, Update
 from rlsc.training.weighing import Advantages, Source, advantages, takes_forward
@@ -96,7 +97,8 @@ class RLSCTrainer(WholeCheckpoints):
         peft_config: trains an adapter instead of the weights.
         probe_dataset: rows with a `prompt`, for the guard alone; None: it sees rollouts only.
         environment: makes the completions of a step of its rows; by default each question is asked
-            `num_generations` times and its siblings are compared with each other.
+            `num_generations` times and its siblings are compared with each other. With a game,
+            whose class says `needs_rows = False`, there is no `train_dataset`.
 
     Raises `ConfigError` or `QuestionError` on input that cannot work, `NonFiniteError` when loss
     or gradient is no longer finite (the checkpoints written until then stand).
@@ -139,9 +141,10 @@ class RLSCTrainer(WholeCheckpoints):
         check_trained(model)
         if args.disable_dropout:
             disable_dropout(model)
-        rows = [] if train_dataset is None else rows_of(train_dataset, "train_dataset")
-        examples = examples_of(rows)
-        prompts, self.skipped_prompts = render_all(examples, model, processing_class, args)
+        self.environment = environment or DatasetEnvironment(args.num_generations)
+        rows, examples, prompts, self.skipped_prompts = self._questions(
+            train_dataset, model, processing_class, args
+        )
         fitting = {prompt.id for prompt in prompts}
         self.runlog = RunLog(args.output_dir)
         super().__init__(
@@ -159,16 +162,30 @@ class RLSCTrainer(WholeCheckpoints):
         # The loss is divided by the step's own denominator, and accumulation is always 1.
         self.loss_is_scaled_for_ga = True
         self._answer_key = labels_in_use(answer_key, args)
-        self._set_task(objective, environment)
+        self._set_task(objective)
         self.identity = hashed | self._identity(prompts, rows)
         self._make_parts(examples, rows, probe_dataset, engine)
         self._batch: StepBatch | None = None
+        self._rewards: list[Rewards] = []
         self._rollout_metrics: dict[str, float] = {}
         self._metrics: dict[str, float] = {}
         self._clock = 0.0
 
-    def _set_task(self, objective: Objective | None, environment: Environment | None) -> None:
-        """What is trained for and in; raises where they and the settings exclude each other."""
+    def _questions(
+        self, dataset: Any, model: Any, tokenizer: Any, args: RLSCConfig
+    ) -> tuple[Rows, list[Example], list[Prompt], list[Prompt]]:
+        """The data set's rows, as examples, and as prompts that fit and that do not."""
+        if self.environment.needs_rows:
+            rows = [] if dataset is None else rows_of(dataset, "train_dataset")
+            examples = examples_of(rows)
+            return rows, examples, *render_all(examples, model, tokenizer, args)
+        if dataset is not None:
+            name = type(self.environment).__name__
+            raise ConfigError(f"environment {name} makes its own prompts: leave train_dataset out")
+        return [], [], [], []
+
+    def _set_task(self, objective: Objective | None) -> None:
+        """What is trained for; raises where it, the environment and settings exclude each other."""
         args = self.args
         self.objective = objective or create_objective(args)
         self.objective.check(args)
@@ -177,8 +194,8 @@ class RLSCTrainer(WholeCheckpoints):
         self.objective.check_labels(ids, self._answer_key, some)
         self.labels_used = labels_used(self.objective, ids, self._answer_key)
         check_zero3(self.accelerator, args, self.objective)
-        self.environment = environment or DatasetEnvironment(args.num_generations)
         check_environment(self.environment, self.objective, args)
+        check_state(self.environment)
         check_votes(self.accelerator, self.environment, self.objective)
 
     def _make_parts(
@@ -202,7 +219,9 @@ class RLSCTrainer(WholeCheckpoints):
         self.sampler = Sampler(
             args, given or self.engine, tokenizer, params, self.scorer, reference
         )
-        self._policy_samples = given is None and not self.sampler.by_reference
+        own = given is None and not self.sampler.by_reference
+        # Of prompts that change from step to step two steps' completions do not compare.
+        self._policy_samples = own and self.environment.needs_rows
         probe = probe_prompts(probe_dataset, model, tokenizer, args)
         self.identity |= prompt_parts("guard", probe)
         if self.auxiliary.reward_model is not None:
@@ -211,6 +230,8 @@ class RLSCTrainer(WholeCheckpoints):
         self.guard = create_guard(
             args, probe, self.engine, self.scorer, params, self._policy_samples, self.progress.aside
         )
+        if self.guard is None and args.guard != "off" and not self.environment.needs_rows:
+            console.print("note: no guard: it sees a game by --guard_questions alone")
         self.update = Update(
             args, self.objective, self.auxiliary, self.scorer, self.accelerator, self.progress
         )
@@ -224,6 +245,10 @@ class RLSCTrainer(WholeCheckpoints):
             self.keep(KeepValueHead(self.auxiliary.value_head))
         if self.guard:
             self.keep(self.guard)
+        folder = Path(args.output_dir)
+        self.kept = KeepEnvironment(self.environment, self.sampler, self.progress, folder)
+        if keeps_state(self.environment):
+            self.keep(self.kept)
         self._moved = MovedWeights(self.model, args.learning_rate)
         self.add_callback(self._moved)
         self.remove_callback(PrinterCallback)
@@ -234,7 +259,7 @@ class RLSCTrainer(WholeCheckpoints):
         """What the run is of, beside its weights; `WholeCheckpoints` has the rest checked."""
         objective, ids = self.objective, [prompt.id for prompt in prompts]
         parts = {
-            **prompt_parts("training", prompts),
+            **(prompt_parts("training", prompts) if self.environment.needs_rows else {}),
             **tokenizer_parts(self.processing_class),
             **label_parts(objective, ids, self._answer_key),
             **code_parts(objective, self.environment),
@@ -246,6 +271,8 @@ class RLSCTrainer(WholeCheckpoints):
         return parts
 
     def get_train_dataloader(self) -> Any:
+        if not self.environment.needs_rows:
+            return game_loader(self.args.max_steps)
         return step_loader(self.train_dataset, self._train_batch_size, self.args)
 
     def begin_afresh(self) -> None:
@@ -263,6 +290,7 @@ class RLSCTrainer(WholeCheckpoints):
         with (
             locked(Path(self.args.output_dir)),
             closing(self.progress),
+            closing(self.environment),
             without_missing_data_warning(lambda: self.control.should_training_stop),
         ):
             output = super().train(*args, **kwargs)
@@ -328,6 +356,7 @@ class RLSCTrainer(WholeCheckpoints):
         """A new rollout, weighed and cut; None where the guard stops the run."""
         clock = time.perf_counter()
         rollout = self.sampler.collect(self.environment, step, rows, self.progress)
+        self.kept.write_records(step)
         groups = _of_all(rollout)
         if not groups:
             raise ConfigError(f"step {step}: the environment gave no completion to train on")
@@ -338,6 +367,7 @@ class RLSCTrainer(WholeCheckpoints):
         self.engine.release()
         release_freed_memory()
         batch = self.update.cut(rollout.groups, self._weigh(step, rollout, votes))
+        self._rewards = [pair for part in gathered(rewards_of(rollout.pools)) for pair in part]
         self._rollout_metrics = rollout_metrics(groups) | self.environment.metrics()
         if rollout.too_long:
             self._rollout_metrics["prompts_too_long"] = rollout.too_long
@@ -409,7 +439,7 @@ class RLSCTrainer(WholeCheckpoints):
         if self.args.fp16:
             self._metrics["overflows"] = outcome.overflows
         if self.args.should_save:
-            self.runlog.write_completions(step, groups, record)
+            self.runlog.write_completions(step, groups, record, self._rewards)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add the step's metrics to what the parent logs, and append them to metrics.jsonl."""

@@ -45,6 +45,8 @@ class StepBatch:
     """Rows of weight 0: scored for the records, without a backward pass."""
     engine_logps_N: Tensor | None = None
     """Where importance weights are asked for: log q(y|x) of the engine that sampled."""
+    mean_length: float = math.nan
+    """Tokens a completion, over the completions of all processes."""
     old_logps_NT: Tensor | None = None
     """What ratios refer to, from the second update on these completions: the policy's log-probs at
     the first. None during it, and where the model before training has sampled."""
@@ -90,7 +92,9 @@ class Update:
         args = self._args
         if args.train_generations and groups:
             groups, advantages = first_of_each(groups, advantages, args.train_generations)
-        size = sum(len(group.completions) for group in groups)
+        lengths = [len(one.token_ids) for group in groups for one in group.completions]
+        everywhere = gathered(lengths)
+        size, tokens = sum(map(len, everywhere)), sum(map(sum, everywhere))
         rows = split_unalike(make_rows(groups, args.merge_duplicates), advantages)
         weightless: list[ScoredSequence] = []
         if self._objective.zero_weight_is_zero_gradient:
@@ -100,7 +104,8 @@ class Update:
             advantages,
             self._scorer.cut(rows),
             # A mean over the processes of these sums is the mean over all the step's completions.
-            divisor=sum(gathered(size)) / count(),
+            divisor=size / count(),
+            mean_length=tokens / size if size else math.nan,
             weightless=self._scorer.cut(weightless),
             engine_logps_N=summed_logps(groups) if args.importance_sampling_correction else None,
         )
@@ -219,6 +224,7 @@ class Update:
             args.weight_clip,
             batch.old_logps_NT,
             batch.engine_logps_N,
+            batch.mean_length,
         )
         loss = loss / batch.divisor
         if not torch.isfinite(loss):
@@ -263,13 +269,15 @@ def micro_batch_loss(
     weight_clip: float | None = None,
     old_logps_NT: Tensor | None = None,
     engine_logps_N: Tensor | None = None,
+    mean_length: float = math.nan,
 ) -> Tensor:
     """Sum over the micro-batch's completions of their losses; fills their part of `record`.
 
     Ratios refer to `old_logps_NT`; by default to the model before training where that has sampled,
     else to the present log-probs. With `engine_logps_N` each loss is weighted by
     p_old(y|x) / q(y|x), at most `cap`: samples from the engine's distribution q then stand for the
-    policy's own, but for what the cap cuts off.
+    policy's own, but for what the cap cuts off. `mean_length` is of the step's completions, in
+    tokens.
     """
     logps_BT = scores.logps_BT
     mask_BT = batch.completion_mask_BT.to(logps_BT.device)
@@ -282,7 +290,7 @@ def micro_batch_loss(
         old_BT = old_logps_NT[first_B, : logps_BT.shape[1]].to(logps_BT)
     parts = [part_N[first_B] for part_N in advantages.parts]
     sequence_loss = _row_loss(
-        objective, parts, scores, mask_BT, old_BT, reference_logps_BT, weight_clip
+        objective, parts, scores, mask_BT, old_BT, reference_logps_BT, weight_clip, mean_length
     )
     kept_B = advantages.kept_N[first_B].bool()
     if advantages.answer_NT is not None:
@@ -314,6 +322,7 @@ def _row_loss(
     old_logps_BT: Tensor,
     reference_logps_BT: Tensor | None,
     weight_clip: float | None,
+    mean_length: float,
 ) -> SequenceLoss:
     """The objective's loss of each row; of a sum of objectives, the sum."""
     logps_BT, columns = scores.logps_BT, mask_BT.shape[1]
@@ -331,6 +340,7 @@ def _row_loss(
             reference_logps_BT if "reference" in part.loss_needs else None,
             weight_clip,
             type(part).__name__,
+            mean_length,
         )
         losses.append((part.loss(inputs), coefficient))
     if len(losses) == 1:

@@ -34,6 +34,8 @@ from rlsc.objectives.rlsf import RLSF
 from rlsc.objectives.scrl import SCRL
 from rlsc.objectives.self_certainty import SelfCertainty
 from rlsc.objectives.sequence_entropy import SequenceEntropy
+from rlsc.objectives.shaping import shape
+from rlsc.objectives.task_relative import TaskRelative
 from rlsc.objectives.token_entropy import TokenEntropy
 from rlsc.objectives.ttrl import TTRL
 from rlsc.training.update import split_unalike
@@ -163,7 +165,8 @@ BY_HAND = {"standardised": standardised, "leave_one_out": leave_one_out, "raw": 
 
 
 def test_every_objective_of_the_table_is_tested_here() -> None:
-    others = {RLSC, EntropyLoss, PPO, DPO, Constant, Random, KL}  # KL: test_filters.py
+    others = {RLSC, EntropyLoss, PPO, DPO, Constant, Random}
+    others |= {KL, TaskRelative}  # test_filters.py, test_task_relative.py
     others |= {OMGRPO, SCRL, EVOLRL, RLSF, CoRewarding}  # test_consensus_exact.py
     others |= {KLCov}  # test_sums_exact.py
     assert {load_objective(name) for name in OBJECTIVES} == {*REWARDS, *others}
@@ -289,7 +292,7 @@ def test_empo_is_answer_level_rlsc_up_to_the_self_term(policy: TabularPolicy) ->
 
 def test_two_siblings_are_a_pair(policy: TabularPolicy) -> None:
     """GRPO with K = 2 forgets the size of rewards: ±1/√2, but for the 10⁻⁴."""
-    weights = GRPO().shaped(torch.tensor([5.0, 3.0]).double())
+    weights = shape("standardised", torch.tensor([5.0, 3.0]).double(), 0.0, torch.ones(2))
     assert weights.tolist() == pytest.approx([0.5**0.5, -(0.5**0.5)], rel=1e-4)
 
 

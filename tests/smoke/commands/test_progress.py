@@ -13,6 +13,7 @@ import pytest
 
 from rlsc.commands import compare, train
 from rlsc.engines.native.engine import NativeEngine
+from rlsc.environments import DatasetEnvironment
 from rlsc.evaluation import asking
 from rlsc.evaluation import outcome as scoring
 from rlsc.grading import Grader
@@ -153,7 +154,14 @@ def test_a_data_set_that_is_read_from_the_hub_is_told_of(
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     tickers.listen(monkeypatch, datasets, "load_dataset")
-    assert len(train.training_questions(train.RunConfig(), "someone/questions").train) == 1
+    assert (
+        len(
+            train.training_questions(
+                train.RunConfig(questions="someone/questions"), DatasetEnvironment(2)
+            ).train
+        )
+        == 1
+    )
     assert tickers.phases("load_dataset") == {"reading someone/questions"}
 
 

@@ -14,6 +14,7 @@ from rlsc.commands import train
 from rlsc.commands.arguments import parse
 from rlsc.commands.main import _main
 from rlsc.commands.train import run
+from rlsc.environments import DatasetEnvironment
 from rlsc.errors import ConfigError, OutputError
 from rlsc.planning import check_fits, plan
 from rlsc.planning.memory import Device, footprint
@@ -110,7 +111,7 @@ def test_a_gpu_with_little_room_is_told(
     monkeypatch.setattr(train, "this_device", lambda _: device)
     monkeypatch.setattr(train, "check_fits", with_room)
     config, training = parse(arguments(model, folder))
-    train._check_memory(config, training, train.training_questions(config, config.questions))
+    train._check_memory(config, training, train.training_questions(config, DatasetEnvironment(2)))
     out = capsys.readouterr().out
     assert printed in out
     assert bool(out) == bool(printed)
@@ -125,7 +126,7 @@ def test_a_model_that_cannot_be_planned_is_told(
     monkeypatch.setattr(train, "this_device", lambda _: Device("cuda", memory=10**9))
     monkeypatch.setattr(train, "check_fits", unable)
     config, training = parse(arguments(model, folder))
-    train._check_memory(config, training, train.training_questions(config, config.questions))
+    train._check_memory(config, training, train.training_questions(config, DatasetEnvironment(2)))
     assert "cannot be planned (NotImplementedError: no meta kernel)" in capsys.readouterr().out
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,34 +33,52 @@ class Settings:
     environment_settings: dict[str, Any]
 
 
-def test_the_pages_game_is_played_in_two_waves(game: str) -> None:
-    texts = {"name": ["I say 21", "none"], "double/0": ["42", "It is 42.", "21"]}
+def test_the_pages_game_is_short(game: str) -> None:
+    body = Path(game).read_text("utf-8").split("@dataclass")[1]
+    assert len([line for line in body.splitlines() if line.strip()]) <= 30
+
+
+def test_the_pages_game_is_played_in_two_turns(game: str) -> None:
+    """In the first game the hint helps, in the second it makes the model lose its way."""
+    environment = create_environment(Settings(f"{game}:GuessIt", {"games": 2, "largest": 9}), 8)
+    hidden = [random.Random(n).randint(1, 9) for n in range(2)]
+    texts = {"first/0": "I say 0", "second/0": f"So {hidden[0]}!", "first/1": f"{hidden[1]}"}
+    waves: list[list[Ask]] = []
 
     def answer(asks: list[Ask]) -> list[CompletionGroup | None]:
+        waves.append(asks)
+        said = [texts.get(ask.id, "none") for ask in asks]
         return [
             CompletionGroup(
-                Prompt(ask.id, str(ask.prompt), (1,)),
-                [Completion(t, (1,), (-0.1,), "stop") for t in texts.get(ask.id, ["14"] * ask.n)],
+                Prompt(ask.id, str(ask.prompt), (1,)), [Completion(text, (1,), (-0.1,), "stop")]
             )
-            for ask in asks
+            for ask, text in zip(asks, said, strict=True)
         ]
 
-    settings = Settings(f"{game}:DoubleIt", {"attempts": 3})
-    environment = create_environment(settings, num_generations=8)
-    first, second = drive(environment.play(0, 107, []), answer)
-    assert (first.name, first.rewards) == ("double/0", [[1.0, 1.0, 0.0]])
-    assert (second.name, second.rewards) == ("double/1", [[1.0, 1.0, 1.0]])  # 107 % 100 is 7
-    assert environment.metrics() == {"double/right": pytest.approx(5 / 6)}
+    first, second = drive(environment.play(0, 0, []), answer)
+    assert (first.rewards, second.rewards) == ([[1.0], [0.0]], [[1.0], [0.0]])
+    assert [[ask.id for ask in wave] for wave in waves] == [
+        ["first/0", "first/1"],
+        ["second/0", "second/1"],
+    ]
+    talks = [ask.prompt for ask in waves[1]]
+    assert [turn["content"] for turn in talks[0]] == [
+        "Guess my number, 1 to 9.",
+        "I say 0",
+        "Higher. Guess again.",
+    ]
+    assert talks[1][-1]["content"] == "Not higher. Guess again."
+    assert environment.metrics() == {"guess/right": 0.5}
 
 
 REFUSED = {
-    "--objective GAME:Given": "needs the environment's rewards, and DatasetEnvironment gives none",
-    "--objective GAME:Given --environment GAME:Told": "Told gives none",
+    "--objective trr": "needs the environment's rewards, and DatasetEnvironment gives none",
+    "--objective trr --environment GAME:Told": "Told gives none",
     "--environment GAME:Says": "Says gives rewards, which objective rlsc does not read",
-    "--objective GAME:Given --environment GAME:Says --skip_unanimous true": "which gives rewards",
+    "--objective trr --environment GAME:Says --skip_unanimous true": "which gives rewards",
     **{
-        f"--objective GAME:Given --environment GAME:DoubleIt --{flag}": "and "
-        "environment DoubleIt, which may give (its class does not say gives_rewards = False)"
+        f"--objective trr --environment GAME:Rows --{flag}": "and "
+        "environment Rows, which may give (its class does not say gives_rewards = False)"
         for flag in (
             *("train_generations 2", "skip_unanimous true", "entropy_floor 0.1"),
             *("mask_truncated_completions true", "rollout_policy base"),
@@ -68,11 +87,15 @@ REFUSED = {
 }
 MORE = """
 
-class Told(DoubleIt):
+class Rows(GuessIt):
+    needs_rows, gives_rewards = True, None
+
+
+class Told(Rows):
     gives_rewards = False
 
 
-class Says(DoubleIt):
+class Says(Rows):
     gives_rewards = True
 """
 
@@ -102,6 +125,6 @@ def test_the_pages_command_trains(game: str, tmp_path: Path) -> None:
     flags += ["--model", str(tmp_path / "model"), "--max_completion_length", "8", "--guard", "off"]
     assert _main([*flags, "--eval", "none", "--disable_tqdm", "true"]) == 0
     rows = read_jsonl(tmp_path / "run" / "completions" / "1.jsonl")
-    assert {row["id"] for row in rows} == {"double/0", "double/1"}
-    assert len(rows) == 16
-    assert all("double/right" in row for row in read_jsonl(tmp_path / "run" / "metrics.jsonl"))
+    assert {row["pool"] for row in rows} == {"turn 0", "turn 1"}
+    assert len(rows) == 32
+    assert all("guess/right" in row for row in read_jsonl(tmp_path / "run" / "metrics.jsonl"))

@@ -18,7 +18,7 @@ from rlsc.objectives.empo import EMPO
 from rlsc.objectives.grpo import GRPO
 from rlsc.objectives.registry import OBJECTIVES, load_objective, registered
 from rlsc.objectives.settings import declared_settings, settings_of
-from rlsc.objectives.shaping import shape
+from rlsc.objectives.shaping import RELATIVE, shape
 from rlsc.objectives.ttrl import TTRL
 from rlsc.types import AnswerKey
 
@@ -150,13 +150,14 @@ def test_every_objective_says_where_it_is_from_and_what_was_left_out() -> None:
     ],
 )
 def test_shaping(name: str, expected: list[float]) -> None:
-    assert shape(name, R, 0.5).tolist() == pytest.approx(expected, abs=1e-12)
+    assert shape(name, R, 0.5, torch.ones(len(R))).tolist() == pytest.approx(expected, abs=1e-12)
 
 
-@pytest.mark.parametrize("name", ["standardised", "leave_one_out", "centred"])
+@pytest.mark.parametrize("name", RELATIVE)
 def test_equal_rewards_and_single_completions_weigh_nothing(name: str) -> None:
     for rewards in (torch.full((5,), 0.1), torch.tensor([7.0])):
-        assert shape(name, rewards.double(), 0.1).abs().max() < 1e-15
+        lengths = torch.arange(1, len(rewards) + 1)
+        assert shape(name, rewards.double(), 0.1, lengths).abs().max() < 1e-15
 
 
 def test_labels_are_there_and_text() -> None:

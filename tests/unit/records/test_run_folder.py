@@ -117,6 +117,10 @@ def test_overwriting_spares_its_own_input(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     with pytest.raises(OutputError, match="would delete --model"):
         folder.check(SETTINGS | {"model": str(tmp_path / "model")}, resume=False, overwrite=True)
+    tasks = {"seed_tasks": str(tmp_path / "tasks.jsonl"), "batch": 8}
+    (tmp_path / "tasks.jsonl").touch()
+    with pytest.raises(OutputError, match="would delete --environment_settings seed_tasks"):
+        folder.check(SETTINGS | {"environment_settings": tasks}, resume=False, overwrite=True)
 
 
 def test_a_model_knows_its_run(tmp_path: Path) -> None:

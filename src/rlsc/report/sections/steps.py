@@ -160,6 +160,8 @@ def guard_text(results: TrainingResults) -> str:
         text += f" --guard stop would have kept step {guard.advised_step}."
     probe = guard.probe_questions
     seen = f"the rollouts and of {probe} {results.probed}" if probe else "the rollouts"
+    if not results.training_questions:  # of a game: its prompts change from step to step
+        seen = f"{probe} {results.probed}"
     return f"{text} No label was used: the signs are of {seen}."
 
 

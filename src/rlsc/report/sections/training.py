@@ -15,6 +15,7 @@ from rlsc.records import (
 from rlsc.report.page import Block, Bullets, Case, Cases, Curves, Heading, Headline, Page, Paragraph
 from rlsc.report.sections import answers, scores, steps
 from rlsc.report.sections.cases import paired
+from rlsc.report.sections.games import game_section
 from rlsc.report.sections.provenance import how_it_was_made
 from rlsc.report.sections.words import asked, difference_text, flipped
 from rlsc.types import Difference
@@ -25,18 +26,25 @@ REFRESH = 10
 def training_page(folder: TrainingFolder) -> Page:
     """From results.json where the run is finished, else from what there is of it."""
     config, results = folder.read_settings(), folder.results()
-    metrics, guard = (read_jsonl(folder.path / f"{name}.jsonl") for name in ("metrics", "guard"))
-    title = f"{config.get('objective', 'rlsc')} on {config['questions']}"
+    metrics, guard, tasks = (
+        read_jsonl(folder.path / f"{name}.jsonl") for name in ("metrics", "guard", "tasks")
+    )
+    title = (
+        f"{config.get('objective', 'rlsc')} on {config.get('questions') or config['environment']}"
+    )
     if results is None:
         made = f"{len(metrics)} of {config['max_steps']} steps so far"
         charts = steps.step_charts(metrics, guard)
         begun = Curves(charts) if charts else Paragraph("No step is finished yet.")
-        return Page(title, [Headline(f"Under way: {made}."), begun], REFRESH)
+        played = game_section(tasks, metrics)
+        return Page(title, [Headline(f"Under way: {made}."), begun, *played], REFRESH)
     charts = steps.step_charts(metrics, steps.guard_rows(guard, results.guard), results)
+    game = not config.get("questions")
     blocks = [
-        headline(results, f"{config.get('num_generations')} completions each"),
+        headline(results, "" if game else f"{config.get('num_generations')} completions each"),
         Curves(charts[: steps.FIRST]),
         *results_blocks(results),
+        *game_section(tasks, metrics, results.examined),
         *steps.guard_section(results),
         *steps.by_step(charts[steps.FIRST :], metrics),
         *_answers(folder, results),
@@ -52,6 +60,8 @@ def headline(results: TrainingResults, more: str = "") -> Headline:
     first = next(iter(judged.values()), None)
     text = scores.verdict(first) if first else f"Trained, {labels(results)}; not evaluated."
     questions = f"{results.training_questions}, {labels(results)}"
+    if not results.training_questions:
+        questions = f"made by the game: environment {results.questions}"
     if results.skipped_questions:
         questions += f" ({len(results.skipped_questions)} left out: they do not fit the context)"
     facts = [

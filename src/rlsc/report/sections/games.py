@@ -1,0 +1,194 @@
+"""What a game's environment said: its figures by step, the tasks that were made, held-out ones."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rlsc.report.charts import COLOURS, Chart, Series
+from rlsc.report.page import Block, Bullets, Curves, Heading, Paragraph, Table
+from rlsc.report.sections.steps import Line, is_known, signal
+from rlsc.report.sections.words import NOTHING, decimal, share
+
+AZR = "azr/"
+_KINDS = ("deduction", "abduction", "induction")
+_NOT_GAMES = ("guard/", AZR)
+_SHOWN, _LONGEST = 12, 300
+"""Tasks of a table, and characters of a text of theirs."""
+_BINS = 5
+_REFUSED = f"{AZR}refused_"
+
+
+def game_section(
+    tasks: Sequence[Line],
+    metrics: Sequence[Line],
+    examined: Mapping[int, Mapping[str, float]] | None = None,
+) -> Iterator[Block]:
+    """Nothing for a run on questions. `tasks` are the rows of tasks.jsonl."""
+    own = _of_others(metrics)
+    azr = [chart for chart in _azr_charts(metrics) if chart.series]
+    if not (own or azr or tasks or examined):
+        return
+    yield Heading("The game")
+    if own or azr:
+        yield Curves([*azr, *own])
+    yield from _doubts(metrics)
+    if examined:
+        yield from _examined(examined)
+    rated = [row for row in tasks if isinstance(row.get("rate"), int | float)]
+    if rated:
+        yield from _learnability(rated)
+    yield from _browser(tasks, rated)
+
+
+def _of_others(metrics: Sequence[Line]) -> list[Chart]:
+    """Columns that a user's environment has named, such as `guess/right`."""
+    names = dict.fromkeys(name for row in metrics for name in row if "/" in name)
+    names = {n: None for n in names if not n.startswith(_NOT_GAMES) and is_known(metrics, n)}
+    series = [signal(metrics, name, name, colour) for colour, name in enumerate(names)]
+    return [Chart("The environment's figures", "updates made", "", series[:COLOURS])] * bool(series)
+
+
+def _azr_charts(metrics: Sequence[Line]) -> Iterator[Chart]:
+    """Proposals, what they are worth, how they are solved, what they are like."""
+    reasons = Counter(name for row in metrics for name in row if name.startswith(_REFUSED))
+    yield _chart(
+        "What was proposed",
+        "share of proposals",
+        metrics,
+        {
+            "valid_share": "valid",
+            **{name.removeprefix(AZR): name.removeprefix(_REFUSED) for name in sorted(reasons)},
+        },
+    )
+    yield _chart(
+        "Learnability of new tasks",
+        "mean pay without the ends",
+        metrics,
+        {f"learnability_{kind}": kind for kind in _KINDS},
+    )
+    solved = {f"solver_accuracy_{k}_{which}": f"{k}, {which}" for k in _KINDS for which in _WHICH}
+    yield _chart("Solved, of new and of older tasks", "share", metrics, solved)
+    yield _chart(
+        "Solve rate of new tasks",
+        "share of estimates",
+        metrics,
+        {f"solve_rate_{kind}": kind for kind in _KINDS},
+    )
+    variety = {
+        "distinct_programs": "distinct programs",
+        "duplicates": "duplicates",
+        "reference_overlap": "copied",
+    }
+    yield _chart("Variety", "share", metrics, variety)
+
+
+_WHICH = ("new", "buffer")
+
+
+def _chart(title: str, unit: str, metrics: Sequence[Line], names: Mapping[str, str]) -> Chart:
+    """Of the names that are known; as many as there are colours."""
+    known = {n: label for n, label in names.items() if is_known(metrics, AZR + n)}
+    series: list[Series] = [
+        signal(metrics, AZR + name, label, colour)
+        for colour, (name, label) in enumerate(list(known.items())[:COLOURS])
+    ]
+    return Chart(title, "updates made", unit, series)
+
+
+def _doubts(metrics: Sequence[Line]) -> Iterator[Block]:
+    """Signs that the game is not being played as it should be, of its last fifth."""
+    last = metrics[-max(1, len(metrics) // 5) :]
+    found = []
+    for name, bound, text in (
+        (
+            "duplicates",
+            0.3,
+            "of the last proposals were there already: the proposer repeats itself",
+        ),
+        *((f"mastered_{k}", 0.8, f"of new {k} tasks are always solved: too easy") for k in _KINDS),
+        *((f"unsolved_{k}", 0.8, f"of new {k} tasks are never solved: too hard") for k in _KINDS),
+    ):
+        values = [row[AZR + name] for row in last if row.get(AZR + name) is not None]
+        if values and sum(values) / len(values) > bound:
+            found.append(f"{share(sum(values) / len(values))} {text}.")
+    if found:
+        yield Bullets(found)
+
+
+def _examined(examined: Mapping[int, Mapping[str, float]]) -> Iterator[Block]:
+    yield Paragraph("Held-out tasks of the game's own, greedy, by step:")
+    names = list(dict.fromkeys(name for figures in examined.values() for name in figures))
+    rows = [
+        [str(step), *(decimal(figures.get(name), 3) for name in names)]
+        for step, figures in sorted(examined.items())
+    ]
+    yield Table(("step", *(name.removeprefix(AZR) for name in names)), rows)
+
+
+def _learnability(rated: Sequence[Line]) -> Iterator[Block]:
+    """How often new tasks are solved: the first and the last fifth of the steps."""
+    last_step = max(row["step"] for row in rated)
+    parts = {
+        "first fifth": [row for row in rated if row["step"] <= last_step / 5],
+        "last fifth": [row for row in rated if row["step"] >= last_step - last_step / 5],
+    }
+    header = ["", *(f"{20 * n}–{20 * n + 20} %" for n in range(_BINS)), "mean", "tasks"]
+    rows = []
+    for kind in _KINDS:
+        for name, of_part in parts.items():
+            rates = [row["rate"] for row in of_part if row.get("kind") == kind]
+            if rates:
+                bins = Counter(min(int(rate * _BINS), _BINS - 1) for rate in rates)
+                shares = [share(bins[n] / len(rates)) for n in range(_BINS)]
+                mean = share(sum(rates) / len(rates))
+                rows.append([f"{kind}, {name}", *shares, mean, str(len(rates))])
+    if rows:
+        yield Paragraph("How often the policy solved new tasks, by its own samples:")
+        yield Table(header, rows)
+
+
+def _browser(tasks: Sequence[Line], rated: Sequence[Line]) -> Iterator[Block]:
+    """The hardest, easiest, newest and refused ones; all are in tasks.jsonl."""
+    solvable = [row for row in rated if row["rate"] > 0]
+    refused = [row for row in tasks if row.get("reason")]
+    groups = {
+        "Newest tasks": list(reversed(rated))[:_SHOWN],
+        "Hardest tasks that were solved": sorted(solvable, key=lambda r: r["rate"])[:_SHOWN],
+        "Easiest tasks": sorted(rated, key=lambda row: -row["rate"])[:_SHOWN],
+        "Refused proposals": list(reversed(refused))[:_SHOWN],
+    }
+    if refused:
+        counts = Counter(str(row["reason"]) for row in refused).most_common()
+        listed = ", ".join(f"{reason} {count}" for reason, count in counts)
+        yield Paragraph(
+            f"{len(refused)} of {len(tasks)} rows of tasks.jsonl are refused: {listed}."
+        )
+    for title, rows in groups.items():
+        if rows:
+            header = ("step", "kind", "task", "solved", "paid", "refused")
+            yield Table(header, [_row(row) for row in rows], words=True, folded=title)
+
+
+def _row(row: Line) -> tuple[str, ...]:
+    rate, reward = row.get("rate"), row.get("reward")
+    return (
+        str(row.get("step", "")),
+        str(row.get("kind", "")),
+        _task(row)[:_LONGEST],
+        NOTHING if rate is None else share(rate),
+        NOTHING if reward is None else decimal(reward, 3),
+        str(row.get("reason") or ""),
+    )
+
+
+def _task(row: Mapping[str, Any]) -> str:
+    """Program, input and output; of a refused proposal its text."""
+    if row.get("reason") or "program" not in row:
+        return str(row.get("text", ""))
+    pairs = row.get("pairs") or []
+    if pairs:
+        shown = ", ".join(f"{given} → {output}" for given, output in pairs)
+        return f"{row['program']}: {shown}"
+    return f"{row['program']}: {row.get('input', '')} → {row.get('output', '')}"

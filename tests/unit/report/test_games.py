@@ -1,0 +1,97 @@
+"""The part of a page that a game has, with what its tasks are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from rlsc.report import write_report
+from rlsc.report.page import Bullets, Curves, Paragraph, Table
+from rlsc.report.sections.games import game_section
+from tests.unit.report import runs
+
+HOSTILE = "<script>alert(1)</script>"
+METRICS = [
+    {
+        "step": step,
+        "azr/valid_share": 0.5,
+        "azr/refused_bad_format": 0.5 - step / 100,
+        "azr/learnability_deduction": 0.4,
+        "azr/solve_rate_deduction": 0.5,
+        "azr/solver_accuracy_deduction_new": 0.6,
+        "azr/solver_accuracy_deduction_buffer": 0.7,
+        "azr/duplicates": 0.1 * step,
+        "azr/mastered_deduction": 0.9 if step > 7 else 0.0,
+        "azr/distinct_programs": 0.8,
+        "guess/right": 0.3,
+        "guard/support": 0.5,
+    }
+    for step in range(10)
+]
+TASKS = [
+    {
+        "step": step,
+        "kind": "deduction",
+        "program": f"x + {step}",
+        "input": "4",
+        "output": str(4 + step),
+        "rate": step / 10,
+        "reward": 1 - step / 10,
+        "reason": "",
+    }
+    for step in range(10)
+]
+TASKS += [
+    {"step": 9, "kind": "deduction", "text": HOSTILE, "reason": "bad_format", "reward": -1.0},
+    {
+        "step": -1,
+        "kind": "induction",
+        "program": "x * 2",
+        "pairs": [["1", "2"], ["3", "6"]],
+        "rate": 0.25,
+        "reason": "",
+    },
+]
+EXAMINED = {0: {"azr/probe_accuracy_deduction": 0.25}, 10: {"azr/probe_accuracy_deduction": 0.5}}
+
+
+def test_what_a_game_shows() -> None:
+    blocks = list(game_section(TASKS, METRICS, EXAMINED))
+    (curves,) = [block for block in blocks if isinstance(block, Curves)]
+    titles = {chart.title: [series.name for series in chart.series] for chart in curves.charts}
+    assert titles["What was proposed"] == ["valid", "bad_format"]
+    assert titles["Solved, of new and of older tasks"] == ["deduction, new", "deduction, buffer"]
+    assert titles["The environment's figures"] == ["guess/right"]
+    (doubts,) = [block.lines for block in blocks if isinstance(block, Bullets)]
+    assert [line.split(" ", 2)[0] for line in doubts] == ["85", "90"]
+    tables = {block.folded: block for block in blocks if isinstance(block, Table)}
+    assert tables["Newest tasks"].rows[0][2] == "x * 2: 1 → 2, 3 → 6"
+    assert tables["Hardest tasks that were solved"].rows[0][2:4] == ("x + 1: 4 → 5", "10 %")
+    assert tables["Easiest tasks"].rows[0][3] == "90 %"
+    assert tables["Refused proposals"].rows == [
+        ("9", "deduction", HOSTILE, "–", "-1", "bad_format")
+    ]
+    examined, rates = (block for block in blocks if isinstance(block, Table) and not block.folded)
+    assert examined.rows == [["0", "0.25"], ["10", "0.5"]]
+    assert rates.rows[0] == [
+        *("deduction, first fifth", "100 %", "0 %", "0 %", "0 %", "0 %"),
+        *("5 %", "2"),
+    ]
+    said = " ".join(block.text for block in blocks if isinstance(block, Paragraph))
+    assert "1 of 12 rows of tasks.jsonl are refused: bad_format 1." in said
+
+
+def test_a_run_on_questions_has_none() -> None:
+    assert list(game_section([], [{"step": 0, "loss": 1.0, "guard/support": 0.5}], {})) == []
+
+
+def test_a_page_of_a_game_is_escaped(tmp_path: Path) -> None:
+    results = runs.training(examined=EXAMINED, training_questions=0, questions="azr")
+    folder = runs.write_run(tmp_path / "run", results)
+    (folder / "tasks.jsonl").write_text("".join(json.dumps(row) + "\n" for row in TASKS))
+    page = write_report(folder).read_text("utf-8")
+    assert HOSTILE not in page
+    assert "&lt;script&gt;alert(1)" in page
+    assert "The game" in page
+    assert "made by the game: environment azr" in page
+    assert "x * 2: 1 → 2, 3 → 6" in (folder / "report.md").read_text("utf-8")
