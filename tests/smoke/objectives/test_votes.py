@@ -16,7 +16,7 @@ from rlsc.objectives.co_rewarding import CoRewarding
 from rlsc.records.jsonl import read_jsonl
 from rlsc.types import Ask, Pool
 from tests.conftest import tiny_model, tiny_tokenizer
-from tests.smoke.training.test_trainer import CHATS, completions, config, weights
+from tests.smoke.training.test_trainer import CHATS, config, weights
 
 SHARED = {"objective": "co_rewarding", "temperature": 1.0, "max_completion_length": 12}
 ROWS = [
@@ -68,7 +68,8 @@ def test_the_teacher_follows_and_the_run_goes_on_to_the_bit(tmp_path: Path) -> N
     trainer(tmp_path / "cut", **(shared | {"max_steps": 1})).train()
     resumed = trainer(tmp_path / "cut", **shared)
     resumed.train(resume_from_checkpoint=True)
-    assert completions(tmp_path / "cut") == completions(tmp_path / "whole")
+    last = [(tmp_path / name / "completions/1.jsonl").read_text() for name in ("cut", "whole")]
+    assert last[0] == last[1]
     assert torch.equal(weights(resumed), weights(whole))
     assert torch.equal(own(resumed), own(whole))
     (tmp_path / "whole/checkpoint-1/teacher.pt").unlink()
