@@ -16,7 +16,7 @@ from rlsc.objectives.co_rewarding import CoRewarding
 from rlsc.records.jsonl import read_jsonl
 from rlsc.types import Ask, Pool
 from tests.conftest import tiny_model, tiny_tokenizer
-from tests.smoke.training.test_trainer import CHATS, completions, config, weights
+from tests.smoke.training.test_trainer import CHATS, config, weights
 
 SHARED = {"objective": "co_rewarding", "temperature": 1.0, "max_completion_length": 12}
 ROWS = [
@@ -53,7 +53,8 @@ class Watch(TrainerCallback):
 
 
 def test_the_teacher_follows_and_the_run_goes_on_to_the_bit(tmp_path: Path) -> None:
-    shared = {"teacher_rate": 0.25, "learning_rate": 1e-2, "save_steps": 2}
+    shared = {"objective": "co_rewarding,sequence_entropy"}  # whose second part always moves it
+    shared |= {"teacher_rate": 0.25, "learning_rate": 1e-2, "save_steps": 1, "max_steps": 2}
     whole = trainer(tmp_path / "whole", **shared)
     steps = [trained(whole).clone()]
     whole.add_callback(Watch(lambda: steps.append(trained(whole).clone())))
@@ -61,19 +62,20 @@ def test_the_teacher_follows_and_the_run_goes_on_to_the_bit(tmp_path: Path) -> N
     expected = steps[0].clone()
     for policy in steps[1:]:
         expected = 0.75 * expected + 0.25 * policy
-    assert len(steps) == 5
+    assert len(steps) == 3
     assert torch.allclose(own(whole), expected, atol=1e-6)
     assert not torch.equal(own(whole), trained(whole))
-    trainer(tmp_path / "cut", **shared, max_steps=2).train()
+    trainer(tmp_path / "cut", **(shared | {"max_steps": 1})).train()
     resumed = trainer(tmp_path / "cut", **shared)
     resumed.train(resume_from_checkpoint=True)
-    assert completions(tmp_path / "cut") == completions(tmp_path / "whole")
+    last = [(tmp_path / name / "completions/1.jsonl").read_text() for name in ("cut", "whole")]
+    assert last[0] == last[1]
     assert torch.equal(weights(resumed), weights(whole))
     assert torch.equal(own(resumed), own(whole))
-    (tmp_path / "whole/checkpoint-2/teacher.pt").unlink()
+    (tmp_path / "whole/checkpoint-1/teacher.pt").unlink()
     lost = trainer(tmp_path / "whole", **shared)
     with pytest.raises((OutputError, ConfigError)):
-        lost.train(resume_from_checkpoint=str(tmp_path / "whole/checkpoint-2"))
+        lost.train(resume_from_checkpoint=str(tmp_path / "whole/checkpoint-1"))
 
 
 def test_voting_leaves_the_policy_as_it_was(tmp_path: Path) -> None:
@@ -98,17 +100,15 @@ def test_a_paraphrase_is_asked_and_its_answers_count(tmp_path: Path) -> None:
         )
         run.train()
         runs[votes_of] = asked
+        others = [prompt.token_ids for prompt in run._paraphrases.values()]
+        assert bool(others) == (votes_of == "paraphrase")
+        if others:
+            assert {tuple(ids) for ids in asked[1]} <= {tuple(ids) for ids in others}
         rows = read_jsonl(tmp_path / votes_of / "completions" / "0.jsonl")
         assert len(rows) == 12
     (first, votes), (again, teachers) = (runs[name][:2] for name in ("paraphrase", "teacher"))
     assert first == again == teachers
     assert votes != first
-    assert {tuple(ids) for ids in votes} <= {tuple(p) for p in all_prompts(tmp_path)}
-
-
-def all_prompts(folder: Path) -> list[tuple[int, ...]]:
-    run = trainer(folder / "all", votes_of="paraphrase")
-    return [prompt.token_ids for prompt in run._paraphrases.values()]
 
 
 class Alone(Environment):
@@ -133,7 +133,7 @@ class Alone(Environment):
         ({"teacher_rate": 0.0}, ConfigError, "teacher_rate must be above 0"),
         ({"votes_of": "paraphrase", "teacher_rate": 0.5}, ConfigError, "no effect"),
     ],
-    ids=str,
+    ids=["none", "game", "base", "still", "unread"],
 )
 def test_what_cannot_vote_is_said(changes: dict, error, message: str, tmp_path: Path) -> None:
     with pytest.raises(error, match=message) as caught:
@@ -146,12 +146,11 @@ def test_an_adapter_has_a_teacher_of_its_own_weights(tmp_path: Path) -> None:
 
     run = RLSCTrainer(
         model=tiny_model(),
-        args=config(tmp_path, **SHARED, max_steps=1),
+        args=config(tmp_path, **SHARED),
         train_dataset=ROWS,
         processing_class=tiny_tokenizer(),
         peft_config=LoraConfig(task_type="CAUSAL_LM", r=4, target_modules="all-linear"),
         objective=CoRewarding(),
     )
-    run.train()
     assert own(run).shape == trained(run).shape
     assert own(run).numel() < weights(run).numel()
