@@ -10,6 +10,7 @@ quadratic time.
 
 from __future__ import annotations
 
+import functools
 import re
 
 from rlsc.grading.extract.boxes import boxed
@@ -53,6 +54,7 @@ _MAX_BARE = 600
 LAST_WORDS = 20_000
 
 
+@functools.lru_cache(maxsize=1024)  # of a step: asked for its key, its tokens, its figures
 def extract_answer(text: str) -> str | None:
     r"""The answer that the text ends on, else None.
 
