@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from rlsc.environments.sandbox import (
@@ -268,6 +271,27 @@ def test_a_sandbox_that_does_not_start_is_no_verdict(
         executor.run(ADDS, ["f(1)"], SHORT, 0)
     with pytest.raises(ConfigError, match=r"no sandbox \(bwrap: .*No permissions.*Ubuntu.*Docker"):
         make_executor("bwrap")
+
+
+def test_a_bwrap_that_is_killed_is_no_verdict() -> None:
+    """As by a machine that has no memory left; what is in the sandbox cannot reach it."""
+    executor = made("bwrap")
+
+    def kill() -> None:
+        until = time.monotonic() + 10
+        while time.monotonic() < until:
+            for child in psutil.Process().children():
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    if child.name() == "bwrap" and child.children():
+                        time.sleep(0.5)  # until its program runs
+                        return child.kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    program = "import time\ndef f(a):\n    time.sleep(9)"
+    with pytest.raises(SandboxError, match="was killed by signal 9|did not start"):
+        executor.run(program, ["f(1)"], Limits(2.0, 256), 0)
+    killer.join()
 
 
 def test_root_is_refused_without_the_filter(monkeypatch: pytest.MonkeyPatch) -> None:
