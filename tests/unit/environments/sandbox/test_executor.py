@@ -448,3 +448,15 @@ def test_neither_torch_nor_transformers_is_loaded() -> None:
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout.splitlines()[-2:] == ["2", "set()"]
+
+
+def test_the_example_of_the_docs(capsys: pytest.CaptureFixture[str]) -> None:
+    if not (is_there("bwrap") or is_there("wasm")):
+        pytest.skip("no sandbox here")
+    page = (Path(__file__).parents[4] / "docs/sandbox.md").read_text("utf-8")
+    code = page.partition("```python\n")[2].partition("```")[0]
+    *lines, last = code.strip().splitlines()
+    names: dict[str, Any] = {}
+    exec("\n".join([*lines, f"result = {last}"]), names)
+    assert names["result"] is True
+    assert last.endswith("# True")
