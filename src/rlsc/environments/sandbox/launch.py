@@ -48,6 +48,7 @@ class _Run:
     """Where bwrap says which process it has started."""
     ended_by: Status | None = None
     """The limit that the parent enforced."""
+    by_itself: bool = False
     ready_at: float | None = None
     ended_at: float = 0.0
 
@@ -131,7 +132,8 @@ class _Run:
         a container whose first process takes no care of any.
         """
         self.ended_at = time.monotonic()
-        if self.ended_by is not None or not self._ends():
+        self.by_itself = self.ended_by is None and self._ends()
+        if not self.by_itself:
             _kill(os.kill, self.inner)
             self._ends()
         _kill(os.killpg, self.process.pid)  # with what it has left in its group
@@ -190,7 +192,7 @@ def run_child(
 
     `info`: a descriptor where bwrap writes the number of its child. The process leads a session of
     its own, which is killed with it and hears no Ctrl-C. Raises `SandboxError` where it ends, or
-    waits too long, before it is ready: no verdict on the program.
+    waits too long, before it is ready, and where bwrap is killed: no verdict on the program.
     """
     pipe = subprocess.PIPE
     process = subprocess.Popen(
@@ -216,6 +218,8 @@ def run_child(
         said = run.said.decode("utf-8", errors="replace").strip().splitlines()
         reason = said[-1] if said else f"exit code {process.returncode}"
         raise SandboxError(f"the sandbox did not start: {reason[:300]}")
+    if info is not None and run.by_itself and process.returncode < 0:
+        raise SandboxError(f"the sandbox was killed by signal {-process.returncode}")
     return run.outcomes()
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from rlsc.environments.sandbox import (
@@ -270,6 +273,27 @@ def test_a_sandbox_that_does_not_start_is_no_verdict(
         make_executor("bwrap")
 
 
+def test_a_bwrap_that_is_killed_is_no_verdict() -> None:
+    """As by a machine that has no memory left; what is in the sandbox cannot reach it."""
+    executor = made("bwrap")
+
+    def kill() -> None:
+        until = time.monotonic() + 10
+        while time.monotonic() < until:
+            for child in psutil.Process().children():
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    if child.name() == "bwrap" and child.children():
+                        time.sleep(0.5)  # until its program runs
+                        return child.kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    program = "import time\ndef f(a):\n    time.sleep(9)"
+    with pytest.raises(SandboxError, match=r"was killed by signal 9|did not start"):
+        executor.run(program, ["f(1)"], Limits(2.0, 256), 0)
+    killer.join()
+
+
 def test_root_is_refused_without_the_filter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bwrap_module.shutil, "which", lambda _: "/usr/bin/bwrap")
     monkeypatch.setattr(bwrap_module, "filter_program", lambda: None)
@@ -424,3 +448,15 @@ def test_neither_torch_nor_transformers_is_loaded() -> None:
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout.splitlines()[-2:] == ["2", "set()"]
+
+
+def test_the_example_of_the_docs(capsys: pytest.CaptureFixture[str]) -> None:
+    if not (is_there("bwrap") or is_there("wasm")):
+        pytest.skip("no sandbox here")
+    page = (Path(__file__).parents[4] / "docs/sandbox.md").read_text("utf-8")
+    code = page.partition("```python\n")[2].partition("```")[0]
+    *lines, last = code.strip().splitlines()
+    names: dict[str, Any] = {}
+    exec("\n".join([*lines, f"result = {last}"]), names)
+    assert names["result"] is True
+    assert last.endswith("# True")
