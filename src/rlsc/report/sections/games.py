@@ -68,7 +68,7 @@ def _azr_charts(metrics: Sequence[Line]) -> Iterator[Chart]:
         metrics,
         {f"learnability_{kind}": kind for kind in _KINDS},
     )
-    solved = {f"solver_accuracy_{k}_{which}": f"{k}, {which}" for k in _KINDS for which in _WHICH}
+    solved = {f"solver_accuracy_{k}_{n}": f"{k}, {age}" for k in _KINDS for n, age in _AGES}
     yield _chart("Solved, of new and of older tasks", "share", metrics, solved)
     yield _chart(
         "Solve rate of new tasks",
@@ -84,7 +84,7 @@ def _azr_charts(metrics: Sequence[Line]) -> Iterator[Chart]:
     yield _chart("Variety", "share", metrics, variety)
 
 
-_WHICH = ("new", "buffer")
+_AGES = (("new", "new"), ("buffer", "older"))
 
 
 def _chart(title: str, unit: str, metrics: Sequence[Line], names: Mapping[str, str]) -> Chart:
