@@ -19,6 +19,7 @@ METRICS = [
         "azr/refused_bad_format": 0.5 - step / 100,
         "azr/learnability_deduction": 0.4,
         "azr/solve_rate_deduction": 0.5,
+        "azr/best_rate": 0.37,
         "azr/solver_accuracy_deduction_new": 0.6,
         "azr/solver_accuracy_deduction_buffer": 0.7,
         "azr/duplicates": 0.1 * step,
@@ -62,6 +63,7 @@ def test_what_a_game_shows() -> None:
     titles = {chart.title: [series.name for series in chart.series] for chart in curves.charts}
     assert titles["What was proposed"] == ["valid", "bad_format"]
     assert titles["Solved, of new and of older tasks"] == ["deduction, new", "deduction, older"]
+    assert titles["Solve rate of new tasks"] == ["deduction", "paid most"]
     assert titles["The environment's figures"] == ["guess/right"]
     (doubts,) = [block.lines for block in blocks if isinstance(block, Bullets)]
     assert [line.split(" ", 2)[0] for line in doubts] == ["85", "90"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rlsc.report.charts import COLOURS, Chart, Series
@@ -74,7 +75,7 @@ def _azr_charts(metrics: Sequence[Line]) -> Iterator[Chart]:
         "Solve rate of new tasks",
         "share of estimates",
         metrics,
-        {f"solve_rate_{kind}": kind for kind in _KINDS},
+        {**{f"solve_rate_{kind}": kind for kind in _KINDS}, "best_rate": "paid most"},
     )
     variety = {
         "distinct_programs": "distinct programs",
@@ -91,7 +92,7 @@ def _chart(title: str, unit: str, metrics: Sequence[Line], names: Mapping[str, s
     """Of the names that are known; as many as there are colours."""
     known = {n: label for n, label in names.items() if is_known(metrics, AZR + n)}
     series: list[Series] = [
-        signal(metrics, AZR + name, label, colour)
+        replace(signal(metrics, AZR + name, label, colour), dashed=name == "best_rate")
         for colour, (name, label) in enumerate(list(known.items())[:COLOURS])
     ]
     return Chart(title, "updates made", unit, series)
