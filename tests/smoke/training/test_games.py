@@ -123,6 +123,18 @@ def test_a_step_counts_all_tokens_of_its_completions(tmp_path: Path) -> None:
     assert (batch.divisor, batch.mean_length) == (len(lengths), sum(lengths) / len(lengths))
 
 
+def test_a_divergence_goes_with_an_environments_rewards(tmp_path: Path) -> None:
+    """Its reference is read in the loss, and none of the texts."""
+    free, held = (
+        trainer(tmp_path / str(beta), max_steps=2, beta=beta, learning_rate=1e-2)
+        for beta in (0.0, 1.0)
+    )
+    for run in (free, held):
+        run.train()
+    assert (free.auxiliary.reference is None, held.auxiliary.reference is None) == (True, False)
+    assert not torch.equal(weights(free), weights(held))
+
+
 def test_rows_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="CountUp makes its own prompts: leave train_dataset"):
         RLSCTrainer(
@@ -213,10 +225,11 @@ def test_controls_that_see_nothing_go_with_a_game(tmp_path: Path, objective: str
 
 def test_a_game_is_trained_and_reported_from_the_command_line(model: Path, tmp_path: Path) -> None:
     argv = (
-        f"train {GAME} --model {model} --output_dir {tmp_path / 'run'} --max_steps 2 --bf16 false"
+        f"train {GAME} --model {model} --output_dir {tmp_path / 'run'} --bf16 false --save_steps 1"
     )
     argv += " --max_completion_length 6 --disable_tqdm true --eval_steps 1 --save_model false"
-    assert _main(argv.split()) == 0
+    assert _main([*argv.split(), "--max_steps", "1"]) == 0
+    assert _main([*argv.split(), "--max_steps", "2", "--resume"]) == 0
     found = read_results_of(TrainingResults, tmp_path / "run")
     assert (found.training_questions, found.evaluation, found.guard) == (0, None, None)
     assert {step: figures["probe/sums"] for step, figures in found.examined.items()} == {

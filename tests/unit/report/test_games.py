@@ -8,6 +8,7 @@ from pathlib import Path
 from rlsc.report import write_report
 from rlsc.report.page import Bullets, Curves, Paragraph, Table
 from rlsc.report.sections.games import game_section
+from rlsc.report.sections.steps import step_charts
 from tests.unit.report import runs
 
 HOSTILE = "<script>alert(1)</script>"
@@ -18,6 +19,7 @@ METRICS = [
         "azr/refused_bad_format": 0.5 - step / 100,
         "azr/learnability_deduction": 0.4,
         "azr/solve_rate_deduction": 0.5,
+        "azr/best_rate": 0.37,
         "azr/solver_accuracy_deduction_new": 0.6,
         "azr/solver_accuracy_deduction_buffer": 0.7,
         "azr/duplicates": 0.1 * step,
@@ -60,7 +62,8 @@ def test_what_a_game_shows() -> None:
     (curves,) = [block for block in blocks if isinstance(block, Curves)]
     titles = {chart.title: [series.name for series in chart.series] for chart in curves.charts}
     assert titles["What was proposed"] == ["valid", "bad_format"]
-    assert titles["Solved, of new and of older tasks"] == ["deduction, new", "deduction, buffer"]
+    assert titles["Solved, of new and of older tasks"] == ["deduction, new", "deduction, older"]
+    assert titles["Solve rate of new tasks"] == ["deduction", "paid most"]
     assert titles["The environment's figures"] == ["guess/right"]
     (doubts,) = [block.lines for block in blocks if isinstance(block, Bullets)]
     assert [line.split(" ", 2)[0] for line in doubts] == ["85", "90"]
@@ -79,6 +82,15 @@ def test_what_a_game_shows() -> None:
     ]
     said = " ".join(block.text for block in blocks if isinstance(block, Paragraph))
     assert "1 of 12 rows of tasks.jsonl are refused: bad_format 1." in said
+
+
+def test_a_prompt_with_one_completion_has_no_signals_of_siblings() -> None:
+    row = {"step": 0, "distinct_completions": 1.0, "effective_sample_size": 1.0, "entropy": 0.5}
+    row |= {"truncation_rate": 0.1}
+    alone = {chart.title: len(chart.series) for chart in step_charts([row | {"f_hat": None}], [])}
+    assert alone == {"Entropy": 1, "Diversity": 1}
+    several = {chart.title for chart in step_charts([row | {"f_hat": 0.5}], [])}
+    assert "Effective sample size" in several
 
 
 def test_a_run_on_questions_has_none() -> None:

@@ -20,7 +20,7 @@ from rlsc.engines import seed_for
 from rlsc.environments.azr.asking import propose_asks, solve_ask
 from rlsc.environments.azr.buffer import Buffer
 from rlsc.environments.azr.language import Language, create_language
-from rlsc.environments.azr.rewards import proposer_reward, solver_reward
+from rlsc.environments.azr.rewards import best_rate, proposer_reward, solver_reward
 from rlsc.environments.azr.seeding import (
     rows_of_file,
     seeds_of_file,
@@ -124,6 +124,8 @@ class AZR(AZRSettings, Environment):
             if pool.name.count("/") == 1
         }
         found = this.metrics(self._language, self._buffer, self.played, rewards)
+        if this.proposals and not self.boundary_reward:
+            found["best_rate"] = best_rate(self.estimates)
         self._metrics = {_PREFIX + name: value for name, value in found.items()}
         self._records = this.records()
         return self._trained(pools)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rlsc.report.charts import COLOURS, Chart, Series
@@ -68,13 +69,13 @@ def _azr_charts(metrics: Sequence[Line]) -> Iterator[Chart]:
         metrics,
         {f"learnability_{kind}": kind for kind in _KINDS},
     )
-    solved = {f"solver_accuracy_{k}_{which}": f"{k}, {which}" for k in _KINDS for which in _WHICH}
+    solved = {f"solver_accuracy_{k}_{n}": f"{k}, {age}" for k in _KINDS for n, age in _AGES}
     yield _chart("Solved, of new and of older tasks", "share", metrics, solved)
     yield _chart(
         "Solve rate of new tasks",
         "share of estimates",
         metrics,
-        {f"solve_rate_{kind}": kind for kind in _KINDS},
+        {**{f"solve_rate_{kind}": kind for kind in _KINDS}, "best_rate": "paid most"},
     )
     variety = {
         "distinct_programs": "distinct programs",
@@ -84,14 +85,14 @@ def _azr_charts(metrics: Sequence[Line]) -> Iterator[Chart]:
     yield _chart("Variety", "share", metrics, variety)
 
 
-_WHICH = ("new", "buffer")
+_AGES = (("new", "new"), ("buffer", "older"))
 
 
 def _chart(title: str, unit: str, metrics: Sequence[Line], names: Mapping[str, str]) -> Chart:
     """Of the names that are known; as many as there are colours."""
     known = {n: label for n, label in names.items() if is_known(metrics, AZR + n)}
     series: list[Series] = [
-        signal(metrics, AZR + name, label, colour)
+        replace(signal(metrics, AZR + name, label, colour), dashed=name == "best_rate")
         for colour, (name, label) in enumerate(list(known.items())[:COLOURS])
     ]
     return Chart(title, "updates made", unit, series)

@@ -42,6 +42,10 @@ CURVES = (
     ),
     ("Divergence from the base", "nats a token", (("guard/divergence", "KL"),)),
 )
+_OF_SIBLINGS = frozenset(
+    ("distinct_completions", "distinct_answers", "majority_share", "effective_sample_size")
+)
+"""Which say nothing where each prompt has one completion."""
 _COLUMNS = (
     *("step", "loss", "reward", "majority_share", "zero_weight", "mean_p", "f_hat"),
     *("effective_sample_size", "underflowed_weights", "alpha_share", "entropy"),
@@ -58,11 +62,12 @@ def step_charts(
     kept = results.guard if results else None
     marks = [(float(kept.kept_step), "kept")] if kept else []
     charts = [_accuracy(results, bands, marks)] if results and results.curve else []
+    unknown = frozenset() if is_known(metrics, "f_hat") else _OF_SIBLINGS
     for title, unit, names in CURVES:
         series = [
             signal(metrics, name, label, colour)
             for colour, (name, label) in enumerate(names)
-            if is_known(metrics, name)
+            if is_known(metrics, name) and name not in unknown
         ]
         if series:
             charts.append(Chart(title, "updates made", unit, series, bands, marks))

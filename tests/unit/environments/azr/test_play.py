@@ -70,6 +70,7 @@ def test_a_step_has_three_waves_and_a_pool_of_each_role_and_kind() -> None:
     assert metrics["azr/solver_accuracy_deduction_new"] == 1
     assert metrics["azr/reward_propose_deduction"] == 0.5
     assert metrics["azr/solve_skipped"] == 0
+    assert metrics["azr/best_rate"] == pytest.approx(0.37, abs=0.001)
 
 
 def test_estimates_are_sampled_as_training_is_and_what_was_cut_off_is_not_right() -> None:
