@@ -43,7 +43,7 @@ class AnswerKey:
     """
 
     def __init__(self, answers: Mapping[str, str]) -> None:
-        self._answers = dict(answers)
+        self._answers = {str(question_id): answer for question_id, answer in answers.items()}
 
     def __getitem__(self, question_id: str) -> str:
         return self._answers[question_id]

@@ -93,6 +93,15 @@ def check_chat_template_kwargs(value: object) -> None:
         raise ConfigError(
             f"chat_template_kwargs must be a mapping of names to values, not {value!r:.60}"
         )
+    if taken := sorted(_OF_THE_PROMPT & value.keys()):
+        raise ConfigError(f"chat_template_kwargs: {taken[0]} is the prompt's own: leave it out")
+
+
+_OF_THE_PROMPT = frozenset(
+    ("messages", "conversation", "tokenize", "add_generation_prompt", "continue_final_message")
+    + ("chat_template", "return_dict", "return_tensors", "padding", "truncation", "max_length")
+)
+"""What rendering a prompt sets itself."""
 
 
 def check_output_dir(name: str) -> None:

@@ -212,6 +212,8 @@ def rows_of(dataset: Any, name: str) -> Rows:
     """
     if callable(getattr(dataset, "to_dicts", None)):  # polars' DataFrame
         dataset = dataset.to_dicts()
+    elif hasattr(dataset, "iloc") and not hasattr(dataset, "columns"):  # pandas' Series
+        raise QuestionError(f"{name} is one column: give the table, or {{'prompt': that column}}")
     elif hasattr(dataset, "iloc") and callable(getattr(dataset, "to_dict", None)):  # pandas'
         dataset = dataset.to_dict("records")
     if isinstance(dataset, Mapping):

@@ -69,7 +69,9 @@ class RewardModel:
     def _encoded(self, prompt: str | Sequence[Message], text: str) -> list[int]:
         limit = getattr(self._model.config, "max_position_embeddings", None)
         if isinstance(prompt, str):
-            ids = self._tokenizer(prompt + text)["input_ids"]
+            bos = self._tokenizer.bos_token
+            begun = bool(bos) and prompt.startswith(bos)  # a template's text has its own
+            ids = self._tokenizer(prompt + text, add_special_tokens=not begun)["input_ids"]
         elif self._tokenizer.chat_template:
             *before, last = prompt
             if last["role"] == "assistant":  # the completion goes on with it

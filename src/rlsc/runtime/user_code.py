@@ -60,7 +60,9 @@ def _note_files(module: ModuleType, before: set[str]) -> None:
         return
     own = Path(str(module.__file__)).resolve()
     new = (getattr(sys.modules[name], "__file__", None) for name in set(sys.modules) - before)
-    beside = {path for file in new if file and own.parent in (path := Path(file).resolve()).parents}
+    resolved = [Path(file).resolve() for file in new if file]
+    # A virtual environment may lie in the user's folder.
+    beside = {p for p in resolved if own.parent in p.parents and "site-packages" not in p.parts}
     _files[module.__name__] = tuple(sorted({own, *beside}))
 
 

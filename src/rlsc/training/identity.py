@@ -95,6 +95,8 @@ def check_start(args: RLSCConfig, parts: Parts, resume: Any, trained: bool) -> N
     prompts and a checkpoint without the optimizer, `ConfigError` for other settings.
     """
     checkpoint = None if resume in (None, False, True) else Path(resume)
+    if checkpoint and not checkpoint.is_dir():
+        raise OutputError(f"no checkpoint at {checkpoint}: True goes on from the newest")
     folder = checkpoint.parent if checkpoint else Path(args.output_dir)
     begun = (folder / IDENTITY).exists()
     if not checkpoint:

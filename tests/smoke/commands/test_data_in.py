@@ -70,6 +70,9 @@ def test_arguments_of_the_chat_template_are_in_the_prompts_and_the_settings(
     assert dry_run(own, "--questions", file, *quiet, "--template", "none") == 2
     assert "chat_template_kwargs needs a chat template" in capfd.readouterr().err
     assert dry_run(own, "--questions", file, "--chat_template_kwargs", "[1]") == 2
+    capfd.readouterr()
+    assert dry_run(own, "--questions", file, "--chat_template_kwargs", '{"messages": []}') == 2
+    assert "messages is the prompt's own: leave it out" in capfd.readouterr().err
 
 
 def test_an_evaluation_records_the_arguments_of_the_chat_template(

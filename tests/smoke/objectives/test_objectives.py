@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tokenizers.processors import TemplateProcessing
 from transformers import AutoModelForSequenceClassification
 
 from rlsc import RLSCTrainer
@@ -294,6 +295,19 @@ def test_a_reward_model_scores_each_completion_as_alone(reward_model: Path) -> N
         scores = model(prompt, texts)
         assert scores.tolist() == pytest.approx(expected, rel=1e-4, abs=1e-5)
         assert len(set(expected)) == len(texts)
+
+
+def test_a_reward_model_reads_the_beginning_of_text_once(reward_model: Path) -> None:
+    """Given text may be what a chat template made, which has it already."""
+    model = RewardModel(str(reward_model), torch.device("cpu"))
+    tokenizer = model._tokenizer
+    tokenizer.bos_token = "<user>"
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<user> $A", special_tokens=[("<user>", tokenizer.bos_token_id)]
+    )
+    begun, plain = (model._encoded(text, "7") for text in ("<user>3+4=", "3+4="))
+    assert begun == plain
+    assert begun.count(tokenizer.bos_token_id) == 1
 
 
 # Objectives of the user's own.

@@ -150,12 +150,13 @@ def test_arrays_of_a_data_frame_are_lists() -> None:
         ([{"prompt": "1?"}, None], "row 1 is None"),
         ({"prompt": "1?"}, "is one mapping"),
         ({"prompt": ["1?"], "id": [1, 2]}, "columns of different lengths"),
+        (pandas.Series(["1?"]), "train_dataset is one column: give the table"),
         (
             datasets.DatasetDict({"train": datasets.Dataset.from_list([{"prompt": "1?"}])}),
             r"several data sets \('train'\)",
         ),
     ],
-    ids=["name", "number", "texts", "None", "row", "lengths", "DatasetDict"],
+    ids=["name", "number", "texts", "None", "row", "lengths", "Series", "DatasetDict"],
 )
 def test_what_gives_no_rows_is_refused_in_a_line(dataset: object, message: str) -> None:
     with pytest.raises(QuestionError, match=message) as caught:

@@ -35,6 +35,24 @@ def test_files_behind_a_class_are_known(folder: Path) -> None:
     assert user_files("json") == ()
 
 
+def test_a_virtual_environment_in_the_folder_is_not_the_users_code(folder: Path) -> None:
+    library = folder / ".venv" / "site-packages"
+    library.mkdir(parents=True)
+    (library / "of_a_library.py").write_text("")
+    sys.path.append(str(library))
+    (folder / "theirs.py").write_text("import of_a_library\nclass Mine:\n    pass\n")
+    loaded = load_user_code("objective", f"{folder}/theirs.py:Mine")
+    assert [file.name for file in user_files(loaded.__module__)] == ["theirs.py"]
+
+
+def test_as_a_module_it_imports_nothing_from_the_current_folder(folder: Path) -> None:
+    (folder / "rlsc.py").unlink()  # the package itself is looked for before its own first line
+    done = subprocess.run(
+        [sys.executable, "-m", "rlsc", "--version"], capture_output=True, text=True, cwd=folder
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_users_folder_is_the_last_that_is_looked_into(folder: Path) -> None:
     load_user_code("objective", f"{folder}/mine.py:Mine")
     assert sys.path[-1] == str(folder)
