@@ -97,10 +97,10 @@ def check_chat_template_kwargs(value: object) -> None:
         raise ConfigError(f"chat_template_kwargs: {taken[0]} is the prompt's own: leave it out")
 
 
-_OF_THE_PROMPT = frozenset(
-    ("messages", "conversation", "tokenize", "add_generation_prompt", "continue_final_message")
-    + ("chat_template", "return_dict", "return_tensors", "padding", "truncation", "max_length")
-)
+_OF_THE_PROMPT = {
+    *("messages", "conversation", "tokenize", "add_generation_prompt", "continue_final_message"),
+    *("chat_template", "return_dict", "return_tensors", "padding", "truncation", "max_length"),
+}
 """What rendering a prompt sets itself."""
 
 

@@ -150,7 +150,7 @@ def test_a_second_train_never_counts_a_tuned_model_as_untrained(tmp_path: Path) 
 
 def test_more_steps_go_on_from_the_checkpoint(tmp_path: Path) -> None:
     run = trainer(tmp_path, max_steps=1)
-    with pytest.raises(OutputError, match="no checkpoint at .*checkpoint-7: True goes on from"):
+    with pytest.raises(OutputError, match=r"no checkpoint at .*checkpoint-7: True goes on from"):
         run.train(resume_from_checkpoint=str(tmp_path / "checkpoint-7"))
     run.train()
     with pytest.raises(OutputError, match=r"for more steps raise max_steps and call train\(resume"):
