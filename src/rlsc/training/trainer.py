@@ -245,15 +245,15 @@ class RLSCTrainer(WholeCheckpoints):
             self.keep(KeepValueHead(self.auxiliary.value_head))
         if self.guard:
             self.keep(self.guard)
-        folder = Path(args.output_dir)
-        self.kept = KeepEnvironment(self.environment, self.sampler, self.progress, folder)
-        if keeps_state(self.environment):
-            self.keep(self.kept)
         self._moved = MovedWeights(self.model, args.learning_rate)
         self.add_callback(self._moved)
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
         self.add_callback(self.progress)
+        folder = Path(args.output_dir)
+        self.kept = KeepEnvironment(self.environment, self.sampler, self.progress, folder)
+        if keeps_state(self.environment):  # after the bar, which shows how far it has begun
+            self.keep(self.kept)
 
     def _identity(self, prompts: Sequence[Prompt], rows: Rows) -> dict[str, str]:
         """What the run is of, beside its weights; `WholeCheckpoints` has the rest checked."""
