@@ -75,6 +75,8 @@ class Given:
     probe: Sequence[Question]
     probed: str
     benchmarks: Sequence[Task]
+    machine: Mapping[str, str]
+    """What the environment has found there."""
     parts: Mapping[str, str]
     """What the run is of, as far as it is known by now."""
 
@@ -87,6 +89,7 @@ class Given:
 def read_given(config: RunConfig, training: RLSCConfig) -> Given:
     """Raises `RLSCError` for settings and data that cannot work."""
     environment = check_together(config, training)
+    machine = environment.check()
     questions = training_questions(config, environment)
     objective = check_objective_of(training, questions)
     own = evaluation_set(config, questions)
@@ -104,7 +107,7 @@ def read_given(config: RunConfig, training: RLSCConfig) -> Given:
     }
     for task in [*(own.tasks if own else ()), *benchmarks]:
         parts |= questions_of_task(task) | judging_of_task(task)
-    return Given(questions, own, probe, probed, benchmarks, parts)
+    return Given(questions, own, probe, probed, benchmarks, machine, parts)
 
 
 def run(config: RunConfig, training: RLSCConfig) -> None:

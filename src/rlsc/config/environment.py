@@ -13,6 +13,8 @@ ENVIRONMENTS = {
 }
 """The registry as text: an environment's module is imported only where it is used."""
 
+SANDBOXES = ("auto", "bwrap", "wasm", "process")
+
 
 @dataclass
 class EnvironmentArguments:
@@ -23,6 +25,12 @@ class EnvironmentArguments:
         "Where a step's completions come from: dataset (each question is asked num_generations "
         "times), azr (tasks that the policy proposes and solves), or your own as FILE.py:Class or "
         "package.module:Class.",
+    )
+    sandbox: str | None = setting(
+        None,
+        "Where programs that a model wrote are run; process protects nothing. Default: auto, the "
+        "first of bwrap and wasm whose self-test passes.",
+        choices=SANDBOXES,
     )
     environment_settings: dict[str, Any] = setting(
         dict, "The environment's own settings: NAME=VALUE,NAME=VALUE, or a mapping in a recipe."

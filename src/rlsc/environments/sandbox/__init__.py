@@ -20,6 +20,12 @@ if TYPE_CHECKING:
         Status,
         validate,
     )
+    from rlsc.environments.sandbox.inspection import (
+        FORBIDDEN,
+        IMPORTS,
+        INPUT_CHARACTERS,
+        PROGRAM_CHARACTERS,
+    )
     from rlsc.environments.sandbox.reader import Call, Inspection, Reader
     from rlsc.environments.sandbox.runner import Request, Runner
     from rlsc.environments.sandbox.values import decode, encode, python_text, same
