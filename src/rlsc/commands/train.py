@@ -24,7 +24,7 @@ from rlsc.commands.train_evaluation import (
     training_questions,
     untrained_answers,
 )
-from rlsc.config import RunConfig
+from rlsc.config import RunConfig, settings_of
 from rlsc.data import QuestionSet, format_question, render
 from rlsc.environments import Environment, create_environment
 from rlsc.errors import ConfigError, RLSCError
@@ -202,7 +202,8 @@ def load_benchmarks(config: RunConfig) -> list[Task]:
     """Those of `--benchmarks`, if any."""
     if not config.benchmarks:
         return []
-    return load_tasks(config.benchmarks, config.data_dir, config.benchmark_limit)
+    limit, sandbox = config.benchmark_limit, config.sandbox or "auto"
+    return load_tasks(config.benchmarks, config.data_dir, limit, sandbox)
 
 
 _PLANNED_PROMPTS = 64  # of which the longest counts: what they change in a plan is little
@@ -286,6 +287,11 @@ def check_together(config: RunConfig, training: RLSCConfig) -> Environment:
         raise ConfigError(
             f"environment {config.environment} makes its own questions: leave --questions out, and "
             "name those to be evaluated on by --eval_questions"
+        )
+    if config.sandbox and not config.benchmarks and "sandbox" not in settings_of(type(environment)):
+        raise ConfigError(
+            f"sandbox {config.sandbox}: environment {config.environment} runs no programs: leave "
+            "it out"
         )
     check_environment(environment, create_objective(training), training)
     untrained_answers(config)

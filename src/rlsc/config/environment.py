@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rlsc.config.fields import setting
+from rlsc.config.shared import SandboxArguments
 
 ENVIRONMENTS = {
     "dataset": "rlsc.environments.dataset:DatasetEnvironment",
@@ -13,11 +14,9 @@ ENVIRONMENTS = {
 }
 """The registry as text: an environment's module is imported only where it is used."""
 
-SANDBOXES = ("auto", "bwrap", "wasm", "process")
-
 
 @dataclass
-class EnvironmentArguments:
+class EnvironmentArguments(SandboxArguments):
     """The environment"""
 
     environment: str = setting(
@@ -25,12 +24,6 @@ class EnvironmentArguments:
         "Where a step's completions come from: dataset (each question is asked num_generations "
         "times), azr (tasks that the policy proposes and solves), or your own as FILE.py:Class or "
         "package.module:Class.",
-    )
-    sandbox: str | None = setting(
-        None,
-        "Where programs that a model wrote are run; process protects nothing. Default: auto, the "
-        "first of bwrap and wasm whose self-test passes.",
-        choices=SANDBOXES,
     )
     environment_settings: dict[str, Any] = setting(
         dict, "The environment's own settings: NAME=VALUE,NAME=VALUE, or a mapping in a recipe."

@@ -51,14 +51,12 @@ def test_without_a_sandbox_no_model_is_looked_for(
     def none(_: str) -> None:
         raise ConfigError("no sandbox (bwrap: it is not there). Install one")
 
-    monkeypatch.setattr(language, "make_executor", none)
-    language._executor.cache_clear()
+    monkeypatch.setattr(language, "executor_of", none)
     for more in ("", " --dry_run"):
         flags = f"{FLAGS} --model {tmp_path / 'none'} --output_dir {tmp_path / 'run'}{more}"
         assert _main(flags.split()) == 2
         assert "no sandbox (bwrap" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
-    language._executor.cache_clear()
 
 
 def test_a_model_that_writes_no_programs_ends_in_a_line(
@@ -71,7 +69,12 @@ def test_a_model_that_writes_no_programs_ends_in_a_line(
     assert len(error.splitlines()) == 1
 
 
-def test_sums_refuses_a_sandbox(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_runs_no_programs_refuses_a_sandbox(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     flags = "train --environment azr --objective trr --max_steps 1 --sandbox auto"
     assert _main([*flags.split(), "--output_dir", str(tmp_path / "run")]) == 2
     assert "language=sums runs no programs" in capsys.readouterr().err
+    flags = "train --questions arithmetic --max_steps 1 --sandbox auto"
+    assert _main([*flags.split(), "--output_dir", str(tmp_path / "run")]) == 2
+    assert "environment dataset runs no programs" in capsys.readouterr().err

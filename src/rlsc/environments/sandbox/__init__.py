@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rlsc.runtime.lazy import lazy_face
 
 if TYPE_CHECKING:
-    from rlsc.environments.sandbox.choice import Sandbox, make_executor, self_test
+    from rlsc.environments.sandbox.choice import Sandbox, executor_of, make_executor, self_test
     from rlsc.environments.sandbox.executor import (
         JUDGING,
         VALIDATION,

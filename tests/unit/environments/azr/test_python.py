@@ -261,7 +261,7 @@ class Recording:
 @pytest.fixture
 def recording(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Python, Recording]]:
     executor = Recording()
-    monkeypatch.setattr(language, "_executor", lambda _: executor)
+    monkeypatch.setattr(language, "executor_of", lambda _: executor)
     made = Python(inputs=4)
     yield made, executor
     made.close()
@@ -498,7 +498,6 @@ def test_settings_of_another_language_are_refused(settings: dict[str, Any], said
     ("environment", "sandbox", "settings", "said"),
     [
         ("azr", "bwrap", {}, "language=sums runs no programs, and needs none"),
-        ("dataset", "auto", {}, "environment dataset runs no programs"),
         ("azr", None, {"language": "python", "sandbox": "wasm"}, "give --sandbox"),
     ],
 )

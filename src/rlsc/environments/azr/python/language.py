@@ -20,11 +20,10 @@ from rlsc.environments.sandbox import (
     FORBIDDEN,
     IMPORTS,
     VERSION,
-    Executor,
     Reader,
     Runner,
     Sandbox,
-    make_executor,
+    executor_of,
 )
 from rlsc.errors import ConfigError
 from rlsc.types import Completion
@@ -67,7 +66,7 @@ class Python:
 
     @functools.cached_property
     def _runner(self) -> Runner:
-        return Runner(_executor(self.sandbox))
+        return Runner(executor_of(self.sandbox))
 
     @functools.cached_property
     def _reader(self) -> Reader:
@@ -83,7 +82,7 @@ class Python:
 
     def check(self) -> Mapping[str, str]:
         """The sandbox that passed its self-test. Raises `ConfigError` where none does."""
-        executor = _executor(self.sandbox)
+        executor = executor_of(self.sandbox)
         return {"sandbox": f"{executor.name}, Python {executor.python}"}
 
     def first(self, kind: Kind) -> list[Task]:
@@ -210,9 +209,3 @@ def branches(program: str) -> int:
     except (tokenize.TokenError, SyntaxError):
         return 0
     return sum(one.type == tokenize.NAME and one.string in _BRANCHES for one in tokens)
-
-
-@functools.cache
-def _executor(sandbox: Sandbox) -> Executor:
-    """Made once in a process, with its self-test: it keeps nothing from run to run."""
-    return make_executor(sandbox)
