@@ -159,8 +159,22 @@ class Verdict(enum.Enum):
 
 # Evaluation.
 
-AnswerKind = Literal["math", "choice", "numeric"]
-"""How an answer is compared: as mathematics, as an option, or as a number within 1 %."""
+AnswerKind = Literal["math", "choice", "numeric", "python_value", "python_input"]
+"""How an answer is compared: as mathematics, as an option, as a number within 1 %, as a literal of
+Python, or as arguments for which a program gives the output of its `Check`."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """What an input is judged by: it is right where the program's `f` gives the output.
+
+    >>> Check("def f(x):\\n    return x + 1", "4").output
+    '4'
+    """
+
+    program: str
+    output: str
+    """As Python writes it."""
 
 
 @dataclass(frozen=True)
@@ -168,9 +182,10 @@ class Task:
     """Questions to evaluate on: a benchmark, a user's file, built-in arithmetic, held-out ones.
 
     ``choices`` has the options of each multiple-choice question by id, in the order of their
-    letters. ``available`` counts the questions of ``source`` before a limit, ``expected`` those
-    that it is known to have (None: any number is right). ``version`` rises when the text or the
-    reference answer of a question changes. A question without an answer counts in lengths only.
+    letters, ``checks`` what each `python_input` is judged by, run in ``sandbox``. ``available``
+    counts the questions of ``source`` before a limit, ``expected`` those that it is known to have
+    (None: any number is right). ``version`` rises when the text or the reference answer of a
+    question changes. A question without an answer counts in lengths only.
     """
 
     name: str
@@ -179,6 +194,8 @@ class Task:
     answers: AnswerKey
     kind: AnswerKind = "math"
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    checks: Mapping[str, Check] = field(default_factory=dict)
+    sandbox: str = "auto"
     source: str = ""
     version: int = 1
     available: int = 0

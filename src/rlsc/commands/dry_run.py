@@ -93,6 +93,7 @@ def dry_run(config: RunConfig, training: RLSCConfig) -> None:
             f"the guard asks {given.probed}",
         ),
         *_shown(prompts, bool(of_game)),
+        *given.machine.items(),
         ("engine", _engine(training, model)),
         ("folder", f"{training.output_dir} {state}; nothing is"),
     ]:

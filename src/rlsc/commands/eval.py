@@ -68,7 +68,7 @@ def run_eval(config: EvalConfig) -> None:
     folder, started = EvaluationFolder(Path(config.output_dir)), time.monotonic()
     settings = resolved(config)
     folder.check(settings, config.resume, config.overwrite)
-    tasks = load_tasks(config.benchmarks, config.data_dir, config.limit)
+    tasks = _tasks(config, config.benchmarks)
     given: dict[str, str] = {}
     for task in tasks:
         given |= questions_of_task(task) | judging_of_task(task)
@@ -116,6 +116,10 @@ def run_eval(config: EvalConfig) -> None:
     console.print(f"{time.monotonic() - started:.0f} s")
 
 
+def _tasks(config: EvalConfig, names: str) -> list[Task]:
+    return load_tasks(names, config.data_dir, config.limit, config.sandbox or "auto")
+
+
 def _advice(folder: EvaluationFolder) -> str:
     """Where references alone have changed, answers need not be sampled again."""
     if not folder.finished:
@@ -133,7 +137,7 @@ def run_regrade(path: Path) -> None:
         raise OutputError(f"--regrade {path}: it holds no finished evaluation: {error}") from error
     if config.benchmarks is None:
         raise OutputError(f"--regrade {path}: its config.yaml names no benchmarks")
-    tasks = load_tasks(config.benchmarks, config.data_dir, config.limit)
+    tasks = _tasks(config, config.benchmarks)
     if list(results.tasks) != [task.name for task in tasks]:
         raise OutputError(f"--regrade {path}: its results are not those of its config.yaml")
     used = {

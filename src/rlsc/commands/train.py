@@ -24,7 +24,7 @@ from rlsc.commands.train_evaluation import (
     training_questions,
     untrained_answers,
 )
-from rlsc.config import RunConfig
+from rlsc.config import RunConfig, settings_of
 from rlsc.data import QuestionSet, format_question, render
 from rlsc.environments import Environment, create_environment
 from rlsc.errors import ConfigError, RLSCError
@@ -75,6 +75,8 @@ class Given:
     probe: Sequence[Question]
     probed: str
     benchmarks: Sequence[Task]
+    machine: Mapping[str, str]
+    """What the environment has found there."""
     parts: Mapping[str, str]
     """What the run is of, as far as it is known by now."""
 
@@ -87,6 +89,7 @@ class Given:
 def read_given(config: RunConfig, training: RLSCConfig) -> Given:
     """Raises `RLSCError` for settings and data that cannot work."""
     environment = check_together(config, training)
+    machine = environment.check()
     questions = training_questions(config, environment)
     objective = check_objective_of(training, questions)
     own = evaluation_set(config, questions)
@@ -104,7 +107,7 @@ def read_given(config: RunConfig, training: RLSCConfig) -> Given:
     }
     for task in [*(own.tasks if own else ()), *benchmarks]:
         parts |= questions_of_task(task) | judging_of_task(task)
-    return Given(questions, own, probe, probed, benchmarks, parts)
+    return Given(questions, own, probe, probed, benchmarks, machine, parts)
 
 
 def run(config: RunConfig, training: RLSCConfig) -> None:
@@ -199,7 +202,8 @@ def load_benchmarks(config: RunConfig) -> list[Task]:
     """Those of `--benchmarks`, if any."""
     if not config.benchmarks:
         return []
-    return load_tasks(config.benchmarks, config.data_dir, config.benchmark_limit)
+    limit, sandbox = config.benchmark_limit, config.sandbox or "auto"
+    return load_tasks(config.benchmarks, config.data_dir, limit, sandbox)
 
 
 _PLANNED_PROMPTS = 64  # of which the longest counts: what they change in a plan is little
@@ -283,6 +287,11 @@ def check_together(config: RunConfig, training: RLSCConfig) -> Environment:
         raise ConfigError(
             f"environment {config.environment} makes its own questions: leave --questions out, and "
             "name those to be evaluated on by --eval_questions"
+        )
+    if config.sandbox and not config.benchmarks and "sandbox" not in settings_of(type(environment)):
+        raise ConfigError(
+            f"sandbox {config.sandbox}: environment {config.environment} runs no programs: leave "
+            "it out"
         )
     check_environment(environment, create_objective(training), training)
     untrained_answers(config)

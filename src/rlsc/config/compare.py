@@ -34,7 +34,14 @@ _OF_ALL = (  # a row with another one of these would not compare
     *("output_dir", "model", "model_dtype", "questions", "questions_split", "questions_config"),
     *("question_column", "answer_column", "split_seed", "template", "system_prompt"),
     *("chat_template_kwargs", "eval"),
-    *("eval_questions", "eval_limit", "eval_samples", "eval_max_new_tokens", "eval_seed"),
+    *(
+        "eval_questions",
+        "eval_limit",
+        "eval_samples",
+        "eval_max_new_tokens",
+        "eval_seed",
+        "sandbox",
+    ),
 )
 
 _OWN_FILES = re.compile(

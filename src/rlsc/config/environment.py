@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rlsc.config.fields import setting
+from rlsc.config.shared import SandboxArguments
 
 ENVIRONMENTS = {
     "dataset": "rlsc.environments.dataset:DatasetEnvironment",
@@ -15,7 +16,7 @@ ENVIRONMENTS = {
 
 
 @dataclass
-class EnvironmentArguments:
+class EnvironmentArguments(SandboxArguments):
     """The environment"""
 
     environment: str = setting(

@@ -12,6 +12,7 @@ from rlsc.config.shared import (
     FolderArguments,
     ModelArguments,
     PromptArguments,
+    SandboxArguments,
     check_chat_template_kwargs,
     check_folder_flags,
     check_model,
@@ -91,6 +92,7 @@ class EvalConfig(
     ChatTemplateArguments,
     NucleusArguments,
     EngineArguments,
+    SandboxArguments,
     FolderArguments,
 ):
     """The evaluation"""

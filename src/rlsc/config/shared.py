@@ -72,6 +72,22 @@ class ChatTemplateArguments:
     )
 
 
+SANDBOXES = ("auto", "bwrap", "wasm", "process")
+
+
+@dataclass
+class SandboxArguments:
+    """The sandbox"""
+
+    sandbox: str | None = setting(
+        None,
+        "Where programs are run that a model wrote or gives inputs to (azr on Python, cruxeval_i); "
+        "process protects nothing. Default: auto, the first of bwrap and wasm whose self-test "
+        "passes.",
+        choices=SANDBOXES,
+    )
+
+
 @dataclass
 class FolderArguments:
     """The run's folder"""

@@ -74,5 +74,8 @@ _BY_KIND = {"math": _MATH, "numeric": _NUMERIC, "choice": _CHOICE}
 
 
 def exemplars(kind: str, count: int) -> tuple[Exemplar, ...]:
-    """The first `count` exemplars, at most `MOST_SHOTS`, for answers of `kind`."""
-    return _BY_KIND[kind][:count]
+    """The first `count` exemplars, at most `MOST_SHOTS`, for answers of `kind`.
+
+    There are none for Python's kinds, whose questions say how they are to be answered.
+    """
+    return _BY_KIND.get(kind, ())[:count]

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from rlsc.runtime.lazy import lazy_face
 
 if TYPE_CHECKING:
+    from rlsc.environments.azr.python.evaluation import PythonJudge, python_question
     from rlsc.environments.base import (
         Bounds,
         Environment,

@@ -80,6 +80,13 @@ class Environment(ABC):
         gives None.
         """
 
+    def check(self) -> Mapping[str, str]:
+        """Try what it needs of this machine, before a model is loaded; facts for --dry_run.
+
+        Raises `ConfigError` for what is not there. Called on an instance that has not begun.
+        """
+        return {}
+
     def begin(self, seed: int) -> Beginning | None:
         """Before the first play of a run that is not gone on with: waves as `play`'s, no pools."""
         return None

@@ -20,9 +20,9 @@ from rlsc.runtime import SYNTAX, is_user_code, load_user_code
 def create_environment(run: EnvironmentArguments, num_generations: int) -> Environment:
     """The environment of that name, with the settings that its class has as fields.
 
-    A field `num_generations` is the run's, where the settings do not give it. Raises `ConfigError`
-    for a name that there is not, another class than a subclass of `Environment`, and settings that
-    it has not.
+    A field `num_generations` is the run's, where the settings do not give it; `sandbox` always.
+    Raises `ConfigError` for a name that there is not, another class than a subclass of
+    `Environment`, and settings that it has not.
     """
     kind = _load(run.environment)
     known, given = settings_of(kind), run.environment_settings
@@ -36,6 +36,10 @@ def create_environment(run: EnvironmentArguments, num_generations: int) -> Envir
     }
     if "num_generations" in known:
         values.setdefault("num_generations", num_generations)
+    if "sandbox" in values:
+        raise ConfigError("environment_settings: sandbox is the run's: give --sandbox")
+    if "sandbox" in known:
+        values["sandbox"] = run.sandbox
     try:
         environment = kind(**values)
     except TypeError as error:

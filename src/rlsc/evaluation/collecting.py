@@ -20,6 +20,7 @@ from typing import Any
 from rlsc.engines import Engine, seed_for
 from rlsc.errors import OutputError
 from rlsc.evaluation.asking import Asked
+from rlsc.evaluation.programs import PYTHON_KINDS, graded_python, unreadable_python
 from rlsc.evaluation.token_spans import token_ends
 from rlsc.grading import VERSION, Grader, Item, after_prompt, extract_answer
 from rlsc.records import (
@@ -117,6 +118,9 @@ def regrade(task: Task, file: Path, grader: Grader) -> int:
 
 def graded(rows: Sequence[AnswerRow], task: Task, grader: Grader) -> Iterator[AnswerRow]:
     """The same answers with verdicts, where the question has a reference answer."""
+    if task.kind in PYTHON_KINDS:
+        yield from graded_python(rows, task)
+        return
     judged = grader.grade_all(
         Item(
             after_prompt(row.prompt, row.text),
@@ -145,6 +149,8 @@ def unreadable_references(task: Task, grader: Grader) -> list[str]:
     """Ids whose reference cannot be read as mathematics: only its own text equals it."""
     if task.kind == "choice":
         return []
+    if task.kind in PYTHON_KINDS:
+        return unreadable_python(task)
     with waiting(f"reading the answers of {task.name}"):
         return [name for name in task.answers if not grader.readable(task.answers[name])]
 
@@ -271,4 +277,5 @@ def _key(asked: Asked, how: Collecting) -> dict[str, object]:
 
 def _grading_key(task: Task, ids: Sequence[str]) -> dict[str, object]:
     references = [[name, task.answers[name]] for name in ids if name in task.answers]
-    return {"references": content_hash(references), "grading": VERSION}
+    checks = [[name, vars(task.checks[name])] for name in ids if name in task.checks]
+    return {"references": content_hash([*references, *checks]), "grading": VERSION}

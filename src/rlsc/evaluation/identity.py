@@ -21,7 +21,8 @@ def judging_of_task(task: Task) -> dict[str, str]:
     references = reference_parts(task.name, ids, task.answers)
     if task.kind != "math":
         options = {name: list(texts) for name, texts in task.choices.items()}
-        references[f"{task.name} kind of answer"] = content_hash([task.kind, options])
+        checks = [[name, vars(task.checks[name])] for name in sorted(task.checks)]
+        references[f"{task.name} kind of answer"] = content_hash([task.kind, options, *checks])
     return {**references, "grading rules": str(VERSION)}
 
 

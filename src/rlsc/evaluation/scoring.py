@@ -82,7 +82,9 @@ def by_question(rows: Iterable[AnswerRow]) -> dict[str, Votes]:
     sure: dict[str, list[float]] = {}
     for row in rows:
         if row.verdict is not None:
-            key = None if row.answer is None else answer_key(row.answer)
+            key = row.key
+            if key is None and row.answer is not None:
+                key = answer_key(row.answer)
             keys.setdefault(row.id, []).append(key)
             right.setdefault(row.id, []).append(row.verdict == _CORRECT)
             sure.setdefault(row.id, []).append(confidence(row.logprob, row.tokens) or 0.0)

@@ -36,6 +36,8 @@ class AnswerRow:
     verdict: str | None = None
     """A `Verdict`'s value; None where the question has no reference answer."""
     grading_seconds: float = 0.0
+    key: str | None = None
+    """What equal answers share, where they are not compared as mathematics."""
     token_ends: Sequence[int] | None = None
     """Characters of the text that are said once each token is there; of first samples only."""
     token_logps: Sequence[float] | None = None
@@ -92,7 +94,7 @@ def write_rows(file: Path, rows: Iterable[AnswerRow]) -> None:
 
 
 def as_line(row: AnswerRow) -> str:
-    """JSON in plain ASCII; the tokens' fields are left out where there are none."""
-    by_token = ("token_ends", "token_logps")
+    """JSON in plain ASCII; the key and the tokens' fields are left out where there are none."""
+    by_token = ("key", "token_ends", "token_logps")
     content = {n: value for n, value in vars(row).items() if value is not None or n not in by_token}
     return json.dumps(content) + "\n"

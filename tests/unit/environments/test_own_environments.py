@@ -31,6 +31,7 @@ def game(tmp_path: Path) -> str:
 class Settings:
     environment: str
     environment_settings: dict[str, Any]
+    sandbox: str | None = None
 
 
 def test_the_pages_game_is_short(game: str) -> None:

@@ -61,9 +61,10 @@ def test_the_eight_of_the_paper_come_first() -> None:
 def test_every_row_is_pinned_and_whole(benchmark: benchmark_table.Benchmark) -> None:
     assert re.fullmatch(r"[0-9a-f]{40}", benchmark.revision or "")
     assert re.fullmatch(r"[\w.-]+/[\w.-]+", benchmark.hub)
-    assert benchmark.kind == {"minerva": "numeric", "gpqa_diamond": "choice"}.get(
-        benchmark.name, "choice" if benchmark.subjects else "math"
-    )
+    named = {"minerva": "numeric", "gpqa_diamond": "choice"}
+    named |= {f"cruxeval_o{way}": "python_value" for way in ("", "_neutral")}
+    named |= {f"cruxeval_i{way}": "python_input" for way in ("", "_neutral")}
+    assert benchmark.kind == named.get(benchmark.name, "choice" if benchmark.subjects else "math")
     assert benchmark.title
     assert benchmark.licence
     assert benchmark.n > 0

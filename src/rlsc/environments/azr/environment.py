@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
@@ -68,6 +68,10 @@ class AZR(AZRSettings, Environment):
 
     # Before the first step.
 
+    def check(self) -> Mapping[str, str]:
+        """The language's: of `python` the sandbox."""
+        return self._language.check()
+
     def begin(self, seed: int) -> Beginning:
         """Fill the buffers with seeds; the last `probe_tasks` of a kind are held out."""
         self._buffer, self._probe, self._records = Buffer(self.buffer_size), [], []
@@ -88,6 +92,7 @@ class AZR(AZRSettings, Environment):
             ]
             for task in found[:held_out]:
                 self._buffer.add(task)
+        self._language.counts()  # of seeding, which is no part of the first step
 
     def _seeds(self, kind: Kind, wanted: int, sources: list[Task], seed: int) -> Waves:
         """Distinct tasks of a kind, and their records."""
@@ -192,15 +197,25 @@ class AZR(AZRSettings, Environment):
             if isinstance(one.made, Task)
         ]
         groups = (yield asks) if asks else []
+        solved: list[tuple[Task, CompletionGroup]] = []
         for one, group in zip(valid, groups, strict=True):
             if group is None:
                 one.made = Refusal("too_long", "its question does not fit the context")
                 this.too_long += 1
-                continue
-            assert isinstance(one.made, Task)
-            pairs = [(one.made, completion) for completion in group.completions]
-            one.estimates, one.judged = group, self._language.judgements(pairs)
-            one.rate = fmean(each.right for each in one.judged)
+            elif isinstance(one.made, Task):
+                one.estimates = group
+                solved.append((one.made, group))
+        judged = iter(self._judged(solved))
+        for one in valid:
+            if one.estimates is not None:
+                one.judged = next(judged)
+                one.rate = fmean(each.right for each in one.judged)
+
+    def _judged(self, solved: Sequence[tuple[Task, CompletionGroup]]) -> list[list[Judgement]]:
+        """Of each group's completions, all at once: programs run beside each other."""
+        pairs = [(task, each) for task, group in solved for each in group.completions]
+        judged = iter(self._language.judgements(pairs))
+        return [[next(judged) for _ in group.completions] for _, group in solved]
 
     def _pay(self, this: Step, seed: int) -> None:
         for place, one in enumerate(this.proposals):
@@ -281,11 +296,14 @@ class AZR(AZRSettings, Environment):
             for place, (task, _) in enumerate(chosen)
         ]
         groups = (yield [*beside, *asks]) if beside or asks else []
-        for (task, is_new), group in zip(chosen, groups[len(beside) :], strict=True):
-            if group is None:
-                this.too_long += 1
-                continue
-            judged = self._language.judgements([(task, one) for one in group.completions])
+        given = [
+            (task, is_new, group)
+            for (task, is_new), group in zip(chosen, groups[len(beside) :], strict=True)
+            if group is not None
+        ]
+        this.too_long += len(chosen) - len(given)
+        verdicts = self._judged([(task, group) for task, _, group in given])
+        for (task, is_new, group), judged in zip(given, verdicts, strict=True):
             this.solutions.append(Solution(task, is_new, group, judged))
         this.too_long += sum(group is None for group in groups[: len(beside)])
         return groups[: len(beside)]
@@ -387,10 +405,8 @@ class AZR(AZRSettings, Environment):
             trained += estimates
         prompts: dict[str, Any] = {}
         for kind in kinds:
-            first = list(self._language.first(kind if kind in TRIPLETS else "deduction"))
-            draw = random.Random(0)
-            shown = (first * self.references)[: self.references] if kind in TRIPLETS else first[:1]
-            task = first[0] if kind in TRIPLETS else self._language.drawn(kind, draw, "x + 7")
+            task = self._language.example(kind)
+            shown = [task] * (self.references if kind in TRIPLETS else 1)
             prompts[f"propose/{kind}"] = self._language.propose_prompt(kind, shown)
             prompts[f"solve/{kind}"] = self._language.solve_prompt(task)
         total = proposals + estimates + solutions

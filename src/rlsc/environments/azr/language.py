@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from rlsc.environments.azr.tasks import Judgement, Kind, Refusal, Task
 from rlsc.types import Completion, Message
@@ -20,9 +20,17 @@ class Language(Protocol):
 
     stop: tuple[str, ...]
     """Texts at which a completion ends."""
+    advice: str
+    """What to do where a model proposes too little."""
+
+    def check(self) -> Mapping[str, str]:
+        """Try what it needs of this machine: facts by name. Raises `ConfigError`."""
 
     def first(self, kind: Kind) -> Sequence[Task]:
         """What a buffer of triplets begins with."""
+
+    def example(self, kind: Kind) -> Task:
+        """One about as long as they come, to plan and to show prompts by."""
 
     def propose_prompt(self, kind: Kind, references: Sequence[Task]) -> Text:
         """Ask for a task like and unlike the references; of induction the one is the program."""
@@ -63,6 +71,11 @@ class Language(Protocol):
 
 def create_language(settings: AZRSettings) -> Language:
     """The one that `settings.language` names, with what of the settings is its own."""
-    from rlsc.environments.azr.sums import Sums
+    if settings.language == "sums":
+        from rlsc.environments.azr.sums import Sums
 
-    return {"sums": Sums}[settings.language](settings.digits, settings.inputs)
+        return Sums(settings.digits, settings.inputs)
+    from rlsc.environments.azr.python.language import Python
+
+    form, sandbox = cast(Any, settings.format), cast(Any, settings.sandbox or "auto")
+    return Python(form, settings.inputs, settings.helpers, sandbox)

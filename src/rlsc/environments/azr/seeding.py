@@ -21,7 +21,6 @@ from rlsc.runtime import console
 from rlsc.types import Ask
 
 _WAVE = 64
-_ADVICE = "take a larger model, seeds=uniform or seed_tasks=FILE"
 _COLUMNS = {"deduction": ("input", "output"), "abduction": ("input", "output")}
 Seeding = Generator[Sequence[Ask], Groups, tuple[list[Task], list[dict[str, Any]]]]
 """Returns tasks in the order they were found, and a record of each proposal."""
@@ -68,7 +67,7 @@ def seeds_of_model(
         why = ", ".join(f"{name} {count}" for name, count in reasons.most_common(3))
         raise ConfigError(
             f"the model proposed {len(found)} different {kind} tasks of {wanted} in {attempts} "
-            f"attempts ({why}): {_ADVICE}"
+            f"attempts ({why}): {language.advice}"
         )
     return found, records
 

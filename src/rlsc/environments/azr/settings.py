@@ -16,7 +16,9 @@ class AZRSettings:
     """Absolute Zero, with the paper's rewards and smaller numbers"""
 
     language: str = setting(
-        "sums", "sums: programs of one addition, subtraction or product.", choices=("sums",)
+        "sums",
+        "sums: programs of one addition, subtraction or product; python: any, in a sandbox.",
+        choices=("sums", "python"),
     )
     kinds: str = setting("deduction+abduction", "Of deduction, abduction and induction.")
     batch: int = setting(8, "B: proposals and solutions of each kind in a step.", least=2)
@@ -26,6 +28,13 @@ class AZRSettings:
     )
     inputs: int = setting(10, "Inputs of an induction task, half of them hidden.", least=2)
     digits: int = setting(2, "sums: the most digits of a proposed number.", least=1, most=6)
+    format: str = setting(
+        "fence",
+        "python: how answers are framed; fence: blocks at the end, for instruct models; tags: a "
+        "thought and an answer in tags, for base models.",
+        choices=("fence", "tags"),
+    )
+    helpers: bool = setting(True, "python: whether a program may define more than f.")
     order: str = setting(
         "paper",
         "paper: this step's tasks are solved; code: those of the step before, in one wave with the "
@@ -94,6 +103,9 @@ class AZRSettings:
         16_000, "The longest references are left out of a longer prompt.", least=1
     )
 
+    sandbox: str | None = None
+    """The run's `--sandbox`."""
+
     @property
     def played(self) -> tuple[Kind, ...]:
         """`kinds`, in their order."""
@@ -139,10 +151,48 @@ def check_azr(settings: AZRSettings) -> None:
             f"environment_settings: seed_size {settings.seed_size} is more than buffer_size "
             f"{settings.buffer_size}"
         )
-    if "induction" in named and settings.inputs > 10**settings.digits:
+    _check_language(settings)
+    if (
+        settings.language == "sums"
+        and "induction" in named
+        and settings.inputs > 10**settings.digits
+    ):
         raise ConfigError(
             f"environment_settings: there are no {settings.inputs} numbers of {settings.digits} "
             "digits: lower inputs, or raise digits"
         )
     if settings.seed_tasks is not None and settings.seeds != "model":
         raise ConfigError("environment_settings: seeds and seed_tasks exclude each other")
+
+
+_OF_LANGUAGE = {"sums": ("digits",), "python": ("format", "helpers")}
+
+
+def _check_language(settings: AZRSettings) -> None:
+    """Settings of another language have no effect, and are refused."""
+    if settings.language == "sums" and settings.sandbox is not None:
+        raise ConfigError(
+            f"sandbox {settings.sandbox}: language=sums runs no programs, and needs none; leave it "
+            "out"
+        )
+    for language, names in _OF_LANGUAGE.items():
+        for name in names if language != settings.language else ():
+            value = getattr(settings, name)
+            if value != getattr(AZRSettings, name):
+                raise ConfigError(
+                    f"environment_settings: {name}={value} is of language={language}, not "
+                    f"{settings.language}: leave it out"
+                )
+    if settings.language != "python":
+        return
+    if "uniform" in (settings.seeds, settings.proposer):
+        name = "seeds" if settings.seeds == "uniform" else "proposer"
+        raise ConfigError(
+            f"environment_settings: {name}=uniform draws from a grammar, which language=python has "
+            "none of"
+        )
+    if settings.played == ("induction",) and settings.seed_tasks is None:
+        raise ConfigError(
+            "environment_settings: kinds=induction is of programs that deduction or abduction "
+            "propose: add one of them, or seed_tasks=FILE"
+        )

@@ -36,9 +36,19 @@ class Sums:
     digits: int = 2
     inputs: int = 10
     stop: tuple[str, ...] = ("\n",)
+    advice: str = "take a larger model, seeds=uniform or seed_tasks=FILE"
+
+    def check(self) -> Mapping[str, str]:
+        """Arithmetic is everywhere."""
+        return {}
 
     def first(self, kind: Kind) -> list[Task]:
         return [Task(kind, program, given, run(program, given)) for program, given in _FIRST]
+
+    def example(self, kind: Kind) -> Task:
+        if kind == "induction":
+            return self.drawn(kind, random.Random(0), "x + 7")
+        return self.first(kind)[0]
 
     def propose_prompt(self, kind: Kind, references: Sequence[Task]) -> Text:
         if kind == "induction":

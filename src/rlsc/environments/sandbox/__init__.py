@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rlsc.runtime.lazy import lazy_face
 
 if TYPE_CHECKING:
-    from rlsc.environments.sandbox.choice import Sandbox, make_executor, self_test
+    from rlsc.environments.sandbox.choice import Sandbox, executor_of, make_executor, self_test
     from rlsc.environments.sandbox.executor import (
         JUDGING,
         VALIDATION,
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
         Outcome,
         Status,
         validate,
+    )
+    from rlsc.environments.sandbox.inspection import (
+        FORBIDDEN,
+        IMPORTS,
+        INPUT_CHARACTERS,
+        PROGRAM_CHARACTERS,
     )
     from rlsc.environments.sandbox.reader import Call, Inspection, Reader
     from rlsc.environments.sandbox.runner import Request, Runner

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import socket
 import tempfile
 from collections.abc import Callable
@@ -61,6 +62,12 @@ def _say_without_filter(executor: Executor) -> None:
             "sandbox bwrap: without a filter of system calls (pip install 'rlsc[sandbox]')",
             soft_wrap=True,
         )
+
+
+@functools.cache
+def executor_of(sandbox: Sandbox) -> Executor:
+    """`make_executor` with its limits, once in a process: an executor keeps nothing of a run."""
+    return make_executor(sandbox)
 
 
 _ADDS = "def f(a, b):\n    return a + b"

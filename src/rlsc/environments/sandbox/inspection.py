@@ -216,12 +216,21 @@ def _degenerate(entry: ast.FunctionDef) -> str | None:
 class _Normal(ast.NodeTransformer):
     """Without docstrings and annotations."""
 
+    def __init__(self) -> None:
+        self._kept: set[int] = set()
+
     def _body(self, node: Any) -> Any:
         if ast.get_docstring(node) is not None:
             node.body = node.body[1:] or [ast.Pass()]
         return self.generic_visit(node)
 
-    visit_Module = visit_ClassDef = _body
+    visit_Module = _body
+
+    def visit_ClassDef(self, node: Any) -> Any:
+        """Its own annotations stay: they are the fields of a dataclass."""
+        fields = [part for part in node.body if isinstance(part, ast.AnnAssign)]
+        self._kept.update(map(id, fields))
+        return self._body(node)
 
     def visit_FunctionDef(self, node: Any) -> Any:
         node.returns = None
@@ -234,6 +243,8 @@ class _Normal(ast.NodeTransformer):
         return node
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.stmt:
+        if id(node) in self._kept:
+            return node
         if node.value is None:
             return ast.Pass()
         return ast.copy_location(ast.Assign([node.target], node.value), node)

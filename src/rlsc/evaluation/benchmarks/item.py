@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from rlsc.data import with_suffix
 from rlsc.errors import QuestionError
-from rlsc.types import LETTERS, AnswerKey, AnswerKind, Message, Question, Task
+from rlsc.types import LETTERS, AnswerKey, AnswerKind, Check, Message, Question, Task
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class Item:
     choices: tuple[str, ...] = ()
     messages: tuple[Message, ...] = ()
     """The conversation that the question is, if it is one."""
+    check: Check | None = None
+    """Of a `python_input`: what its answers are judged by."""
 
     @property
     def text(self) -> str:
@@ -50,6 +52,7 @@ def make_task(
     version: int = 1,
     expected: int | None = None,
     limit: int = 0,
+    sandbox: str = "auto",
 ) -> Task:
     """The task of (where it stands, item); `limit` keeps the first ones, 0 all.
 
@@ -76,6 +79,8 @@ def make_task(
         answers=AnswerKey({item.id: item.answer for item in plain}),
         kind=kind,
         choices={item.id: item.choices for item in plain if item.choices},
+        checks={item.id: item.check for item in plain if item.check},
+        sandbox=sandbox,
         source=source,
         version=version,
         available=len(checked),
@@ -92,6 +97,8 @@ def _fault(item: Item, kind: AnswerKind) -> str | None:
         return "the question is empty"
     if not item.answer:
         return "there is no answer"
+    if kind == "python_input" and item.check is None:
+        return "there is no check, a program with its output"
     if kind != "choice":
         return None
     if not 2 <= len(item.choices) <= len(LETTERS) or not all(item.choices):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rlsc.data import Row, Rows, read_hub_rows, read_rows
+from rlsc.environments import PythonJudge
 from rlsc.errors import ConfigError, QuestionError
 from rlsc.evaluation.benchmarks.item import Item, make_task
 from rlsc.evaluation.benchmarks.table import (
@@ -26,15 +27,20 @@ from rlsc.evaluation.benchmarks.table import (
 from rlsc.types import Task
 
 
-def load_benchmark(name: str, data_dir: Path | None = None, limit: int = 0) -> Task:
+def load_benchmark(
+    name: str, data_dir: Path | None = None, limit: int = 0, sandbox: str = "auto"
+) -> Task:
     """Read benchmark `name` from the folder `data_dir`, else from the Hub; `limit` keeps the first.
 
-    Raises `QuestionError` naming the file and line, or the data set and row, at fault. Another
-    number of rows than expected is no error, but leaves the task not `complete`.
+    Where its answers are judged by running programs, `sandbox` is tried first. Raises `ConfigError`
+    where there is none, `QuestionError` naming the file and line, or the data set and row, at
+    fault. Another number of rows than expected is no error, but leaves the task not `complete`.
     """
     benchmark = find_benchmark(name)
     if limit < 0:
         raise ConfigError(f"limit is {limit}: give the number of questions, or 0 for all")
+    if benchmark.kind == "python_input":
+        PythonJudge.of(sandbox).check()
     if data_dir is None:
         rows, source = _from_hub(benchmark)
     else:
@@ -48,6 +54,7 @@ def load_benchmark(name: str, data_dir: Path | None = None, limit: int = 0) -> T
         version=benchmark.version,
         expected=benchmark.n,
         limit=limit,
+        sandbox=sandbox,
     )
 
 
@@ -119,8 +126,9 @@ def _from_folder(benchmark: Benchmark, folder: Path) -> tuple[list[tuple[str, It
             )
         rows = read_rows(path)
         for where, row, number in _numbered(rows):
-            # GPQA is also read as its authors give it out.
-            own_form = benchmark.gated and (GPQA_CORRECT in row or path.suffix == ".csv")
+            # GPQA is also read as its authors give it out, CRUXEval in that form alone.
+            as_given = benchmark.gated and (GPQA_CORRECT in row or path.suffix == ".csv")
+            own_form = benchmark.own_form or as_given
             convert = benchmark.convert if own_form else folder_form(path.stem)
             items.append((where, _convert(convert, row, number, where)))
         digest = hashlib.sha256(path.read_bytes()).hexdigest()

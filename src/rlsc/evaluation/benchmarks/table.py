@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 
 from rlsc.data import Row, text_of
+from rlsc.environments import python_question
 from rlsc.evaluation.benchmarks.item import Item
-from rlsc.types import LETTERS, AnswerKind
+from rlsc.types import LETTERS, AnswerKind, Check
 
 Converter = Callable[[Row, int], Item]
 """Hub row and its number (within its subject, where there are subjects) → item.
@@ -46,6 +47,8 @@ class Benchmark:
     licence: str
     subjects: tuple[str, ...] = ()
     gated: bool = False
+    own_form: bool = False
+    """Whether local files have the source's columns too."""
     version: int = 1
 
 
@@ -158,6 +161,25 @@ def gpqa_item(row: Row, number: int) -> Item:
     return Item(identifier, text_of(row["Question"]), LETTERS[order.index(0)], choices)
 
 
+def cruxeval(asked: str, neutral: bool = False) -> Converter:
+    """`asked` is what is hidden, the output or an input; `neutral`: in other words than AZR's.
+
+    The answer to an input is written as the call, since there may be no argument.
+    """
+    name = f"cruxeval_{asked[0]}{'_neutral' if neutral else ''}"
+
+    def convert(row: Row, number: int) -> Item:
+        program, given = text_of(row["code"]), text_of(row["input"])
+        output = text_of(row["output"])
+        text = python_question(asked, program, given, output, neutral)
+        if asked == "output":
+            return Item(f"{name}/{row['id']}", text, output)
+        check = Check(program, output)
+        return Item(f"{name}/{row['id']}", text, f"f({given})", check=check)
+
+    return convert
+
+
 # The grouping of MMLU's authors (18 subjects); lm-evaluation-harness adds anatomy. The order is
 # that of the folder form, so that --limit takes the same questions from either source.
 STEM_SUBJECTS = tuple(
@@ -234,6 +256,24 @@ ROWS = (
         revision="5e0bf1e5e7c0e9c4bc39180d224f41f3f801b7ef", config=None, split="train+test",
         convert=svamp_item,
         kind="math", n=1000, files=(("svamp.jsonl",),), licence="MIT",
+    ),
+    CRUXEVAL_O := Benchmark(
+        "cruxeval_o", "CRUXEval, outputs", "cruxeval-org/cruxeval",
+        revision="b96af0450242eb4da433032b90998f25588a5d0f", config=None, split="test",
+        convert=cruxeval("output"), own_form=True,
+        kind="python_value", n=800, files=(("cruxeval.jsonl",),), licence="MIT",
+    ),
+    CRUXEVAL_I := replace(
+        CRUXEVAL_O, name="cruxeval_i", title="CRUXEval, inputs",
+        convert=cruxeval("input"), kind="python_input",
+    ),
+    replace(
+        CRUXEVAL_O, name="cruxeval_o_neutral", title="CRUXEval, outputs, asked neutrally",
+        convert=cruxeval("output", neutral=True),
+    ),
+    replace(
+        CRUXEVAL_I, name="cruxeval_i_neutral", title="CRUXEval, inputs, asked neutrally",
+        convert=cruxeval("input", neutral=True),
     ),
 )
 # fmt: on

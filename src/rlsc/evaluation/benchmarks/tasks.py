@@ -19,6 +19,7 @@ from rlsc.data import (
     read_rows,
     text_of,
 )
+from rlsc.environments import PythonJudge
 from rlsc.errors import ConfigError, QuestionError
 from rlsc.evaluation.benchmarks.item import Item, make_task
 from rlsc.evaluation.benchmarks.loading import find_benchmark, listing, load_benchmark
@@ -62,11 +63,18 @@ def parse_names(names: str) -> list[str]:
     return chosen
 
 
-def load_tasks(names: str, data_dir: str | None = None, limit: int = 0) -> list[Task]:
-    """All tasks of a comma list. Raises `RLSCError` for one that cannot be asked."""
+def load_tasks(
+    names: str, data_dir: str | None = None, limit: int = 0, sandbox: str = "auto"
+) -> list[Task]:
+    """All tasks of a comma list; `sandbox` is where programs are run to judge answers.
+
+    Raises `RLSCError` for one that cannot be asked.
+    """
     folder = None if data_dir is None else Path(data_dir).expanduser()
     tasks = [
-        _own_task(name, limit) if _is_own(name) else load_benchmark(name, folder, limit)
+        _own_task(name, limit, sandbox)
+        if _is_own(name)
+        else load_benchmark(name, folder, limit, sandbox)
         for name in parse_names(names)
     ]
     _check_once([task.name for task in tasks])
@@ -95,11 +103,11 @@ def _is_own(name: str) -> bool:
     return name == _ARITHMETIC or is_user_code(name) or has_file_ending(name)
 
 
-def _own_task(name: str, limit: int) -> Task:
+def _own_task(name: str, limit: int, sandbox: str = "auto") -> Task:
     if name.partition(":")[0] == _ARITHMETIC:
         questions = load_questions(name)
         return _of_questions(questions, questions.name.replace(":", "-"), limit)
-    task = _of_class(name, limit) if is_user_code(name) else _of_file(Path(name), limit)
+    task = _of_class(name, limit, sandbox) if is_user_code(name) else _of_file(Path(name), limit)
     reserved = task.name == EVALUATION or task.name in BENCHMARKS
     if reserved or not re.fullmatch(r"\w[\w.-]{,99}", task.name):
         why = "is taken" if reserved else "is no name for a folder"
@@ -107,7 +115,7 @@ def _own_task(name: str, limit: int) -> Task:
     return task
 
 
-def _of_class(name: str, limit: int) -> Task:
+def _of_class(name: str, limit: int, sandbox: str) -> Task:
     own = load_user_code("--benchmarks", name)
     try:
         task: Any = own() if isinstance(own, type) else own
@@ -123,6 +131,8 @@ def _of_class(name: str, limit: int) -> Task:
     except Exception as error:  # the user's own code may raise anything
         what = " ".join(f"{type(error).__name__}: {error}".split())
         raise ConfigError(f"--benchmarks {name}: {what}") from error
+    if task.kind == "python_input":
+        PythonJudge.of(sandbox).check()
     own_name = task.name or type(task).__name__
     return make_task(
         own_name,
@@ -132,6 +142,7 @@ def _of_class(name: str, limit: int) -> Task:
         source=name,
         version=task.version,
         limit=limit,
+        sandbox=sandbox,
     )
 
 

@@ -394,7 +394,7 @@ def test_rows_of_a_file_of_seeds(tmp_path: Path, row: dict, said: str) -> None:
         ({"kinds": ""}, "kinds must be some of"),
         ({"estimates": 1}, "estimates must be 2 or more, not 1"),
         ({"batch": 1}, "batch must be 2 or more, not 1"),
-        ({"language": "python"}, "language must be one of sums, not 'python'"),
+        ({"language": "java"}, "language must be one of sums, python, not 'java'"),
         ({"order": "code", "train_estimates": True}, "order=code solves tasks before"),
         ({"pool_by": "task"}, "add train_estimates=true"),
         ({"proposer": "none", "train_roles": "propose"}, "nothing to train on"),
@@ -403,7 +403,7 @@ def test_rows_of_a_file_of_seeds(tmp_path: Path, row: dict, said: str) -> None:
         ({"buffer_size": 5}, "seed_size 64 is more than buffer_size 5"),
         ({"kinds": "induction", "digits": 1, "inputs": 11}, "no 11 numbers of 1 digits"),
         ({"seeds": "uniform", "seed_tasks": "x.jsonl"}, "exclude each other"),
-        ({"sandbox": "bwrap"}, "sandbox is no setting of environment azr"),
+        ({"sandbox": "bwrap"}, "sandbox is the run's: give --sandbox"),
         ({"refrences": 3}, "did you mean references"),
     ],
 )

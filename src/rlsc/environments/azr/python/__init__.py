@@ -1,0 +1,1 @@
+"""The language `python`: programs that the policy writes, run in the sandbox."""

@@ -1,0 +1,80 @@
+"""Absolute Zero on `python` at the command line: the sandbox comes before a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rlsc.commands.main import _main
+from rlsc.environments import make_executor
+from rlsc.environments.azr.python import language
+from rlsc.errors import ConfigError
+from tests.conftest import tiny_model, tiny_tokenizer
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    tiny_model("llama", max_position_embeddings=16_384).save_pretrained(folder)
+    tiny_tokenizer().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def backend() -> str:
+    try:
+        return make_executor("auto").name
+    except ConfigError as error:
+        pytest.skip(str(error))
+
+
+FLAGS = "train --environment azr --objective trr --max_steps 1 --max_completion_length 8"
+FLAGS += " --environment_settings language=python,kinds=deduction,seed_size=4,seed_attempts=6"
+
+
+def test_a_dry_run_tries_the_sandbox_and_names_it(
+    model: Path, backend: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = f"{FLAGS} --model {model} --output_dir {tmp_path / 'run'} --dry_run"
+    assert _main(flags.split()) == 0, capsys.readouterr().err
+    said = capsys.readouterr().out
+    assert f"sandbox {backend}, Python 3." in said
+    for part in ("propose/deduction", "solve/deduction", "nothing can be run"):
+        assert part in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_without_a_sandbox_no_model_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def none(_: str) -> None:
+        raise ConfigError("no sandbox (bwrap: it is not there). Install one")
+
+    monkeypatch.setattr(language, "executor_of", none)
+    for more in ("", " --dry_run"):
+        flags = f"{FLAGS} --model {tmp_path / 'none'} --output_dir {tmp_path / 'run'}{more}"
+        assert _main(flags.split()) == 2
+        assert "no sandbox (bwrap" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_model_that_writes_no_programs_ends_in_a_line(
+    model: Path, backend: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = f"{FLAGS} --model {model} --output_dir {tmp_path / 'run'} --temperature 1"
+    assert _main(flags.split()) == 2
+    error = capsys.readouterr().err
+    assert "the model proposed 1 different deduction tasks of 4 in 6 attempts" in error
+    assert len(error.splitlines()) == 1
+
+
+def test_what_runs_no_programs_refuses_a_sandbox(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = "train --environment azr --objective trr --max_steps 1 --sandbox auto"
+    assert _main([*flags.split(), "--output_dir", str(tmp_path / "run")]) == 2
+    assert "language=sums runs no programs" in capsys.readouterr().err
+    flags = "train --questions arithmetic --max_steps 1 --sandbox auto"
+    assert _main([*flags.split(), "--output_dir", str(tmp_path / "run")]) == 2
+    assert "environment dataset runs no programs" in capsys.readouterr().err
