@@ -141,6 +141,9 @@ class Ask:
     stop: tuple[str, ...] = ()
     """Texts that end a completion, as the stop token does: of a base model that goes on. The text
     ends before the first, its token ids with the one that completes it."""
+    scored: tuple[str, ...] = ()
+    """Texts to be weighed, not sampled: of each, in place of a completion, the log-probs (nats, at
+    temperature 1) that the policy gives to its tokens behind the prompt. Never trained on."""
 
 
 LETTERS = "ABCDEFGHIJ"
