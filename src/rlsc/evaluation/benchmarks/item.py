@@ -50,6 +50,7 @@ def make_task(
     version: int = 1,
     expected: int | None = None,
     limit: int = 0,
+    steps: bool = False,
 ) -> Task:
     """The task of (where it stands, item); `limit` keeps the first ones, 0 all.
 
@@ -80,6 +81,7 @@ def make_task(
         version=version,
         available=len(checked),
         expected=expected,
+        steps=steps,
     )
 
 
