@@ -141,6 +141,9 @@ class Ask:
     stop: tuple[str, ...] = ()
     """Texts that end a completion, as the stop token does: of a base model that goes on. The text
     ends before the first, its token ids with the one that completes it."""
+    scored: tuple[str, ...] = ()
+    """Texts to be weighed, not sampled: of each, in place of a completion, the log-probs (nats, at
+    temperature 1) that the policy gives to its tokens behind the prompt. Never trained on."""
 
 
 LETTERS = "ABCDEFGHIJ"
@@ -200,6 +203,8 @@ class Task:
     version: int = 1
     available: int = 0
     expected: int | None = None
+    steps: bool = False
+    """Whether its questions are steps of solutions, with ids SOLUTION/STEP, to be judged."""
 
     @property
     def complete(self) -> bool:
@@ -279,6 +284,31 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class StepRates:
+    """How a model judges single steps of solutions: of right ones and of wrong ones, both always.
+
+    ``right`` is the share of right steps that it calls correct, ``wrong`` that of wrong steps that
+    it calls incorrect; a missing verdict is neither. ``erroneous`` and ``clean`` are of solutions
+    with an error and without: whether the first step called incorrect is the first wrong one.
+    """
+
+    n_right: int
+    n_wrong: int
+    right: Estimate
+    wrong: Estimate
+    mean: float
+    harmonic: float
+    invalid: float
+    """Answers without a verdict, as a share."""
+    n_erroneous: int
+    n_clean: int
+    erroneous: Estimate | None
+    clean: Estimate | None
+    f1: float | None
+    """The harmonic mean of ``erroneous`` and ``clean``."""
+
+
+@dataclass(frozen=True)
 class Score:
     """What one model's answers to one task in one setting come to.
 
@@ -313,6 +343,8 @@ class Score:
     sample is; None: not computed then, as the next."""
     filtered_majority_at: Mapping[int, Estimate] | None = None
     """The same of the surest tenth of the k samples alone."""
+    steps: StepRates | None = None
+    """Of tasks that are steps of solutions to be judged."""
 
     @property
     def majority(self) -> Estimate | None:

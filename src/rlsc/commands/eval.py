@@ -201,7 +201,8 @@ def _finish(
     for task in tasks:
         shared = overlap(trained_on, task.questions)
         facts = task_facts(task, config.max_new_tokens, shared, shared_grader())
-        side = score_side(folder.samples, task.name, used[task.name])
+        references = task.answers if task.steps else None
+        side = score_side(folder.samples, task.name, used[task.name], references)
         by_task[task.name] = task_results(
             facts, side, baseline.side(task.name) if baseline else None
         )

@@ -367,7 +367,9 @@ def _rows(folder: Path, asked: Asked) -> list[AnswerRow]:
 
 
 def _side(folder: Path, asked: Sequence[Asked]) -> Side:
-    return score_side(folder, asked[0].task.name, [each.setting for each in asked])
+    task = asked[0].task
+    references = task.answers if task.steps else None
+    return score_side(folder, task.name, [each.setting for each in asked], references)
 
 
 def untrained_answers(config: RunConfig) -> Path | None:

@@ -190,6 +190,9 @@ def _check_wave(name: str, wave: object, asked: Asked) -> None:
     twice = next((ask for ask in ids if ids.count(ask) > 1 or ask in asked), None)
     if twice is not None:
         raise ConfigError(f"{name} asks {twice!r} twice in a step")
+    both = next((ask for ask in wave if ask.scored and (ask.n > 1 or ask.policy == "base")), None)
+    if both is not None:
+        raise ConfigError(f"{name} asks {both.id!r} for texts of its own: of the policy, and n = 1")
     few = next((ask for ask in wave if ask.n < 1), None)
     if few is not None:
         raise ConfigError(f"{name} asks {few.id!r} for {few.n} completions")
@@ -220,6 +223,8 @@ def _check_pool(where: str, pool: Pool, asked: Asked) -> None:
             raise ConfigError(f"{where} has completions of {group.prompt.id!r}, not asked for")
         if ask.policy == "base":
             raise ConfigError(f"{where} has completions of the model before training: {ask.id!r}")
+        if ask.scored:
+            raise ConfigError(f"{where} has texts that were not sampled: those of {ask.id!r}")
         if group != given:
             raise ConfigError(f"{where} has other completions of {ask.id!r} than were sampled")
     if pool.rewards is None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rlsc.evaluation.collecting import unreadable_references
 from rlsc.evaluation.scoring import Answers, compare, score
+from rlsc.evaluation.steps import step_rates
 from rlsc.grading import VERSION, Grader
-from rlsc.records import Best, ModelScores, TaskFacts, TaskResults, read_rows, rows_file
+from rlsc.records import AnswerRow, Best, ModelScores, TaskFacts, TaskResults, read_rows, rows_file
 from rlsc.runtime import waiting
-from rlsc.types import Difference, Score, Setting, Task
+from rlsc.types import AnswerKey, Difference, Score, Setting, Task
 
 
 @dataclass(frozen=True)
@@ -36,13 +37,24 @@ class Side:
         return self.answers(best.setting, best.majority) if best else None
 
 
-def score_side(folder: Path, task: str, settings: Iterable[Setting]) -> Side:
-    """A model's scores in each setting, the first of which is the main one."""
+def score_side(
+    folder: Path, task: str, settings: Iterable[Setting], steps: AnswerKey | None = None
+) -> Side:
+    """A model's scores in each setting, the first of which is the main one.
+
+    `steps` are the references of a task whose questions are steps: both error rates are told then.
+    """
     with waiting(f"scoring {task}"):
         scores = tuple(
-            score(read_rows(rows_file(folder, task, each.label)), each) for each in settings
+            _scored(read_rows(rows_file(folder, task, each.label)), each, steps)
+            for each in settings
         )
     return Side(folder, task, ModelScores(scores, best_of(scores)))
+
+
+def _scored(rows: Sequence[AnswerRow], setting: Setting, steps: AnswerKey | None) -> Score:
+    found = score(rows, setting)
+    return found if steps is None else replace(found, steps=step_rates(rows, steps))
 
 
 def best_of(scores: Sequence[Score]) -> Best | None:

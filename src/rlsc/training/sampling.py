@@ -22,7 +22,7 @@ from rlsc.training.progress import StepProgress
 from rlsc.training.reference import Reference
 from rlsc.training.teacher import Teacher
 from rlsc.training.weighing import Forward
-from rlsc.types import Ask, CompletionGroup, Example, Message, Pool, Prompt
+from rlsc.types import Ask, Completion, CompletionGroup, Example, Message, Pool, Prompt
 
 _CHECKED, _CHECKED_TOKENS = 8, 64  # prompts, and tokens of each
 _MISMATCH_BOUND = 0.1  # nats a token: five times what bfloat16 does at temperature 0.5
@@ -192,11 +192,11 @@ class Sampler:
     ) -> dict[str, CompletionGroup]:
         """The completions of these asks, by id: one call of the engine for all that are alike."""
         alike: dict[tuple[str, int, int, tuple[str, ...]], list[Ask]] = {}
-        for ask in asks:
+        for ask in (one for one in asks if not one.scored):
             alike.setdefault((ask.policy, ask.n, self._cap(ask), ask.stop), []).append(ask)
         # Where weights are sharded, all processes must come to each call.
         calls = dict.fromkeys(call for part in gathered(list(alike)) for call in part)
-        groups: dict[str, CompletionGroup] = {}
+        groups = self._scored_groups([ask for ask in asks if ask.scored], prompts, on_progress)
         for policy, n, cap, stop in calls:
             if policy == "base":
                 self._sync("base")
@@ -214,6 +214,36 @@ class Sampler:
             if policy == "base":
                 self._sync("current")
         return groups
+
+    def _scored_groups(
+        self, asks: Sequence[Ask], prompts: Mapping[str, Prompt], on_progress: Advance
+    ) -> dict[str, CompletionGroup]:
+        """Of these asks their own texts with the policy's log-probs at temperature 1, by id."""
+        groups = []
+        for ask in asks:
+            ids = [self._tokenizer(t, add_special_tokens=False)["input_ids"] for t in ask.scored]
+            made = [
+                Completion(text, tuple(of_text), (), "stop")
+                for text, of_text in zip(ask.scored, ids, strict=True)
+            ]
+            groups.append(CompletionGroup(prompts[ask.id], made))
+        rows = make_rows(groups, merge_duplicates=False)
+        logps: dict[int, tuple[float, ...]] = {}
+        for batch in self._scorer.cut(rows) if rows else ():
+            with torch.no_grad():
+                logps_BT = self._scorer.evaluate(batch, 1.0).logps_BT
+            for row, of_row in zip(batch.rows, logps_BT.tolist(), strict=True):
+                logps[row.members[0]] = tuple(of_row[: len(row.completion_ids)])
+        found, start = {}, 0
+        for ask, group in zip(asks, groups, strict=True):
+            weighed = [
+                replace(one, logps=logps[start + place])
+                for place, one in enumerate(group.completions)
+            ]
+            found[ask.id] = replace(group, completions=weighed)
+            start += len(weighed)
+            on_progress(1)
+        return found
 
     def _check_ids(self, groups: Sequence[CompletionGroup]) -> None:
         """An engine of the user's own may not know of ids that are no tokens."""

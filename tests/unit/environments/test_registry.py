@@ -50,7 +50,7 @@ def test_a_users_own_has_settings_of_its_own(file: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        ("arz", {}, "environment must be one of dataset, azr, or FILE.py:Class"),
+        ("arz", {}, "environment must be one of dataset, azr, spc, or FILE.py:Class"),
         ("nowhere.py:Game", {}, "no such file"),
         ("FILE:Environment2", {}, "has no attribute"),
         ("FILE:dataclass", {}, "must be a subclass of rlsc.Environment"),

@@ -59,18 +59,24 @@ def test_the_eight_of_the_paper_come_first() -> None:
 
 @pytest.mark.parametrize("benchmark", ROWS, ids=lambda benchmark: benchmark.name)
 def test_every_row_is_pinned_and_whole(benchmark: benchmark_table.Benchmark) -> None:
-    assert re.fullmatch(r"[0-9a-f]{40}", benchmark.revision or "")
+    pinned = (
+        benchmark.revision or (benchmark.content or "")[:40]
+    )  # by its content, where by no other
+    assert re.fullmatch(r"[0-9a-f]{40}", pinned)
     assert re.fullmatch(r"[\w.-]+/[\w.-]+", benchmark.hub)
     named = {"minerva": "numeric", "gpqa_diamond": "choice"}
     named |= {f"cruxeval_o{way}": "python_value" for way in ("", "_neutral")}
     named |= {f"cruxeval_i{way}": "python_input" for way in ("", "_neutral")}
-    assert benchmark.kind == named.get(benchmark.name, "choice" if benchmark.subjects else "math")
+    other = "choice" if benchmark.subjects or benchmark.steps else "math"
+    assert benchmark.kind == named.get(benchmark.name, other)
     assert benchmark.title
     assert benchmark.licence
     assert benchmark.n > 0
     assert benchmark.version >= 1
     assert benchmark.gated == (benchmark.name == "gpqa_diamond")
-    assert all(name.endswith((".jsonl", ".csv")) for names in benchmark.files for name in names)
+    assert all(
+        name.endswith((".jsonl", ".csv", ".json")) for names in benchmark.files for name in names
+    )
 
 
 # A folder.

@@ -53,6 +53,7 @@ def make_task(
     expected: int | None = None,
     limit: int = 0,
     sandbox: str = "auto",
+    steps: bool = False,
 ) -> Task:
     """The task of (where it stands, item); `limit` keeps the first ones, 0 all.
 
@@ -85,6 +86,7 @@ def make_task(
         version=version,
         available=len(checked),
         expected=expected,
+        steps=steps,
     )
 
 

@@ -8,23 +8,25 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rlsc.data import Row, Rows, read_hub_rows, read_rows
 from rlsc.environments import PythonJudge
 from rlsc.errors import ConfigError, QuestionError
 from rlsc.evaluation.benchmarks.item import Item, make_task
+from rlsc.evaluation.benchmarks.processbench import content_of
 from rlsc.evaluation.benchmarks.table import (
     BENCHMARKS,
     GPQA_CORRECT,
     PAPER,
     Benchmark,
-    Converter,
     folder_form,
 )
 from rlsc.types import Task
+
+T = TypeVar("T")
 
 
 def load_benchmark(
@@ -32,8 +34,9 @@ def load_benchmark(
 ) -> Task:
     """Read benchmark `name` from the folder `data_dir`, else from the Hub; `limit` keeps the first.
 
-    Where its answers are judged by running programs, `sandbox` is tried first. Raises `ConfigError`
-    where there is none, `QuestionError` naming the file and line, or the data set and row, at
+    Where its answers are judged by running programs, `sandbox` is tried first. Of solutions whose
+    steps are judged the last is not cut: `limit` is raised to its end. Raises `ConfigError` where
+    there is no sandbox, `QuestionError` naming the file and line, or the data set and row, at
     fault. Another number of rows than expected is no error, but leaves the task not `complete`.
     """
     benchmark = find_benchmark(name)
@@ -45,6 +48,8 @@ def load_benchmark(
         rows, source = _from_hub(benchmark)
     else:
         rows, source = _from_folder(benchmark, Path(data_dir))
+    if limit and benchmark.steps is not None:
+        limit = _whole_solutions([item for _, item in rows], limit)
     return make_task(
         benchmark.name,
         benchmark.title,
@@ -55,7 +60,16 @@ def load_benchmark(
         expected=benchmark.n,
         limit=limit,
         sandbox=sandbox,
+        steps=benchmark.steps is not None,
     )
+
+
+def _whole_solutions(items: Sequence[Item], limit: int) -> int:
+    """A limit on steps, raised to the end of the solution that it would cut."""
+    solutions = [item.id.rpartition("/")[0] for item in items]
+    while limit < len(items) and solutions[limit] == solutions[limit - 1]:
+        limit += 1
+    return limit
 
 
 def find_benchmark(name: str) -> Benchmark:
@@ -86,7 +100,7 @@ def _from_hub(benchmark: Benchmark) -> tuple[list[tuple[str, Item]], str]:
     numbered = _of_subjects(rows, benchmark.subjects) if benchmark.subjects else _numbered(rows)
     if not numbered:
         raise QuestionError(f"benchmark {benchmark.name}: {benchmark.hub} has none of its subjects")
-    items = [(where, _convert(benchmark.convert, row, n, where)) for where, row, n in numbered]
+    items = _items(benchmark, numbered, benchmark.hub)
     revision = "@" + benchmark.revision if benchmark.revision else " (revision not pinned)"
     return items, benchmark.hub + revision
 
@@ -125,6 +139,9 @@ def _from_folder(benchmark: Benchmark, folder: Path) -> tuple[list[tuple[str, It
                 f"benchmark {benchmark.name}: no {' or '.join(names)} in {folder}{advice}"
             )
         rows = read_rows(path)
+        if benchmark.steps is not None:
+            items += _items(benchmark, _numbered(rows), str(path))
+            rows = []
         for where, row, number in _numbered(rows):
             # GPQA is also read as its authors give it out, CRUXEval in that form alone.
             as_given = benchmark.gated and (GPQA_CORRECT in row or path.suffix == ".csv")
@@ -136,7 +153,28 @@ def _from_folder(benchmark: Benchmark, folder: Path) -> tuple[list[tuple[str, It
     return items, ", ".join(sources)
 
 
-def _convert(convert: Converter, row: Row, number: int, where: str) -> Item:
+def _items(
+    benchmark: Benchmark, rows: Sequence[tuple[str, Row, int]], source: str
+) -> list[tuple[str, Item]]:
+    """Of each row its item, or its steps', whose content must be the known one."""
+    if benchmark.steps is None:
+        return [(where, _convert(benchmark.convert, row, n, where)) for where, row, n in rows]
+    steps = benchmark.steps
+    found = [
+        (f"{where}, step {k}", item)
+        for where, row, number in rows
+        for k, item in enumerate(_convert(lambda row, _: steps(row), row, number, where))
+    ]
+    content = content_of(row for _, row, _ in rows)
+    if benchmark.content not in (None, content):
+        raise QuestionError(
+            f"benchmark {benchmark.name}: {source} is not the data set that is known ({len(rows)} "
+            f"rows, content {content[:12]}, not {benchmark.content:.12})"
+        )
+    return found
+
+
+def _convert(convert: Callable[[Row, int], T], row: Row, number: int, where: str) -> T:
     try:
         return convert(row, number)
     except KeyError as error:

@@ -13,10 +13,12 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
+from functools import partial
 
 from rlsc.data import Row, text_of
 from rlsc.environments import python_question
 from rlsc.evaluation.benchmarks.item import Item
+from rlsc.evaluation.benchmarks.processbench import step_items
 from rlsc.types import LETTERS, AnswerKind, Check
 
 Converter = Callable[[Row, int], Item]
@@ -50,6 +52,10 @@ class Benchmark:
     own_form: bool = False
     """Whether local files have the source's columns too."""
     version: int = 1
+    steps: Callable[[Row], list[Item]] | None = None
+    """In place of ``convert`` where a row is a solution, whose steps are the items."""
+    content: str | None = None
+    """`processbench.content_of` its rows, which must be these: where no revision is known."""
 
 
 def plain_number(value: object) -> str:
@@ -274,6 +280,20 @@ ROWS = (
     replace(
         CRUXEVAL_I, name="cruxeval_i_neutral", title="CRUXEval, inputs, asked neutrally",
         convert=cruxeval("input", neutral=True),
+    ),
+    PROCESSBENCH := Benchmark(
+        # No public code pins a revision: the content is. n counts steps.
+        "processbench_gsm8k", "ProcessBench, GSM8K", "Qwen/ProcessBench",
+        revision=None, content="cd11ab654a8d0b09fb4345c1b10131cd856ac02c41baa23071a2aa8e23b9689f",
+        config=None, split="gsm8k", convert=columns("processbench", "problem"),
+        steps=partial(step_items, "processbench_gsm8k"), kind="choice", n=1568,
+        files=(("processbench_gsm8k.json", "gsm8k.json"),), licence="Apache-2.0",
+    ),
+    replace(
+        PROCESSBENCH, name="processbench_math", title="ProcessBench, MATH", split="math",
+        content="38972f960536ae73de2eaf11b30e395d09c03820809acd155ded56cbe3ddba22",
+        n=4366, steps=partial(step_items, "processbench_math"),
+        files=(("processbench_math.json", "math.json"),),
     ),
 )
 # fmt: on

@@ -33,6 +33,7 @@ def evaluation_page(folder: EvaluationFolder) -> Page:
         Paragraph(scores.INTERVALS),
         *scores.distrust(tasks),
         *scores.controls(tasks),
+        *scores.step_rates(tasks),
         *scores.at_k(tasks),
         *_calibration(results),
         *_lengths(results, lengths),

@@ -287,6 +287,30 @@ def _title(task: TaskFacts) -> str:
     return task.title + (f" ({'; '.join(marks)})" if marks else "")
 
 
+def step_rates(tasks: Tasks) -> Iterator[Block]:
+    """Of tasks whose questions are steps: both error rates, and the first errors found."""
+    rows = [
+        (
+            *(name, percent(found.right), percent(found.wrong)),
+            *(f"{100 * figure:.1f}" for figure in (found.mean, found.harmonic)),
+            *(percent(found.erroneous), percent(found.clean)),
+            *(NOTHING if found.f1 is None else f"{100 * found.f1:.1f}", share(found.invalid)),
+            f"{found.n_right} + {found.n_wrong}, {found.n_clean} + {found.n_erroneous}",
+        )
+        for name, score in main_scores(tasks)
+        if (found := score.steps) is not None
+    ]
+    if rows:
+        yield Heading("Steps judged")
+        header = ("benchmark", "right steps, %", "wrong steps, %", "mean", "harmonic mean")
+        first = ("first error found, %", "no error seen where none is, %", "F1", "no verdict")
+        yield Table((*header, *first, "right + wrong steps, solutions"), rows)
+        yield Paragraph(
+            "Of right steps those called correct, of wrong ones those called incorrect: a model "
+            "that calls all steps correct has 100 and 0. Steps behind a first error are not judged."
+        )
+
+
 def at_k(tasks: Tasks) -> Iterator[Block]:
     """By number of samples, where there are several."""
     rows = [

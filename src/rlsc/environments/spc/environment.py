@@ -1,0 +1,322 @@
+"""Self-Play Critic: one policy rewrites right steps wrongly, and judges steps, without any data.
+
+As sneaky generator the policy is to write steps that are wrong and look right; as critic it is to
+tell them from right ones. What one wins the other loses. `play` reads in the order of a step.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any, ClassVar
+
+from rlsc.config import check_settings
+from rlsc.engines import seed_for
+from rlsc.environments.base import Bounds, Environment, Examination, Groups, Play
+from rlsc.environments.spc.derivations import (
+    FAULTS,
+    Place,
+    Step,
+    corrupted,
+    draw_place,
+    fault,
+    wrong_steps,
+)
+from rlsc.environments.spc.exploitability import Judged, exploitability, p_correct
+from rlsc.environments.spc.games import Games, Probe, Rewrite, rewrite_of
+from rlsc.environments.spc.prompts import CORRECT, INCORRECT, STOP, critic_prompt, sneaky_prompt
+from rlsc.environments.spc.prompts import verdict as verdict_of
+from rlsc.environments.spc.settings import SPCSettings, check_spc
+from rlsc.runtime import console
+from rlsc.types import Ask, Example, Pool
+
+Waves = Generator[Sequence[Ask], Groups, None]
+_PREFIX = "spc/"
+_BARREN, _SILENT = 10, 3
+"""Steps in a row after which a line is said: without a wrong step; with few verdicts."""
+
+
+@dataclass(eq=False)
+class SPC(SPCSettings, Environment):
+    """Self-Play Critic, arXiv 2504.19162; train it by objective `trr`.
+
+    Other than the paper: online, a step at a time, and not in rounds of collected games; both roles
+    have the same weights; no supervised start and no supervised samples beside; a KL is to the
+    model before training, if to any. A right step and the wrong one in its place are judged side by
+    side, so that what is worked out before says nothing of which it is.
+    """
+
+    needs_rows: ClassVar[bool] = False
+    gives_rewards: ClassVar[bool | None] = True
+
+    _kept: list[tuple[Place, Step]] = field(default_factory=list, init=False, repr=False)
+    """Wrong steps to be judged again, the newest last."""
+    _barren: int = field(default=0, init=False, repr=False)
+    _silent: int = field(default=0, init=False, repr=False)
+    _metrics: dict[str, float] = field(default_factory=dict, init=False, repr=False)
+    _records: list[dict[str, Any]] = field(default_factory=list, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_settings(self, "environment_settings: ")
+        check_spc(self)
+
+    @property
+    def asks_base(self) -> bool:  # type: ignore[override]
+        return self.opponent == "base"
+
+    def play(self, step: int, seed: int, rows: Sequence[Example]) -> Play:
+        """Rewrite, find out what is wrong, judge, pay."""
+        games = Games()
+        places = [
+            draw_place(random.Random(seed_for(seed, "probe", n)), "train", self.terms, self.digits)
+            for n in range(self.games)
+        ]
+        yield from self._rewrite(games, places, seed)
+        games.probes = self._probes(games, seed)
+        yield from self._judge(games)
+        pools = self._pools(games, seed)
+        self._keep(games)
+        self._say(games)
+        self._metrics = {_PREFIX + name: value for name, value in games.metrics().items()}
+        self._records = games.records()
+        return pools
+
+    def _rewrite(self, games: Games, places: Sequence[Place], seed: int) -> Waves:
+        """The first wave: a wrong step in place of each right one, or by chance."""
+        if self.opponent == "random":
+            for n, place in enumerate(places):
+                step = corrupted(random.Random(seed_for(seed, "corrupted", n)), place)
+                games.rewrites.append(Rewrite(place, None, step, ""))
+            return
+        frozen = self.opponent == "base" and "sneaky" not in self.trains
+        asks = [
+            Ask(
+                f"sneaky/{n}",
+                sneaky_prompt(place),
+                max_new_tokens=self.sneaky_tokens or None,
+                policy="base" if frozen else "current",
+                stop=STOP,
+            )
+            for n, place in enumerate(places)
+        ]
+        for place, group in zip(places, (yield asks), strict=True):
+            if group is None:
+                games.too_long += 1
+            else:
+                games.rewrites.append(rewrite_of(place, group))
+
+    def _probes(self, games: Games, seed: int) -> list[Probe]:
+        """What is judged: wrong steps, some older ones, and right ones of the same places.
+
+        Of all shares λ of right steps, `untouched_share`, a half alone leaves a constant verdict
+        unpaid. Where λ asks for more right steps than places, others are drawn.
+        """
+        kind = "random" if self.opponent == "random" else "rewritten"
+        wrong = [Probe(one.place, one.wrong, kind, one) for one in games.rewrites if one.wrong]
+        again = min(len(self._kept), round(self.replay_share * self.games))
+        drawn = random.Random(seed_for(seed, "replay")).sample(self._kept, again)
+        wrong += [Probe(place, step, "replayed") for place, step in drawn]
+        number = round(len(wrong) * self.untouched_share / (1 - self.untouched_share))
+        places = [probe.place for probe in wrong][:number]
+        for n in range(number - len(places)):
+            draw = random.Random(seed_for(seed, "untouched", n))
+            places.append(draw_place(draw, "train", self.terms, self.digits))
+        right = [Probe(place, place.step, "untouched") for place in places]
+        if not wrong and self.train_roles == "critic":
+            # Nobody can be trained: one right step, unpaid, stands for the step.
+            place = (
+                games.rewrites[0].place
+                if games.rewrites
+                else draw_place(random.Random(seed), "train", self.terms, self.digits)
+            )
+            right = [Probe(place, place.step, "untouched")]
+        return wrong + right
+
+    def _judge(self, games: Games) -> Waves:
+        """The second wave: m verdicts of each step."""
+        frozen = self.opponent == "base" and "critic" not in self.trains
+        asks = [
+            Ask(
+                f"critic/{n}",
+                critic_prompt(probe.place, probe.step),
+                self.critics if len(games.probes) > 1 else max(2, self.critics),
+                max_new_tokens=self.critic_tokens or None,
+                policy="base" if frozen else "current",
+                stop=STOP,
+            )
+            for n, probe in enumerate(games.probes)
+        ]
+        groups = (yield asks) if asks else []
+        for probe, group in zip(games.probes, groups, strict=True):
+            if group is None:
+                games.too_long += 1
+            else:
+                probe.heard(group)
+
+    def _pools(self, games: Games, seed: int) -> list[Pool]:
+        """One of all rewritten steps, and one of all verdicts, on right and on wrong steps.
+
+        With two pools of verdicts a constant critic would have equal rewards in each: no weight.
+        """
+        written = [one for one in games.rewrites if one.group is not None]
+        sneaky = Pool(
+            "sneaky",
+            [one.group for one in written if one.group is not None],
+            [[self._paid(one.reward, seed, "sneaky", n)] for n, one in enumerate(written)],
+        )
+        judged = games.judged
+        balanced = any(not probe.is_correct for probe in judged)
+        critic = Pool(
+            "critic",
+            [probe.group for probe in judged if probe.group is not None],
+            [
+                [
+                    self._paid(reward, seed, "critic", n, m) if balanced else 0.0
+                    for m, reward in enumerate(probe.rewards)
+                ]
+                for n, probe in enumerate(judged)
+            ],
+        )
+        if not balanced:
+            games.left_out += len(critic.completions)
+        pools = [pool for pool in (sneaky, critic) if pool.name in self.trains]
+        games.left_out += sum(len(pool.completions) == 1 for pool in pools)
+        return [pool for pool in pools if len(pool.completions) > 1]
+
+    def _paid(self, reward: float, seed: int, *of: object) -> float:
+        if self.reward == "random":
+            return 2.0 * (seed_for(seed, "coin", *of) % 2) - 1
+        return reward
+
+    def _keep(self, games: Games) -> None:
+        """The newest wrong steps of the generator, none twice."""
+        if not self.replay:
+            return
+        new = [(one.place, one.wrong) for one in games.rewrites if one.wrong]
+        self._kept = list(dict.fromkeys([*self._kept, *new]))[-self.replay :]
+
+    def _say(self, games: Games) -> None:
+        """A line where the game stands still."""
+        wrong = any(one.wrong for one in games.rewrites)
+        self._barren = 0 if wrong else self._barren + 1
+        if self._barren == _BARREN:
+            reasons = Counter(one.reason for one in games.rewrites).most_common(1)
+            why = f" (now {reasons[0][1]} are {reasons[0][0]})" if reasons else ""
+            console.print(f"note: no rewritten step of {_BARREN} steps is a wrong one{why}")
+        said = [one for probe in games.judged for one in probe.verdicts]
+        few = said.count(None) * 2 > len(said)
+        self._silent = self._silent + 1 if few else 0
+        if self._silent == _SILENT:
+            console.print(
+                f"note: over half of the critics of {_SILENT} steps give no verdict: look at the "
+                "format in completions/, and at --max_completion_length"
+            )
+
+    # On held-out sums, the same in every run.
+
+    def examine(self, seed: int) -> Examination | None:
+        """Of fixed random corruptions, greedily, and of all wrong steps, by log-probs."""
+        return self._examined() if self.held_out or self.exploit_places else None
+
+    def _examined(self) -> Examination:
+        found: dict[str, float] = {}
+        if self.held_out:
+            found |= yield from self._fixed()
+        if self.exploit_places:
+            found |= yield from self._exploited()
+        return {_PREFIX + name: value for name, value in found.items()}
+
+    def _fixed(self) -> Generator[Sequence[Ask], Groups, dict[str, float]]:
+        """a, b: right verdicts on right steps and on their corruptions; none is not right."""
+        draw = random.Random("rlsc/spc/held_out")
+        places = [
+            draw_place(draw, "held_out", self.terms, self.digits) for _ in range(self.held_out)
+        ]
+        steps = [(place, place.step) for place in places]
+        steps += [(place, corrupted(draw, place)) for place in places]
+        asks = [
+            Ask(
+                f"held_out/{n}",
+                critic_prompt(place, step),
+                max_new_tokens=self.critic_tokens or None,
+                stop=STOP,
+            )
+            for n, (place, step) in enumerate(steps)
+        ]
+        groups = yield asks
+        said = [None if group is None else verdict_of(group.completions[0]) for group in groups]
+        right, wrong = said[: len(places)], said[len(places) :]
+        found = {
+            "fixed_correct": fmean(one is True for one in right),
+            "fixed_wrong": fmean(one is False for one in wrong),
+            "fixed_no_verdict": fmean(one is None for one in said),
+        }
+        faults = [fault(place, step) for place, step in steps[len(places) :]]
+        for name in FAULTS:
+            mine = [one is False for one, of in zip(wrong, faults, strict=True) if of == name]
+            if mine:
+                found[f"fixed_found_{name}"] = fmean(mine)
+        return found
+
+    def _exploited(self) -> Generator[Sequence[Ask], Groups, dict[str, float]]:
+        draw = random.Random("rlsc/spc/exploit")
+        asks, sizes = [], []
+        for n in range(self.exploit_places):
+            place = draw_place(draw, "held_out", self.terms, self.digits)
+            steps = [place.step, *wrong_steps(place)]
+            sizes.append(len(steps))
+            for m, step in enumerate(steps):
+                prompt = critic_prompt(place, step)
+                asks.append(Ask(f"exploit/{n}/{m}", prompt, scored=(CORRECT, INCORRECT)))
+        groups = iter((yield asks))
+        judged = []
+        for size in sizes:
+            p = []
+            for group in (next(groups) for _ in range(size)):
+                if group is not None:
+                    p.append(p_correct(*(sum(one.logps) for one in group.completions)))
+            if len(p) == size:
+                judged.append(Judged(p[0], p[1:]))
+        return exploitability(judged) if judged else {}
+
+    def metrics(self) -> dict[str, float]:
+        return dict(self._metrics)
+
+    def records(self) -> list[dict[str, Any]]:
+        return list(self._records)
+
+    def state(self) -> dict[str, Any]:
+        kept = [
+            {"terms": list(p.terms), "done": p.done, "step": [s.left, s.right, s.result]}
+            for p, s in self._kept
+        ]
+        return {
+            "kept": kept,
+            "barren": self._barren,
+            "silent": self._silent,
+            "opponent": self.opponent,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        self._kept = [
+            (Place(tuple(row["terms"]), int(row["done"])), Step(*map(int, row["step"])))
+            for row in state["kept"]
+        ]
+        self._barren, self._silent = int(state["barren"]), int(state["silent"])
+
+    def bounds(self) -> Bounds:
+        """Of a step in which every rewritten step is a wrong one."""
+        writes = 0 if self.opponent == "random" else self.games
+        wrong = self.games + min(self.replay, round(self.replay_share * self.games))
+        right = round(wrong * self.untouched_share / (1 - self.untouched_share))
+        judges = (wrong + right) * self.critics
+        trained = {"sneaky": writes, "critic": judges}
+        place = Place(tuple([10**self.digits - 1] * self.terms), self.terms - 2)
+        prompts = {"critic": critic_prompt(place, place.step)}
+        if writes:
+            prompts = {"sneaky": sneaky_prompt(place)} | prompts
+        total = sum(trained[role] for role in self.trains)
+        return Bounds(writes + judges, max(writes, judges), total, prompts)

@@ -1,0 +1,188 @@
+"""The games of a step: who wrote which step, what it is, what was said of it, what is logged."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any
+
+from rlsc.environments.spc.derivations import FAULTS, Place, Step, canonical, fault, read, slip
+from rlsc.environments.spc.prompts import verdict
+from rlsc.environments.spc.rewards import critic_reward, sneaky_reward
+from rlsc.types import Completion, CompletionGroup
+
+_SHOWN = 300
+"""Characters of a text in tasks.jsonl."""
+
+
+@dataclass
+class Rewrite:
+    """What a sneaky generator made of a right step."""
+
+    place: Place
+    group: CompletionGroup | None
+    """None: by chance, and not by a model."""
+    step: Step | None
+    """In canonical form; None for a text that is no step."""
+    reason: str
+    """Why it is no wrong step: `truncated`, `unreadable`, `unchanged`, `equivalent`; else empty."""
+    reward: float = -1.0
+
+    @property
+    def wrong(self) -> Step | None:
+        """The step, where it is one that is wrong."""
+        return None if self.reason else self.step
+
+    @property
+    def text(self) -> str:
+        return str(self.step) if self.group is None else self.group.completions[0].text
+
+
+def rewrite_of(place: Place, group: CompletionGroup) -> Rewrite:
+    """What the one completion of a group is, by the truth."""
+    completion = group.completions[0]
+    if completion.finish_reason == "length":
+        return Rewrite(place, group, None, "truncated")
+    step = read(completion.text)
+    if step is None:
+        return Rewrite(place, group, None, "unreadable")
+    reason = ""
+    if fault(place, step) is None:
+        reason = "unchanged" if step == place.step else "equivalent"
+    return Rewrite(place, group, canonical(place, step), reason)
+
+
+@dataclass
+class Probe:
+    """A step that critics judge, and what they said."""
+
+    place: Place
+    step: Step
+    kind: str
+    """`rewritten`, `random`, `replayed` or `untouched`."""
+    by: Rewrite | None = None
+    group: CompletionGroup | None = None
+    verdicts: Sequence[bool | None] = ()
+
+    @property
+    def is_correct(self) -> bool:
+        return self.kind == "untouched"
+
+    def heard(self, group: CompletionGroup) -> None:
+        """Take up the critics' completions, and pay the generator by them."""
+        self.group = group
+        self.verdicts = [verdict(completion) for completion in group.completions]
+        if self.by is not None:
+            self.by.reward = sneaky_reward(True, self.verdicts)
+
+    @property
+    def rewards(self) -> list[float]:
+        """Of each critic."""
+        return [critic_reward(said, self.is_correct) for said in self.verdicts]
+
+    @property
+    def rights(self) -> list[bool]:
+        """Of each critic with a verdict, whether it is right."""
+        return [said is self.is_correct for said in self.verdicts if said is not None]
+
+
+@dataclass
+class Games:
+    """One step of training."""
+
+    rewrites: list[Rewrite] = field(default_factory=list)
+    probes: list[Probe] = field(default_factory=list)
+    left_out: int = 0
+    """Rows that are in no pool: of a critic without wrong steps, or a pool of one."""
+    too_long: int = 0
+    """Prompts that do not fit the context."""
+
+    @property
+    def judged(self) -> list[Probe]:
+        return [probe for probe in self.probes if probe.group is not None]
+
+    @property
+    def completions(self) -> list[Completion]:
+        """Of the critics."""
+        return [one for probe in self.judged if probe.group for one in probe.group.completions]
+
+    def metrics(self) -> dict[str, float]:
+        """By name, without `spc/`."""
+        found = dict(self._of_rewrites()) | dict(self._of_verdicts())
+        return found | {"left_out": self.left_out, "prompts_too_long": self.too_long}
+
+    def _of_rewrites(self) -> Iterator[tuple[str, float]]:
+        written = [one for one in self.rewrites if one.group is not None]
+        yield "games", len(self.rewrites)
+        if not written:
+            return
+        reasons = Counter(one.reason for one in written)
+        number, noop = len(written), reasons["unchanged"] + reasons["equivalent"]
+        yield "readable_share", 1 - (reasons["truncated"] + reasons["unreadable"]) / number
+        yield "valid_share", reasons[""] / number
+        yield "noop_share", noop / number
+        for reason in sorted(reasons.keys() - {""}):
+            yield f"refused_{reason}", reasons[reason] / number
+        yield "reward_sneaky", fmean(one.reward for one in written)
+        lengths = [len(str(one.wrong)) / len(str(one.place.step)) for one in written if one.wrong]
+        if lengths:
+            yield "length_ratio", fmean(lengths)
+
+    def _of_verdicts(self) -> Iterator[tuple[str, float]]:
+        said = [one for probe in self.judged for one in probe.verdicts]
+        if not said:
+            return
+        heard = [one for one in said if one is not None]
+        yield "no_verdict", 1 - len(heard) / len(said)
+        if heard:
+            yield "verdict_share", heard.count(False) / len(heard)
+        yield "reward_critic", fmean(r for probe in self.judged for r in probe.rewards)
+        correct = [probe for probe in self.judged if probe.is_correct]
+        wrong = [probe for probe in self.judged if not probe.is_correct]
+        yield from _share("critic_correct", correct)
+        yield from _share("critic_wrong", wrong)
+        won = [1 - right for probe in wrong if probe.by for right in probe.rights]
+        if won:
+            yield "win_rate", fmean(won)
+        for name in FAULTS:
+            of_fault = [probe for probe in wrong if fault(probe.place, probe.step) == name]
+            if of_fault:
+                yield f"error_{name}", len(of_fault) / len(wrong)
+                yield from _share(f"found_{name}", of_fault)
+
+    def records(self) -> list[dict[str, Any]]:
+        """Rows of tasks.jsonl: what is no wrong step, and each step that was judged."""
+        refused = [
+            _of_place(one.place)
+            | {"kind": "rewritten", "text": one.text[:_SHOWN], "reason": one.reason}
+            | {"reward": one.reward}
+            for one in self.rewrites
+            if one.reason
+        ]
+        return refused + [_record(probe) for probe in self.judged]
+
+
+def _share(name: str, probes: Sequence[Probe]) -> Iterator[tuple[str, float]]:
+    """Of all verdicts those that are right; one that is missing is not."""
+    rights = [r > 0 for probe in probes for r in probe.rewards]
+    if rights:
+        yield name, fmean(rights)
+
+
+def _of_place(place: Place) -> dict[str, Any]:
+    return {
+        "problem": " + ".join(map(str, place.terms)),
+        "done": [str(step) for step in place.prefix],
+        "original": str(place.step),
+    }
+
+
+def _record(probe: Probe) -> dict[str, Any]:
+    row = _of_place(probe.place) | {"kind": probe.kind, "step_judged": str(probe.step)}
+    found = fault(probe.place, probe.step)
+    row |= {"reason": "", "fault": found or "", "verdicts": list(probe.verdicts)}
+    if found == "calculation":
+        row["slip"] = slip(probe.step)
+    return row if probe.by is None else row | {"reward": probe.by.reward}

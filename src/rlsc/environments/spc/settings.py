@@ -1,0 +1,83 @@
+"""What can be set of the game, by `--environment_settings`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rlsc.config import setting
+from rlsc.errors import ConfigError
+
+
+@dataclass
+class SPCSettings:
+    """Self-Play Critic, online, with one policy in both roles"""
+
+    source: str = setting(
+        "derivations",
+        "Where problems and steps come from: derivations, sums whose steps arithmetic judges.",
+        choices=("derivations",),
+    )
+    games: int = setting(32, "Steps that are rewritten in a step of training.", least=2)
+    critics: int = setting(2, "m: verdicts of each step.", least=1)
+    terms: int = setting(5, "The most numbers of a sum; the fewest are 3.", least=3, most=9)
+    digits: int = setting(2, "The most digits of a number of a sum.", least=1, most=6)
+    train_roles: str = setting(
+        "both", "Whose completions are trained on.", choices=("both", "sneaky", "critic")
+    )
+    opponent: str = setting(
+        "current",
+        "Who plays the role that is not trained: current, the policy; base, the model before "
+        "training; random, in place of the sneaky generator fixed random corruptions, a control.",
+        choices=("current", "base", "random"),
+    )
+    untouched_share: float = setting(
+        0.5,
+        "λ, the share of right steps among the critic's: at another than 1/2 a constant "
+        "verdict is paid, a control.",
+        least=0.05,
+        most=0.95,
+    )
+    reward: str = setting(
+        "spc",
+        "spc; random: a fair coin on the same completions, a control.",
+        choices=("spc", "random"),
+    )
+    replay: int = setting(
+        0, "How many of the newest wrong steps are kept, to be judged again later.", least=0
+    )
+    replay_share: float = setting(
+        0.25, "With replay: kept steps that are judged again, as a share of games.", least=0, most=1
+    )
+    held_out: int = setting(
+        50, "Fixed random corruptions of held-out sums, and as many right steps: examined.", least=0
+    )
+    exploit_places: int = setting(
+        10, "Places of held-out sums of which every wrong step is examined.", least=0
+    )
+    sneaky_tokens: int = setting(0, "Most tokens of a step; 0: as a completion's.", least=0)
+    critic_tokens: int = setting(0, "Most tokens of a verdict; 0: as a completion's.", least=0)
+
+    @property
+    def trains(self) -> tuple[str, ...]:
+        """The roles that are trained."""
+        return ("sneaky", "critic") if self.train_roles == "both" else (self.train_roles,)
+
+
+def check_spc(settings: SPCSettings) -> None:
+    """Raise `ConfigError` for settings that cannot work together."""
+    opponent, roles = settings.opponent, settings.train_roles
+    if opponent != "current" and roles == "both":
+        raise ConfigError(
+            f"environment_settings: opponent={opponent} plays the role that is not trained: add "
+            "train_roles=critic" + (" or train_roles=sneaky" if opponent == "base" else "")
+        )
+    if opponent == "random" and roles == "sneaky":
+        raise ConfigError(
+            "environment_settings: opponent=random takes the sneaky generator's place, and "
+            "train_roles=sneaky trains it: there would be nothing to train on"
+        )
+    if settings.replay and roles == "sneaky":
+        raise ConfigError(
+            "environment_settings: replay is for the critic, which train_roles=sneaky leaves as "
+            "it is"
+        )
