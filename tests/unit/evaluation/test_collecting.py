@@ -21,6 +21,7 @@ from rlsc.evaluation.collecting import (
 from rlsc.evaluation.collecting import collect as collect_rows
 from rlsc.grading import Grader, shared_grader
 from rlsc.records.rows import AnswerRow, read_rows, rows_file, write_rows
+from rlsc.runtime import Workers
 from rlsc.types import AnswerKey, Completion, Prompt, Question, Setting, Task
 
 PROMPTS = [Prompt(name, f"prompt {name}\u2028é", (1, 2)) for name in "abcde"]
@@ -160,7 +161,7 @@ def test_every_block_is_on_disk_before_the_next_is_sampled(file: Path) -> None:
 def test_a_limit_of_the_grader_is_a_timeout_of_its_own(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Grader, "_call", lambda *_: (None, 1.0))  # as it answers past the limit
+    monkeypatch.setattr(Workers, "call", lambda *_: (None, 1.0))  # as it answers past the limit
     with Grader(workers=1) as grader:
         (row,) = collect(file, prompts=PROMPTS[:1], samples=1, grader=grader)
     assert (row.answer, row.verdict) == (None, "timeout")
