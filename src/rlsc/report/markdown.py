@@ -86,8 +86,11 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _cell(cell: str) -> str:
-    text = " ".join(cell.split()).replace("|", "\\|")
-    return f"`` {text} ``" if isinstance(cell, Code) else _inline(text)
+    if not isinstance(cell, Code):
+        return _inline(" ".join(cell.split()).replace("|", "\\|"))
+    text = " ↵ ".join(cell.splitlines()).replace("|", "\\|")
+    ticks = "`" * (max([1, *map(len, re.findall("`+", text))]) + 1)  # no text ends it
+    return f"{ticks} {text} {ticks}"
 
 
 def _cases(cases: Sequence[Case]) -> Iterator[str]:

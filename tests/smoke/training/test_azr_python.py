@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from rlsc.commands.main import _main
+from rlsc.commands.arguments import parse
+from rlsc.commands.compare import _runs, parse_compare
+from rlsc.commands.main import _main, recipes_folder
+from rlsc.commands.train import check_together
 from rlsc.environments import make_executor
 from rlsc.environments.azr.python import language
 from rlsc.errors import ConfigError
@@ -78,3 +82,22 @@ def test_what_runs_no_programs_refuses_a_sandbox(
     flags = "train --questions arithmetic --max_steps 1 --sandbox auto"
     assert _main([*flags.split(), "--output_dir", str(tmp_path / "run")]) == 2
     assert "environment dataset runs no programs" in capsys.readouterr().err
+
+
+def test_every_row_of_the_recipe_is_ready_to_run(
+    model: Path, backend: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a tiny model and a benchmark file of one row; the rest is the recipe's."""
+    recipe = recipes_folder() / "compare-azr-python.yaml"
+    compared, _ = parse_compare(["--config", str(recipe)])
+    runs = [run for run in _runs(compared, []) if run.seed == 0]
+    assert [run.label for run in runs] == list(compared.methods)
+    games = [check_together(*parse([*run.flags])) for run in runs]
+    assert len({repr(game) for game in games}) == len(runs) == 4
+    row = {"id": "s", "code": "def f(x):\n    return x + 1", "input": "3", "output": "4"}
+    (tmp_path / "cruxeval.jsonl").write_text(json.dumps(row))
+    flags = [*runs[0].flags, "--model", str(model), "--data_dir", str(tmp_path)]
+    assert _main(["train", *flags, "--output_dir", str(tmp_path / "run"), "--dry_run"]) == 0
+    said = capsys.readouterr().out
+    for part in ("input is in order", f"sandbox {backend}", "solve/abduction", "propose/deduction"):
+        assert part in said

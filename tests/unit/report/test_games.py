@@ -97,6 +97,50 @@ def test_a_run_on_questions_has_none() -> None:
     assert list(game_section([], [{"step": 0, "loss": 1.0, "guard/support": 0.5}], {})) == []
 
 
+PROGRAM = f"def f(x):\n    a = '{HOSTILE} `` | $x$'\n    return [x, a]"
+PROGRAMS = [
+    {
+        **{"step": step, "kind": "deduction", "program": PROGRAM, "input": str(step)},
+        **{"output": "[1, 'a']" if step % 2 else "{1: 2}", "rate": 0.5, "reason": ""},
+    }
+    for step in range(-1, 10)
+]
+RAN = [
+    {**row, "azr/near_limit": 2.0, "azr/program_lines": 3.0, "azr/timeouts": 0} for row in METRICS
+]
+
+
+def test_programs_have_their_size_and_values_and_slow_calls() -> None:
+    blocks = list(game_section(PROGRAMS, RAN))
+    (curves,) = [block for block in blocks if isinstance(block, Curves)]
+    titles = {chart.title: [series.name for series in chart.series] for chart in curves.charts}
+    assert titles["Size of new programs"] == ["lines"]
+    assert titles["Slow calls in the sandbox"] == ["timed out", "over half of their time"]
+    (doubts,) = [block.lines for block in blocks if isinstance(block, Bullets)]
+    assert doubts[-1].startswith("4 of the last calls took more than half")
+    (values,) = [b for b in blocks if isinstance(b, Table) and "distinct" in b.header]
+    shares = [dict(zip(values.header, row, strict=True)) for row in values.rows]
+    assert [row[""] for row in shares] == ["seeds", "first fifth", "last fifth"]
+    assert [row["list"] for row in shares] == ["100 %", "50 %", "50 %"]
+    assert [row["dict"] for row in shares] == ["0 %", "50 %", "50 %"]
+    assert shares[1]["lines"] == "3.0"
+    assert [row["tasks"] for row in shares] == ["1", "2", "2"]
+
+
+def test_a_program_is_shown_as_text_line_by_line(tmp_path: Path) -> None:
+    results = runs.training(training_questions=0, questions="azr")
+    folder = runs.write_run(tmp_path / "run", results)
+    (folder / "tasks.jsonl").write_text("".join(json.dumps(row) + "\n" for row in PROGRAMS))
+    page = write_report(folder).read_text("utf-8")
+    assert HOSTILE not in page
+    assert "<code>def f(x):\n    a = " in page
+    assert "f(9) → [1, &#39;a&#39;]</code>" in page
+    text = (folder / "report.md").read_text("utf-8")
+    line = next(line for line in text.splitlines() if "def f(x): ↵     a = " in line)
+    assert "``` def f(x): ↵" in line
+    assert "`` \\| $x$" in line
+
+
 def test_a_page_of_a_game_is_escaped(tmp_path: Path) -> None:
     results = runs.training(examined=EXAMINED, training_questions=0, questions="azr")
     folder = runs.write_run(tmp_path / "run", results)

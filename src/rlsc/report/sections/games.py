@@ -9,6 +9,7 @@ from typing import Any
 
 from rlsc.report.charts import COLOURS, Chart, Series
 from rlsc.report.page import Block, Bullets, Curves, Heading, Paragraph, Table
+from rlsc.report.sections.programs import is_program, program_cell, program_section
 from rlsc.report.sections.steps import Line, is_known, signal
 from rlsc.report.sections.words import NOTHING, decimal, share
 
@@ -40,6 +41,7 @@ def game_section(
     rated = [row for row in tasks if isinstance(row.get("rate"), int | float)]
     if rated:
         yield from _learnability(rated)
+    yield from program_section(tasks)
     yield from _browser(tasks, rated)
 
 
@@ -83,6 +85,10 @@ def _azr_charts(metrics: Sequence[Line]) -> Iterator[Chart]:
         "reference_overlap": "copied",
     }
     yield _chart("Variety", "share", metrics, variety)
+    size = {"program_lines": "lines", "branches": "branches"}
+    yield _chart("Size of new programs", "mean", metrics, size)
+    ran = {"timeouts": "timed out", "near_limit": "over half of their time"}
+    yield _chart("Slow calls in the sandbox", "calls", metrics, ran)
 
 
 _AGES = (("new", "new"), ("buffer", "older"))
@@ -114,6 +120,12 @@ def _doubts(metrics: Sequence[Line]) -> Iterator[Block]:
         values = [row[AZR + name] for row in last if row.get(AZR + name) is not None]
         if values and sum(values) / len(values) > bound:
             found.append(f"{share(sum(values) / len(values))} {text}.")
+    near = sum(row.get(AZR + "near_limit") or 0 for row in last)
+    if near:
+        found.append(
+            f"{near:.0f} of the last calls took more than half of their time: on a slower machine "
+            "they may end otherwise."
+        )
     if found:
         yield Bullets(found)
 
@@ -177,7 +189,7 @@ def _row(row: Line) -> tuple[str, ...]:
     return (
         str(row.get("step", "")),
         str(row.get("kind", "")),
-        _task(row)[:_LONGEST],
+        _task(row),
         NOTHING if rate is None else share(rate),
         NOTHING if reward is None else decimal(reward, 3),
         str(row.get("reason") or ""),
@@ -187,9 +199,11 @@ def _row(row: Line) -> tuple[str, ...]:
 def _task(row: Mapping[str, Any]) -> str:
     """Program, input and output; of a refused proposal its text."""
     if row.get("reason") or "program" not in row:
-        return str(row.get("text", ""))
+        return str(row.get("text", ""))[:_LONGEST]
+    if is_program(row):
+        return program_cell(row)
     pairs = row.get("pairs") or []
     if pairs:
         shown = ", ".join(f"{given} → {output}" for given, output in pairs)
-        return f"{row['program']}: {shown}"
-    return f"{row['program']}: {row.get('input', '')} → {row.get('output', '')}"
+        return f"{row['program']}: {shown}"[:_LONGEST]
+    return f"{row['program']}: {row.get('input', '')} → {row.get('output', '')}"[:_LONGEST]
