@@ -304,8 +304,8 @@ class SPC(SPCSettings, Environment):
     def load(self, state: dict[str, Any]) -> None:
         if state["opponent"] != self.opponent:
             raise ConfigError(
-                f"this run was played against opponent={state['opponent']}, not {self.opponent}: go "
-                "on with the same, or start again"
+                f"this run was played against opponent={state['opponent']}, not {self.opponent}: "
+                "go on with the same, or start again"
             )
         self._kept = [
             (Place(tuple(row["terms"]), int(row["done"])), Step(*map(int, row["step"])))
