@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from rlsc import RLSCTrainer
-from rlsc.commands.main import _main
+from rlsc.commands.main import _main, recipes_folder
 from rlsc.environments import drive_examination
 from rlsc.environments.spc.environment import SPC
 from rlsc.records.jsonl import read_jsonl
@@ -128,7 +128,9 @@ def test_the_command_line_plays(tmp_path: Path, capsys: pytest.CaptureFixture[st
         "source=derivations,games=4,held_out=2,exploit_places=1,opponent=random,train_roles=critic"
     )
     command = [*flags.split(), "--environment_settings", own, "--output_dir", str(tmp_path / "run")]
-    assert _main([*command, "--dry_run"]) == 0, capsys.readouterr().err
+    recipe = ["--config", str(recipes_folder() / "spc-derivations.yaml"), "--model", str(model)]
+    dry = ["train", *recipe, "--output_dir", str(tmp_path / "dry"), "--dry_run"]
+    assert _main(dry) == 0, capsys.readouterr().err
     assert "critic (99, 99, 99, 99, 99) 3 396 + 99 = 495:" in capsys.readouterr().out
     assert _main(command) == 0, capsys.readouterr().err
     (metrics,) = read_jsonl(tmp_path / "run" / "metrics.jsonl")

@@ -162,7 +162,7 @@ COMPARISONS = [path for path in RECIPES if path.stem.startswith("compare-")]
 )
 def test_every_recipe_is_valid(path: Path) -> None:
     run, _ = parse(["--config", str(path)])
-    assert run.questions
+    assert run.questions or run.environment != "dataset"
 
 
 @pytest.mark.parametrize("path", COMPARISONS, ids=lambda path: path.stem)

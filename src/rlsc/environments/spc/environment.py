@@ -30,6 +30,7 @@ from rlsc.environments.spc.games import Games, Probe, Rewrite, rewrite_of
 from rlsc.environments.spc.prompts import CORRECT, INCORRECT, STOP, critic_prompt, sneaky_prompt
 from rlsc.environments.spc.prompts import verdict as verdict_of
 from rlsc.environments.spc.settings import SPCSettings, check_spc
+from rlsc.errors import ConfigError
 from rlsc.runtime import console
 from rlsc.types import Ask, Example, Pool
 
@@ -301,6 +302,11 @@ class SPC(SPCSettings, Environment):
         }
 
     def load(self, state: dict[str, Any]) -> None:
+        if state["opponent"] != self.opponent:
+            raise ConfigError(
+                f"this run was played against opponent={state['opponent']}, not {self.opponent}: "
+                "go on with the same, or start again"
+            )
         self._kept = [
             (Place(tuple(row["terms"]), int(row["done"])), Step(*map(int, row["step"])))
             for row in state["kept"]

@@ -10,12 +10,13 @@ from typing import Any
 from rlsc.report.charts import COLOURS, Chart, Series
 from rlsc.report.page import Block, Bullets, Curves, Heading, Paragraph, Table
 from rlsc.report.sections.programs import is_program, program_cell, program_section
+from rlsc.report.sections.spc import SPC, spc_charts, spc_doubts, spc_games
 from rlsc.report.sections.steps import Line, is_known, signal
 from rlsc.report.sections.words import NOTHING, decimal, share
 
 AZR = "azr/"
 _KINDS = ("deduction", "abduction", "induction")
-_NOT_GAMES = ("guard/", AZR)
+_NOT_GAMES = ("guard/", AZR, SPC)
 _SHOWN, _LONGEST = 12, 300
 """Tasks of a table, and characters of a text of theirs."""
 _BINS = 5
@@ -29,19 +30,22 @@ def game_section(
 ) -> Iterator[Block]:
     """Nothing for a run on questions. `tasks` are the rows of tasks.jsonl."""
     own = _of_others(metrics)
-    azr = [chart for chart in _azr_charts(metrics) if chart.series]
+    azr = [chart for chart in (*_azr_charts(metrics), *spc_charts(metrics)) if chart.series]
     if not (own or azr or tasks or examined):
         return
     yield Heading("The game")
     if own or azr:
         yield Curves([*azr, *own])
     yield from _doubts(metrics)
+    if critics := list(spc_doubts(metrics, examined)):
+        yield Bullets(critics)
     if examined:
         yield from _examined(examined)
     rated = [row for row in tasks if isinstance(row.get("rate"), int | float)]
     if rated:
         yield from _learnability(rated)
     yield from program_section(tasks)
+    yield from spc_games(tasks)
     yield from _browser(tasks, rated)
 
 
@@ -137,7 +141,7 @@ def _examined(examined: Mapping[int, Mapping[str, float]]) -> Iterator[Block]:
         [str(step), *(decimal(figures.get(name), 3) for name in names)]
         for step, figures in sorted(examined.items())
     ]
-    yield Table(("step", *(name.removeprefix(AZR) for name in names)), rows)
+    yield Table(("step", *(name.removeprefix(AZR).removeprefix(SPC) for name in names)), rows)
 
 
 def _learnability(rated: Sequence[Line]) -> Iterator[Block]:

@@ -231,6 +231,26 @@ def test_kept_steps_are_judged_again_and_outlive_a_checkpoint() -> None:
     assert game.state() == other.state() != state
 
 
+def test_a_run_goes_on_against_the_same_opponent() -> None:
+    state = SPC(train_roles="critic", opponent="base").state()
+    SPC(train_roles="critic", opponent="base").load(state)
+    with pytest.raises(ConfigError, match="opponent=base, not random"):
+        SPC(train_roles="critic", opponent="random").load(state)
+
+
+def test_prompts_that_do_not_fit_are_counted_and_a_pool_of_one_left_out() -> None:
+    game = SPC(games=3, critics=1)
+
+    def fits(wave: list[Ask]) -> list[CompletionGroup | None]:
+        groups = answer(honest)(wave)
+        return [groups[0], *[None] * (len(groups) - 1)]
+
+    assert drive(game.play(0, 7, []), fits) == []
+    metrics = game.metrics()
+    assert metrics["spc/prompts_too_long"] == 2 + 1
+    assert metrics["spc/left_out"] == 2  # a rewrite, and the verdict on it
+
+
 def test_steps_of_a_run_are_different_and_a_function_of_the_seed() -> None:
     problems = [
         {row["problem"] for row in game.records()}
