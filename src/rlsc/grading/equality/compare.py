@@ -33,7 +33,7 @@ from rlsc.grading.equality.relations import (
     variable,
 )
 from rlsc.grading.equality.sets import as_set
-from rlsc.grading.equality.values import equal_values, expression
+from rlsc.grading.equality.values import equal_values, expression, within
 from rlsc.grading.notation.normalise import normalise
 from rlsc.grading.notation.numbers import number
 from rlsc.grading.notation.times import same_time, time_of_day
@@ -269,6 +269,8 @@ class _Comparison:
             exact = [side for side in sides[:cut] if expression(side) is not None]
             if self._tolerance and self.forms(gold, parse(sides[-1])):
                 return True
+            if self._rounds(gold, answer):
+                return True
             sides = sides[:cut] if len(exact) and (cut > 1 or not is_name(sides[0])) else sides
         elif any(sign != "=" for sign in answer.signs):
             return False
@@ -278,6 +280,17 @@ class _Comparison:
             return True
         # "5 = x", but not "2 + 3 = 6".
         return len(sides) == 2 and is_name(sides[1]) and self.forms(gold, parse(sides[0]))
+
+    def _rounds(self, gold: Form, answer: Relation) -> bool:
+        """`8/3 ≈ 2.67` for a reference 2.67, to whose digits it is true."""
+        last = number(answer.sides[-1])
+        if not isinstance(gold, Atom) or last is None or number(gold.text) != last:
+            return False
+        decimals = re.fullmatch(r"-?\d*\.(\d+)", gold.text.strip())
+        if answer.signs[-1] != r"\approx" or decimals is None or last == 0:
+            return False
+        unit = 10.0 ** -len(decimals[1])
+        return within(gold.text, answer.sides[-2], 0.501 * unit / abs(float(last)))
 
     def _relations(self, gold: Relation, answer: Relation) -> bool:
         if len(gold.signs) == len(answer.signs) == 1 and gold.signs == answer.signs == ("=",):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rlsc.grading.extract.answer import LAST_WORDS
 from rlsc.grading.extract.boxes import boxed
-from rlsc.grading.extract.own_words import own_words
+from rlsc.grading.extract.own_words import own_words, without_others
 from rlsc.grading.extract.passages import DENIAL, clean, last_mark, last_match
 from rlsc.grading.notation.normalise import normalise
 from rlsc.types import LETTERS
@@ -67,7 +67,7 @@ def extract_choice(response: str, choices: Sequence[str] | None = None) -> str |
         return _of_statement(inside, choices)
     if (marked := last_mark(text)) is not None:
         return _of_statement(marked, choices)
-    text = text[-LAST_WORDS:]
+    text = without_others(text[-LAST_WORDS:])
     if pair := _TWO.search(text):
         return _of_statement(f"{pair.group(1)} and {pair.group(2)}", choices)
     letters = LETTERS[: len(choices)] if choices else LETTERS
