@@ -18,8 +18,13 @@ MISSED = (
     "Let's solve this problem step by step. Tom has 3 apples and buys 5.",  # facts alone
     "Problem: A square has perimeter 24. What is its area?\n"
     "Solution: The side is 6, and the area is 36.",
+    "Short answer: 3\n\nLong answer: each of the 4 sides loses one, and 4 - 1 = 3.",
+    "Yes. 3^2 + 4^2 = 5^2, so it is a right triangle.",  # "Yes. There are 5." answers 5
+    "Anna is the tallest.",  # was it asked who?
+    "The wavelength is about 1.2 μm.",  # a product of letters elsewhere
+    "Correct Answer: C\nIncorrect Answers: A, B, D",
 )
-"""Nothing in the text says which number is no answer, or which of two is the one asked for."""
+"""What needs the question: which number is no answer, or which of two was asked for."""
 FRESH = list(labelled("labelled_responses.txt"))
 KINDS = list(labelled("labelled_kinds.txt"))
 SECOND = {

@@ -49,6 +49,9 @@ def same(answer: str, reference: str, tolerance: float = 0.0) -> bool:
         return True
     if max(len(answer), len(reference)) > MAX_LENGTH:
         return False
+    word = _SHORT_WORD.fullmatch(reference)
+    if word and word[1].casefold() == answer.strip().casefold() and answer.strip()[1:].islower():
+        return True  # Red is red, where it is marked as a word; Abc is not abc
     if other_currency(answer, reference):
         return False
     answer, reference = (_LEAD.sub("", unwrap(normalise(text))) for text in (answer, reference))
@@ -98,6 +101,7 @@ _LETTERED = re.compile(
 )
 
 
+_SHORT_WORD = re.compile(r"\s*\$?\\text\s*\{\s*([A-Za-z][a-z]{2})\s*\}\$?\s*")
 _LEAD = re.compile(
     r"^(?:\\text\s*\{\s*)?(?:there (?:is|are)|(?:the )?(?:final )?answer(?: is|:)|it is|ratio"
     r"|total)\s*:?(?:\s*\}\s*|\s+)(?=\S)",

@@ -45,7 +45,7 @@ _REMARK = re.compile(
     r"|\s*\((?:and|so|with|where|since|note|not)\b[^()]*\)[*_.]*\s*$"
     r"|\s*(?:\$?\\(?:square|blacksquare)\$?|∎|QED)\s*$"
 )
-_ANSWER_LINE = re.compile(r"(?:^|\n)[*_]*(?:A|Ans)[*_]*:\s*(\S[^\n]*?)\s*$")
+_ANSWER_LINE = re.compile(r"(?:^|\n)[*_]*(?:A|Ans|TL;DR)[*_]*:\s*(\S[^\n]*?)\s*$")
 _NO_VALUE = re.compile(
     r"\b(does not exist|no (?:real |integer )?solutions?|undefined"
     r"|(?<=the )empty set|infinitely many(?: solutions)?)\W*$"
@@ -252,6 +252,8 @@ def _conclusion(text: str) -> str | None:
     before = " ".join(words[:start]) + " "
     if FOR.search(before) and MATH.search(before):
         return None  # "buys $740$ eggs for 6 weeks"
+    if _NEEDED.search(before):
+        return None  # "needs 9 more to have 20"
     if re.search(r"\bfor\s+$", before) and after_verb(before):
         return None  # "earns $15 an hour for 8 hours"
     if CIRCUMSTANCE.search(before) or _CONDITION.search(before) or DENIAL.search(before[-40:]):
@@ -277,9 +279,14 @@ def _first_of_last_chain(text: str, formulas: list[re.Match[str]]) -> re.Match[s
 
 
 _WITH_COLON = re.compile(r"[a-z] -?\d+: ([a-zA-Z] = [^:=\s]{1,40})$")  # "Divide by 2: x = 8"
+_NEEDED = re.compile(
+    r"\bneeds? \d\S*(?: [a-z]+){1,4} to (?:have|reach|own|afford|complete|fill|buy)\s+"
+    r"(?:[a-z]+ ){0,2}$"
+)
 _YES_NO = re.compile(r"(yes|no)[,.;]\s(because\b|since\b|as\b)?", re.IGNORECASE)
 _DAY = re.compile(
-    r"(?:(?<=is |be |s: )|(?<=is a |be a ))(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day$"
+    r"(?:(?<=is |be |s: )|(?<=is on |be on )|(?<=falls on )|(?<=is a |be a ))"
+    r"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day$"
 )
 _RATIO = re.compile(
     r"\bratio\b[^.\n]{0,120}?\s(?:is|are|=)\s+(\d+(?:\.\d+)?(?: to \d+(?:\.\d+)?){1,2})$"

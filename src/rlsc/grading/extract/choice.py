@@ -51,7 +51,7 @@ _LINE = re.compile(r"^\s*[*_$`\"]*\(?([A-J])\)?[*_$`\"]*\s*(?:[.):]\s*.*)?$", re
 # "so A.", "→ (D)", "[B]" at the very end; a letter after a unit's number is no choice.
 _LAST_WORD = re.compile(
     r"(?:^|[:>→∴]\s*|[.,]\s+(?=[(\[])|[.!]\s+|\b(?:so|thus|hence|therefore|choose|pick|select|option"
-    r"|choice|answer|is|with|be|leaves)\s+|(?<=\d)\s+(?=[(\[]))[(\[]?([A-J])[)\]]?[*\"]*[.!]?\s*$"
+    r"|choice|answer|is|with|be|leaves|leaving)\s+|(?<=\d)\s+(?=[(\[]))[(\[]?([A-J])[)\]]?[*\"]*[.!]?\s*$"
 )
 
 

@@ -121,6 +121,9 @@ def _without_circumstances(text: str, numbers: list[re.Match[str]]) -> re.Match[
         if re.search(r"\d", text[start : cut.start()]):
             end = cut.start()
             break
+    for that_is in _THAT_IS.finditer(text, start, end):
+        if re.search(r"\d", text[that_is.end() : end]):
+            start = that_is.end()
     numbers = [number for number in numbers if start <= number.start() < end]
     if only := _only_formula(text, start) or _only_bold(text, start):
         return only
@@ -170,7 +173,8 @@ def _span(formula: re.Match[str]) -> tuple[int, int]:
 
 
 FOR = re.compile(r"\b(?:for|with|if|when|given|since|as|from|on|to)\s+(?:the |all |these )?$", re.I)
-_SO = re.compile(r",?\s(?:so|thus|hence|therefore|i\.e\.),?\s")
+_SO = re.compile(r",?\s(?:so|thus|hence|therefore),?\s")
+_THAT_IS = re.compile(r",?\si\.e\.,?\s")
 _ASIDE = re.compile(
     r",?\s+(?:which|leaving|compared|because|since|than|when|if|provided"
     r"|to (?!get|give|obtain|equal|be|yield|find|total|round|a\b|the\b|reach a)[a-z]+)\b"

@@ -254,11 +254,38 @@ def _without_thought(text: str) -> str:
 
 
 def _without_taken_back(text: str) -> str:
-    """What follows the last "I made a mistake", where it has a number."""
+    """What follows the last "I made a mistake", where it has a number.
+
+    And what follows "Wait" after an answer, where nothing confirms the answer or states another.
+    """
     end = 0
     for match in _TAKEN_BACK.finditer(text):
         end = match.end()
-    return text[end:] if end and re.search(r"\d", text[end:]) else text
+    if end and re.search(r"\d", text[end:]):
+        text = text[end:]
+    wait = None
+    for wait in _WAIT.finditer(text):  # noqa: B007
+        pass
+    if wait is None:
+        return text
+    before, after = text[: wait.start()], text[wait.end() :]
+    if not _RESULT.search(after) or _FINE.search(after) or _states(after) or not _states(before):
+        return text
+    return after
+
+
+def _states(text: str) -> bool:
+    return any(pattern.search(text) for pattern in (_BOX, MARKS, STATED))
+
+
+_WAIT = re.compile(
+    r"(?:(?<=[.!?] )|(?<=\n))(?:(?:no|oh|hmm|but|oops)[,.!…]{0,3} )?wait\b", re.IGNORECASE
+)
+_FINE = re.compile(
+    r"\b(?:correct|right|yes|ok|okay|fine|indeed|match\w*|holds?|works?|consistent|same|still|good"
+    r"|check\w*|verif\w+|confirm\w*)\b|[✓✔?]",
+    re.IGNORECASE,
+)
 
 
 # "The answer is correct" answers nothing.
