@@ -125,7 +125,8 @@ def _plain_words(text: str) -> str | None:
     text = re.sub(r"^(?:the|an?)\s+", "", text.strip().strip("\"'()").strip().lower())
     if len(text) == 1 and text.isalpha():
         return None
-    text = re.sub(r"^(no .*\bsolution|no .*\broot|infinitely many solution)s$", r"\1", text)
+    text = re.sub(r"^(no .*\bsolution|no .*\broot)s$", r"\1", text)
+    text = re.sub(r"^(infinitely many) (?:solution|answer)s$", r"\1", text)
     return " ".join(text.split()) if _WORD.fullmatch(text) else None
 
 

@@ -33,7 +33,7 @@ from rlsc.grading.equality.relations import (
     variable,
 )
 from rlsc.grading.equality.sets import as_set
-from rlsc.grading.equality.values import equal_values, expression
+from rlsc.grading.equality.values import equal_values, expression, within
 from rlsc.grading.notation.normalise import normalise
 from rlsc.grading.notation.numbers import number
 from rlsc.grading.notation.times import same_time, time_of_day
@@ -49,6 +49,9 @@ def same(answer: str, reference: str, tolerance: float = 0.0) -> bool:
         return True
     if max(len(answer), len(reference)) > MAX_LENGTH:
         return False
+    word = _SHORT_WORD.fullmatch(reference)
+    if word and word[1].casefold() == answer.strip().casefold() and answer.strip()[1:].islower():
+        return True  # Red is red, where it is marked as a word; Abc is not abc
     if other_currency(answer, reference):
         return False
     answer, reference = (_LEAD.sub("", unwrap(normalise(text))) for text in (answer, reference))
@@ -98,6 +101,7 @@ _LETTERED = re.compile(
 )
 
 
+_SHORT_WORD = re.compile(r"\s*\$?\\text\s*\{\s*([A-Za-z][a-z]{2})\s*\}\$?\s*")
 _LEAD = re.compile(
     r"^(?:\\text\s*\{\s*)?(?:there (?:is|are)|(?:the )?(?:final )?answer(?: is|:)|it is|ratio"
     r"|total)\s*:?(?:\s*\}\s*|\s+)(?=\S)",
@@ -269,6 +273,8 @@ class _Comparison:
             exact = [side for side in sides[:cut] if expression(side) is not None]
             if self._tolerance and self.forms(gold, parse(sides[-1])):
                 return True
+            if self._rounds(gold, answer):
+                return True
             sides = sides[:cut] if len(exact) and (cut > 1 or not is_name(sides[0])) else sides
         elif any(sign != "=" for sign in answer.signs):
             return False
@@ -278,6 +284,17 @@ class _Comparison:
             return True
         # "5 = x", but not "2 + 3 = 6".
         return len(sides) == 2 and is_name(sides[1]) and self.forms(gold, parse(sides[0]))
+
+    def _rounds(self, gold: Form, answer: Relation) -> bool:
+        """`8/3 ≈ 2.67` for a reference 2.67, to whose digits it is true."""
+        last = number(answer.sides[-1])
+        if not isinstance(gold, Atom) or last is None or number(gold.text) != last:
+            return False
+        decimals = re.fullmatch(r"-?\d*\.(\d+)", gold.text.strip())
+        if answer.signs[-1] != r"\approx" or decimals is None or last == 0:
+            return False
+        unit = 10.0 ** -len(decimals[1])
+        return within(gold.text, answer.sides[-2], 0.501 * unit / abs(float(last)))
 
     def _relations(self, gold: Relation, answer: Relation) -> bool:
         if len(gold.signs) == len(answer.signs) == 1 and gold.signs == answer.signs == ("=",):

@@ -14,7 +14,14 @@ import functools
 import re
 
 from rlsc.grading.extract.boxes import boxed
-from rlsc.grading.extract.fallback import FOR, last_formula, last_number, without_numbering
+from rlsc.grading.extract.fallback import (
+    FOR,
+    SPELLED,
+    after_verb,
+    last_formula,
+    last_number,
+    without_numbering,
+)
 from rlsc.grading.extract.own_words import STATED, own_words, without_tasks
 from rlsc.grading.extract.passages import (
     BOUND,
@@ -38,14 +45,14 @@ _REMARK = re.compile(
     r"|\s*\((?:and|so|with|where|since|note|not)\b[^()]*\)[*_.]*\s*$"
     r"|\s*(?:\$?\\(?:square|blacksquare)\$?|∎|QED)\s*$"
 )
-_ANSWER_LINE = re.compile(r"(?:^|\n)[*_]*(?:A|Ans)[*_]*:\s*(\S[^\n]*?)\s*$")
+_ANSWER_LINE = re.compile(r"(?:^|\n)[*_]*(?:A|Ans|TL;DR)[*_]*:\s*(\S[^\n]*?)\s*$")
 _NO_VALUE = re.compile(
     r"\b(does not exist|no (?:real |integer )?solutions?|undefined"
-    r"|infinitely many(?: solutions)?)\W*$"
+    r"|(?<=the )empty set|infinitely many(?: solutions)?)\W*$"
 )
 _BETWEEN = re.compile(r"[\s,;]*(?:\b(?:and|or)\b)?[\s,;]*")
 _SENTENCE_END = re.compile(
-    r"\.(?=\s|$|\*)|[!?;](?=\s|$)|\n|,?\s+(?:because|since|so|which|as|not|but|where)\b"
+    r"\.(?=\s|$|\*)|[!?;](?=\s|$)|\n|,?\s+\(?(?:(?:and|but)\s+(?=not))?(?:because|since|so|which|as|not|but|where)\b"
 )
 _NO_ANSWER = {"know", "sorry", "cannot", "not", "unable", "unknown", "here", "let", "sure", "step"}
 _NO_ANSWER |= {"sum", "total", "result", "following", "found", "given", "same", "located"}
@@ -69,8 +76,8 @@ def extract_answer(text: str) -> str | None:
     for find in (_answer_line, _stated):
         if (answer := find(text)) is not None:
             return answer
-    text = without_numbering(without_tasks(_REMARK.sub("", text)))
-    for find in (_both, _bare, _conclusion, last_formula, last_number):
+    text = _VALIDITY.sub(r"\1", without_numbering(without_tasks(_REMARK.sub("", text))))
+    for find in (_both, _ratio, _bare, _conclusion, last_formula, last_number):
         if (answer := find(text)) is not None:
             return answer
     return None
@@ -96,6 +103,8 @@ def _stated(text: str) -> str | None:
             continue
         if _WEAK.match(match.group()) and re.search(r"\d", rest.partition("\n\n")[2]):
             continue  # "the final value: …" on the way to an answer
+        if said := _SAID.match(rest):
+            return said[1]
         if formula := MATH.match(rest):
             return _formulas(rest, formula)
         end = _SENTENCE_END.search(rest)
@@ -140,9 +149,14 @@ def _value_of(statement: str) -> str | None:
 
 
 _NOT_BUT = re.compile(r"^not\s+[^\s,;]+,?\s+but\s+(?:rather\s+)?", re.IGNORECASE)
-_SUPPOSED = re.compile(r"\b(?:suppose|assume|assuming|if|whether)\b[^.,;\n]*$", re.IGNORECASE)
+_SUPPOSED = re.compile(
+    r"\b(?:suppose|assume|assuming|if|whether|although|though)\b[^.,;\n]*$", re.IGNORECASE
+)
 _WEAK = re.compile(r"(?:final|correct|right|possible)\s+(?!answers?)", re.IGNORECASE)
-_DENIED = re.compile(r"(?:\w+ly\s+)?not\b", re.IGNORECASE)
+_DENIED = re.compile(
+    r"(?:\w+ly\s+)?(?:(?:not|correct|verified|confirmed)\b|right\W*(?:$|\n))", re.IGNORECASE
+)
+_SAID = re.compile(r"[*_]*(yes|no)\b[*_]*\s*(?:[,;.:–—(]|$)", re.IGNORECASE)  # "No, 5 < 7"
 _IS_VALUE = re.compile(r"(.*)\s(?:is|are|equals?|becomes?)\s+(.+)", re.DOTALL)
 _NAME = re.compile(r"\\?[A-Za-z]+")  # "The area $A$ of the circle is given by" names no value
 _WHICH_IS = re.compile(r",?\s*which\s+(?:equals|is|gives|makes)\s+(-?\d[\d.,/]*\b)")
@@ -185,6 +199,12 @@ def _both(text: str) -> str | None:
     return f"{pair.group(1)}, {pair.group(2)}" if pair else None
 
 
+def _ratio(text: str) -> str | None:
+    """`2:3` of `The ratio of boys to girls is 2 to 3.`"""
+    ratio = _RATIO.search(clean(text[-300:]))
+    return ratio[1].replace(" to ", ":") if ratio else None
+
+
 def _bare(text: str) -> str | None:
     """A completion that is an answer and nothing else: `(2, 3]`, `x = 5`, `east`."""
     plain = clean(text)
@@ -196,15 +216,16 @@ def _bare(text: str) -> str | None:
         return right_side(plain) if re.search(r"[\dA-Za-z\\]", normalise(plain)) else None
     if valueless := _NO_VALUE.search(plain):
         return valueless.group(1)
-    if (said := _YES_NO.match(plain)) and not re.search(r"\d", plain):
+    if (said := _YES_NO.match(plain)) and (said[2] or not re.search(r"\d", plain)):
         return said[1]
     words = plain.split()
     if len(words) <= 3 and not re.search(r"\d", plain):
-        return None if plain.endswith(":") else _value_of(plain)
+        return None if re.search(r"(?::|\b(?:is|are|be|equals))$", plain) else _value_of(plain)
     ending = re.search(r".*\s(?:is|are|was|were|equals|facing)\s+(.+)$", plain)
     is_word = ending is not None and len(_SUBJECT.sub("", ending[1]).split()) == 1
     is_word = is_word and not re.search(r"\d", plain)
     before = plain[: ending.start(1)] if ending else ""
+    is_word = is_word and not (plain.endswith(" left") and SPELLED.search(before))
     denied = DENIAL.search(before) or _CONDITION.search(before)
     if ending and not denied and _DATE.fullmatch(ending[1]):
         return ending[1]
@@ -221,6 +242,8 @@ def _conclusion(text: str) -> str | None:
     if said := _DATE.search(clean(sentence)) or _DAY.search(clean(sentence)):
         return said.group()
     start = len(words)
+    if numbered := _WITH_COLON.search(clean(sentence)):
+        return right_side(numbered[1])
     while start > 0 and is_mathematics(" ".join(words[start - 1 :]), numberless=True):
         start -= 1
     while start < len(words) and words[start].lower() in CONNECTIVES | {"="}:
@@ -229,6 +252,10 @@ def _conclusion(text: str) -> str | None:
     before = " ".join(words[:start]) + " "
     if FOR.search(before) and MATH.search(before):
         return None  # "buys $740$ eggs for 6 weeks"
+    if _NEEDED.search(before):
+        return None  # "needs 9 more to have 20"
+    if re.search(r"\bfor\s+$", before) and after_verb(before):
+        return None  # "earns $15 an hour for 8 hours"
     if CIRCUMSTANCE.search(before) or _CONDITION.search(before) or DENIAL.search(before[-40:]):
         return None
     if PART_BEFORE.search(before[-60:]):
@@ -251,9 +278,28 @@ def _first_of_last_chain(text: str, formulas: list[re.Match[str]]) -> re.Match[s
     return first
 
 
-_YES_NO = re.compile(r"(yes|no)[,.;]\s", re.IGNORECASE)
-_DAY = re.compile(r"(?<=is |s: )(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day$")
-_CONDITION = re.compile(r"\d\S*(?: \S+)? (?:when|if|provided|given)\b[^,]*$")
+_WITH_COLON = re.compile(r"[a-z] -?\d+: ([a-zA-Z] = [^:=\s]{1,40})$")  # "Divide by 2: x = 8"
+_NEEDED = re.compile(
+    r"\bneeds? \d\S*(?: [a-z]+){1,4} to (?:have|reach|own|afford|complete|fill|buy)\s+"
+    r"(?:[a-z]+ ){0,2}$"
+)
+_YES_NO = re.compile(r"(yes|no)[,.;]\s(because\b|since\b|as\b)?", re.IGNORECASE)
+_DAY = re.compile(
+    r"(?:(?<=is |be |s: )|(?<=is on |be on )|(?<=falls on )|(?<=is a |be a ))"
+    r"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day$"
+)
+_RATIO = re.compile(
+    r"\bratio\b[^.\n]{0,120}?\s(?:is|are|=)\s+(\d+(?:\.\d+)?(?: to \d+(?:\.\d+)?){1,2})$"
+)
+# "$a_n = 2n + 1$ for all $n \ge 1$": where a formula is valid is no answer.
+_VALIDITY = re.compile(
+    r"([a-z](?:'*\([a-z]\)|_\{?[a-z]\}?)\s*=[^$\n]{1,200}\$),?\s+for\s+(?:(?:all|any|every|each)\s+)?"
+    r"(?:(?:positive|natural|real|integers?|numbers?)\s+){0,2}"
+    r"\$\s*[a-z]\s*(?:[<>≥≤∈≠]|\\(?:geq?|leq?|in|neq?|gt|lt)(?![a-z]))[^$\n]{1,60}\$(?=\W*$)"
+)
+_CONDITION = re.compile(
+    r"\d\S*(?: \S+)? (?:when|if|provided|given)\b[^,]*$|\d[^,]*, (?:who|whose)\b[^,]*$"
+)
 _DATE = re.compile(
     r"\b(?:January|February|March|April|May|June|July|August|September|October|November|December)"
     r" \d{1,2}(?:, \d{4})?$"

@@ -47,7 +47,8 @@ def _is_rejected(text: str, box: tuple[int, int, str]) -> bool:
 
 _DENIED_BEFORE = re.compile(
     r"\b(?:is|are|was|were|be)(?:n't| not)\s+(?:equal to\s+)?\$*\s*$"
-    r"|\b(?:cannot|can't|could not|couldn't) be\s+\$*\s*$",
+    r"|\b(?:cannot|can't|could not|couldn't) be\s+\$*\s*$"
+    r"|[(,;]\s*(?:(?:and|but)\s+)?not\s+\$*\s*$",
     re.IGNORECASE,
 )
 _DENIED_AFTER = re.compile(

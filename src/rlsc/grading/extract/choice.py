@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rlsc.grading.extract.answer import LAST_WORDS
 from rlsc.grading.extract.boxes import boxed
-from rlsc.grading.extract.own_words import own_words
+from rlsc.grading.extract.own_words import own_words, without_others
 from rlsc.grading.extract.passages import DENIAL, clean, last_mark, last_match
 from rlsc.grading.notation.normalise import normalise
 from rlsc.types import LETTERS
@@ -51,7 +51,7 @@ _LINE = re.compile(r"^\s*[*_$`\"]*\(?([A-J])\)?[*_$`\"]*\s*(?:[.):]\s*.*)?$", re
 # "so A.", "→ (D)", "[B]" at the very end; a letter after a unit's number is no choice.
 _LAST_WORD = re.compile(
     r"(?:^|[:>→∴]\s*|[.,]\s+(?=[(\[])|[.!]\s+|\b(?:so|thus|hence|therefore|choose|pick|select|option"
-    r"|choice|answer|is|with|be|leaves)\s+|(?<=\d)\s+(?=[(\[]))[(\[]?([A-J])[)\]]?[*\"]*[.!]?\s*$"
+    r"|choice|answer|is|with|be|leaves|leaving)\s+|(?<=\d)\s+(?=[(\[]))[(\[]?([A-J])[)\]]?[*\"]*[.!]?\s*$"
 )
 
 
@@ -67,7 +67,7 @@ def extract_choice(response: str, choices: Sequence[str] | None = None) -> str |
         return _of_statement(inside, choices)
     if (marked := last_mark(text)) is not None:
         return _of_statement(marked, choices)
-    text = text[-LAST_WORDS:]
+    text = without_others(text[-LAST_WORDS:])
     if pair := _TWO.search(text):
         return _of_statement(f"{pair.group(1)} and {pair.group(2)}", choices)
     letters = LETTERS[: len(choices)] if choices else LETTERS

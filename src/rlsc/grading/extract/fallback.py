@@ -18,7 +18,7 @@ from rlsc.grading.extract.passages import (
     right_side,
     with_unit,
 )
-from rlsc.grading.notation.numbers import TENS, UNITS
+from rlsc.grading.notation.numbers import PARTS, TENS, UNITS
 
 _NEAR_END = 150
 _SENTENCE = 1000
@@ -26,8 +26,9 @@ _SENTENCE = 1000
 _BOLD = re.compile(r"\*\*([^*\n]+)\*\*")
 # "One" and "a" are mostly no numbers.
 _SMALL = "|".join([UNITS[0], *UNITS[2:]])
-_SPELLED = re.compile(
-    rf"\b(?:(?:{'|'.join(TENS)})(?:[ -](?:{'|'.join(UNITS[1:10])}))?|{_SMALL})"
+SPELLED = re.compile(
+    rf"\b(?:one|two|three|four|five|six|seven|eight|nine)[ -](?:{'|'.join(PARTS)})s?\b(?= of\b)"
+    rf"|\b(?:(?:{'|'.join(TENS)})(?:[ -](?:{'|'.join(UNITS[1:10])}))?|{_SMALL})"
     r"(?: and (?:a|one)[ -](?:half|third|quarter))?\b"
     r"(?! (?:of|hundred|thousand|million))",
     re.IGNORECASE,
@@ -113,15 +114,18 @@ def _without_circumstances(text: str, numbers: list[re.Match[str]]) -> re.Match[
     ends = (text.rstrip(" .!\n").rfind(end) for end in (". ", "\n", "! "))
     start = max(0, len(text) - _SENTENCE, *ends)
     end = len(text)
+    for so in _SO.finditer(text, start, end):
+        if re.search(r"\d", text[so.end() : end]):
+            start = so.end()
     for cut in _ASIDE.finditer(text, start):
         if re.search(r"\d", text[start : cut.start()]):
             end = cut.start()
             break
-    for so in _SO.finditer(text, start, end):
-        if re.search(r"\d", text[so.end() : end]):
-            start = so.end()
+    for that_is in _THAT_IS.finditer(text, start, end):
+        if re.search(r"\d", text[that_is.end() : end]):
+            start = that_is.end()
     numbers = [number for number in numbers if start <= number.start() < end]
-    if only := _only_formula(text, start):
+    if only := _only_formula(text, start) or _only_bold(text, start):
         return only
     if "=" not in text[start:]:
         stated = [number for number in numbers if _VERB.search(text, start, number.start())]
@@ -131,6 +135,23 @@ def _without_circumstances(text: str, numbers: list[re.Match[str]]) -> re.Match[
         if not CIRCUMSTANCE.search(text[start : number.start()][-40:]):
             return number
     return None
+
+
+def after_verb(text: str) -> bool:
+    """Whether a number in `text` stands right after a verb: `She has 7 eggs for `."""
+    numbers = NUMBER.finditer(text)
+    return any(_VERB.search(text, max(0, one.start() - 60), one.start()) for one in numbers)
+
+
+def _only_bold(text: str, start: int) -> re.Match[str] | None:
+    """The number of the one bold passage: `There are **6 eggs** left after she ate 4.`"""
+    bold = list(_BOLD.finditer(text, start))
+    if len(bold) != 1 or MATH.search(text, start):
+        return None
+    numbers = list(NUMBER.finditer(text, bold[0].start(1), bold[0].end(1)))
+    before = text[start : bold[0].start()]
+    aside = CIRCUMSTANCE.search(before[-40:]) or FOR.search(before) or DENIAL.search(before)
+    return numbers[0] if len(numbers) == 1 and not aside else None
 
 
 def _only_formula(text: str, start: int) -> re.Match[str] | None:
@@ -152,10 +173,12 @@ def _span(formula: re.Match[str]) -> tuple[int, int]:
 
 
 FOR = re.compile(r"\b(?:for|with|if|when|given|since|as|from|on|to)\s+(?:the |all |these )?$", re.I)
-_SO = re.compile(r",?\s(?:so|thus|hence|therefore|i\.e\.),?\s")
+_SO = re.compile(r",?\s(?:so|thus|hence|therefore),?\s")
+_THAT_IS = re.compile(r",?\si\.e\.,?\s")
 _ASIDE = re.compile(
     r",?\s+(?:which|leaving|compared|because|since|than|when|if|provided"
-    r"|to (?!get|give|obtain|equal|be|yield|find|total|a\b|the\b|reach a)[a-z]+)\b"
+    r"|to (?!get|give|obtain|equal|be|yield|find|total|round|a\b|the\b|reach a)[a-z]+)\b"
+    r"|(?<=,) who\b(?=[^,]*$)"
     r"|\s\((?=[^()]*\)\W*$)"
 )
 _VERB = re.compile(
@@ -167,14 +190,15 @@ _VERB = re.compile(
 
 def _last_spelled(text: str, start: int) -> str | None:
     """`thirty-nine` after the last number in digits; "over the three months" answers nothing."""
-    spelled = last_match(_SPELLED, text[start:])
+    spelled = last_match(SPELLED, text[start:])
     if spelled is None:
         return None
     before, after = text[: start + spelled.start()], text[start + spelled.end() :]
     if re.search(r"[.!?]\s+\S|\n\s*\S", after) or re.match(r"\s*times\b", after):
         return None  # not the last sentence
     # "two numbers" is talk; "is nine" and "thirty-nine" are answers.
-    stated = _STATED.search(before) or len(spelled.group()) > 5 or not re.search(r"\d", before)
+    long = len(spelled.group()) > 5 and not after.startswith(" of ")
+    stated = _STATED.search(before) or long or not re.search(r"\d", before)
     return spelled.group() if stated and not CIRCUMSTANCE.search(before[-40:]) else None
 
 

@@ -28,7 +28,20 @@ _NEXT_QUESTION = re.compile(
 )
 _AFTERTHOUGHT = re.compile(
     r"\n[ \t]*(?:[*_#]*(?:Check|Verification|Verify|Note|Explanation)[*_]*\s*:"
-    r"|#+ *(?:Check|Verification|Notes?|Explanation)[ \t]*\n)"
+    r"|#+ *(?:Check|Verification|Notes?|Explanation)[ \t]*\n"
+    # What a chat ends on: an offer.
+    r"|(?:Would you like|Do you want|Let me know|Feel free to|I hope (?:this|that)"
+    r"|If you(?:'d| would) like|If you (?:have|need|want) (?:any|more|further|another|me)"
+    r" (?:other |more |further )?(?:questions?|help|explanation|details?|to))\b)"
+)
+# A last paragraph that checks what was found: it begins and ends as one.
+_CHECKED = re.compile(
+    r"\n[ \t]*(?:Let's|Let us|Let me|We can|We|I|To) (?:double[- ]?|re-?)?(?:check|verify)\b"
+    r"(?=([^\n]{1,600}))\1(?<=[.!✓✔])\s*$"
+)
+_CONFIRMS = re.compile(
+    r"(?:\b(?:correct|right|true|matches|satisfied|holds|works|consistent|as expected)\b"
+    r"[^.!\n]{0,60}[.!]?|[✓✔])\s*$"
 )
 MARKS = re.compile(
     r"####[ \t]*(\S[^\n]*)|<answer>\s*([^<]{1,500}?)\s*</answer>"
@@ -48,10 +61,24 @@ _QUOTED_QUESTION = re.compile(r'"[^"\n]{1,200}\?"')
 _CODE = re.compile(r"```(?:python|py)\n.*?```", re.DOTALL)
 _EMPTY_BOX = re.compile(
     r"\\(?:boxed|fbox)\s?\{\s?(?:(?:\\text\s?\{)?\s?(?:(?:your|the|final) ){0,3}"
-    r"(?:answer|result|solution|number)(?: here)?\s?\}?|\.\.\.|\\l?dots|…|\?)?\s?\}"
-    r"|\\(?:boxed|fbox)\s?\{?$"
+    r"(?:answer|result|solution|number)(?: here)?\s?\}?|\.\.\.|\\l?dots|…|\?"
+    r"|\\text\s?\{\s?\})?\s?\}"
+    r"|\$?\\(?:boxed|fbox)\s?\{?(?:\\[a-z]{1,10}|[{(\[ ]){0,8}$"
     r"|\{?\s*[\"']answer[\"']\s*:\s*(?:[\"']{2}|null)\s*\}?",
     re.IGNORECASE,
+)
+_CALCULATOR = re.compile(r"<<[-+*/().,=\d\s%$]{1,80}>>")  # of GSM8K's solutions: 2 + 1 = <<2+1=3>>3
+_UNDERSCORED = re.compile(r"(?<![\w\\])__(?=[^\s_])([^_\n]{1,80})__(?!\w)")
+# In the first person, since what others get wrong takes nothing back.
+_TAKEN_BACK = re.compile(
+    r"(?:^|[.!\n])[\s*_]{0,8}"
+    r"(?:(?:sorry|wait|oops|hmm|oh|(?:my )?apologies|actually|I apologi[sz]e)[,.!…—-]{0,4}\s+){0,2}"
+    r"(?:but )?(?:it (?:seems|looks) (?:like |that )?)?I(?:'ve| have)?(?: just)? "
+    r"(?:made an? (?:\w+ )?(?:mistake|error)|misread|miscalculated|miscounted|mistakenly)\b",
+    re.IGNORECASE,
+)
+_PLACEHOLDER = re.compile(
+    r"\[(?:insert|your|enter)\b[^\]\n]{0,30}\]|<(?:insert|your)\b[^>\n]{0,30}>|_{3,}", re.IGNORECASE
 )
 _ALIGNED = re.compile(
     r"\\begin\{((?:align(?:ed|at)?|gather(?:ed)?|equation|split|eqnarray)\*?)\}"
@@ -134,11 +161,13 @@ def own_words(text: str) -> str:
         _HTML.sub(_plain_html, text).translate(_WIDE).replace(r"\$", "＄")
     )  # an escaped dollar opens no formula
     text = _LONG_SPACE.sub(lambda run: "\n\n" if "\n" in run.group() else "  ", text.strip())
+    text = _without_check(_PLACEHOLDER.sub("", text))
     text = _EMOJI.sub("", _QUOTED_QUESTION.sub("", _EMPTY_BOX.sub("", text))).strip()
     text = _without_thought(_CODE.sub("", text).strip() or text)
+    text = _UNDERSCORED.sub(r"**\1**", _CALCULATOR.sub("", text))
     text = _ALIGNED.sub(_last_line, text)
     text = _HEADING.sub(r"\1:", text)
-    text = _without_afterthought(text)
+    text = _without_afterthought(_without_taken_back(text))
     for match in _NEXT_QUESTION.finditer(text):
         if text[: match.start()].strip():
             return text[: match.start()]
@@ -164,6 +193,11 @@ def after_prompt(prompt: str, text: str) -> str:
 def answer_texts(group: CompletionGroup) -> list[str]:
     """The group's completions, to be read for their answers: each `after_prompt`."""
     return [after_prompt(group.prompt.text, completion.text) for completion in group.completions]
+
+
+def without_others(text: str) -> str:
+    """Without what others say, or what would be a mistake, sentence by sentence."""
+    return "".join(_OF_OTHERS.sub(" ", piece) for piece in _SENTENCES.split(text))
 
 
 def without_tasks(text: str) -> str:
@@ -219,6 +253,57 @@ def _without_thought(text: str) -> str:
     return text[: opened.start()] if opened else text
 
 
+def _without_taken_back(text: str) -> str:
+    """What follows the last "I made a mistake", where it has a number.
+
+    And what follows "Wait" after an answer, where nothing confirms the answer or states another.
+    """
+    end = 0
+    for match in _TAKEN_BACK.finditer(text):
+        end = match.end()
+    if end and re.search(r"\d", text[end:]):
+        text = text[end:]
+    wait = None
+    for wait in _WAIT.finditer(text):  # noqa: B007
+        pass
+    if wait is None:
+        return text
+    before, after = text[: wait.start()], text[wait.end() :]
+    if not _RESULT.search(after) or _FINE.search(after) or _states(after) or not _states(before):
+        return text
+    return after
+
+
+def _states(text: str) -> bool:
+    return any(pattern.search(text) for pattern in (_BOX, MARKS, STATED))
+
+
+_WAIT = re.compile(
+    r"(?:(?<=[.!?] )|(?<=\n))(?:(?:no|oh|hmm|but|oops)[,.!…]{0,3} )?wait\b", re.IGNORECASE
+)
+_FINE = re.compile(
+    r"\b(?:correct|right|yes|ok|okay|fine|indeed|match\w*|holds?|works?|consistent|same|still|good"
+    r"|check\w*|verif\w+|confirm\w*)\b|[✓✔?]",
+    re.IGNORECASE,
+)
+
+
+# "The answer is correct" answers nothing.
+_RIGHT = re.compile(r"(?:\w+ly\s+)?(?:(?:correct|verified|confirmed)\b|right\W*$)", re.MULTILINE)
+
+
+def _without_check(text: str) -> str:
+    """Without a last paragraph that checks what was found, and finds nothing itself."""
+    last = text.rfind("\n")
+    check = _CHECKED.match(text, last) if last > 0 and text[:last].strip() else None
+    if check is None or not _CONFIRMS.search(check[1][-100:]):
+        return text
+    stated = STATED.search(check[1])
+    if stated and not _RIGHT.match(check[1], stated.end()):
+        return text
+    return text if _BOX.search(check[1]) or MARKS.search(check[1]) else text[:last].rstrip()
+
+
 def _without_afterthought(text: str) -> str:
     """Without a check or note that follows the answer; one before it stays."""
     checks = [match.start() for match in _AFTERTHOUGHT.finditer(text)]
@@ -227,7 +312,8 @@ def _without_afterthought(text: str) -> str:
     first = 0
     for pattern in (_BOX, MARKS, STATED):
         if given := pattern.search(text):
-            first = given.start()
+            if not _RIGHT.match(text, given.end()):
+                first = given.start()
             break
     cut = next((start for start in checks if start > first and text[:start].strip()), len(text))
     return text[:cut]

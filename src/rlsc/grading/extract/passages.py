@@ -17,7 +17,7 @@ NUMBER = re.compile(
 MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$(?!\d)|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
 CIRCUMSTANCE = re.compile(
     r"\b(?:not|n't|cannot be|can't be|never|less than|more than|at least|at most|between|of the"
-    r"|satisfying|for which|such that|where|when|up to"
+    r"|satisfying|for which|such that|where|when|(?<!round )(?<!rounds )(?<!rounded )up to"
     r"|multiples? of|divisible by|factor of|divisor of"
     r"|under|below|above|beyond|exceeds?|exceeding"
     r"|over|(?<!results )(?<!result )(?<!resulting )in|after|within|during|than|out of"
@@ -32,9 +32,9 @@ DENIAL = re.compile(
 )
 BOUND = re.compile(
     r"\b(?:under|below|beneath|above|beyond|exceed(?:s|ing)?|(?<=is )over|(?<=are )over"
-    r"|at least|at most|up to|no (?:more|less|fewer) than|between|(?:less|more|fewer|greater"
-    r"|larger|smaller|higher|lower|bigger) than(?: or equal to)?|(?:a )?multiples? of|divisible by"
-    r"|(?:a )?(?:factor|divisor) of)\s+[*$]*(?=[-\d\\])"
+    r"|at least|at most|(?<!round )(?<!rounds )(?<!rounded )up to|no (?:more|less|fewer) than"
+    r"|between|(?:less|more|fewer|greater|larger|smaller|higher|lower|bigger) than(?: or equal to)?"
+    r"|(?:a )?multiples? of|divisible by|(?:a )?(?:factor|divisor) of)\s+[*$]*(?=[-\d\\])"
 )
 # "Half of 12", "from 10 to 12", "12 times as many", "everything but 12": 12 is a part of the value.
 PART_BEFORE = re.compile(

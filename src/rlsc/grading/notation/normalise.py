@@ -131,6 +131,7 @@ _REWRITES = [
         (r"(?:\\\$|＄)\s*(-?[\d,.]*\d)", r"\1\\text{ dollars}"),
         (r"\\?\$|＄", ""),
         (r"\\(?:varnothing|O(?![A-Za-z]))|\\\{\s*\\\}", r"\\emptyset"),
+        (r"^(?:\\text\s*\{\s*)?(?:the )?empty set\s*\}?$", r"\\emptyset"),
         (r"\{([^{}]*)\\choose(?![A-Za-z])([^{}]*)\}", r"\\binom{\1}{\2}"),
         (r"\bnp\.", ""),
         (r"\\(sin|cos|tan)\s*\^\s*\{?\s*-1\s*\}?", r"\\arc\1 "),

@@ -61,8 +61,8 @@ TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 _SMALL = {word: value for value, word in enumerate(UNITS)}
 _SMALL |= {word: 10 * (value + 2) for value, word in enumerate(TENS)}
 _SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9}
-_PARTS = {"half": 2, "halves": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6}
-_PARTS |= {"seventh": 7, "eighth": 8, "ninth": 9, "tenth": 10}
+PARTS = {"half": 2, "halves": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6}
+PARTS |= {"seventh": 7, "eighth": 8, "ninth": 9, "tenth": 10}
 
 
 _AND_PART = re.compile(r"(.+) and (?:a|one) (half|third|quarter)")
@@ -73,14 +73,14 @@ def _in_words(text: str) -> Fraction | None:
     words = re.findall(r"[a-z]+", text.lower())
     if not words or len(words) > 12 or re.search(r"[^A-Za-z\s-]", text):
         return None
-    if (half := _AND_PART.fullmatch(" ".join(words))) and half[2] in _PARTS:
+    if (half := _AND_PART.fullmatch(" ".join(words))) and half[2] in PARTS:
         whole = _in_words(half[1])  # two and a half
         below = whole is not None and whole < 0
-        return None if whole is None else whole + Fraction(-1 if below else 1, _PARTS[half[2]])
+        return None if whole is None else whole + Fraction(-1 if below else 1, PARTS[half[2]])
     sign = -1 if words[0] in ("minus", "negative") else 1
     words = words[sign == -1 :]
-    if (words and words[-1].removesuffix("s") in _PARTS) or (words and words[-1] in _PARTS):
-        part = _PARTS.get(words[-1]) or _PARTS[words[-1].removesuffix("s")]
+    if (words and words[-1].removesuffix("s") in PARTS) or (words and words[-1] in PARTS):
+        part = PARTS.get(words[-1]) or PARTS[words[-1].removesuffix("s")]
         top = _integer(["one" if word in ("a", "an") else word for word in words[:-1]] or ["one"])
         return None if top is None else Fraction(sign * top, part)
     value = _integer(words)

@@ -76,7 +76,7 @@ _define("resistance", ("ohm ohms", 1))
 _POWER = r"[A-Za-z]+(?:\s*\^\s*\{?\s*-?\d\s*\}?)?"
 # N·m²/kg² after a number: letters in a fraction or with a power below zero are no names.
 _RATE = re.compile(
-    rf"(?<=[\d}}])\s+(?=.*(?:/|\^\s*\{{?\s*-))({_POWER}(?:\s*(?:\\cdot(?![A-Za-z])|/|\s)\s*{_POWER})+)$"
+    rf"(?<=[\d}}])\s+(?=.*(?:/|\^\s*\{{?\s*-))({_POWER}(?:\s*(?:\\cdot(?![A-Za-z])|/(?:\s*\()?|\s)\s*{_POWER})+\)?)$"
 )
 _MODIFIERS = {"per", "square", "sq", "cubic", "squared", "cubed", "mph", "kph"}
 _NOT_UNITS = set("or and more less half factorial squared cubed dozen hundred not if to".split())
