@@ -80,7 +80,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_row_of_the_recipe_is_ready_to_run(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recipe = recipes_folder() / "compare-azr-sums.yaml"
+    recipe = recipes_folder() / "azr-sums.yaml"
     compared, _ = parse_compare(["--config", str(recipe)])
     runs = [run for run in _runs(compared, []) if run.seed == 0]
     assert len(runs) == len(compared.methods) == 7

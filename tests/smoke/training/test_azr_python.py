@@ -88,7 +88,7 @@ def test_every_row_of_the_recipe_is_ready_to_run(
     model: Path, backend: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With a tiny model and a benchmark file of one row; the rest is the recipe's."""
-    recipe = recipes_folder() / "compare-azr-python.yaml"
+    recipe = recipes_folder() / "azr-python.yaml"
     compared, _ = parse_compare(["--config", str(recipe)])
     runs = [run for run in _runs(compared, []) if run.seed == 0]
     assert [run.label for run in runs] == list(compared.methods)
