@@ -9,6 +9,7 @@ proposal that is refused before it runs is the difference between reading and ru
 from __future__ import annotations
 
 import argparse
+import functools
 import time
 from collections.abc import Callable
 
@@ -63,14 +64,14 @@ def main() -> None:
         ("a proposal, valid: two runs", valid),
         ("a proposal, refused by its input", refused),
     ):
-        each = [(one, []) for one in proposals]
-        spent = milliseconds(lambda each=each: language.tasks("deduction", each), number)
+        each: list[tuple[Completion, list[Task]]] = [(one, []) for one in proposals]
+        spent = milliseconds(functools.partial(language.tasks, "deduction", each), number)
         print(f"{name:<48}{spent:8.1f}")
     for name, solutions in answers.items():
         for way in ("", ", known from the memo"):
             if way and name.startswith("a deduction"):
                 continue
-            spent = milliseconds(lambda one=solutions: language.judgements(one), number)
+            spent = milliseconds(functools.partial(language.judgements, solutions), number)
             print(f"{name + way:<48}{spent:8.1f}")
     language.close()
 
