@@ -14,6 +14,7 @@ from rlsc.environments.azr.asking import propose_asks
 from rlsc.environments.azr.buffer import Buffer
 from rlsc.environments.azr.language import Language
 from rlsc.environments.azr.settings import AZRSettings
+from rlsc.environments.azr.step import SHOWN
 from rlsc.environments.azr.tasks import KINDS, SEED, TRIPLETS, Kind, Refusal, Task
 from rlsc.environments.base import Groups
 from rlsc.errors import ConfigError
@@ -58,7 +59,7 @@ def seeds_of_model(
             kept = buffer.add(made) if isinstance(made, Task) and len(found) < wanted else None
             reason = made.reason if isinstance(made, Refusal) else "" if kept else "duplicate"
             reasons[reason] += 1
-            records.append({"kind": kind, "text": completion.text[:300], "reason": reason})
+            records.append({"kind": kind, "text": completion.text[:SHOWN], "reason": reason})
             if kept is not None:
                 found.append(kept)
                 records[-1] |= kept.to_json()

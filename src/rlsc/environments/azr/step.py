@@ -10,7 +10,7 @@ from typing import Any
 
 from rlsc.environments.azr.buffer import Buffer
 from rlsc.environments.azr.language import Language
-from rlsc.environments.azr.tasks import Judgement, Kind, Refusal, Task
+from rlsc.environments.azr.tasks import TRIPLETS, Judgement, Kind, Refusal, Task
 from rlsc.types import Completion, CompletionGroup
 
 _RECENT = 5
@@ -18,7 +18,7 @@ _RECENT = 5
 _OLD = 20
 """Steps after which a task's estimate is compared with how it is solved."""
 _LEARNABLE = (0.3, 0.7)
-_SHOWN = 300
+SHOWN = 1000
 """Characters of a text in tasks.jsonl."""
 
 
@@ -54,14 +54,26 @@ class Proposal:
         made = self.made
         return isinstance(made, Task) and any(made.key == one.key for one in self.references)
 
+    @property
+    def copied_lines(self) -> float | None:
+        """The share of its program's lines that stand in its references.
+
+        None for programs of one line, and of induction, whose program is the reference's.
+        """
+        if not isinstance(self.made, Task) or self.kind not in TRIPLETS:
+            return None
+        lines = [line.strip() for line in self.made.program.splitlines()]
+        known = {line.strip() for one in self.references for line in one.program.splitlines()}
+        return fmean(line in known for line in lines) if len(lines) > 1 else None
+
     def record(self) -> dict[str, Any]:
         """A row of tasks.jsonl."""
         made = self.kept or self.made
-        row: dict[str, Any] = {"kind": self.kind, "text": self.completion.text[:_SHOWN]}
+        row: dict[str, Any] = {"kind": self.kind, "text": self.completion.text[:SHOWN]}
         row["reason"] = made.reason if isinstance(made, Refusal) else ""
         row |= {"reward": self.reward, "has_format": self.has_format, "duplicate": self.duplicate}
         if isinstance(made, Refusal):
-            return row | {"detail": made.detail[:_SHOWN]}
+            return row | {"detail": made.detail[:SHOWN]}
         return row | made.to_json() | {"rate": self.rate}
 
 
@@ -120,6 +132,9 @@ class Step:
         yield "format_share_propose", sum(p.has_format for p in self.proposals) / number
         yield "duplicates", sum(p.duplicate for p in self.proposals) / number
         yield "reference_overlap", sum(p.copies for p in self.proposals) / number
+        copied = [share for p in valid if (share := p.copied_lines) is not None]
+        if copied:
+            yield "copied_lines", fmean(copied)
         reasons = Counter(p.made.reason for p in self.proposals if isinstance(p.made, Refusal))
         for reason, count in sorted(reasons.items()):
             yield f"refused_{reason}", count / number

@@ -87,6 +87,7 @@ def _azr_charts(metrics: Sequence[Line]) -> Iterator[Chart]:
         "distinct_programs": "distinct programs",
         "duplicates": "duplicates",
         "reference_overlap": "copied",
+        "copied_lines": "lines copied",
     }
     yield _chart("Variety", "share", metrics, variety)
     size = {"program_lines": "lines", "branches": "branches"}

@@ -23,6 +23,7 @@ from rlsc.environments.azr.environment import AZR
 from rlsc.environments.azr.python import judging, language, proposals
 from rlsc.environments.azr.python.language import Python, branches
 from rlsc.environments.azr.python.texts import read
+from rlsc.environments.azr.step import Proposal
 from rlsc.environments.azr.tasks import KINDS, Judgement, Kind, Refusal, Task
 from rlsc.environments.sandbox import JUDGING, VALIDATION, Limits, Outcome, Status
 from rlsc.errors import ConfigError
@@ -418,7 +419,8 @@ def test_a_game_of_python_is_played_and_goes_on(backend: Executor) -> None:
     assert metrics["azr/program_lines"] == 2
     assert metrics["azr/executions"] > 0 == metrics["azr/timeouts"]
     page = (Path(__file__).parents[4] / "docs" / "azr.md").read_text("utf-8")
-    for name in ("program_lines", "branches", *made._language.counts()):
+    assert metrics["azr/copied_lines"] == 0.5  # the line of `def`
+    for name in ("program_lines", "branches", "copied_lines", *made._language.counts()):
         assert f"`{name}`" in page
     again = AZR(**SMALL, kinds=PLAYED, probe_tasks=1, reject_duplicates=True)
     again.load(state)
@@ -427,6 +429,23 @@ def test_a_game_of_python_is_played_and_goes_on(backend: Executor) -> None:
     assert again.state() == made.state()
     made.close()
     again.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "programs", "copied"),
+    [
+        ("deduction", [ADDS, SOURCE.program], 1.0),
+        ("abduction", [SOURCE.program], 0.5),
+        ("deduction", [], 0.0),
+        ("induction", [ADDS], None),
+    ],
+)
+def test_lines_that_stand_in_references(kind: Kind, programs: list[str], copied: Any) -> None:
+    (group,) = answer(lambda *_: "x")([Ask("propose/0", "?")])
+    assert group is not None
+    references = [Task("deduction", program) for program in programs]
+    made = Proposal(kind, group, references, Task(kind, ADDS))
+    assert made.copied_lines == copied
 
 
 def test_a_model_that_writes_no_programs_is_told_why(recording) -> None:
