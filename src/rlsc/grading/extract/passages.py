@@ -83,13 +83,19 @@ def is_mathematics(text: str, numberless: bool = False) -> bool:
     return numberless or not words or bool(re.search(r"[\d\\=]", normalise(text)))
 
 
+_LAYERS = 20
+"""Of decoration: no text has more, and one made to have would take quadratic time."""
+
+
 def clean(text: str) -> str:
     """Without emphasis, quotes, formula signs and a full stop around it."""
     text = _EMPHASIS.sub(r"\1", text.strip())
     if " " in text and "$" not in text:
         text = text.rstrip("!")  # joy; a lone 5! is a factorial
     previous = None
-    while text != previous:
+    for _ in range(_LAYERS):
+        if text == previous:
+            break
         previous = text
         text = text.strip().strip('*`"“”').strip()
         if text[:1] + text[-1:] in ("''", "‘’", "«»", "「」", "__"):

@@ -245,6 +245,15 @@ LONG = {
     "tasks": "Let x be so, " * 50_000,
     "questions": "Is it 1? " * 50_000,
     "next questions": "\nQuestion: " * 50_000,
+    "calculator": "<<1" * 50_000,
+    "last checks": "\nLet's check: " * 20_000 + "correct.",
+    "excuses": "Sorry, wait, I made a mistake. " * 10_000,
+    "waits": "It is 1. Wait, 2 * 3 = 6 " * 10_000,
+    "underscores": "_ _" * 50_000,
+    "full stops": ".\n" * 50_000,
+    "bold passages": "**6 eggs " * 20_000,
+    "validity": "$a_n = 2$, for $n > " * 10_000,
+    "open boxes": r"\boxed{\frac" * 20_000,
 }
 
 
