@@ -102,7 +102,7 @@ def test_kl_alone_stays_where_it_is_and_holds_others_back(tmp_path: Path) -> Non
     assert divergences[1] < divergences[0]
 
 
-@pytest.mark.parametrize("name", [name for name in OBJECTIVES if name not in IN_SUMS])
+@pytest.mark.parametrize("name", [name for name in OBJECTIVES if name not in {*IN_SUMS, "trr"}])
 def test_every_objective_trains(
     name: str, tmp_path: Path, reward_model: Path, labels: AnswerKey
 ) -> None:
@@ -159,7 +159,13 @@ def test_ppo_takes_a_reward_model_in_place_of_labels(tmp_path: Path, reward_mode
     assert not bool((run.auxiliary.value_head._linear.weight == 0).all())
 
 
-@pytest.mark.parametrize("name", ["self_certainty", "dpo", "ppo", "random", "entropy_loss", "rlhf"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("self_certainty", "dpo", "ppo"),
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("random", "entropy_loss", "rlhf")),
+    ],
+)
 def test_layouts_agree(name: str, tmp_path: Path, reward_model: Path, labels: AnswerKey) -> None:
     """Token trees against padded rows, merged or not, each completion a micro-batch or all."""
     found = []

@@ -62,7 +62,11 @@ def test_only_the_adapter_has_gradients(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"rollout_policy": "base"}, {"beta": 0.5}, {"rollout_policy": "base", "bf16": True}],
+    [
+        {"rollout_policy": "base"},
+        {"beta": 0.5},
+        pytest.param({"rollout_policy": "base", "bf16": True}, marks=pytest.mark.slow),
+    ],
     ids=["sampling", "divergence", "sampling-bf16"],
 )
 def test_the_base_is_the_model_without_its_adapter(

@@ -232,6 +232,7 @@ def test_fsdp2_saves_the_model_whole_and_resumes(
     assert update > 0
 
 
+@pytest.mark.slow
 def test_benchmarks_of_two_processes_are_those_of_one(
     model_folder: Path, data: Path, tmp_path: Path
 ) -> None:
