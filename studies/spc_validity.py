@@ -18,11 +18,11 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
-from rlsc import RLSCConfig, RLSCTrainer
+from spc_policy import untrained
+
 from rlsc.environments.spc.derivations import Place, Step, corrupted, draw_place
 from rlsc.environments.spc.environment import SPC
 from rlsc.environments.spc.validity import acceptance, accepted
-from rlsc.models import load_model
 from rlsc.types import Ask, Pool
 
 _EXAMPLES = (
@@ -74,20 +74,8 @@ def main(places: int = 60, samples: int = 4) -> None:
     game = Validation()
     # The right steps twice, under other ids and so with other samples.
     game.jobs, game.samples = [*right, *right, *wrong], samples
-    model, tokenizer, _ = load_model(None)
     with tempfile.TemporaryDirectory() as folder:
-        args = RLSCConfig(
-            output_dir=folder,
-            objective="trr",
-            temperature=1.0,
-            max_completion_length=32,
-            max_steps=1,
-            guard="off",
-            bf16=False,
-            disable_tqdm=True,
-        )
-        trainer = RLSCTrainer(model=model, args=args, processing_class=tokenizer, environment=game)
-        trainer.sampler.collect(game, 0, [])
+        untrained(game, folder, 32).sampler.collect(game, 0, [])
     first, again, rewritten = (game.found[n * places : (n + 1) * places] for n in range(3))
     false_valid = [accepted(a, b, samples) for a, b in zip(first, again, strict=True)]
     valid = [accepted(a, b, samples) for a, b in zip(first, rewritten, strict=True)]

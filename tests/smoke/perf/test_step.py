@@ -21,15 +21,21 @@ def bench(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=600)
 
 
-def test_systems_take_turns_at_the_same_work(tiny_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "peers", [("plain",), pytest.param(("plain", "no_sharing"), marks=pytest.mark.slow)], ids=len
+)
+def test_systems_take_turns_at_the_same_work(
+    peers: tuple[str, ...], tiny_folder: Path, tmp_path: Path
+) -> None:
     file = tmp_path / "bench.json"
-    done = bench("--peers", "plain", "--steps", 2, "--model", tiny_folder, "--json", file)
+    flags = ("--peers", ",".join(peers), "--steps", 2, "--model", tiny_folder, "--json", file)
+    done = bench(*flags)
     assert done.returncode == 0, done.stderr
     report = json.loads(file.read_text())
     assert report["case"] == "demo"
     assert report["dtype"] == ("bf16" if device_has_bf16() else "fp32")
     assert str(dataclasses.replace(Cpu.here(), threads=1)) in report["machine"]
-    assert [one["system"] for one in report["results"]] == ["rlsc", "plain"]
+    assert [one["system"] for one in report["results"]] == ["rlsc", *peers]
     for one in report["results"]:
         assert min(one["sample_seconds"], one["update_seconds"]) > 0
         assert one["peak_memory_gb"] > 0.1

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 import yaml
 
 from rlsc import RLSCTrainer
@@ -19,7 +18,8 @@ from rlsc.records.jsonl import read_jsonl
 from tests.ascii_model import ascii_model, ascii_tokenizer, save_ascii_model
 from tests.smoke.conftest import in_this_process
 from tests.smoke.objectives.test_objectives import Forbidden
-from tests.smoke.training.test_trainer import completions, config, weights
+from tests.smoke.training.test_games import cut_and_whole
+from tests.smoke.training.test_trainer import config
 
 PLAIN = {"per_device_train_batch_size": 8, "num_generations": 16}
 GAME = {"batch": 2, "seed_size": 4, "seeds": "uniform", "kinds": "deduction+induction"}
@@ -39,17 +39,7 @@ def trainer(folder: Path, scale: float = 0.4, **changes: Any) -> RLSCTrainer:
 
 def test_a_run_that_goes_on_is_the_uninterrupted_one(tmp_path: Path) -> None:
     """To the bit, without a look at any answer: tasks.jsonl, completions, weights, the probe."""
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    run = trainer(whole)
-    run.train()
-    trainer(cut, max_steps=2).train()
-    resumed = trainer(cut)
-    resumed.train(resume_from_checkpoint=True)
-    assert (cut / "tasks.jsonl").read_bytes() == (whole / "tasks.jsonl").read_bytes()
-    assert completions(cut) == completions(whole)
-    assert torch.equal(weights(resumed), weights(run))
-    assert resumed.kept.examined == run.kept.examined
-    assert sorted(run.kept.examined) == [0, 2, 4]
+    whole = cut_and_whole(trainer, tmp_path)
     rows = read_jsonl(whole / "completions" / "0.jsonl")
     assert {row["pool"] for row in rows} == {
         f"{role}/{kind}" for role in ("propose", "solve") for kind in ("deduction", "induction")

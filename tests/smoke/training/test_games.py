@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,29 @@ def trainer(folder: Path, environment: CountUp | None = None, **changes: Any) ->
     )
 
 
+def same_game(ours: tuple[Path, RLSCTrainer], theirs: tuple[Path, RLSCTrainer]) -> None:
+    """To the bit: tasks.jsonl, completions, weights, what was examined, the game's state."""
+    (folder, run), (other, another) = ours, theirs
+    assert (folder / "tasks.jsonl").read_bytes() == (other / "tasks.jsonl").read_bytes()
+    assert completions(folder) == completions(other)
+    assert torch.equal(weights(run), weights(another))
+    assert run.kept.examined == another.kept.examined
+    assert sorted(run.kept.examined) == [0, 2, 4]
+    assert run.environment.state() == another.environment.state()
+
+
+def cut_and_whole(make: Callable[..., RLSCTrainer], folder: Path) -> Path:
+    """The folder of a run of four steps, which one cut after two has gone on to be."""
+    whole, cut = folder / "whole", folder / "cut"
+    run = make(whole)
+    run.train()
+    make(cut, max_steps=2).train()
+    resumed = make(cut)
+    resumed.train(resume_from_checkpoint=True)
+    same_game((cut, resumed), (whole, run))
+    return whole
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RLSCTrainer]:
     """Four steps, examined before, in the middle and after; answers may not be looked at."""
@@ -68,16 +92,11 @@ def test_a_game_is_begun_once_and_grows(whole: tuple[Path, RLSCTrainer]) -> None
 def test_a_game_that_goes_on_is_the_uninterrupted_one(
     whole: tuple[Path, RLSCTrainer], tmp_path: Path
 ) -> None:
-    folder, run = whole
     trainer(tmp_path, eval_steps=2, max_steps=3).train()  # a step past the checkpoint
     (tmp_path / "checkpoint-3").rename(tmp_path / "away")
     resumed = trainer(tmp_path, eval_steps=2)
     resumed.train(resume_from_checkpoint=True)
-    assert (tmp_path / "tasks.jsonl").read_bytes() == (folder / "tasks.jsonl").read_bytes()
-    assert completions(tmp_path) == completions(folder)
-    assert torch.equal(weights(resumed), weights(run))
-    assert resumed.kept.examined == run.kept.examined
-    assert resumed.environment.state() == run.environment.state()
+    same_game((tmp_path, resumed), whole)
 
 
 def test_a_fresh_run_drops_what_one_that_died_has_left(tmp_path: Path) -> None:

@@ -11,12 +11,14 @@ import torch
 from rlsc import RLSCTrainer
 from rlsc.commands.main import _main, recipes_folder
 from rlsc.environments import drive_examination
+from rlsc.environments.spc.derivations import wrong_steps
 from rlsc.environments.spc.environment import SPC
 from rlsc.records.jsonl import read_jsonl
 from rlsc.types import Ask, CompletionGroup, Prompt
 from tests.ascii_model import ascii_model, ascii_tokenizer, save_ascii_model
 from tests.smoke.objectives.test_objectives import Forbidden
-from tests.smoke.training.test_trainer import completions, config, weights
+from tests.smoke.training.test_games import cut_and_whole
+from tests.smoke.training.test_trainer import config
 
 PLAIN = {"per_device_train_batch_size": 8, "num_generations": 16}
 GAME = {"games": 3, "held_out": 2, "exploit_places": 0, "replay": 4, "replay_share": 1.0}
@@ -38,8 +40,6 @@ class Written(SPC):
     def _rewrite(self, games: Any, places: Any, seed: int) -> Any:
         yield from super()._rewrite(games, places, seed)
         for one in games.rewrites[::2]:
-            from rlsc.environments.spc.derivations import wrong_steps
-
             one.step, one.reason = wrong_steps(one.place)[seed % 7], ""
 
 
@@ -56,17 +56,7 @@ def trainer(folder: Path, game: SPC | None = None, **changes: Any) -> RLSCTraine
 
 def test_a_run_that_goes_on_is_the_uninterrupted_one(tmp_path: Path) -> None:
     """To the bit, without a look at any answer: tasks.jsonl, completions, weights, held-out."""
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    run = trainer(whole)
-    run.train()
-    trainer(cut, max_steps=2).train()
-    resumed = trainer(cut)
-    resumed.train(resume_from_checkpoint=True)
-    assert (cut / "tasks.jsonl").read_bytes() == (whole / "tasks.jsonl").read_bytes()
-    assert completions(cut) == completions(whole)
-    assert torch.equal(weights(resumed), weights(run))
-    assert resumed.kept.examined == run.kept.examined
-    assert sorted(run.kept.examined) == [0, 2, 4]
+    whole = cut_and_whole(trainer, tmp_path)
     rows = read_jsonl(whole / "completions" / "3.jsonl")
     assert {row["pool"] for row in rows} == {"sneaky", "critic"}
     tasks = read_jsonl(whole / "tasks.jsonl")

@@ -163,6 +163,7 @@ def test_equal_rewards_and_single_completions_weigh_nothing(name: str) -> None:
 def test_labels_are_there_and_text() -> None:
     """A number from Python would be found out by the grader alone, after a whole rollout."""
     grpo = made(objective="grpo")
+    grpo.check_labels(["7"], AnswerKey({7: "11"}))  # type: ignore[dict-item] # numbers as ids
     grpo.check_labels(["a"], AnswerKey({"a": "11", "b": None}))  # type: ignore[dict-item]
     for key, message in ((None, "1 of 1 training"), ({"a": 11}, "question 'a' is 11, not text")):
         with pytest.raises(ConfigError, match=message):

@@ -264,6 +264,12 @@ def test_the_command(config_only: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "saves" in printed
 
 
+@pytest.mark.slow
+def test_the_command_takes_a_recipe(config_only: Path) -> None:
+    recipe = str(recipes_folder() / "qwen2.5-math-7b-lora.yaml")
+    assert _main(["plan", "--config", recipe, "--model", str(config_only)]) == 0
+
+
 BAD = {
     "--num_processes 0": "num_processes must be 1 or more",
     "--sharded true": "sharded needs --num_processes",

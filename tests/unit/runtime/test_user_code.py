@@ -47,10 +47,10 @@ def test_a_virtual_environment_in_the_folder_is_not_the_users_code(folder: Path)
 
 def test_as_a_module_it_imports_nothing_from_the_current_folder(folder: Path) -> None:
     (folder / "rlsc.py").unlink()  # the package itself is looked for before its own first line
-    done = subprocess.run(
-        [sys.executable, "-m", "rlsc", "--version"], capture_output=True, text=True, cwd=folder
-    )
-    assert (done.returncode, done.stderr) == (0, "")
+    command = [sys.executable, "-m", "rlsc", "report", "nowhere"]  # which imports tempfile
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
+    assert done.returncode == 2
+    assert done.stderr.startswith("rlsc: error: no such folder: nowhere")
 
 
 def test_a_users_folder_is_the_last_that_is_looked_into(folder: Path) -> None:

@@ -281,7 +281,9 @@ class SPC(SPCSettings, Environment):
                     p.append(p_correct(*(sum(one.logps) for one in group.completions)))
             if len(p) == size:
                 judged.append(Judged(p[0], p[1:]))
-        return exploitability(judged) if judged else {}
+        # A place of which a prompt does not fit the context has no maximum.
+        left_out = {"exploit_left_out": float(len(sizes) - len(judged))}
+        return left_out | (exploitability(judged) if judged else {})
 
     def metrics(self) -> dict[str, float]:
         return dict(self._metrics)

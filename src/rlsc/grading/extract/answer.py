@@ -22,7 +22,7 @@ from rlsc.grading.extract.fallback import (
     last_number,
     without_numbering,
 )
-from rlsc.grading.extract.own_words import STATED, own_words, without_tasks
+from rlsc.grading.extract.own_words import CONFIRMED, STATED, own_words, without_tasks
 from rlsc.grading.extract.passages import (
     BOUND,
     CIRCUMSTANCE,
@@ -61,13 +61,19 @@ _MAX_BARE = 600
 LAST_WORDS = 20_000
 
 
-@functools.lru_cache(maxsize=1024)  # of a step: asked for its key, its tokens, its figures
 def extract_answer(text: str) -> str | None:
     r"""The answer that the text ends on, else None.
+
+    What was found is kept, but of long texts: a completion is read for its key, its tokens and its
+    figures.
 
     >>> extract_answer("3 + 8 = 11, so the answer is 11.")
     '11'
     """
+    return _found(text) if len(text) > LAST_WORDS else _kept(text)
+
+
+def _found(text: str) -> str | None:
     text = own_words(text)
     for find in (boxed, _marked):
         if (answer := find(text)) is not None:
@@ -81,6 +87,9 @@ def extract_answer(text: str) -> str | None:
         if (answer := find(text)) is not None:
             return answer
     return None
+
+
+_kept = functools.lru_cache(maxsize=1024)(_found)  # 20 million characters at most
 
 
 def _marked(text: str) -> str | None:
@@ -99,7 +108,13 @@ def _stated(text: str) -> str | None:
     for match in reversed(list(STATED.finditer(text))):
         rest = _NOT_BUT.sub("", text[match.end() : match.end() + 1500].lstrip(), count=1)
         before = text[: match.start()][-30:]
-        if not rest or _DENIED.match(rest) or DENIAL.search(before) or _SUPPOSED.search(before):
+        if (
+            not rest
+            or _DENIED.match(rest)
+            or CONFIRMED.match(rest)
+            or DENIAL.search(before)
+            or _SUPPOSED.search(before)
+        ):
             continue
         if _WEAK.match(match.group()) and re.search(r"\d", rest.partition("\n\n")[2]):
             continue  # "the final value: …" on the way to an answer
@@ -153,9 +168,7 @@ _SUPPOSED = re.compile(
     r"\b(?:suppose|assume|assuming|if|whether|although|though)\b[^.,;\n]*$", re.IGNORECASE
 )
 _WEAK = re.compile(r"(?:final|correct|right|possible)\s+(?!answers?)", re.IGNORECASE)
-_DENIED = re.compile(
-    r"(?:\w+ly\s+)?(?:(?:not|correct|verified|confirmed)\b|right\W*(?:$|\n))", re.IGNORECASE
-)
+_DENIED = re.compile(r"(?:\w+ly\s+)?not\b", re.IGNORECASE)
 _SAID = re.compile(r"[*_]*(yes|no)\b[*_]*\s*(?:[,;.:–—(]|$)", re.IGNORECASE)  # "No, 5 < 7"
 _IS_VALUE = re.compile(r"(.*)\s(?:is|are|equals?|becomes?)\s+(.+)", re.DOTALL)
 _NAME = re.compile(r"\\?[A-Za-z]+")  # "The area $A$ of the circle is given by" names no value

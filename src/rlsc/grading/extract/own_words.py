@@ -289,7 +289,9 @@ _FINE = re.compile(
 
 
 # "The answer is correct" answers nothing.
-_RIGHT = re.compile(r"(?:\w+ly\s+)?(?:(?:correct|verified|confirmed)\b|right\W*$)", re.MULTILINE)
+CONFIRMED = re.compile(
+    r"(?:\w+ly\s+)?(?:(?:correct|verified|confirmed)\b|right\W*$)", re.IGNORECASE | re.MULTILINE
+)
 
 
 def _without_check(text: str) -> str:
@@ -299,7 +301,7 @@ def _without_check(text: str) -> str:
     if check is None or not _CONFIRMS.search(check[1][-100:]):
         return text
     stated = STATED.search(check[1])
-    if stated and not _RIGHT.match(check[1], stated.end()):
+    if stated and not CONFIRMED.match(check[1], stated.end()):
         return text
     return text if _BOX.search(check[1]) or MARKS.search(check[1]) else text[:last].rstrip()
 
@@ -312,7 +314,7 @@ def _without_afterthought(text: str) -> str:
     first = 0
     for pattern in (_BOX, MARKS, STATED):
         if given := pattern.search(text):
-            if not _RIGHT.match(text, given.end()):
+            if not CONFIRMED.match(text, given.end()):
                 first = given.start()
             break
     cut = next((start for start in checks if start > first and text[:start].strip()), len(text))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -285,6 +286,19 @@ def test_held_out_figures_of_known_critics() -> None:
     place = place_of(waves[1][0])
     assert len([a for a in waves[1] if place_of(a) == place]) == 1 + len(wrong_steps(place))
     assert SPC(held_out=0, exploit_places=0).examine(0) is None
+
+
+def test_places_that_do_not_fit_are_counted() -> None:
+    """Of one a wrong step's prompt is too long: the figures are of the others, and say so."""
+
+    def without_one(wave: Sequence[Ask]) -> list[CompletionGroup | None]:
+        groups = answer(honest)(wave)
+        return [None if ask.id == "exploit/1/3" else g for ask, g in zip(wave, groups, strict=True)]
+
+    for answers, left_out in ((answer(honest), 0), (without_one, 1)):
+        examination = SPC(held_out=0, exploit_places=3).examine(0)
+        assert examination is not None
+        assert drive_examination(examination, answers)["spc/exploit_left_out"] == left_out
 
 
 def test_a_game_that_stands_still_is_said(capsys: pytest.CaptureFixture[str]) -> None:
