@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import runpy
 import socket
 import sys
 import tempfile
@@ -87,6 +88,13 @@ def rlsc(*argv: str) -> None:
     from rlsc.commands.main import main
 
     main(list(argv))
+
+
+def script(file: str, *argv: str) -> None:
+    """`python FILE ARGV`, to be run by `Forked`."""
+    sys.path.insert(0, str(Path(file).parent))
+    sys.argv = [file, *argv]
+    runpy.run_path(file, run_name="__main__")
 
 
 def ranks(

@@ -18,7 +18,7 @@ TINY = {
     "max_steps": 1,
     "per_device_train_batch_size": 2,
     "num_generations": 2,
-    "max_completion_length": 12,
+    "max_completion_length": 6,
     "eval_limit": 3,
     "eval_samples": 1,
     "eval_baselines": False,

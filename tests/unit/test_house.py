@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -125,15 +126,24 @@ def test_what_reaches_deeper_than_a_face(line: str, deep: bool) -> None:
     assert deeper_than_a_face(line, own="report") == ([line] if deep else [])
 
 
+@cache
+def imported_from() -> list[tuple[str, str, set[str]]]:
+    """The package of each file, a module that it imports from, and the names."""
+    return [
+        (file.relative_to(SOURCE).parts[0], node.module or "", {one.name for one in node.names})
+        for file in FILES
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(node, ast.ImportFrom)
+    ]
+
+
 @pytest.mark.parametrize("package", faces())
 def test_a_face_names_what_others_use(package: str) -> None:
     """Another package, or a page of docs/ that tells a user to import it."""
     used: set[str] = set()
-    for file in FILES:
-        if file.relative_to(SOURCE).parts[0] != package:
-            for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-                if isinstance(node, ast.ImportFrom) and node.module == f"rlsc.{package}":
-                    used |= {alias.name for alias in node.names}
+    for importer, module, names in imported_from():
+        if importer != package and module == f"rlsc.{package}":
+            used |= names
     for page in (ROOT / "docs").rglob("*.md"):
         for line in page.read_text("utf-8").splitlines():
             if line.startswith(f"from rlsc.{package} import "):

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import sys
+import sysconfig
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,17 +15,21 @@ from rlsc.runtime.user_code import user_folders
 
 _HOME = Path(__file__).resolve().parents[2]
 """Where this package lies."""
+_OWN = ("stdlib", "platstdlib", "purelib", "platlib")
+"""Python's own folders, by their names in `sysconfig`."""
 
 
 def safe_path() -> list[str]:
     """`sys.path` without the current folder, the script's, and those of a user's own code.
 
-    A `random.py` or a `sympy.py` that lies there must not be taken for the library.
+    A `random.py` or a `sympy.py` that lies there must not be taken for the library. Python's own
+    folders stay, where the script is a tool's (`python -m cProfile`).
     """
     script = getattr(sys.modules.get("__main__"), "__file__", None)
     users = {Path.cwd().resolve(), *user_folders}
     if script:
         users.add(Path(script).resolve().parent)
+    users -= {Path(sysconfig.get_path(name)).resolve() for name in _OWN}
     kept = [entry for entry in sys.path if entry and Path(entry).resolve() not in users]
     return kept if str(_HOME) in kept else [*kept, str(_HOME)]
 

@@ -110,7 +110,7 @@ def test_the_same_seed_gives_the_same_text(model) -> None:
 def test_native_text_does_not_depend_on_its_neighbours(model) -> None:
     """In fp32: alone, in small batches, with fewer siblings, with a lower cap."""
     whole = ids(NativeEngine(model, TOKENIZER, torch.float32).generate(PROMPTS, 4, params(), SEEDS))
-    for max_rows in (1, 3, 5):
+    for max_rows in (1, 5):
         engine = NativeEngine(model, TOKENIZER, torch.float32, max_rows)
         assert ids(engine.generate(PROMPTS, 4, params(), SEEDS)) == whole
     engine = NativeEngine(model, TOKENIZER, torch.float32)
@@ -133,13 +133,13 @@ def test_native_is_the_same_to_the_bit_in_any_company(
         Prompt(str(length), "", tuple((7 * i + length) % 320 for i in range(length)))
         for length in (1, 200, 31, 32, 900)
     ]
-    setting = params(max_new_tokens=80, stop_token_ids=tuple(range(16)), temperature=temperature)
+    setting = params(max_new_tokens=48, stop_token_ids=tuple(range(16)), temperature=temperature)
     seeds = range(len(prompts))
-    whole = NativeEngine(model, TOKENIZER, dtype).generate(prompts, 5, setting, seeds)
-    assert len({len(c.token_ids) for group in whole for c in group.completions}) > 10
-    for max_rows in (1, 2, 7):
+    whole = NativeEngine(model, TOKENIZER, dtype).generate(prompts, 4, setting, seeds)
+    assert len({len(c.token_ids) for group in whole for c in group.completions}) > 8
+    for max_rows in (1, 7):
         engine = NativeEngine(model, TOKENIZER, dtype, max_rows)
-        assert engine.generate(prompts, 5, setting, seeds) == whole
+        assert engine.generate(prompts, 4, setting, seeds) == whole
     for prompt, seed, group in zip(prompts, seeds, whole, strict=True):
         (alone,) = engine.generate([prompt], 2, setting, [seed])
         assert alone.completions == group.completions[:2]

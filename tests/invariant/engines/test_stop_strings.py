@@ -118,15 +118,18 @@ def test_special_tokens_are_no_part_of_the_text_however_it_ends(engine: str) -> 
     assert with_special
 
 
+PLACES = ((2, 3), (7, 1))
+"""Where in a text a string is taken from, and how long it is."""
+
+
 def test_native_and_hf_stop_at_the_same_token() -> None:
     plain = sample("native", temperature=0)
-    for length in (1, 3):
-        for stop in sorted({one.text[place : place + length] for one in plain for place in (2, 7)}):
-            native, hf = (sample(engine, [stop], temperature=0) for engine in ENGINES)
-            for mine, theirs in zip(native, hf, strict=True):
-                assert mine.token_ids == theirs.token_ids
-                assert (mine.text, mine.finish_reason) == (theirs.text, theirs.finish_reason)
-                assert mine.logps == pytest.approx(theirs.logps, abs=1e-4)
+    for stop in sorted({one.text[at : at + length] for one in plain for at, length in PLACES}):
+        native, hf = (sample(engine, [stop], temperature=0) for engine in ENGINES)
+        for mine, theirs in zip(native, hf, strict=True):
+            assert mine.token_ids == theirs.token_ids
+            assert (mine.text, mine.finish_reason) == (theirs.text, theirs.finish_reason)
+            assert mine.logps == pytest.approx(theirs.logps, abs=1e-4)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -207,10 +210,10 @@ def test_a_string_that_lies_across_tokens_of_several_characters(engine: str) -> 
     """Tokens such as those of a real vocabulary: the stop begins in one and ends in another."""
     wide = ascii_tokenizer(pairs=True)
     within = 0
-    for place in (3, 6, 9):
-        for one in PROMPTS:
-            (whole,) = sample(engine, (), 0, [one], tokenizer=wide)
-            pieces = [wide.convert_ids_to_tokens(token) for token in whole.token_ids]
+    for one in PROMPTS:
+        (whole,) = sample(engine, (), 0, [one], tokenizer=wide)
+        pieces = [wide.convert_ids_to_tokens(token) for token in whole.token_ids]
+        for place in (3, 9):
             stop = "".join(pieces)[place : place + 4]
             (found,) = sample(engine, [stop], 0, [one], tokenizer=wide)
             ends = next(n for n in range(1, len(pieces) + 1) if stop in "".join(pieces[:n]))
@@ -218,4 +221,4 @@ def test_a_string_that_lies_across_tokens_of_several_characters(engine: str) -> 
             assert shown(found.text) == shown("".join(pieces[:ends]).partition(stop)[0])
             starts = {len("".join(pieces[:n])) for n in range(len(pieces))}
             within += "".join(pieces).find(stop) not in starts
-    assert within > 2
+    assert within > 1

@@ -67,13 +67,14 @@ def scores(prompt: object, texts: Sequence[str]) -> torch.Tensor:
 
 @pytest.fixture
 def policy() -> TabularPolicy:
-    return TabularPolicy(1)
+    """At most two tokens: 7 outcomes, 49 groups of two siblings and 343 of three."""
+    return TabularPolicy(1, cap=2)
 
 
 @pytest.fixture
-def short_policy() -> TabularPolicy:
-    """At most two tokens: of three siblings there are 343 groups in place of 3,375."""
-    return TabularPolicy(1, cap=2)
+def long_policy() -> TabularPolicy:
+    """At most three tokens: 15 outcomes, 225 groups of two siblings."""
+    return TabularPolicy(1)
 
 
 # Rewards written out anew, from the definitions.
@@ -179,15 +180,15 @@ def test_every_objective_of_the_table_is_tested_here() -> None:
 )
 def test_the_expected_gradient_is_that_of_the_formula(
     policy: TabularPolicy,
-    short_policy: TabularPolicy,
+    long_policy: TabularPolicy,
     objective: type[PolicyGradient],
     shaping: str,
     loss_type: str,
 ) -> None:
     reward = REWARDS[objective]
-    k = 2
-    if objective is InverseMajority:  # of two, the majority is a toss
-        policy, k = short_policy, 3
+    k = 3 if objective is InverseMajority else 2  # of two, the majority is a toss
+    if shaping == "standardised" and k == 2:
+        policy = long_policy
 
     def weights(outcomes: Outcomes) -> Sequence[float]:
         return BY_HAND[shaping](reward(policy, outcomes))
@@ -198,16 +199,14 @@ def test_the_expected_gradient_is_that_of_the_formula(
     assert found.abs().max() > 1e-4
 
 
-def test_majority_of_three(short_policy: TabularPolicy) -> None:
-    found = expected_gradient(short_policy, TTRL(), 3)
-    assert close(
-        found, by_hand(short_policy, lambda y: standardised(ttrl(short_policy, y)), 3, True)
-    )
+def test_majority_of_three(policy: TabularPolicy) -> None:
+    found = expected_gradient(policy, TTRL(), 3)
+    assert close(found, by_hand(policy, lambda y: standardised(ttrl(policy, y)), 3, True))
 
 
-def test_all_vote_and_fewer_train(short_policy: TabularPolicy) -> None:
-    found = expected_gradient(short_policy, TTRL(shaping="raw"), 3, trained=2)
-    assert close(found, by_hand(short_policy, lambda y: ttrl(short_policy, y)[:2], 3, True))
+def test_all_vote_and_fewer_train(policy: TabularPolicy) -> None:
+    found = expected_gradient(policy, TTRL(shaping="raw"), 3, trained=2)
+    assert close(found, by_hand(policy, lambda y: ttrl(policy, y)[:2], 3, True))
 
 
 def test_a_vote_below_the_threshold_is_none(policy: TabularPolicy) -> None:
@@ -244,7 +243,7 @@ def test_questions_outside_the_entropy_band_are_left_out(policy: TabularPolicy) 
 
 def share_right(policy: TabularPolicy) -> torch.Tensor:
     q = policy.probabilities(T)
-    return sum(p for p, y in zip(q, completions(), strict=True) if answer_of(y) == 2)
+    return sum(p for p, y in zip(q, policy.completions, strict=True) if answer_of(y) == 2)
 
 
 def test_leave_one_out_is_unbiased_and_centring_shrinks(policy: TabularPolicy) -> None:
@@ -273,7 +272,7 @@ def test_votes_make_the_others_rewards_depend_on_a_completion(policy: TabularPol
 def test_answer_level_rlsc_ascends_the_agreement_of_answers(policy: TabularPolicy) -> None:
     """E[∇L] = −½ ∇ Σ_a p(a)², unanswered completions apart: no self-term, no bias."""
     p: dict[int, torch.Tensor] = {}
-    for probability, y in zip(policy.probabilities(T), completions(), strict=True):
+    for probability, y in zip(policy.probabilities(T), policy.completions, strict=True):
         if (answer := answer_of(y)) is not None:
             p[answer] = p.get(answer, torch.zeros(())) + probability
     agreement = torch.stack(list(p.values())).square().sum()
@@ -284,7 +283,9 @@ def test_answer_level_rlsc_ascends_the_agreement_of_answers(policy: TabularPolic
 def test_empo_is_answer_level_rlsc_up_to_the_self_term(policy: TabularPolicy) -> None:
     """n_c / K = ((K − 1) · the others' share + 1) / K, where there is an answer."""
     k = 2
-    answered = sum(p for p, y in zip(policy.probabilities(T), completions(), strict=True) if any(y))
+    answered = sum(
+        p for p, y in zip(policy.probabilities(T), policy.completions, strict=True) if any(y)
+    )
     rlsc = expected_gradient(policy, RLSC("answer", 0.0), k)
     found = expected_gradient(policy, EMPO(shaping="raw", loss_type="dr_grpo"), k)
     assert close(found, (k - 1) / k * rlsc - gradient(policy, answered) / k)
@@ -367,7 +368,7 @@ def test_the_general_loss_of_the_paper(policy: TabularPolicy) -> None:
 def test_entropy_itself_as_the_loss(policy: TabularPolicy) -> None:
     q = policy.probabilities(T).detach()
     total = torch.zeros((), dtype=torch.float64)
-    for probability, y in zip(q, completions(), strict=True):
+    for probability, y in zip(q, policy.completions, strict=True):
         for end in range(len(y)):
             logp = (policy.table[policy.place[y[:end]]] / T).log_softmax(-1)
             total = total - probability * (logp.exp() * logp).sum() / len(y)
@@ -388,44 +389,44 @@ def test_a_sum_of_objectives_is_their_sum(policy: TabularPolicy) -> None:
 # Several updates, divergences, pairs, values.
 
 
-def test_the_second_update_is_clipped(policy: TabularPolicy) -> None:
+def test_the_second_update_is_clipped(long_policy: TabularPolicy) -> None:
     """At θ ≠ θ_old, token by token, from the definition of the surrogate."""
     old, epsilon = TabularPolicy(2), 0.2
     clipped = 0
     for outcomes in (((1, 2, 0), (2, 1, 1)), ((1, 1, 0), (2, 0)), ((0,), (1, 2, 2))):
-        weights = leave_one_out(judged(policy, outcomes))
+        weights = leave_one_out(judged(long_policy, outcomes))
         total = torch.zeros((), dtype=torch.float64)
         for y, weight in zip(outcomes, weights, strict=True):
             for end in range(1, len(y) + 1):
-                ratio = (token_logp(policy, y, end) - token_logp(old, y, end).detach()).exp()
+                ratio = (token_logp(long_policy, y, end) - token_logp(old, y, end).detach()).exp()
                 limited = min(max(ratio.item(), 1 - epsilon), 1 + epsilon) * weight
                 clipped += limited < ratio.item() * weight
                 total = total - (
                     ratio * weight if ratio.item() * weight <= limited else torch.tensor(limited)
                 )
         objective = RLHF(shaping="leave_one_out", epsilon=epsilon, loss_type="dr_grpo")
-        loss = group_loss(policy, objective, outcomes, old=old, reward_model=scores)
+        loss = group_loss(long_policy, objective, outcomes, old=old, reward_model=scores)
         assert close(loss, total / 2)
-        assert close(gradient(policy, loss), gradient(policy, total / 2))
+        assert close(gradient(long_policy, loss), gradient(long_policy, total / 2))
     assert clipped
 
 
-def test_the_divergence_is_unbiased_where_its_gradient_is_taken(policy: TabularPolicy) -> None:
+def test_the_divergence_is_unbiased_where_its_gradient_is_taken(long_policy: TabularPolicy) -> None:
     """E over tokens of r − log r − 1 is KL(p ‖ p_ref); β multiplies it."""
     reference = TabularPolicy(2)
     total = torch.zeros((), dtype=torch.float64)
-    for probability, y in zip(policy.probabilities(T).detach(), completions(), strict=True):
+    for probability, y in zip(long_policy.probabilities(T).detach(), completions(), strict=True):
         for end in range(1, len(y) + 1):
-            log_r = token_logp(reference, y, end).detach() - token_logp(policy, y, end)
+            log_r = token_logp(reference, y, end).detach() - token_logp(long_policy, y, end)
             total = total + probability * (log_r.exp() - log_r - 1)
     divergence = sum(
         p * (p.log() - r.log()).detach()
-        for p, r in zip(policy.probabilities(T), reference.probabilities(T), strict=True)
+        for p, r in zip(long_policy.probabilities(T), reference.probabilities(T), strict=True)
     )
     assert total.item() == pytest.approx(float(divergence.detach()), rel=1e-9)
     objective = FormatOnly(beta=0.3, shaping="standardised", loss_type="dr_grpo")
-    found = expected_gradient(policy, objective, 1, reference=reference)  # K = 1: no reward
-    assert close(found, 0.3 * gradient(policy, total))
+    found = expected_gradient(long_policy, objective, 1, reference=reference)  # K = 1: no reward
+    assert close(found, 0.3 * gradient(long_policy, total))
 
 
 def token_logp(policy: TabularPolicy, y: Sequence_, end: int) -> torch.Tensor:
@@ -433,19 +434,21 @@ def token_logp(policy: TabularPolicy, y: Sequence_, end: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("pairs", ["confidence", "majority", "given"])
-def test_dpo_has_the_gradient_of_its_loss(policy: TabularPolicy, pairs: str) -> None:
+def test_dpo_has_the_gradient_of_its_loss(long_policy: TabularPolicy, pairs: str) -> None:
     reference, beta = TabularPolicy(2), 0.4
     objective: Objective = DPO(dpo_beta=beta, dpo_pairs=pairs)
     seen = 0
-    for _, outcomes in list(tuples(policy, 2))[::3]:
-        pair = chosen_and_rejected(policy, outcomes, pairs)
-        found = gradient(policy, group_loss(policy, objective, outcomes, reference=reference))
+    for _, outcomes in list(tuples(long_policy, 2))[::3]:
+        pair = chosen_and_rejected(long_policy, outcomes, pairs)
+        found = gradient(
+            long_policy, group_loss(long_policy, objective, outcomes, reference=reference)
+        )
         if pair is None:
             assert not found.any()
             continue
-        ratio = [policy.log_prob(y, T) - reference.log_prob(y, T).detach() for y in pair]
+        ratio = [long_policy.log_prob(y, T) - reference.log_prob(y, T).detach() for y in pair]
         loss = -torch.nn.functional.logsigmoid(beta * (ratio[0] - ratio[1]))
-        assert close(found, gradient(policy, loss / 2))  # the mean over two completions
+        assert close(found, gradient(long_policy, loss / 2))  # the mean over two completions
         seen += 1
     assert seen > 20
 

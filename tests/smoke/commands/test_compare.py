@@ -23,6 +23,8 @@ SETTINGS = {
     "save_strategy": "no",
     "eval_samples": 2,
     "eval_limit": 5,
+    "guard_pool_size": 8,
+    "guard_probe_size": 4,
     "bf16": False,
     "disable_tqdm": True,
     "temperatures": [0, 0.5],

@@ -76,11 +76,15 @@ def test_recipes(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """With a tiny model of the family and questions that are there; the rest is the recipe's."""
+    """With a tiny model of the family and questions that are there; the rest is the recipe's.
+
+    But for the size of a micro-batch: large ones are long to plan.
+    """
     monkeypatch.setattr("rlsc.engines.vllm.VLLMEngine.check_installed", lambda: None)
     before = files(tmp_path)
     flags = ["--config", str(recipes_folder() / f"{recipe}.yaml"), "--model", str(model)]
     flags += ["--questions", "arithmetic", "--output_dir", str(tmp_path / "run"), "--dry_run"]
+    flags += ["--tokens_per_microbatch", "512"]
     assert _main(["train", *flags]) == 0, capfd.readouterr().err
     printed = capfd.readouterr().out
     assert "dry run: all input is in order" in printed

@@ -54,10 +54,13 @@ def right(rows: list[dict[str, Any]]) -> dict[str, list[bool]]:
 # Controls.
 
 
+LIMIT = 4
+
+
 @pytest.fixture(scope="module")
 def searched(model_folder: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("controls") / "eval"
-    more = ("--controls", "--benchmarks", "math500", "--limit", 6)
+    more = ("--controls", "--benchmarks", "math500", "--limit", LIMIT)
     with libraries_as_they_were():
         more += ("--samples", 2, "--temperature", 0.7)
         assert command(*arguments(model_folder, data, folder, *more)) == 0
@@ -102,7 +105,7 @@ def test_the_report_has_the_controls_with_the_best_in_bold(searched: Path) -> No
     section = report.partition("## Controls: the model at its best")[2].partition("\n## ")[0]
     rows = [line for line in section.splitlines() if " greedy" in line or "T = " in line]
     assert len(rows) == 20
-    assert "### math500, n = 6" in section
+    assert "### math500, n = 4" in section
     assert sum(line.startswith("| **") for line in rows) == 1
 
 
@@ -116,6 +119,7 @@ def test_a_base_model_has_no_chat_control(evaluate: Evaluate, folder: Path, tmp_
     assert len(scores) == 16
 
 
+@pytest.mark.slow  # what the search does with any template; that it is read is test_data_in.py
 def test_a_template_of_ones_own_is_searched_too(
     evaluate: Evaluate, folder: Path, tmp_path: Path
 ) -> None:
@@ -171,7 +175,7 @@ def test_an_evaluation_equals_itself(evaluate: Evaluate, finished: Path, folder:
 def test_where_both_searched_their_best_are_compared_too(
     evaluate: Evaluate, searched: Path, folder: Path
 ) -> None:
-    more = ("--controls", "--benchmarks", "math500", "--limit", 6, "--compare_to", searched)
+    more = ("--controls", "--benchmarks", "math500", "--limit", LIMIT, "--compare_to", searched)
     assert evaluate(folder, *more) == 0
     task = evaluated(folder).tasks["math500"]
     assert (task.difference.before, task.difference.after) == ("chat-T0.7-k2", "chat-T0-k1")

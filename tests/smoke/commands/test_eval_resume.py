@@ -22,8 +22,8 @@ from tests.smoke.conftest import (
     write_jsonl,
 )
 
-MORE = ("--samples", 2, "--temperature", 0.8, "--max_new_tokens", 100, "--rollout_batch_size", 2)
-QUESTIONS = {"math500": 26, "gsm8k_test": 14}
+MORE = ("--samples", 2, "--temperature", 0.8, "--max_new_tokens", 60, "--rollout_batch_size", 2)
+QUESTIONS = {"math500": 14, "gsm8k_test": 10}
 ROWS = 2 * sum(QUESTIONS.values())
 
 
@@ -66,7 +66,7 @@ def kill_after(rows: int, argv: list[str], folder: Path) -> int:
 
 @pytest.mark.parametrize(
     "rows",
-    [pytest.param(8, marks=pytest.mark.slow), pytest.param(40, marks=pytest.mark.slow), 60],
+    [pytest.param(8, marks=pytest.mark.slow), pytest.param(20, marks=pytest.mark.slow), 32],
     ids=["first block", "first file", "second file"],
 )
 def test_a_killed_evaluation_resumes_to_the_same_end(

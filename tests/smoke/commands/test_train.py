@@ -27,7 +27,7 @@ from rlsc.types import AnswerKey
 
 FLAGS = """--questions arithmetic --max_steps 2 --num_generations 3 --max_completion_length 6
     --per_device_train_batch_size 4 --save_steps 1 --eval_samples 2 --eval_limit 5
-    --bf16 false --disable_tqdm true""".split()
+    --guard_pool_size 8 --guard_probe_size 4 --bf16 false --disable_tqdm true""".split()
 
 
 def arguments(model: Path, folder: Path, *more: str) -> list[str]:
@@ -157,7 +157,8 @@ def test_an_adapter_is_trained_merged_and_resumed(tiny_folder: Path, folder: Pat
 
 
 @pytest.mark.parametrize(
-    "optim", ["adafactor", pytest.param("adamw_torch", marks=pytest.mark.slow), "sgd"]
+    "optim",
+    ["adafactor", *(pytest.param(n, marks=pytest.mark.slow) for n in ("adamw_torch", "sgd"))],
 )
 def test_optimizers_are_those_of_transformers(tiny_folder: Path, folder: Path, optim: str) -> None:
     flags = ("--optim", optim, "--eval", "none", "--learning_rate", "0.01")

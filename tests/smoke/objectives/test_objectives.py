@@ -108,11 +108,12 @@ def test_every_objective_trains(
 ) -> None:
     key = labels if name in LABELLED else Forbidden({})
     shared = SAMPLING | {"weight_decay": 0.0}  # which would move the weights by itself
-    run = trainer(tmp_path, key, **settings(name, reward_model), **shared)
+    steps = 4 if name == "co_rewarding" else 2  # its votes agree late
+    run = trainer(tmp_path, key, **settings(name, reward_model), **shared, max_steps=steps)
     start = weights(run).clone()
     run.train()
     metrics = read_jsonl(tmp_path / "metrics.jsonl")
-    assert len(metrics) == 4
+    assert len(metrics) == steps
     assert all(math.isfinite(row["loss"]) for row in metrics)
     moved = not torch.equal(weights(run), start)
     assert moved == any(row.get("zero_weight", 0) < 1 for row in metrics)
@@ -162,8 +163,11 @@ def test_ppo_takes_a_reward_model_in_place_of_labels(tmp_path: Path, reward_mode
 @pytest.mark.parametrize(
     "name",
     [
-        *("self_certainty", "dpo", "ppo"),
-        *(pytest.param(n, marks=pytest.mark.slow) for n in ("random", "entropy_loss", "rlhf")),
+        *("self_certainty", "ppo"),
+        *(
+            pytest.param(n, marks=pytest.mark.slow)
+            for n in ("dpo", "random", "entropy_loss", "rlhf")
+        ),
     ],
 )
 def test_layouts_agree(name: str, tmp_path: Path, reward_model: Path, labels: AnswerKey) -> None:
@@ -176,7 +180,7 @@ def test_layouts_agree(name: str, tmp_path: Path, reward_model: Path, labels: An
     )
     for number, changes in enumerate(variants):
         key = labels if name in LABELLED else None
-        shared = SAMPLING | settings(name, reward_model) | changes
+        shared = SAMPLING | settings(name, reward_model) | changes | {"max_steps": 2}
         run = trainer(tmp_path / str(number), key, **shared)
         run.train()
         found.append(weights(run))
@@ -192,7 +196,7 @@ def test_the_divergence_counts_and_its_model_stays(
     name: str, tmp_path: Path, reward_model: Path, labels: AnswerKey
 ) -> None:
     key = labels if name in LABELLED else None
-    shared = SAMPLING | settings(name, reward_model) | {"learning_rate": 1e-4}
+    shared = SAMPLING | settings(name, reward_model) | {"learning_rate": 1e-4, "max_steps": 2}
     free, held = (trainer(tmp_path / str(beta), key, **shared, beta=beta) for beta in (0.0, 100.0))
     assert free.auxiliary.reference is None
     assert held.auxiliary.reference is not None

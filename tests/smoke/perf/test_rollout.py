@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from rlsc.runtime import Cpu
+from tests.forked import Done, Forked, script
 
 SCRIPT = Path(__file__).parents[3] / "perf" / "rollout.py"
 
 
-def bench(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=600)
+def bench(*arguments: object) -> Done:
+    return Forked(script, str(SCRIPT), *map(str, arguments)).wait()
 
 
 @pytest.mark.slow  # five processes; the step benchmark's test is of the same workers

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from rlsc.runtime import Cpu
 from rlsc.training import device_has_bf16
+from tests.forked import Done, Forked, script
 
 SCRIPT = Path(__file__).parents[3] / "perf" / "step.py"
 
 
-def bench(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=600)
+def bench(*arguments: object) -> Done:
+    return Forked(script, str(SCRIPT), *map(str, arguments)).wait()
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
-import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ from rlsc.commands import compare
 from rlsc.guard.rule import COLLAPSED, Observation
 from rlsc.records.jsonl import read_jsonl, write_jsonl
 from tests.ascii_model import save_ascii_model
+from tests.forked import Done, Forked, script
 from tests.smoke.conftest import command, in_this_process
 
 SCRIPT = Path(__file__).parents[3] / "studies" / "guard" / "guard.py"
@@ -69,9 +69,8 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "out"
 
 
-def analyse(*arguments: object) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    return subprocess.run(words, capture_output=True, text=True, timeout=300)
+def analyse(*arguments: object) -> Done:
+    return Forked(script, str(SCRIPT), *map(str, arguments)).wait()
 
 
 def right(folder: Path, name: str, kind: str) -> float:

@@ -211,6 +211,7 @@ def test_true_goes_on_from_the_newest_whole_checkpoint_in_python_too(tmp_path: P
     assert damage(tmp_path / "checkpoint-4") is None
 
 
+@pytest.mark.slow  # as a full disk
 def test_a_folder_that_becomes_read_only_is_said_in_a_line_and_loses_nothing(
     tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
@@ -229,6 +230,7 @@ def test_a_folder_that_becomes_read_only_is_said_in_a_line_and_loses_nothing(
     assert resumed(tiny_folder, tmp_path) == expected
 
 
+@pytest.mark.slow
 def test_a_clock_that_goes_back_changes_nothing(
     tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -180,11 +180,13 @@ def test_a_rank_that_fails_ends_the_run(tiny_folder: Path, tmp_path: Path) -> No
     assert not (tmp_path / "run" / "results.json").exists()
 
 
-def test_a_whole_run_under_accelerate(tiny_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("launcher", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_whole_run_of_two_processes(tiny_folder: Path, tmp_path: Path, launcher: bool) -> None:
     """`accelerate launch -m rlsc train …`: evaluation, model and report are one process's."""
     one, two = tmp_path / "one", tmp_path / "two"
     batch = ("--per_device_train_batch_size", "2")
-    done = launched(2, "--module", "rlsc", "train", *arguments(tiny_folder, two, *batch))
+    command = ("train", *arguments(tiny_folder, two, *batch))
+    done = launched(2, "--module", "rlsc", *command) if launcher else ranks(2, rlsc, *command)
     assert done.returncode == 0, done.stderr[-3000:]
     assert _main(["train", *arguments(tiny_folder, one)]) == 0
     assert alike(figures(two), figures(one))

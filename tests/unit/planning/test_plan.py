@@ -347,9 +347,9 @@ SMALLER = Device("cuda", 24 * 10**9)
     ("recipe", "device", "fits"),
     [
         pytest.param("qwen2.5-math-1.5b", GPU, True, marks=pytest.mark.slow),
-        ("qwen2.5-math-1.5b", SMALLER, False),
+        pytest.param("qwen2.5-math-1.5b", SMALLER, False, marks=pytest.mark.slow),
         pytest.param("qwen2.5-math-1.5b-lora", SMALLER, True, marks=pytest.mark.slow),
-        ("qwen2.5-math-7b", SHARDED, True),
+        pytest.param("qwen2.5-math-7b", SHARDED, True, marks=pytest.mark.slow),
         pytest.param("qwen2.5-math-7b", EIGHT, False, marks=pytest.mark.slow),
         pytest.param("qwen2.5-math-7b-lora", SMALLER, True, marks=pytest.mark.slow),
         pytest.param(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,6 +58,17 @@ def test_a_users_folder_is_the_last_that_is_looked_into(folder: Path) -> None:
     load_user_code("objective", f"{folder}/mine.py:Mine")
     assert sys.path[-1] == str(folder)
     assert str(folder) not in safe_path()
+
+
+def test_the_folder_of_a_script_is_left_out_but_not_pythons_own(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The script of `python -m cProfile -m rlsc` lies in the standard library."""
+    path = [str(folder), sysconfig.get_path("stdlib"), sysconfig.get_path("purelib")]
+    monkeypatch.setattr(sys, "path", path)
+    for script, kept in ((folder / "run.py", path[1:]), (Path(path[1]) / "cProfile.py", path)):
+        monkeypatch.setattr(sys.modules["__main__"], "__file__", str(script))
+        assert [entry for entry in safe_path() if entry in path] == kept
 
 
 def test_a_child_imports_nothing_from_the_current_folder(
