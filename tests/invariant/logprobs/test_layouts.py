@@ -153,8 +153,16 @@ def padded_updates(family: str) -> list[tuple[Tensor, dict[str, Tensor], StepRec
     return [update(model, groups, PLAIN, **case) for groups, case in cases()]
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    ("family", "layout"),
+    [
+        # The tree is the default, and the others are parts of it: for those alike they are slow.
+        pytest.param(family, layout, marks=pytest.mark.slow if alike and layout != "tree" else ())
+        for family in FAMILIES
+        for alike in [family in ("qwen2", "qwen3", "gemma3", "mistral")]
+        for layout in LAYOUTS
+    ],
+)
 def test_loss_and_every_gradient_are_those_of_padded_rows(family: str, layout: str) -> None:
     model = tiny_model(family).double()
     for (groups, case), plain in zip(cases(), padded_updates(family), strict=True):
