@@ -217,7 +217,7 @@ def test_a_whole_run_says_what_was_kept(tiny_folder: Path, tmp_path: Path) -> No
     run(*parse(arguments(tiny_folder, folder, "--guard", "stop")))
     guard = results(folder).guard
     assert set(guard.verdicts) == {0, 1, 2}
-    assert guard.probe_questions == 24
+    assert guard.probe_questions == 4
     assert guard.reason
     report = (folder / "report.md").read_text()
     assert "## The guard" in report
