@@ -71,7 +71,7 @@ from rlsc.training.preparation import (
     step_loader,
 )
 from rlsc.training.progress import KeepValueHead, StepProgress, StopOnNonFinite
-from rlsc.training.refused import check_arguments
+from rlsc.training.refused import check_arguments, naming_the_optimizer
 from rlsc.training.runlog import Rewards, RunLog, rewards_of
 from rlsc.training.sampling import Rollout, Sampler
 from rlsc.training.update import Outcome, StepBatch, Update
@@ -306,12 +306,13 @@ class RLSCTrainer(WholeCheckpoints):
     def check_optimizer(self) -> None:
         """Make optimizer and schedule, and drop them: what cannot be made is said before sampling.
 
-        Raises what their constructors do. Where weights are sharded the parent makes them later.
+        Raises `ConfigError`. Where weights are sharded the parent makes them later.
         """
         if self.optimizer is not None or self.is_fsdp_enabled or self.is_deepspeed_enabled:
             return
-        self.create_optimizer()
-        self.create_scheduler(num_training_steps=max(1, self.args.max_steps))
+        with naming_the_optimizer():
+            self.create_optimizer()
+            self.create_scheduler(num_training_steps=max(1, self.args.max_steps))
         self.optimizer = self.lr_scheduler = None
 
     def forget_optimizer(self) -> None:

@@ -13,11 +13,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from rlsc.commands import compare as comparison
+from rlsc.commands import finished
 from rlsc.commands.arguments import parse
 from rlsc.commands.compare import compare
 from rlsc.commands.train import run
 from rlsc.config import CompareConfig
 from rlsc.errors import ConfigError, OutputError
+from rlsc.models import load_policy
 from tests.conftest import tiny_model, tiny_tokenizer
 from tests.smoke.commands.test_train import arguments, figures
 from tests.smoke.conftest import (
@@ -218,6 +220,30 @@ def test_what_does_not_count_may_change(begun: Path) -> None:
     edit("train.jsonl", "{", '{"note": "new", ')(begun)
     run(*parse(flags(begun, "--resume")))
     assert figures(begun / "run")[0] == 1
+
+
+def test_a_finished_run_says_where_its_weights_have_changed(
+    begun: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are read where a size or a time has changed, and judged by their content."""
+    run(*parse(flags(begun, "--resume")))
+    read: list[object] = []
+
+    def load(*given: object, **how: object) -> object:
+        read.append(given)
+        return load_policy(*given, **how)
+
+    monkeypatch.setattr(finished, "load_policy", load)
+    weights = begun / "model" / "model.safetensors"
+    said = []
+    for change in (lambda: None, lambda: os.utime(weights, (1, 1)), lambda: move(begun / "model")):
+        change()
+        capfd.readouterr()
+        run(*parse(flags(begun, "--resume")))
+        out = " ".join(capfd.readouterr().out.split())
+        assert "holds a finished run: nothing to do" in out
+        said.append((len(read), f"note: the weights of {begun}/model are not those" in out))
+    assert said == [(0, False), (1, False), (2, True)]
 
 
 def test_a_run_of_before_there_was_a_record_is_refused(begun: Path) -> None:
