@@ -46,6 +46,7 @@ from rlsc.training.identity import (
     WEIGHTS,
     check_start,
     code_parts,
+    engine_parts,
     label_parts,
     tokenizer_parts,
     write_record,
@@ -211,6 +212,7 @@ class RLSCTrainer(WholeCheckpoints):
         if args.autocast_dtype and not is_quantised(model):  # those stay as they are
             dtype = args.autocast_dtype
         self.engine = engine or create_engine(args, model, tokenizer, dtype)
+        self.identity |= engine_parts(self.engine)
         params = sampling_of(tokenizer, model, args)
         given: Engine | None = None
         if self.objective.completions_given:

@@ -158,6 +158,13 @@ def edit(file: str, old: str, new: str) -> Callable[[Path], None]:
     return change
 
 
+ENGINE = """
+from rlsc.engines.native.engine import NativeEngine
+class Own(NativeEngine):
+    pass
+"""
+
+
 @pytest.fixture(scope="module")
 def begun_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A place with model, questions, an objective, and a run of them that was killed."""
@@ -168,6 +175,7 @@ def begun_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_jsonl(place / "train.jsonl", rows)
     write_jsonl(place / "eval.jsonl", rows[:3])
     (place / "own.py").write_text(OBJECTIVE)
+    (place / "sampler.py").write_text(ENGINE)
     (place / "own.jinja").write_text("Q: {{ question }}")
     run(*parse(flags(place)))
     (place / "run" / "results.json").unlink()
@@ -186,6 +194,7 @@ def begun(begun_once: Path) -> Iterator[Path]:
 def flags(place: Path, *more: str) -> list[str]:
     own = ("--questions", f"{place}/train.jsonl", "--eval_questions", f"{place}/eval.jsonl")
     how = ("--objective", f"{place}/own.py:Own", "--template", f"{place}/own.jinja")
+    how += ("--engine", f"{place}/sampler.py:Own")
     few = ("--num_generations", "2", "--eval_samples", "1", "--guard", "off", "--max_steps", "1")
     return arguments(place / "model", place / "run", *own, *how, *few, *more)
 
@@ -197,6 +206,7 @@ def flags(place: Path, *more: str) -> list[str]:
         (edit("model/chat_template.jinja", "<end>", "<user>"), "chat template"),
         (edit("own.jinja", "Q:", "=="), "evaluation prompts, training prompts"),
         (edit("own.py", "pass", "scale = 2"), "objective source"),
+        (edit("sampler.py", "pass", "scale = 2"), "engine source"),
         (edit("train.jsonl", '"answer": "3"', '"answer": "4"'), "training references"),
         (edit("train.jsonl", "What is 1", "What is 9"), "training questions"),
         (edit("eval.jsonl", '"answer": "3"', '"answer": "4"'), "evaluation references"),
