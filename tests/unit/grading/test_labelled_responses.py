@@ -20,6 +20,7 @@ MISSED = (
     "Problem: A square has perimeter 24. What is its area?\n"
     "Solution: The side is 6, and the area is 36.",
     "Since x = 5, we get 2x = 10.",  # or is it x that was asked for?
+    "Tim is 11 years old now, and in 4 years he will be 15.",
 )
 """What needs the question: which number is no answer, or which of two was asked for."""
 FRESH = list(labelled("labelled_responses.txt"))
