@@ -157,7 +157,8 @@ def with_unit(text: str, number: re.Match[str]) -> str:
 
 # In a rate the order of its words matters: 3 apples per child are not 3 children per apple.
 _AFTER_NUMBER = re.compile(
-    r"\s*(?:degrees|radians|°|(?:dozen|hundred|thousand|million|billion|trillion|euros?|yen)\b)"
+    r"\s*(?:degrees|radians|°|(?:dozen|hundred|thousand|million|billion|trillion)\b)"
+    r"|\s*(?:dollars?|cents?|euros?|pounds?|yen)\b"
     r"|\s+(?!per)[A-Za-z]{2,20}(?: [A-Za-z]{2,20})? per (?!cent|hundred|thousand|million|billion)"
     r"[a-z]{2,20}\b"
 )
