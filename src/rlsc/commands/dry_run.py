@@ -9,11 +9,11 @@ from typing import Any
 import torch
 
 from rlsc.commands.arguments import resolved
+from rlsc.commands.finished import is_complete
 from rlsc.commands.train import (
     check_merge_to,
     check_together,
     game_prompts,
-    is_complete,
     prompt_row,
     prompt_rows,
     read_given,
@@ -41,6 +41,7 @@ from rlsc.training import (
     check_processes,
     examples_of,
     given_pairs,
+    naming_the_optimizer,
     probe_prompts,
     render_all,
     sampling_of,
@@ -134,8 +135,9 @@ def _check_training(
     sampling_of(tokenizer, model, training)
     if create_objective(training).completions_given:
         given_pairs(examples, rows, model, tokenizer, training.max_completion_length)
-    kind, how = RLSCTrainer.get_optimizer_cls_and_kwargs(training, model)
-    kind([torch.nn.Parameter(torch.zeros(1))], **how)  # one that is installed and takes these
+    with naming_the_optimizer():  # one that is installed and takes these
+        kind, how = RLSCTrainer.get_optimizer_cls_and_kwargs(training, model)
+        kind([torch.nn.Parameter(torch.zeros(1))], **how)
     return model, prompts
 
 

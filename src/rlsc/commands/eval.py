@@ -53,7 +53,7 @@ from rlsc.records import (
 )
 from rlsc.report import print_results, write_report
 from rlsc.runtime import console, cpu_has_bf16
-from rlsc.training import WEIGHTS, device_has_bf16, tokenizer_parts
+from rlsc.training import WEIGHTS, device_has_bf16, engine_parts, tokenizer_parts
 from rlsc.types import Question, Setting, Task
 
 
@@ -96,7 +96,8 @@ def run_eval(config: EvalConfig) -> None:
         )
     ]
     weights = weights_hash(model)
-    parts = given | prompts_of(asked) | tokenizer_parts(tokenizer) | {WEIGHTS: weights}
+    parts = given | prompts_of(asked) | tokenizer_parts(tokenizer) | engine_parts(engine)
+    parts[WEIGHTS] = weights
     origin_of_rows = {"step": 0, "model": [weights, str(dtype)], "engine": [config.engine]}
     # Long blocks keep the engine full.
     how = Collecting(config.seed, origin_of_rows, 4 * config.rollout_batch_size, tokenizer)

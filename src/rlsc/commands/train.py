@@ -12,6 +12,7 @@ import torch
 from peft import PeftModel
 
 from rlsc.commands.arguments import resolved
+from rlsc.commands.finished import is_complete, say_complete, stamps_of
 from rlsc.commands.hub import check_push, push, write_card
 from rlsc.commands.probe_questions import probe_questions
 from rlsc.commands.train_evaluation import (
@@ -125,13 +126,14 @@ def run(config: RunConfig, training: RLSCConfig) -> None:
     if going_on:
         check_same(folder.path, given.parts, "--resume")
         if is_complete(folder, training.max_steps):
-            _say_complete(folder.path)
+            say_complete(folder.path, config)
             return
     check_merge_to(config, training.output_dir)
     _check_memory(config, training, given.questions)
     if given.own is None and config.eval != "none":
         console.print("note: no --eval_questions: the run is judged by its game's figures alone")
     local = training.without_push()  # the run's end does it
+    stamps = stamps_of(config)
     trainer, origin = _load(config, local, given.questions, probe=given.probe)
     evaluation = RunEvaluation(
         config, local, trainer, given.own, given.benchmarks, given.questions.train
@@ -139,7 +141,7 @@ def run(config: RunConfig, training: RLSCConfig) -> None:
     parts = {**given.parts, **evaluation.parts, **trainer.identity}
     if going_on:
         check_same(folder.path, parts, "--resume")
-    folder.prepare(settings, config.overwrite, parts)
+    folder.prepare(settings, config.overwrite, parts | stamps)
     try:
         write_environment(folder.path, origin, given.by_name)
         _carry_out(config, training, folder, given, trainer, evaluation, (origin, started))
@@ -181,21 +183,6 @@ def _carry_out(
         examined=trainer.kept.examined,
     )
     _conclude(config, training, folder.path, results)
-
-
-def is_complete(folder: TrainingFolder, max_steps: int) -> bool:
-    """Whether the run in the folder came to the end that is asked for, or was stopped before."""
-    results = folder.results() if folder.holds_run else None
-    if results is None:
-        return False
-    stopped = results.guard is not None and results.guard.stopped_at is not None
-    return stopped or results.steps >= max_steps
-
-
-def _say_complete(folder: Path) -> None:
-    if is_main():
-        write_report(folder)
-    console.print(f"{folder} holds a finished run: nothing to do. Its report: report.html")
 
 
 def load_benchmarks(config: RunConfig) -> list[Task]:

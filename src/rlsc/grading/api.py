@@ -13,7 +13,7 @@ from rlsc.errors import ConfigError, GradingError
 from rlsc.runtime import Job, Workers
 from rlsc.types import Verdict
 
-VERSION = 3
+VERSION = 4
 """Of the grading rules. Stored with results: accuracies of two versions do not compare."""
 SECONDS = 5.0
 """Limit of one comparison, in wall-clock time."""

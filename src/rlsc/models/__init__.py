@@ -29,7 +29,13 @@ if TYPE_CHECKING:
         load_model,
         weights_hash,
     )
-    from rlsc.models.policy import load_base, load_policy, policy_config, policy_tokenizer
+    from rlsc.models.policy import (
+        load_base,
+        load_policy,
+        policy_config,
+        policy_tokenizer,
+        weight_files,
+    )
     from rlsc.models.reward_model import RewardModel
 
 __getattr__ = lazy_face(__name__)

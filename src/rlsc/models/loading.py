@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import importlib.util
 import json
+import sys
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -179,11 +180,25 @@ _OF_THE_FILE = ("_name_or_path", "transformers_version", "use_cache", "dtype", "
 
 
 def _architecture(model: Any) -> str:
-    """The config, which says what is computed with the weights, and the tokens that end a text."""
+    """The config, which says what is computed with the weights, and the tokens that end a text.
+
+    And the code that came with the weights, where it did.
+    """
     config = model.config.to_dict()
     known = {name: value for name, value in config.items() if name not in _OF_THE_FILE}
     ends = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
-    return json.dumps([known, ends], sort_keys=True, default=str)
+    return json.dumps([known, ends, *_remote_code(model)], sort_keys=True, default=str)
+
+
+def _remote_code(model: torch.nn.Module) -> list[str]:
+    """SHA-256 of the files of `trust_remote_code`, which transformers imports under a name of its.
+
+    Of each that has a layer of the model.
+    """
+    names = {type(layer).__module__ for layer in model.modules()}
+    own = sorted(name for name in names if name.startswith("transformers_modules."))
+    files = [Path(str(sys.modules[name].__file__)) for name in own]
+    return [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
 
 
 def _checksum(weight: torch.Tensor) -> object:

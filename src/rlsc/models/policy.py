@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -32,6 +33,16 @@ def policy_tokenizer(config: NamesModel) -> Any:
 def load_base(config: NamesModel, dtype: torch.dtype) -> Any:
     """The model that an adapter is of, in full precision."""
     return load_model(config.model, dtype, config.trust_remote_code, config.model_revision)[0]
+
+
+def weight_files(config: NamesModel) -> list[Path]:
+    """The files of a model, and of its adapter, that lie in a folder of the user's.
+
+    None of a Hub id, whose revision says what it is, and of the embedded model.
+    """
+    places = [Path(name).expanduser() for name in (config.model, config.adapter) if name]
+    files = [file for place in places for file in ([place] if place.is_file() else place.glob("*"))]
+    return sorted(file for file in files if file.is_file())
 
 
 def load_policy(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         check_same,
         content_hash,
         hash_of_files,
+        hash_of_stamps,
         listed,
         prompt_parts,
         question_parts,

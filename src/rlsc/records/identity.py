@@ -33,6 +33,12 @@ def hash_of_files(files: Iterable[Path]) -> str:
     return content_hash([[f.name, hashlib.sha256(f.read_bytes()).hexdigest()] for f in files])
 
 
+def hash_of_stamps(files: Iterable[Path]) -> str:
+    """Of names, sizes and times, where reading the contents each time would take long."""
+    stats = [(file.name, file.stat()) for file in files]
+    return content_hash([[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats])
+
+
 def question_parts(name: str, questions: Iterable[Question]) -> dict[str, str]:
     """Ids and texts, in order."""
     return {f"{name} questions": content_hash([[q.id, q.text] for q in questions])}

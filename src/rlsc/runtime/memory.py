@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -47,13 +48,19 @@ _SIGNS = (
     "out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
 )
+# All that oneDNN says of it, in a product on a CPU. What it does not support it names, and ends
+# with "a primitive descriptor for …".
+_OF_ONEDNN = re.compile(r"could not create a (primitive|memory|memory object)")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory could not be had, of a device or of the machine."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
+    if not isinstance(error, RuntimeError):
+        return False
+    said = str(error)
+    return any(sign in said for sign in _SIGNS) or bool(_OF_ONEDNN.fullmatch(said.strip()))
 
 
 def release_freed_memory() -> None:

@@ -7,7 +7,13 @@ from rlsc.runtime.lazy import lazy_face
 if TYPE_CHECKING:
     from rlsc.training.arguments import RLSCConfig, device_has_bf16
     from rlsc.training.auxiliary import needs_reference
-    from rlsc.training.identity import WEIGHTS, code_parts, label_parts, tokenizer_parts
+    from rlsc.training.identity import (
+        WEIGHTS,
+        code_parts,
+        engine_parts,
+        label_parts,
+        tokenizer_parts,
+    )
     from rlsc.training.labels import labels_in_use
     from rlsc.training.preparation import (
         check_environment,
@@ -18,6 +24,7 @@ if TYPE_CHECKING:
         render_all,
         sampling_of,
     )
+    from rlsc.training.refused import naming_the_optimizer
     from rlsc.training.trainer import RLSCTrainer
 
 __getattr__ = lazy_face(__name__)

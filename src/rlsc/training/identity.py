@@ -51,6 +51,12 @@ def code_parts(objective: Objective, environment: Environment) -> dict[str, str]
     return hashes | environment.fingerprints()
 
 
+def engine_parts(engine: object) -> dict[str, str]:
+    """The source of a user's own engine, whose samples are what a run learns from."""
+    own = _source(engine)
+    return {"engine source": content_hash(own)} if own else {}
+
+
 def _source(thing: object) -> str:
     """Of its file and those beside it, where it was loaded from one; else of its class alone."""
     code = getattr(thing, "function", type(thing))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any
 
@@ -76,3 +77,18 @@ def check_arguments(names: Iterable[str]) -> None:
             f"RLSCTrainer has no {name}: evaluation is rlsc.evaluate's or --eval_steps N's, and "
             "the loss is the objective's; leave it out"
         )
+
+
+@contextmanager
+def naming_the_optimizer() -> Iterator[None]:
+    """Within, what refuses an optimizer's or a schedule's settings is raised as `ConfigError`.
+
+    The libraries speak of "index 0" and of "values to unpack", never of a setting.
+    """
+    try:
+        yield
+    except (ImportError, RuntimeError, TypeError, ValueError) as error:
+        raise ConfigError(
+            "the optimizer or its schedule does not take these settings (optim, optim_args, "
+            "learning_rate, weight_decay, adam_…, lr_scheduler_…): " + " ".join(str(error).split())
+        ) from error

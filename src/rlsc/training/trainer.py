@@ -46,6 +46,7 @@ from rlsc.training.identity import (
     WEIGHTS,
     check_start,
     code_parts,
+    engine_parts,
     label_parts,
     tokenizer_parts,
     write_record,
@@ -71,7 +72,7 @@ from rlsc.training.preparation import (
     step_loader,
 )
 from rlsc.training.progress import KeepValueHead, StepProgress, StopOnNonFinite
-from rlsc.training.refused import check_arguments
+from rlsc.training.refused import check_arguments, naming_the_optimizer
 from rlsc.training.runlog import Rewards, RunLog, rewards_of
 from rlsc.training.sampling import Rollout, Sampler
 from rlsc.training.update import Outcome, StepBatch, Update
@@ -211,6 +212,7 @@ class RLSCTrainer(WholeCheckpoints):
         if args.autocast_dtype and not is_quantised(model):  # those stay as they are
             dtype = args.autocast_dtype
         self.engine = engine or create_engine(args, model, tokenizer, dtype)
+        self.identity |= engine_parts(self.engine)
         params = sampling_of(tokenizer, model, args)
         given: Engine | None = None
         if self.objective.completions_given:
@@ -306,12 +308,13 @@ class RLSCTrainer(WholeCheckpoints):
     def check_optimizer(self) -> None:
         """Make optimizer and schedule, and drop them: what cannot be made is said before sampling.
 
-        Raises what their constructors do. Where weights are sharded the parent makes them later.
+        Raises `ConfigError`. Where weights are sharded the parent makes them later.
         """
         if self.optimizer is not None or self.is_fsdp_enabled or self.is_deepspeed_enabled:
             return
-        self.create_optimizer()
-        self.create_scheduler(num_training_steps=max(1, self.args.max_steps))
+        with naming_the_optimizer():
+            self.create_optimizer()
+            self.create_scheduler(num_training_steps=max(1, self.args.max_steps))
         self.optimizer = self.lr_scheduler = None
 
     def forget_optimizer(self) -> None:

@@ -135,6 +135,18 @@ def test_vllm_must_be_there(
     assert "engine vllm needs vLLM" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("mode", ["colocate", "server"])
+def test_an_adapter_with_vllm_names_what_works_instead(
+    mode: str, model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--model", str(model), "--questions", "arithmetic", "--max_completion_length", "8"]
+    given += ["--output_dir", str(tmp_path / "run"), "--engine", "vllm", "--use_peft", "true"]
+    given += ["--vllm_mode", mode, "--vllm_server_base_url", "http://there:1"] * (mode == "server")
+    assert _main(["train", *given, "--dry_run"]) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.endswith("engine vllm takes no adapters yet: use --engine native")
+
+
 def test_a_folder_without_weights_and_one_that_holds_a_run(
     model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,11 +13,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from rlsc.commands import compare as comparison
+from rlsc.commands import finished
 from rlsc.commands.arguments import parse
 from rlsc.commands.compare import compare
 from rlsc.commands.train import run
 from rlsc.config import CompareConfig
 from rlsc.errors import ConfigError, OutputError
+from rlsc.models import load_policy
 from tests.conftest import tiny_model, tiny_tokenizer
 from tests.smoke.commands.test_train import arguments, figures
 from tests.smoke.conftest import (
@@ -156,6 +158,13 @@ def edit(file: str, old: str, new: str) -> Callable[[Path], None]:
     return change
 
 
+ENGINE = """
+from rlsc.engines.native.engine import NativeEngine
+class Own(NativeEngine):
+    pass
+"""
+
+
 @pytest.fixture(scope="module")
 def begun_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A place with model, questions, an objective, and a run of them that was killed."""
@@ -166,6 +175,7 @@ def begun_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_jsonl(place / "train.jsonl", rows)
     write_jsonl(place / "eval.jsonl", rows[:3])
     (place / "own.py").write_text(OBJECTIVE)
+    (place / "sampler.py").write_text(ENGINE)
     (place / "own.jinja").write_text("Q: {{ question }}")
     run(*parse(flags(place)))
     (place / "run" / "results.json").unlink()
@@ -184,6 +194,7 @@ def begun(begun_once: Path) -> Iterator[Path]:
 def flags(place: Path, *more: str) -> list[str]:
     own = ("--questions", f"{place}/train.jsonl", "--eval_questions", f"{place}/eval.jsonl")
     how = ("--objective", f"{place}/own.py:Own", "--template", f"{place}/own.jinja")
+    how += ("--engine", f"{place}/sampler.py:Own")
     few = ("--num_generations", "2", "--eval_samples", "1", "--guard", "off", "--max_steps", "1")
     return arguments(place / "model", place / "run", *own, *how, *few, *more)
 
@@ -195,6 +206,7 @@ def flags(place: Path, *more: str) -> list[str]:
         (edit("model/chat_template.jinja", "<end>", "<user>"), "chat template"),
         (edit("own.jinja", "Q:", "=="), "evaluation prompts, training prompts"),
         (edit("own.py", "pass", "scale = 2"), "objective source"),
+        (edit("sampler.py", "pass", "scale = 2"), "engine source"),
         (edit("train.jsonl", '"answer": "3"', '"answer": "4"'), "training references"),
         (edit("train.jsonl", "What is 1", "What is 9"), "training questions"),
         (edit("eval.jsonl", '"answer": "3"', '"answer": "4"'), "evaluation references"),
@@ -218,6 +230,30 @@ def test_what_does_not_count_may_change(begun: Path) -> None:
     edit("train.jsonl", "{", '{"note": "new", ')(begun)
     run(*parse(flags(begun, "--resume")))
     assert figures(begun / "run")[0] == 1
+
+
+def test_a_finished_run_says_where_its_weights_have_changed(
+    begun: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are read where a size or a time has changed, and judged by their content."""
+    run(*parse(flags(begun, "--resume")))
+    read: list[object] = []
+
+    def load(*given: object, **how: object) -> object:
+        read.append(given)
+        return load_policy(*given, **how)
+
+    monkeypatch.setattr(finished, "load_policy", load)
+    weights = begun / "model" / "model.safetensors"
+    said = []
+    for change in (lambda: None, lambda: os.utime(weights, (1, 1)), lambda: move(begun / "model")):
+        change()
+        capfd.readouterr()
+        run(*parse(flags(begun, "--resume")))
+        out = " ".join(capfd.readouterr().out.split())
+        assert "holds a finished run: nothing to do" in out
+        said.append((len(read), f"note: the weights of {begun}/model are not those" in out))
+    assert said == [(0, False), (1, False), (2, True)]
 
 
 def test_a_run_of_before_there_was_a_record_is_refused(begun: Path) -> None:

@@ -458,12 +458,13 @@ def test_no_step_is_an_error(tmp_path: Path) -> None:
     [
         ({"adam_beta1": 2.0}, "beta"),
         ({"lr_scheduler_type": "cosine", "lr_scheduler_kwargs": {"cycles": 1}}, "cycles"),
+        ({"optim_args": "fast"}, "unpack"),
     ],
 )
 def test_the_optimizer_is_tried_before_anything_is_sampled(
     tmp_path: Path, settings: dict, message: str
 ) -> None:
-    with pytest.raises((TypeError, ValueError), match=message):
+    with pytest.raises(ConfigError, match=rf"the optimizer or its schedule.*optim_args.*{message}"):
         trainer(tmp_path, **settings).check_optimizer()
     run = trainer(tmp_path)
     run.check_optimizer()

@@ -20,6 +20,14 @@ def test_what_counts() -> None:
     assert not is_out_of_memory(RuntimeError("shape mismatch"))
 
 
+def test_what_onednn_says_counts_but_not_what_it_does_not_support() -> None:
+    """Where a process's memory is bounded, a product of a real run ended with the first."""
+    for said in ("could not create a primitive", "could not create a memory object"):
+        assert is_out_of_memory(RuntimeError(said))
+    said = "could not create a primitive descriptor for the matmul primitive"
+    assert not is_out_of_memory(RuntimeError(said))
+
+
 def test_of_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         torch.empty(2**60)

@@ -1,7 +1,8 @@
 """Whole responses with the verdict they should have, half of them near-misses.
 
-`labelled_responses.txt` and `labelled_fresh.txt` were written without sight of the grader;
-`labelled_kinds.txt` with it, to have near-misses beside every kind that was mended for them.
+`labelled_responses.txt`, `labelled_fresh.txt` and `labelled_benchmarks.txt` were written without
+sight of the grader; `labelled_kinds.txt` with it, to have near-misses beside every kind that was
+mended for them.
 """
 
 from __future__ import annotations
@@ -18,18 +19,16 @@ MISSED = (
     "Let's solve this problem step by step. Tom has 3 apples and buys 5.",  # facts alone
     "Problem: A square has perimeter 24. What is its area?\n"
     "Solution: The side is 6, and the area is 36.",
-    "Short answer: 3\n\nLong answer: each of the 4 sides loses one, and 4 - 1 = 3.",
-    "Yes. 3^2 + 4^2 = 5^2, so it is a right triangle.",  # "Yes. There are 5." answers 5
-    "Anna is the tallest.",  # was it asked who?
-    "The wavelength is about 1.2 μm.",  # a product of letters elsewhere
-    "Correct Answer: C\nIncorrect Answers: A, B, D",
+    "Since x = 5, we get 2x = 10.",  # or is it x that was asked for?
+    "Tim is 11 years old now, and in 4 years he will be 15.",
 )
 """What needs the question: which number is no answer, or which of two was asked for."""
 FRESH = list(labelled("labelled_responses.txt"))
 KINDS = list(labelled("labelled_kinds.txt"))
-SECOND = {
+WHOLE = {
     category: list(cases)
-    for category, cases in groupby(labelled("labelled_fresh.txt"), lambda case: case.category)
+    for name in ("labelled_fresh.txt", "labelled_benchmarks.txt")
+    for category, cases in groupby(labelled(name), lambda case: case.category)
 }
 
 
@@ -42,16 +41,22 @@ def test_labelled_responses(case: Labelled) -> None:
         assert verdict is case.verdict
 
 
-@pytest.mark.parametrize("category", SECOND)
+@pytest.mark.parametrize("category", WHOLE)
 def test_labelled_fresh(category: str) -> None:
     verdicts = {
         case.line: judge(case.response, case.reference, case.kind, case.choices)[1]
-        for case in SECOND[category]
+        for case in WHOLE[category]
     }
-    assert verdicts == {case.line: case.verdict for case in SECOND[category]}
+    missed = {case.line for case in WHOLE[category] if case.response in MISSED and right(case)}
+    expected = {case.line: case.verdict for case in WHOLE[category] if case.line not in missed}
+    assert verdicts == expected | dict.fromkeys(missed, Verdict.WRONG)
+
+
+def right(case: Labelled) -> bool:
+    return case.verdict is Verdict.CORRECT
 
 
 def test_near_misses_are_as_many() -> None:
-    for cases in (FRESH, KINDS):
-        right = sum(case.verdict is Verdict.CORRECT for case in cases)
-        assert right <= 1.05 * (len(cases) - right)
+    for cases in (FRESH, KINDS, list(labelled("labelled_benchmarks.txt"))):
+        correct = sum(map(right, cases))
+        assert correct <= 1.05 * (len(cases) - correct)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
@@ -122,6 +124,24 @@ def test_the_hash_of_a_model_is_of_all_that_is_computed() -> None:
     with torch.no_grad():
         other.lm_head.weight[0, 0] += 1e-3
     assert weights_hash(other) != known
+
+
+def test_the_hash_of_a_model_is_of_the_code_that_came_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, file = "transformers_modules.own.modeling", tmp_path / "modeling.py"
+    file.write_text("from transformers import LlamaForCausalLM\nclass Own(LlamaForCausalLM): ...\n")
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, name, module)
+    spec.loader.exec_module(module)
+    own = module.Own(tiny_model().config)
+    known = weights_hash(own)
+    assert weights_hash(own) == known
+    file.write_text(file.read_text() + "# edited\n")
+    assert weights_hash(own) != known
 
 
 def test_the_hash_of_4_bit_weights_is_also_of_their_scales(tiny_folder: Path) -> None:

@@ -57,7 +57,9 @@ def _with_units(gold: str, answer: str, tolerance: float) -> bool:
     if unit is None:
         return _values(plain_gold, plain, tolerance)
     if gold_unit.words or unit.words:  # km north is not km south
-        return gold_unit.words == unit.words and _values(plain_gold, plain, tolerance)
+        # "762 eggs per week" for 762 eggs: the question says of which time.
+        named = unit.words == gold_unit.words or unit.words.startswith(f"{gold_unit.words} per ")
+        return named and bool(gold_unit.words) and _values(plain_gold, plain, tolerance)
     if gold_unit.dimensions and unit.dimensions and gold_unit != unit:
         if gold_unit.dimensions != unit.dimensions:
             return False
@@ -163,6 +165,8 @@ def _unit_conflict(gold: str, answer: str) -> bool:
         return False
     if not all(re.search("[A-Za-z]{2}", tail) for tail in tails):
         return False
+    if one.words and other.words:
+        return one.words != other.words and not other.words.startswith(f"{one.words} per ")
     return bool(one.dimensions and other.dimensions) and one.dimensions != other.dimensions
 
 

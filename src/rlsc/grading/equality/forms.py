@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from itertools import product
 
 from rlsc.grading.notation.normalise import closing
 from rlsc.grading.notation.numbers import number
@@ -128,6 +129,8 @@ def parse(text: str, lists: bool = False) -> Form:
             return Union(tuple(parse(part) for part in parts), minus)
     if r"\pm" in text or r"\mp" in text:
         signs = ((r"\pm", "+", "-"), (r"\mp", "-", "+"))
+        if points := _points(text):
+            return points
         both = [text, text]
         for command, *replaced in signs:
             both = [text.replace(command, sign) for text, sign in zip(both, replaced, strict=True)]
@@ -149,6 +152,26 @@ def parse(text: str, lists: bool = False) -> Form:
         if text[0] + text[-1] == "()" or number(text[1:-1]) is not None:
             return parse(text[1:-1])
     return _with_common_unit(text) or Atom(text)
+
+
+def _points(text: str) -> Many | None:
+    r"""(\pm 3, \pm 2) as its four points; with \mp the signs go together, as in \pm(3, 2)."""
+    if r"\mp" in text or text[:1] != "(" or closing(text, 0) != len(text) - 1:
+        return None
+    parts = [part for part in split(text[1:-1], _SEPARATOR) if part]
+    if len(parts) < 2 or sum(r"\pm" in part for part in parts) < 2 or len(parts) > 4:
+        return None
+    if any(part.count(r"\pm") > 1 for part in parts):
+        return None
+    choices = [
+        [part.replace(r"\pm", sign) for sign in "+-"][: 1 + (r"\pm" in part)] for part in parts
+    ]
+    items = (Tuple("(", tuple(map(_signless, point)), ")") for point in product(*choices))
+    return Many(tuple(items))
+
+
+def _signless(text: str) -> Form:
+    return parse(text.strip().removeprefix("+").strip())
 
 
 def _with_common_unit(text: str) -> Form | None:

@@ -45,6 +45,19 @@ _REMARK = re.compile(
     r"|\s*\((?:and|so|with|where|since|note|not)\b[^()]*\)[*_.]*\s*$"
     r"|\s*(?:\$?\\(?:square|blacksquare)\$?|∎|QED)\s*$"
 )
+# "762 eggs a week (381 × 2)", but not "at (1, 2)" and not "gives (2 + 3)".
+_COMPUTED = re.compile(
+    r"(\d[^\n.()]{0,80}[a-z]{3})\s\(=?\s?\d[\d\s.,$＄]*(?:(?:[×*+÷=]|\\times|\\cdot|\s[-−x]\s)"
+    r"\s*\$?\d[\d\s.,]*)+\)\W*$"
+)
+# "$x = 5$, since $2 \cdot 5 + 1 = 11$": a reason or a check behind a value, one formula of it.
+_CLAUSE = r"(?:(?!\b(?:so|thus|hence|therefore|which|then|and|giving|gives?)\b)[^\n,;=]){0,120}"
+_REASON = re.compile(
+    rf"(=\s*-?\d[\d.,/]*\$?),?\s+(?:(?:since|because)\s{_CLAUSE}=\s*-?[\d./]+\$?"
+    rf"|and\s(?:(?:the|this|a)\s)?checks?\b{_CLAUSE}=\s*-?[\d./]+\$?(?:\s[a-z ]{{1,30}})?"
+    rf"|and\s(?:indeed\s)?{_CLAUSE}=\s*-?[\d./]+\$?,?\s(?:holds|as\s(?:required|needed|expected|desired))"
+    r")\W*$"
+)
 _ANSWER_LINE = re.compile(r"(?:^|\n)[*_]*(?:A|Ans|TL;DR)[*_]*:\s*(\S[^\n]*?)\s*$")
 _NO_VALUE = re.compile(
     r"\b(does not exist|no (?:real |integer )?solutions?|undefined"
@@ -82,7 +95,9 @@ def _found(text: str) -> str | None:
     for find in (_answer_line, _stated):
         if (answer := find(text)) is not None:
             return answer
-    text = _VALIDITY.sub(r"\1", without_numbering(without_tasks(_REMARK.sub("", text))))
+    text = _COMPUTED.sub(r"\1", _REMARK.sub("", text))
+    text = _VALIDITY.sub(r"\1", without_numbering(without_tasks(text)))
+    text = _REASON.sub(r"\1", text)
     for find in (_both, _ratio, _bare, _conclusion, last_formula, last_number):
         if (answer := find(text)) is not None:
             return answer
@@ -105,11 +120,13 @@ def _answer_line(text: str) -> str | None:
 
 def _stated(text: str) -> str | None:
     """What follows the last "answer is" and holds a value, up to the end of the statement."""
-    for match in reversed(list(STATED.finditer(text))):
+    matches = list(STATED.finditer(text))
+    for match in reversed(matches):
         rest = _NOT_BUT.sub("", text[match.end() : match.end() + 1500].lstrip(), count=1)
         before = text[: match.start()][-30:]
         if (
             not rest
+            or (_LONG.search(before) and match is not matches[0])
             or _DENIED.match(rest)
             or CONFIRMED.match(rest)
             or DENIAL.search(before)
@@ -167,6 +184,8 @@ _NOT_BUT = re.compile(r"^not\s+[^\s,;]+,?\s+but\s+(?:rather\s+)?", re.IGNORECASE
 _SUPPOSED = re.compile(
     r"\b(?:suppose|assume|assuming|if|whether|although|though)\b[^.,;\n]*$", re.IGNORECASE
 )
+# "Short answer: 3", then "Long answer: …", which explains.
+_LONG = re.compile(r"\b(?:long|longer|detailed)[ *_]+$", re.IGNORECASE)
 _WEAK = re.compile(r"(?:final|correct|right|possible)\s+(?!answers?)", re.IGNORECASE)
 _DENIED = re.compile(r"(?:\w+ly\s+)?not\b", re.IGNORECASE)
 _SAID = re.compile(r"[*_]*(yes|no)\b[*_]*\s*(?:[,;.:–—(]|$)", re.IGNORECASE)  # "No, 5 < 7"
@@ -229,12 +248,19 @@ def _bare(text: str) -> str | None:
         return right_side(plain) if re.search(r"[\dA-Za-z\\]", normalise(plain)) else None
     if valueless := _NO_VALUE.search(plain):
         return valueless.group(1)
-    if (said := _YES_NO.match(plain)) and (said[2] or not re.search(r"\d", plain)):
+    if (said := _YES_NO.match(plain)) and (
+        said[2] or not re.search(r"\d", plain) or _SO_IT_IS.search(plain)
+    ):
         return said[1]
+    if (most := _MOST.fullmatch(plain)) and most[1] not in _NO_NAMES:
+        return most[1]
     words = plain.split()
     if len(words) <= 3 and not re.search(r"\d", plain):
         return None if re.search(r"(?::|\b(?:is|are|be|equals))$", plain) else _value_of(plain)
-    ending = re.search(r".*\s(?:is|are|was|were|equals|facing)\s+(.+)$", plain)
+    ending = re.search(
+        r".*\s(?:is|are|was|were|equals|facing|(?:describes|represents|forms)(?= an? ))\s+(.+)$",
+        plain,
+    )
     is_word = ending is not None and len(_SUBJECT.sub("", ending[1]).split()) == 1
     is_word = is_word and not re.search(r"\d", plain)
     before = plain[: ending.start(1)] if ending else ""
@@ -296,6 +322,16 @@ _NEEDED = re.compile(
     r"\bneeds? \d\S*(?: [a-z]+){1,4} to (?:have|reach|own|afford|complete|fill|buy)\s+"
     r"(?:[a-z]+ ){0,2}$"
 )
+# "Yes. 3² + 4² = 5², so it is a right triangle." concludes on words.
+_SO_IT_IS = re.compile(
+    r",?\s(?:so|thus|hence|therefore),? (?:the )?[a-z]+ (?:is|are|does|do|has|have)"
+    r"(?: [a-z-]+){1,8}$"
+)
+_MOST = re.compile(
+    r"([A-Z][a-z]+) (?:is|was|has|ran|runs) the (?:[a-z]{2,}est|(?:most|least) [a-z]+|winner)"
+    r"(?: [a-z]+)?"
+)
+_NO_NAMES = {"It", "He", "She", "This", "That", "There", "What", "Which", "Who", "Here", "One"}
 _YES_NO = re.compile(r"(yes|no)[,.;]\s(because\b|since\b|as\b)?", re.IGNORECASE)
 _DAY = re.compile(
     r"(?:(?<=is |be |s: )|(?<=is on |be on )|(?<=falls on )|(?<=is a |be a ))"

@@ -54,6 +54,12 @@ _LAST_WORD = re.compile(
     r"|choice|answer|is|with|be|leaves|leaving)\s+|(?<=\d)\s+(?=[(\[]))[(\[]?([A-J])[)\]]?[*\"]*[.!]?\s*$"
 )
 
+# A list of what is wrong, beside what is right.
+_WRONG_ONES = re.compile(
+    r"^[ \t*_#]*(?:incorrect|wrong|false) (?:answers?|options?|choices?)\b[*_]*:[^\n]*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+
 
 def extract_choice(response: str, choices: Sequence[str] | None = None) -> str | None:
     """The letter that the response settles on, else None.
@@ -67,7 +73,7 @@ def extract_choice(response: str, choices: Sequence[str] | None = None) -> str |
         return _of_statement(inside, choices)
     if (marked := last_mark(text)) is not None:
         return _of_statement(marked, choices)
-    text = without_others(text[-LAST_WORDS:])
+    text = _WRONG_ONES.sub("", without_others(text[-LAST_WORDS:]))
     if pair := _TWO.search(text):
         return _of_statement(f"{pair.group(1)} and {pair.group(2)}", choices)
     letters = LETTERS[: len(choices)] if choices else LETTERS

@@ -26,8 +26,15 @@ _SENTENCE = 1000
 _BOLD = re.compile(r"\*\*([^*\n]+)\*\*")
 # "One" and "a" are mostly no numbers.
 _SMALL = "|".join([UNITS[0], *UNITS[2:]])
+_ANY = rf"(?:(?:{'|'.join(TENS)})(?:[ -](?:{'|'.join(UNITS[1:10])}))?|{'|'.join(UNITS[1:])})"
+_SCALE = "(?:hundred|thousand|million|billion)"
+_SINGULAR = "|".join(part for part in PARTS if part != "halves")
 SPELLED = re.compile(
-    rf"\b(?:one|two|three|four|five|six|seven|eight|nine)[ -](?:{'|'.join(PARTS)})s?\b(?= of\b)"
+    # "five hundred and twelve"; of "a hundred" the number is the hundred.
+    rf"(?:\b{_ANY} |(?<=\ba )){_SCALE}(?:(?: and)? {_ANY}\b(?! of)| {_SCALE}\b)*(?![ -]{_SCALE})\b"
+    # "two thirds", "three quarters"; "three tenth graders" are three.
+    rf"|\bone[ -](?:{_SINGULAR})\b"
+    rf"|\b(?:{'|'.join(UNITS[2:10])})[ -](?:halves|(?:{_SINGULAR})s)\b"
     rf"|\b(?:(?:{'|'.join(TENS)})(?:[ -](?:{'|'.join(UNITS[1:10])}))?|{_SMALL})"
     r"(?: and (?:a|one)[ -](?:half|third|quarter))?\b"
     r"(?! (?:of|hundred|thousand|million))",
@@ -81,6 +88,7 @@ def last_number(text: str) -> str | None:
         for number in NUMBER.finditer(text)
         if not _INDEX.search(text[max(0, number.start() - 6) : number.start()])
         and not _ADJECTIVE.match(text, number.end())
+        and not _compared(text, number)
     ]
     number = _without_circumstances(text, numbers) or (numbers[-1] if numbers else None)
     if number is not None:
@@ -93,7 +101,7 @@ def last_number(text: str) -> str | None:
     spelled = _last_spelled(text, numbers[-1].end() if numbers else 0)
     if number is None or spelled:
         return spelled
-    digits = re.sub("[$＄€£]", "", number.group())
+    digits = re.sub("[$＄]", "", number.group())
     # "5-3" is a subtraction, not minus three.
     if digits.startswith("-") and number.start() > 0 and text[number.start() - 1].isalnum():
         digits = digits[1:]
@@ -103,6 +111,17 @@ def last_number(text: str) -> str | None:
 _ADJECTIVE = re.compile(r"-(?:[a-z]+-)?[a-z]{3,}")  # the 30 of "two 20-minute cakes"
 # The 1 of A_1 and the 2 of x^{2} are no answers.
 _INDEX = re.compile(r"[_^]\s*\{?\s*-?$")
+
+
+def _compared(text: str, number: re.Match[str]) -> bool:
+    """Whether an inequality bounds something by the number: the 4 of `k > 4` is no value."""
+    before = text[max(0, number.start() - 12) : number.start()]
+    return bool(_BEFORE_BOUND.search(before) or _AFTER_BOUND.match(text, number.end()))
+
+
+_UNEQUAL = r"(?:(?<![-=<>])[<>](?![<>])=?|[≤≥]|\\(?:leq?|geq?|lt|gt|leqslant|geqslant)(?![a-z]))"
+_BEFORE_BOUND = re.compile(rf"[\w}})]\s*{_UNEQUAL}\s*-?$")
+_AFTER_BOUND = re.compile(rf"\s*{_UNEQUAL}\s*[\w\\(|]")
 
 
 def _without_circumstances(text: str, numbers: list[re.Match[str]]) -> re.Match[str] | None:

@@ -17,7 +17,8 @@ NUMBER = re.compile(
 MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$(?!\d)|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
 CIRCUMSTANCE = re.compile(
     r"\b(?:not|n't|cannot be|can't be|never|less than|more than|at least|at most|between|of the"
-    r"|satisfying|for which|such that|where|when|(?<!round )(?<!rounds )(?<!rounded )up to"
+    r"|satisfying|for which|such that|where|(?<!exactly )(?<!precisely )(?<!only )when"
+    r"|(?<!round )(?<!rounds )(?<!rounded )up to"
     r"|multiples? of|divisible by|factor of|divisor of"
     r"|under|below|above|beyond|exceeds?|exceeding"
     r"|over|(?<!results )(?<!result )(?<!resulting )in|after|within|during|than|out of"
@@ -149,12 +150,18 @@ def last_mark(text: str) -> str | None:
 
 
 def with_unit(text: str, number: re.Match[str]) -> str:
-    """The number and the word after it: a unit or scale, or nothing that matters."""
-    word = re.match(
-        r"\s*(?:degrees|radians|°|(?:dozen|hundred|thousand|million|billion|trillion)\b)",
-        text[number.end() : number.end() + 12],
-    )
+    """The number and the word after it: a unit, scale or currency, a rate, or nothing."""
+    word = _AFTER_NUMBER.match(text[number.end() : number.end() + 60])
     return number.group() + (word.group() if word else "")
+
+
+# In a rate the order of its words matters: 3 apples per child are not 3 children per apple.
+_AFTER_NUMBER = re.compile(
+    r"\s*(?:degrees|radians|°|(?:dozen|hundred|thousand|million|billion|trillion)\b)"
+    r"|\s*(?:dollars?|cents?|euros?|pounds?|yen)\b"
+    r"|\s+(?!per)[A-Za-z]{2,20}(?: [A-Za-z]{2,20})? per (?!cent|hundred|thousand|million|billion)"
+    r"[a-z]{2,20}\b"
+)
 
 
 def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:

@@ -126,6 +126,11 @@ _REWRITES = [
             r"|(?:\\text\s*)?\{\s*(?:st|nd|rd|th)\s*\}|(?:st|nd|rd|th))(?![A-Za-z])",
             "",
         ),
+        # 1.2 μm; without a space before it a μ is a name
+        (
+            r"(?<=\d)(?:\s+|\\,\s*)(?:\\mu(?![A-Za-z])|μ)\s*(?:\\text\s*\{\s*([msgFACV])\s*\}|([msgFACV]))$",
+            lambda m: rf"\text{{ micro{m[1] or m[2]}}}",
+        ),
         (r"\\underline\s*\{([^{}]*)\}", r"\1"),
         (r"(?<!\\)\\(?=\d)|\\(?=[%#&_])", ""),  # \15: a dollar was lost
         (r"(?:\\\$|＄)\s*(-?[\d,.]*\d)", r"\1\\text{ dollars}"),

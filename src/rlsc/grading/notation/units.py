@@ -26,6 +26,7 @@ _define(
     ("cm centimeter centimeters centimetre centimetres", _F(1, 100)),
     ("mm millimeter millimeters", _F(1, 1000)),
     ("km kilometer kilometers kilometre kilometres", 1000),
+    ("microm micrometer micrometers micron microns", _F(1, 10**6)),
     ("nm nanometer nanometers", _F(1, 10**9)),
     ("angstrom angstroms", _F(1, 10**10)),
     ("inch inches", _F(254, 10000)),
@@ -38,6 +39,7 @@ _define(
     ("kg kilogram kilograms", 1),
     ("g gram grams", _F(1, 1000)),
     ("mg milligram milligrams", _F(1, 10**6)),
+    ("microg microgram micrograms", _F(1, 10**9)),
     ("lb lbs pound pounds", _F(45359237, 10**8)),
     ("oz ounce ounces", _F(45359237, 16 * 10**8)),
 )
@@ -45,6 +47,7 @@ _define(
     "time",
     ("s sec secs second seconds", 1),
     ("ms millisecond milliseconds", _F(1, 1000)),
+    ("micros microsecond microseconds", _F(1, 10**6)),
     ("min mins minute minutes", 60),
     ("h hr hrs hour hours", 3600),
     ("day days", 86400),
@@ -52,6 +55,8 @@ _define(
     ("year years yr yrs", 31557600),
 )
 _define("money", ("dollar dollars USD usd", 1), ("cent cents", _F(1, 100)))
+_define("euro", ("euro euros EUR", 1))
+_define("yen", ("yen", 1))
 _define("degree", ("° degree degrees deg", 1))
 _define("radian", ("rad rads radian radians", 1))
 _define("volume", ("L liter liters litre litres", 1), ("mL ml", _F(1, 1000)))
@@ -63,14 +68,14 @@ _define("frequency", ("Hz hertz", 1), ("kHz", 1000), ("MHz", 10**6))
 _define("temperature", ("K kelvin", 1))
 _define("celsius", ("°C celsius", 1))
 _define("fahrenheit", ("°F fahrenheit", 1))
-_define("capacitance", ("F farad farads", 1))
+_define("capacitance", ("F farad farads", 1), ("microF", _F(1, 10**6)))
 _define("inductance", ("H henry henries", 1))
-_define("charge", ("C coulomb coulombs", 1))
+_define("charge", ("C coulomb coulombs", 1), ("microC", _F(1, 10**6)))
 _define("field", ("T tesla", 1))
 _define("pressure", ("Pa pascal pascals", 1), ("atm", 101325))
 _define("amount", ("mol mole moles", 1))
-_define("voltage", ("V volt volts", 1))
-_define("current", ("A amp amps ampere amperes", 1))
+_define("voltage", ("V volt volts", 1), ("microV", _F(1, 10**6)))
+_define("current", ("A amp amps ampere amperes", 1), ("microA", _F(1, 10**6)))
 _define("resistance", ("ohm ohms", 1))
 
 _POWER = r"[A-Za-z]+(?:\s*\^\s*\{?\s*-?\d\s*\}?)?"
@@ -139,7 +144,8 @@ def split_unit(text: str) -> tuple[str, Unit | None]:
 _CURRENCIES = {
     "dollar": re.compile(r"＄|\\\$|^\s*\$\s?\d[\d.,]*\s*$|\bdollars?\b|\bUSD\b"),
     "euro": re.compile(r"€|\beuros?\b|\bEUR\b"),
-    "pound": re.compile(r"£|\bGBP\b"),
+    # In a weight neither: 12 pounds are never 12 dollars.
+    "pound": re.compile(r"£|\bGBP\b|\bpounds?\b"),
     "yen": re.compile(r"¥|\byen\b"),
 }
 

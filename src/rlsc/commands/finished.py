@@ -1,0 +1,56 @@
+"""A run that has come to its end and is asked to go on: nothing to do, and of what it is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from rlsc.config import RunConfig
+from rlsc.errors import ModelError
+from rlsc.models import load_policy, weight_files, weights_hash
+from rlsc.records import TrainingFolder, changed_parts, hash_of_stamps
+from rlsc.report import write_report
+from rlsc.runtime import console, is_main
+from rlsc.training import WEIGHTS
+
+_STAMPS = "weight files"
+
+
+def is_complete(folder: TrainingFolder, max_steps: int) -> bool:
+    """Whether the run in the folder came to the end that is asked for, or was stopped before."""
+    results = folder.results() if folder.holds_run else None
+    if results is None:
+        return False
+    stopped = results.guard is not None and results.guard.stopped_at is not None
+    return stopped or results.steps >= max_steps
+
+
+def stamps_of(config: RunConfig) -> dict[str, str]:
+    """Sizes and times of the model's files: they tell whether the weights are to be read again."""
+    return {_STAMPS: hash_of_stamps(weight_files(config))}
+
+
+def say_complete(folder: Path, config: RunConfig) -> None:
+    """Write the report anew, and say that the rest stands, and that the weights have changed."""
+    if not is_main():
+        return
+    write_report(folder)
+    if _has_other_weights(folder, config):
+        console.print(
+            f"note: the weights of {config.adapter or config.model} are not those that this run "
+            "began with: its figures and its model are of the former ones",
+            soft_wrap=True,
+        )
+    console.print(f"{folder} holds a finished run: nothing to do. Its report: report.html")
+
+
+def _has_other_weights(folder: Path, config: RunConfig) -> bool:
+    """By content, which is read where sizes or times of the files have changed."""
+    if not weight_files(config) or not changed_parts(folder, stamps_of(config)):
+        return False
+    try:
+        model, _, _ = load_policy(config, getattr(torch, config.model_dtype), trainable=True)
+    except ModelError:  # what they were they are not
+        return True
+    return bool(changed_parts(folder, {WEIGHTS: weights_hash(model)}))
