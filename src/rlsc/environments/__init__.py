@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from rlsc.environments.base import (
         Bounds,
         Environment,
+        Judge,
         drive,
         drive_beginning,
         drive_examination,

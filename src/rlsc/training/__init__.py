@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from rlsc.training.arguments import RLSCConfig, device_has_bf16
     from rlsc.training.auxiliary import needs_reference
     from rlsc.training.identity import WEIGHTS, code_parts, label_parts, tokenizer_parts
-    from rlsc.training.labels import labels_in_use
+    from rlsc.training.labels import check_judged, labels_in_use, reads_labels
     from rlsc.training.preparation import (
         check_environment,
         check_processes,

@@ -8,21 +8,28 @@ from collections.abc import Mapping, Sequence
 import jinja2
 
 from rlsc.environments.spc.derivations import Place, Step
+from rlsc.environments.spc.solutions import TextPlace
 from rlsc.types import Completion
 
+AnyPlace = Place | TextPlace
+AnyStep = Step | str
 CORRECT, INCORRECT = " Correct", " Incorrect"
 """The two verdicts, as they go on from the critic's prompt."""
 STOP = ("\n",)
 _VERDICTS = {"correct": True, "incorrect": False}
 
 
-def critic_prompt(place: Place, step: Step) -> str:
+def critic_prompt(place: AnyPlace, step: AnyStep) -> str:
     """Is this step correct? A text with worked examples, which the model goes on with."""
+    if isinstance(place, TextPlace):
+        return text_critic_prompt(place.problem, place.done, str(step))
     return _rendered("critic", place, step)
 
 
-def sneaky_prompt(place: Place) -> str:
+def sneaky_prompt(place: AnyPlace) -> str:
     """Write the right step again, wrongly."""
+    if isinstance(place, TextPlace):
+        return _of_text("sneaky", place.problem, place.done, place.step)
     return _rendered("sneaky", place, place.step)
 
 
@@ -46,17 +53,12 @@ def text_critic_prompt(problem: str, done: Sequence[str], step: str) -> str:
     return _of_text("critic", problem, done, step)
 
 
-def text_sneaky_prompt(problem: str, done: Sequence[str], step: str) -> str:
-    """The sneaky generator's, likewise."""
-    return _of_text("sneaky", problem, done, step)
-
-
 def in_a_line(text: str) -> str:
     """Without line breaks, so that no text has headings of its own."""
     return " ".join(text.split())
 
 
-def _rendered(role: str, place: Place, step: Step) -> str:
+def _rendered(role: str, place: Place, step: AnyStep) -> str:
     return _of_sum(role, place.terms, [str(one) for one in place.prefix], str(step))
 
 
