@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from rlsc.data import render
 from rlsc.environments import TextSteps, drive
 from rlsc.environments.spc.environment import SPC
 from rlsc.environments.spc.prompts import critic_prompt
@@ -17,6 +18,7 @@ from rlsc.environments.spc.solutions import places_of, went_on
 from rlsc.environments.spc.validity import acceptance
 from rlsc.errors import ConfigError
 from rlsc.types import Ask, Completion, CompletionGroup, Example, Pool
+from tests.ascii_model import ascii_tokenizer
 from tests.unit.environments.spc.players import Says, answer
 
 ROWS = [Example(f"q{n}", f"What is 2 + 3 + {n}?") for n in range(4)]
@@ -289,3 +291,14 @@ def test_prompts_that_do_not_fit_are_counted() -> None:
     assert metrics["spc/prompts_too_long"] == 3
     assert metrics["spc/refused_too_long"] == 1 / 5
     assert {len(pool.completions) for pool in pools} == {5, 16}
+
+
+@pytest.mark.parametrize("text", ["5.\n\n", " Well, 5.\nSo 9", "5"])
+def test_an_answer_that_is_gone_on_with_has_the_sampled_tokens(text: str) -> None:
+    """Chat or not: the prompt's own tokens, then those of the text, its last line break too."""
+    tokenizer = ascii_tokenizer()
+    user = [{"role": "user", "content": "2 + 3?"}]
+    for prompt in (user, "2 + 3?"):
+        alone = render(prompt, "q", tokenizer).token_ids
+        own = tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
+        assert render(went_on(prompt, text), "q", tokenizer).token_ids == alone + own
