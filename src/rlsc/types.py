@@ -68,6 +68,32 @@ class Prompt:
 
 
 @dataclass(frozen=True)
+class Spent:
+    """What an answer took whose steps a critic judged, a rejected one sampled anew; in tokens.
+
+    >>> Spent(sampled=30, judging=12, read=400, judged=3, rejected=1).total
+    42
+    """
+
+    sampled: int = 0
+    """By the solver, those of rejected steps too."""
+    judging: int = 0
+    """By the critic: of the steps that it judged, as it read them, and of its verdicts."""
+    read: int = 0
+    """The whole of the critic's prompts, and its verdicts."""
+    judged: int = 0
+    """Steps, one that was sampled anew again."""
+    rejected: int = 0
+    unjudged: int = 0
+    """Steps that the critic could not be shown: they were kept."""
+
+    @property
+    def total(self) -> int:
+        """What counts where tokens are to be equal: prompts are in it on neither side."""
+        return self.sampled + self.judging
+
+
+@dataclass(frozen=True)
 class Completion:
     """One sampled answer.
 
@@ -80,6 +106,8 @@ class Completion:
     token_ids: tuple[int, ...]
     logps: tuple[float, ...]
     finish_reason: FinishReason
+    spent: Spent | None = None
+    """Of an answer whose steps a critic judged."""
 
 
 @dataclass(frozen=True)

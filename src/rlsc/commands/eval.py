@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from rlsc.commands.arguments import resolved
+from rlsc.commands.guided import Guided
 from rlsc.commands.train_evaluation import questions_of
 from rlsc.config import EvalConfig, QuestionArguments, check_settings
 from rlsc.engines import create_engine
@@ -19,11 +21,13 @@ from rlsc.evaluation import (
     BENCHMARK_ADVICE,
     Baseline,
     Collecting,
+    GuidedArms,
     benchmark_setting,
     check_chat_settings,
     check_kept,
     collect,
     control_settings,
+    guided_results,
     judging_of_task,
     load_tasks,
     overlap,
@@ -69,6 +73,7 @@ def run_eval(config: EvalConfig) -> None:
     settings = resolved(config)
     folder.check(settings, config.resume, config.overwrite)
     tasks = _tasks(config, config.benchmarks)
+    guided = Guided(config, tasks) if config.critic else None
     given: dict[str, str] = {}
     for task in tasks:
         given |= questions_of_task(task) | judging_of_task(task)
@@ -82,22 +87,20 @@ def run_eval(config: EvalConfig) -> None:
         model = model.to("cuda")
     ways = _settings(config, tokenizer)
     engine = create_engine(config, model, tokenizer, dtype)
-    asked = [
-        each
-        for task in tasks
-        for each in prepare(
-            task,
-            ways,
-            model,
-            tokenizer,
-            lower_cap=True,
-            advice=BENCHMARK_ADVICE,
-            chat_template_kwargs=config.chat_template_kwargs,
-        )
-    ]
+    prepared = partial(
+        prepare,
+        model=model,
+        tokenizer=tokenizer,
+        lower_cap=True,
+        advice=BENCHMARK_ADVICE,
+        chat_template_kwargs=config.chat_template_kwargs,
+    )
+    asked = [each for task in tasks for each in prepared(task, ways)]
     weights = weights_hash(model)
     parts = given | prompts_of(asked) | tokenizer_parts(tokenizer) | engine_parts(engine)
     parts[WEIGHTS] = weights
+    if guided:
+        parts |= guided.prepare(prepared, ways[0], dtype)
     origin_of_rows = {"step": 0, "model": [weights, str(dtype)], "engine": [config.engine]}
     # Long blocks keep the engine full.
     how = Collecting(config.seed, origin_of_rows, 4 * config.rollout_batch_size, tokenizer)
@@ -111,7 +114,8 @@ def run_eval(config: EvalConfig) -> None:
         for each in asked:
             collect(engine, each, folder.samples, shared_grader(), how)
         used = {task.name: [each.setting for each in asked if each.task is task] for task in tasks}
-        _finish(folder, config, tasks, used, trained_on, baseline, origin)
+        arms = guided.collect(engine, tokenizer, folder.samples, how) if guided else {}
+        _finish(folder, config, tasks, used, trained_on, baseline, origin, arms)
     finally:
         folder.release()
     console.print(f"{time.monotonic() - started:.0f} s")
@@ -144,10 +148,14 @@ def run_regrade(path: Path) -> None:
     used = {
         name: [score.setting for score in task.tuned.scores] for name, task in results.tasks.items()
     }
+    arms = {name: GuidedArms.of(task.guided) for name, task in results.tasks.items() if task.guided}
     files = {
         folder.rows(task.name, setting.label): (task, setting)
         for task in tasks
-        for setting in used[task.name]
+        for setting in (
+            *used[task.name],
+            *(arms[task.name].settings if task.name in arms else ()),
+        )
     }
     for file, (task, setting) in files.items():
         _check_all_answered(task, setting, file)
@@ -159,7 +167,7 @@ def run_regrade(path: Path) -> None:
         # Verdicts and results are of other references until all are written.
         write_identity(path, dict.fromkeys(judging, "being judged anew"))
         _regrade(files)
-        _finish(folder, config, tasks, used, trained_on, baseline, results.model)
+        _finish(folder, config, tasks, used, trained_on, baseline, results.model, arms)
         write_identity(path, judging)
 
 
@@ -196,6 +204,7 @@ def _finish(
     trained_on: Sequence[Question],
     baseline: Baseline | None,
     origin: str,
+    arms: Mapping[str, GuidedArms],
 ) -> None:
     """Scores from the rows on disk, results.json, the report, and the table on the screen."""
     by_task: dict[str, TaskResults] = {}
@@ -204,9 +213,11 @@ def _finish(
         facts = task_facts(task, config.max_new_tokens, shared, shared_grader())
         references = task.answers if task.steps else None
         side = score_side(folder.samples, task.name, used[task.name], references)
-        by_task[task.name] = task_results(
-            facts, side, baseline.side(task.name) if baseline else None
-        )
+        found = task_results(facts, side, baseline.side(task.name) if baseline else None)
+        if task.name in arms:
+            guided = guided_results(folder.samples, task.name, arms[task.name])
+            found = replace(found, guided=guided)
+        by_task[task.name] = found
     compared = baseline.describe(resolved(config)) if baseline else None
     results = EvaluationResults(origin, by_task, compared)
     write_results(folder.path, results)

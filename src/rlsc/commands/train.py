@@ -60,9 +60,11 @@ from rlsc.training import (
     RLSCConfig,
     RLSCTrainer,
     check_environment,
+    check_judged,
     code_parts,
     label_parts,
     labels_in_use,
+    reads_labels,
 )
 from rlsc.types import Prompt, Question, Task
 
@@ -93,15 +95,17 @@ def read_given(config: RunConfig, training: RLSCConfig) -> Given:
     machine = environment.check()
     questions = training_questions(config, environment)
     objective = check_objective_of(training, questions)
+    answers = labels_in_use(questions.answers, training)
+    check_judged(environment, [question.id for question in questions.train], answers)
     own = evaluation_set(config, questions)
     probe, probed = probe_questions(config, training.guard_probe_size, questions, own)
     benchmarks = load_benchmarks(config)
     parts = {
         **(question_parts("training", questions.train) if environment.needs_rows else {}),
         **label_parts(
-            objective,
+            reads_labels(objective, environment),
             [q.id for q in questions.train],
-            labels_in_use(questions.answers, training),
+            answers,
         ),
         **({} if training.guard == "off" else question_parts("guard", probe)),
         **code_parts(objective, environment),
@@ -285,7 +289,7 @@ def check_together(config: RunConfig, training: RLSCConfig) -> Environment:
     unseen = training.rollout_policy == "base" and not training.guard_probe_size
     if training.guard == "stop" and unseen:
         raise ConfigError("guard stop sees nothing of the policy: leave --guard_probe_size out")
-    game = not environment.needs_rows
+    game = environment.is_game
     if training.guard == "stop" and game and not (config.guard_questions and _probes(training)):
         raise ConfigError("guard stop sees nothing of a game: name --guard_questions to be asked")
     if training.push_to_hub and not config.save_model:

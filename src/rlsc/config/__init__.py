@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from rlsc.config.compare import NOT_SHARED, CompareArguments, CompareConfig
     from rlsc.config.engine import AUTO, ENGINES, EngineArguments, check_engine, check_engine_name
     from rlsc.config.environment import ENVIRONMENTS, EnvironmentArguments
-    from rlsc.config.evaluation import EvalConfig
+    from rlsc.config.evaluation import CriticArguments, EvalConfig
     from rlsc.config.fields import allowed, check_settings, check_value, default_of, limits, setting
     from rlsc.config.guard import FilterArguments, GuardArguments
     from rlsc.config.objective import ObjectiveArguments, check_objective

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from rlsc.config.engine import EngineArguments, check_engine
 from rlsc.config.fields import check_settings, setting
@@ -85,9 +85,42 @@ class BenchmarkArguments(BenchmarkSource):
 
 
 @dataclass
+class CriticArguments:
+    """A critic of steps"""
+
+    critic: str | None = setting(
+        None,
+        "Hub id, folder or FILE.gguf of a model that judges each step of the answers, one that it "
+        "objects to being sampled anew: shown beside a majority at equal tokens.",
+    )
+    critic_steps: str = setting(
+        "auto",
+        "What a step is: sums (a line, of built-in sums, asked to be worked out), paragraph or "
+        "line of the answer in --template; auto: sums where all questions are, else paragraph.",
+        choices=("auto", "sums", "paragraph", "line"),
+    )
+    critic_tries: int = setting(
+        5, "Most samples of a step; the last is kept unseen.", least=2, most=100
+    )
+    critic_threshold: float = setting(
+        0.5, "A step is kept at this probability of Correct, or more.", above=0, most=1
+    )
+    critic_temperature: float = setting(
+        1.0, "The solver's, under a critic and for the majority.", above=0
+    )
+    critic_samples: int = setting(
+        1, "Answers a question under a critic; of several the majority counts.", least=1, most=1000
+    )
+    critic_step_tokens: int = setting(
+        256, "Most tokens of a step; what is longer is judged in parts.", least=1
+    )
+
+
+@dataclass
 class EvalConfig(
     ModelArguments,
     BenchmarkSource,
+    CriticArguments,
     PromptArguments,
     ChatTemplateArguments,
     NucleusArguments,
@@ -124,7 +157,19 @@ class EvalConfig(
         check_chat_template_kwargs(self.chat_template_kwargs)
         check_output_dir(self.output_dir)
         check_sampling(self.samples, self.temperature)
+        check_critic(self)
         check_folder_flags(self)
+
+
+def check_critic(config: CriticArguments) -> None:
+    """Raise `ConfigError` for an empty name, and for a critic's settings without one."""
+    if config.critic is not None:
+        if not config.critic.strip():
+            raise ConfigError("critic is empty: name a model, or leave it out")
+        return
+    for declared in fields(CriticArguments):
+        if getattr(config, declared.name) != declared.default:
+            raise ConfigError(f"{declared.name} is of a critic: name one with --critic")
 
 
 def check_sampling(samples: int, temperature: float, prefix: str = "") -> None:

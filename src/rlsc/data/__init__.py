@@ -33,6 +33,6 @@ if TYPE_CHECKING:
         rows_of,
         text_of,
     )
-    from rlsc.data.templates import SUMS, TEMPLATES, find_template
+    from rlsc.data.templates import SUMS, TEMPLATES, WORKED_SUMS, find_template
 
 __getattr__ = lazy_face(__name__)

@@ -65,11 +65,24 @@ _SUMS = Template(
     ("\nQuestion:",),
 )
 
+WORKED_SUMS = "worked-sums"
+"""Sums of several numbers, worked out a line a step; likewise."""
+_WORKED_SUMS = Template(
+    WORKED_SUMS,
+    "Question: What is 18 + 27 + 6?\n18 + 27 = 45\n45 + 6 = 51\n\n"
+    "Question: What is 31 + 9 + 52 + 14?\n31 + 9 = 40\n40 + 52 = 92\n92 + 14 = 106\n\n"
+    "Question: What is 4 + 8 + 3?\n4 + 8 = 12\n12 + 3 = 15\n\n"
+    "Question: {{ question }}\n",
+    ("\n\n",),
+)
+
 
 def find_template(name: str) -> Template:
     """A template by name, or read from a `.jinja` file. Raises `ConfigError`."""
     if name == SUMS:
         return _SUMS
+    if name == WORKED_SUMS:
+        return _WORKED_SUMS
     if name in TEMPLATES:
         return TEMPLATES[name]
     check_template(name)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from rlsc.environments.base import (
         Bounds,
         Environment,
+        Judge,
         drive,
         drive_beginning,
         drive_examination,
@@ -24,5 +25,8 @@ if TYPE_CHECKING:
         make_executor,
         same,
     )
+    from rlsc.environments.spc.exploitability import p_correct
+    from rlsc.environments.spc.prompts import CORRECT, INCORRECT
+    from rlsc.environments.spc.step_forms import StepForm, SumSteps, TextSteps, terms_of
 
 __getattr__ = lazy_face(__name__)

@@ -37,6 +37,8 @@ Play = Generator[Sequence[Ask], Groups, Sequence[Pool]]
 Beginning = Generator[Sequence[Ask], Groups, None]
 Examination = Generator[Sequence[Ask], Groups, Mapping[str, float]]
 Answer = Callable[[Sequence[Ask]], Groups]
+Judge = Callable[[Sequence[tuple[str, str]]], list[bool]]
+"""From ids of the data set's questions with answers to whether each answer is right."""
 Asked = dict[str, tuple[Ask, CompletionGroup | None]]
 """What was asked in a step and what came of it, by the ask's id."""
 
@@ -69,6 +71,13 @@ class Environment(ABC):
     """Whether an ask may be of the policy ``base``, the model before training."""
     gives_rewards: ClassVar[bool | None] = None
     """Whether its pools have rewards; None: not known before they are there."""
+    needs_labels: ClassVar[bool] = False
+    """Whether it has answers judged by the data set's reference answers, through `take_judge`."""
+
+    @property
+    def is_game(self) -> bool:
+        """Whether it makes prompts of its own, so that two steps' completions do not compare."""
+        return not self.needs_rows
 
     @abstractmethod
     def play(self, step: int, seed: int, rows: Sequence[Example]) -> Play:
@@ -86,6 +95,9 @@ class Environment(ABC):
         Raises `ConfigError` for what is not there. Called on an instance that has not begun.
         """
         return {}
+
+    def take_judge(self, judge: Judge) -> None:  # noqa: B027
+        """Before the first play, where it `needs_labels`: what judges by the reference answers."""
 
     def begin(self, seed: int) -> Beginning | None:
         """Before the first play of a run that is not gone on with: waves as `play`'s, no pools."""

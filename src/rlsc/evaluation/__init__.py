@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from rlsc.evaluation.benchmarks.tasks import load_tasks
     from rlsc.evaluation.collecting import Collecting, check_kept, collect, regrade
     from rlsc.evaluation.contamination import overlap
+    from rlsc.evaluation.guided.arms import LoadedCritic, collect_guided, step_kinds
+    from rlsc.evaluation.guided.outcome import GuidedArms, guided_results
     from rlsc.evaluation.identity import judging_of_task, prompts_of, questions_of_task
     from rlsc.evaluation.outcome import Side, score_side, task_facts, task_results
     from rlsc.evaluation.scoring import by_question, score

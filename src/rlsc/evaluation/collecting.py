@@ -174,6 +174,7 @@ def _write(
             finish_reason=completion.finish_reason,
             max_new_tokens=asked.setting.max_new_tokens,
             seconds=round(seconds, 4),
+            spent=completion.spent,
             **_by_token(None if number else tokenizer, completion),
         )
         for group in groups

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from rlsc.runtime.lazy import lazy_face
 
 if TYPE_CHECKING:
+    from rlsc.logprobs.given_texts import score_texts
     from rlsc.logprobs.padded_rows import ScoredSequence, make_rows, pad
     from rlsc.logprobs.scorer import Batch, Layout, Scorer, TokenStats, supported_layout
 

@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from rlsc.records.conversion import to_json
     from rlsc.records.environment import write_environment
     from rlsc.records.files import read_json, write_json, write_text
+    from rlsc.records.guided import (
+        GUIDED,
+        PERFECT,
+        PLAIN,
+        RANDOM,
+        GuidedResults,
+        GuidedScore,
+        GuidedTokens,
+    )
     from rlsc.records.identity import (
         ANEW,
         IDENTITY,

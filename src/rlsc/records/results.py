@@ -15,6 +15,7 @@ from typing import Any, ClassVar, TypeVar
 from rlsc.errors import OutputError
 from rlsc.records.conversion import from_json, to_json
 from rlsc.records.files import write_json
+from rlsc.records.guided import GuidedResults
 from rlsc.types import Difference, Estimate, Score
 
 RESULTS = "results.json"
@@ -111,6 +112,8 @@ class TaskResults:
     tried: tuple[Score, ...] = ()
     """Of the untrained model on validation questions, in every way that it was tried there; the
     best is among the base's scores as `untrained-best`."""
+    guided: GuidedResults | None = None
+    """With `--critic`: answers whose steps a critic judged."""
 
     @property
     def difference(self) -> Difference | None:

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from rlsc.errors import OutputError
+from rlsc.records.conversion import from_json
 from rlsc.records.files import write_text
+from rlsc.types import Spent
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class AnswerRow:
     token_ends: Sequence[int] | None = None
     """Characters of the text that are said once each token is there; of first samples only."""
     token_logps: Sequence[float] | None = None
+    spent: Spent | None = None
+    """Of an answer whose steps a critic judged."""
 
 
 _FIELDS = [field.name for field in dataclasses.fields(AnswerRow)]
@@ -70,6 +74,8 @@ def read_rows(file: Path) -> list[AnswerRow]:
                 if not isinstance(content, dict) or not content.keys() >= _NEEDED:
                     raise ValueError("not a sample")
                 known: dict[str, Any] = {name: content.get(name) for name in _FIELDS}
+                if known["spent"] is not None:
+                    known["spent"] = from_json(Spent, known["spent"])
                 rows.append(AnswerRow(**known))
             except ValueError as error:
                 raise OutputError(
@@ -94,7 +100,9 @@ def write_rows(file: Path, rows: Iterable[AnswerRow]) -> None:
 
 
 def as_line(row: AnswerRow) -> str:
-    """JSON in plain ASCII; the key and the tokens' fields are left out where there are none."""
-    by_token = ("key", "token_ends", "token_logps")
-    content = {n: value for n, value in vars(row).items() if value is not None or n not in by_token}
+    """JSON in plain ASCII; what few rows have is left out where there is none."""
+    optional = ("key", "token_ends", "token_logps", "spent")
+    content = {n: value for n, value in vars(row).items() if value is not None or n not in optional}
+    if row.spent is not None:
+        content["spent"] = vars(row.spent)
     return json.dumps(content) + "\n"

@@ -250,6 +250,7 @@ class EvaluationFolder(RunFolder):
     kind = "evaluation"
     artefacts = (*_REPORT, RESULTS, "samples")
     free = frozenset({"resume", "overwrite", "compare_to", "trained_on", "output_dir"})
+    inputs = ("model", "critic")
 
     def results(self) -> EvaluationResults:
         """Raises `OutputError` where there are none."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from rlsc.records import EvaluationResults, Results, TrainingResults
 from rlsc.report.page import Block, Paragraph
-from rlsc.report.sections import comparison, evaluation, scores, training
+from rlsc.report.sections import comparison, evaluation, guided, scores, training
 from rlsc.report.sections.steps import guard_text
 from rlsc.report.sections.words import difference_text, setting_name
 from rlsc.report.terminal import show
@@ -33,6 +33,8 @@ def summary(results: Results) -> Iterator[Block]:
         yield Paragraph(f"{'; '.join(sorted(ways))}; 95 % intervals in brackets")
         yield evaluation.headline(results)
         yield scores.score_table(results.tasks, short=True)
+        if any(task.guided for task in results.tasks.values()):
+            yield guided.table(results.tasks)
         yield from _differences(results.tasks)
         if results.compared_to and results.compared_to.other_settings:
             others = ", ".join(results.compared_to.other_settings)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
         label_parts,
         tokenizer_parts,
     )
-    from rlsc.training.labels import labels_in_use
+    from rlsc.training.labels import check_judged, labels_in_use, reads_labels
     from rlsc.training.preparation import (
         check_environment,
         check_processes,

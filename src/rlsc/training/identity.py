@@ -71,11 +71,9 @@ def _source(thing: object) -> str:
         return ""
 
 
-def label_parts(
-    objective: Objective, ids: Iterable[str], answers: AnswerKey | None
-) -> dict[str, str]:
-    """The training questions' reference answers, where the objective reads them."""
-    if "labels" not in objective.weights_need or answers is None:
+def label_parts(needed: bool, ids: Iterable[str], answers: AnswerKey | None) -> dict[str, str]:
+    """The training questions' reference answers, where they are needed."""
+    if not needed or answers is None:
         return {}
     return reference_parts("training", ids, answers)
 

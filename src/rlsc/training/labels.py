@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from rlsc.engines import seed_for
+from rlsc.environments import Environment, Judge
+from rlsc.errors import ConfigError
+from rlsc.grading import Item, shared_grader
 from rlsc.objectives import Objective
 from rlsc.training.arguments import RLSCConfig
-from rlsc.types import AnswerKey
+from rlsc.types import AnswerKey, Verdict
 
 _ALL = 2**63
 
@@ -25,8 +28,36 @@ def labels_in_use(answers: AnswerKey | None, args: RLSCConfig) -> AnswerKey | No
     return AnswerKey({name: answers[name] for name in kept})
 
 
-def labels_used(objective: Objective, ids: Collection[str], answers: AnswerKey | None) -> int:
-    """How many of these questions have an answer that the objective judges by."""
-    if "labels" not in objective.weights_need or answers is None:
+def reads_labels(objective: Objective, environment: Environment) -> bool:
+    """Whether completions are judged by reference answers, by either of the two."""
+    return "labels" in objective.weights_need or environment.needs_labels
+
+
+def check_judged(environment: Environment, ids: Collection[str], answers: AnswerKey | None) -> None:
+    """Raise `ConfigError` where an environment judges by answers that questions have not."""
+    if not environment.needs_labels:
+        return
+    missing = [name for name in ids if answers is None or name not in answers]
+    if missing:
+        raise ConfigError(
+            f"environment {type(environment).__name__} judges answers by reference answers, and "
+            f"{len(missing)} of {len(ids)} training questions have none (such as {missing[0]!r}): "
+            "name the column with --answer_column"
+        )
+
+
+def judge_by(answers: AnswerKey) -> Judge:
+    """What an environment is given in place of the answers: verdicts alone."""
+
+    def judge(said: Sequence[tuple[str, str]]) -> list[bool]:
+        items = [Item(text, answers[name]) for name, text in said]
+        return [one.verdict is Verdict.CORRECT for one in shared_grader().grade_all(items)]
+
+    return judge
+
+
+def labels_used(needed: bool, ids: Collection[str], answers: AnswerKey | None) -> int:
+    """How many of these questions have an answer that they are judged by, if they are."""
+    if not needed or answers is None:
         return 0
     return sum(name in answers for name in ids)

@@ -14,7 +14,7 @@ from rlsc.data import check_vocabulary, render
 from rlsc.engines import Engine, SamplingParams, seed_for
 from rlsc.environments import Environment, drive, drive_beginning, drive_examination
 from rlsc.errors import ConfigError, ModelError
-from rlsc.logprobs import Batch, Scorer, TokenStats, make_rows, pad
+from rlsc.logprobs import Batch, Scorer, TokenStats, make_rows, pad, score_texts
 from rlsc.models import context_length
 from rlsc.runtime import Advance, gathered, keep_freed_memory, release_freed_memory
 from rlsc.training.arguments import RLSCConfig
@@ -22,7 +22,7 @@ from rlsc.training.progress import StepProgress
 from rlsc.training.reference import Reference
 from rlsc.training.teacher import Teacher
 from rlsc.training.weighing import Forward
-from rlsc.types import Ask, Completion, CompletionGroup, Example, Message, Pool, Prompt
+from rlsc.types import Ask, CompletionGroup, Example, Message, Pool, Prompt
 
 _CHECKED, _CHECKED_TOKENS = 8, 64  # prompts, and tokens of each
 _MISMATCH_BOUND = 0.1  # nats a token: five times what bfloat16 does at temperature 0.5
@@ -219,31 +219,14 @@ class Sampler:
         self, asks: Sequence[Ask], prompts: Mapping[str, Prompt], on_progress: Advance
     ) -> dict[str, CompletionGroup]:
         """Of these asks their own texts with the policy's log-probs at temperature 1, by id."""
-        groups = []
-        for ask in asks:
-            ids = [self._tokenizer(t, add_special_tokens=False)["input_ids"] for t in ask.scored]
-            made = [
-                Completion(text, tuple(of_text), (), "stop")
-                for text, of_text in zip(ask.scored, ids, strict=True)
-            ]
-            groups.append(CompletionGroup(prompts[ask.id], made))
-        rows = make_rows(groups, merge_duplicates=False)
-        logps: dict[int, tuple[float, ...]] = {}
-        for batch in self._scorer.cut(rows) if rows else ():
-            with torch.no_grad():
-                logps_BT = self._scorer.evaluate(batch, 1.0).logps_BT
-            for row, of_row in zip(batch.rows, logps_BT.tolist(), strict=True):
-                logps[row.members[0]] = tuple(of_row[: len(row.completion_ids)])
-        found, start = {}, 0
-        for ask, group in zip(asks, groups, strict=True):
-            weighed = [
-                replace(one, logps=logps[start + place])
-                for place, one in enumerate(group.completions)
-            ]
-            found[ask.id] = replace(group, completions=weighed)
-            start += len(weighed)
-            on_progress(1)
-        return found
+        scored = score_texts(
+            self._scorer,
+            self._tokenizer,
+            [prompts[ask.id] for ask in asks],
+            [ask.scored for ask in asks],
+            on_progress,
+        )
+        return {ask.id: group for ask, group in zip(asks, scored, strict=True)}
 
     def _check_ids(self, groups: Sequence[CompletionGroup]) -> None:
         """An engine of the user's own may not know of ids that are no tokens."""

@@ -51,7 +51,13 @@ from rlsc.training.identity import (
     tokenizer_parts,
     write_record,
 )
-from rlsc.training.labels import labels_in_use, labels_used
+from rlsc.training.labels import (
+    check_judged,
+    judge_by,
+    labels_in_use,
+    labels_used,
+    reads_labels,
+)
 from rlsc.training.metrics import of_all_processes, rollout_metrics, step_metrics
 from rlsc.training.moved import MovedWeights
 from rlsc.training.preparation import (
@@ -94,7 +100,8 @@ class RLSCTrainer(WholeCheckpoints):
         processing_class: the model's tokenizer; loaded with the model where that is a name.
         engine: an `Engine`; by default the one that `args.engine` names.
         objective: by default the one that `args.objective` names.
-        answer_key: reference answers by id; only an objective that needs labels touches it.
+        answer_key: reference answers by id; only an objective or an environment that needs labels
+            touches it.
         peft_config: trains an adapter instead of the weights.
         probe_dataset: rows with a `prompt`, for the guard alone; None: it sees rollouts only.
         environment: makes the completions of a step of its rows; by default each question is asked
@@ -193,7 +200,11 @@ class RLSCTrainer(WholeCheckpoints):
         ids = [example.id for example in self.train_dataset]
         some = args.label_share is not None
         self.objective.check_labels(ids, self._answer_key, some)
-        self.labels_used = labels_used(self.objective, ids, self._answer_key)
+        check_judged(self.environment, ids, self._answer_key)
+        if self.environment.needs_labels and self._answer_key is not None:
+            self.environment.take_judge(judge_by(self._answer_key))
+        needed = reads_labels(self.objective, self.environment)
+        self.labels_used = labels_used(needed, ids, self._answer_key)
         check_zero3(self.accelerator, args, self.objective)
         check_environment(self.environment, self.objective, args)
         check_state(self.environment)
@@ -223,7 +234,7 @@ class RLSCTrainer(WholeCheckpoints):
         )
         own = given is None and not self.sampler.by_reference
         # Of prompts that change from step to step two steps' completions do not compare.
-        self._policy_samples = own and self.environment.needs_rows
+        self._policy_samples = own and not self.environment.is_game
         probe = probe_prompts(probe_dataset, model, tokenizer, args)
         self.identity |= prompt_parts("guard", probe)
         if self.auxiliary.reward_model is not None:
@@ -232,7 +243,7 @@ class RLSCTrainer(WholeCheckpoints):
         self.guard = create_guard(
             args, probe, self.engine, self.scorer, params, self._policy_samples, self.progress.aside
         )
-        if self.guard is None and args.guard != "off" and not self.environment.needs_rows:
+        if self.guard is None and args.guard != "off" and self.environment.is_game:
             console.print("note: no guard: it sees a game by --guard_questions alone")
         self.update = Update(
             args, self.objective, self.auxiliary, self.scorer, self.accelerator, self.progress
@@ -263,7 +274,7 @@ class RLSCTrainer(WholeCheckpoints):
         parts = {
             **(prompt_parts("training", prompts) if self.environment.needs_rows else {}),
             **tokenizer_parts(self.processing_class),
-            **label_parts(objective, ids, self._answer_key),
+            **label_parts(reads_labels(objective, self.environment), ids, self._answer_key),
             **code_parts(objective, self.environment),
             "number of processes": str(self.args.world_size),
         }

@@ -5,9 +5,16 @@ from __future__ import annotations
 import pytest
 
 from rlsc import RLSCConfig
+from rlsc.environments.spc.environment import SPC
 from rlsc.errors import ConfigError
 from rlsc.objectives import create_objective
-from rlsc.training.labels import labels_in_use, labels_used
+from rlsc.training.labels import (
+    check_judged,
+    judge_by,
+    labels_in_use,
+    labels_used,
+    reads_labels,
+)
 from rlsc.types import AnswerKey
 
 KEY = AnswerKey({str(n): str(2 * n) for n in range(400)})
@@ -38,8 +45,21 @@ def test_all_are_kept_where_none_is_left_out() -> None:
 
 def test_what_is_used_is_counted() -> None:
     grpo, ttrl = (create_objective(config(objective=name)) for name in ("grpo", "ttrl"))
-    assert labels_used(grpo, ["1", "2", "x"], KEY) == 2
-    assert labels_used(grpo, ["1"], None) == labels_used(ttrl, ["1"], KEY) == 0
+    sums, solutions = SPC(), SPC(source="solutions")
+    assert [reads_labels(grpo, sums), reads_labels(ttrl, sums)] == [True, False]
+    assert reads_labels(ttrl, solutions)
+    assert labels_used(True, ["1", "2", "x"], KEY) == 2
+    assert labels_used(True, ["1"], None) == labels_used(False, ["1"], KEY) == 0
+
+
+def test_an_environment_that_judges_is_given_verdicts_alone() -> None:
+    judge = judge_by(AnswerKey({"a": "12", "b": "5"}))
+    assert judge([("b", "So it is 5."), ("a", "5"), ("a", "= 12")]) == [True, False, True]
+    assert judge([]) == []
+    check_judged(SPC(), ["a"], None)
+    check_judged(SPC(source="solutions"), ["1", "2"], KEY)
+    with pytest.raises(ConfigError, match="1 of 2 training questions have none"):
+        check_judged(SPC(source="solutions"), ["1", "x"], KEY)
 
 
 def test_what_cannot_be_is_said() -> None:

@@ -1,7 +1,8 @@
-"""Self-Play Critic: one policy rewrites right steps wrongly, and judges steps, without any data.
+"""Self-Play Critic: one policy rewrites right steps wrongly, and judges steps.
 
 As sneaky generator the policy is to write steps that are wrong and look right; as critic it is to
-tell them from right ones. What one wins the other loses. `play` reads in the order of a step.
+tell them from right ones. What one wins the other loses. `play` reads in the order of a step. Steps
+are of sums, without any data, or of the solver's answers to questions, validated by labels.
 """
 
 from __future__ import annotations
@@ -15,21 +16,29 @@ from typing import Any, ClassVar
 
 from rlsc.config import check_settings
 from rlsc.engines import seed_for
-from rlsc.environments.base import Bounds, Environment, Examination, Groups, Play
+from rlsc.environments.base import Bounds, Environment, Examination, Groups, Judge, Play
 from rlsc.environments.spc.derivations import (
     FAULTS,
     Place,
-    Step,
     corrupted,
     draw_place,
     fault,
     wrong_steps,
 )
 from rlsc.environments.spc.exploitability import Judged, exploitability, p_correct
-from rlsc.environments.spc.games import Games, Probe, Rewrite, rewrite_of
-from rlsc.environments.spc.prompts import CORRECT, INCORRECT, STOP, critic_prompt, sneaky_prompt
+from rlsc.environments.spc.games import Games, Probe, Rewrite, kept_of, kept_row, rewrite_of
+from rlsc.environments.spc.prompts import (
+    CORRECT,
+    INCORRECT,
+    STOP,
+    AnyPlace,
+    AnyStep,
+    critic_prompt,
+    sneaky_prompt,
+)
 from rlsc.environments.spc.prompts import verdict as verdict_of
 from rlsc.environments.spc.settings import SPCSettings, check_spc
+from rlsc.environments.spc.text_games import TextGames
 from rlsc.errors import ConfigError
 from rlsc.runtime import console
 from rlsc.types import Ask, Example, Pool
@@ -50,15 +59,15 @@ class SPC(SPCSettings, Environment):
     side, so that what is worked out before says nothing of which it is.
     """
 
-    needs_rows: ClassVar[bool] = False
     gives_rewards: ClassVar[bool | None] = True
 
-    _kept: list[tuple[Place, Step]] = field(default_factory=list, init=False, repr=False)
+    _kept: list[tuple[AnyPlace, AnyStep]] = field(default_factory=list, init=False, repr=False)
     """Wrong steps to be judged again, the newest last."""
     _barren: int = field(default=0, init=False, repr=False)
     _silent: int = field(default=0, init=False, repr=False)
     _metrics: dict[str, float] = field(default_factory=dict, init=False, repr=False)
     _records: list[dict[str, Any]] = field(default_factory=list, init=False, repr=False)
+    _texts: TextGames | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_settings(self, "environment_settings: ")
@@ -66,16 +75,32 @@ class SPC(SPCSettings, Environment):
 
     @property
     def asks_base(self) -> bool:  # type: ignore[override]
-        return self.opponent == "base"
+        return "base" in (self.opponent, self.solver)
+
+    @property
+    def needs_rows(self) -> bool:  # type: ignore[override]
+        """Sums are made here; solutions are of a data set's questions."""
+        return self.source == "solutions"
+
+    @property
+    def needs_labels(self) -> bool:  # type: ignore[override]
+        return self.source == "solutions"
+
+    @property
+    def is_game(self) -> bool:
+        return True
+
+    def take_judge(self, judge: Judge) -> None:
+        self._texts = TextGames(self, judge)
 
     def play(self, step: int, seed: int, rows: Sequence[Example]) -> Play:
         """Rewrite, find out what is wrong, judge, pay."""
         games = Games()
-        places = [
-            draw_place(random.Random(seed_for(seed, "probe", n)), "train", self.terms, self.digits)
-            for n in range(self.games)
-        ]
-        yield from self._rewrite(games, places, seed)
+        if self.source == "solutions":
+            yield from self._rewrite_solutions(games, rows, seed)
+        else:
+            places = [self._drawn(seed, "probe", n) for n in range(self.games)]
+            yield from self._rewrite(games, places, seed)
         games.probes = self._probes(games, seed)
         yield from self._judge(games)
         pools = self._pools(games, seed)
@@ -85,10 +110,34 @@ class SPC(SPCSettings, Environment):
         self._records = games.records()
         return pools
 
-    def _rewrite(self, games: Games, places: Sequence[Place], seed: int) -> Waves:
+    def _drawn(self, seed: int, *of: object) -> Place:
+        draw = random.Random(seed_for(seed, *of))
+        return draw_place(draw, "train", self.terms, self.digits)
+
+    def _rewrite_solutions(self, games: Games, rows: Sequence[Example], seed: int) -> Waves:
+        """Four waves: solve, confirm steps, write wrong ones in their place, validate these.
+
+        Where no two steps are confirmed, others stand for them, unpaid.
+        """
+        if self._texts is None:
+            raise ConfigError(
+                "environment spc with source=solutions needs what judges answers: give "
+                "RLSCTrainer an answer_key"
+            )
+        places = yield from self._texts.places(games, rows, seed)
+        yield from self._rewrite(games, places or games.stand_ins, seed)
+        if places:
+            yield from self._texts.validate(games)
+            return
+        games.left_out += len(games.rewrites)
+        for one in games.rewrites:
+            one.step, one.reason, one.reward = None, "unconfirmed", 0.0
+
+    def _rewrite(self, games: Games, places: Sequence[AnyPlace], seed: int) -> Waves:
         """The first wave: a wrong step in place of each right one, or by chance."""
         if self.opponent == "random":
             for n, place in enumerate(places):
+                assert isinstance(place, Place)  # `check_spc`: texts are not corrupted by chance
                 step = corrupted(random.Random(seed_for(seed, "corrupted", n)), place)
                 games.rewrites.append(Rewrite(place, None, step, ""))
             return
@@ -106,8 +155,10 @@ class SPC(SPCSettings, Environment):
         for place, group in zip(places, (yield asks), strict=True):
             if group is None:
                 games.too_long += 1
-            else:
+            elif isinstance(place, Place):
                 games.rewrites.append(rewrite_of(place, group))
+            elif self._texts is not None:
+                games.rewrites.append(self._texts.rewrite_of(place, group))
 
     def _probes(self, games: Games, seed: int) -> list[Probe]:
         """What is judged: wrong steps, some older ones, and right ones of the same places.
@@ -121,19 +172,15 @@ class SPC(SPCSettings, Environment):
         drawn = random.Random(seed_for(seed, "replay")).sample(self._kept, again)
         wrong += [Probe(place, step, "replayed") for place, step in drawn]
         number = round(len(wrong) * self.untouched_share / (1 - self.untouched_share))
-        places = [probe.place for probe in wrong][:number]
-        for n in range(number - len(places)):
-            draw = random.Random(seed_for(seed, "untouched", n))
-            places.append(draw_place(draw, "train", self.terms, self.digits))
+        places: list[AnyPlace] = [probe.place for probe in wrong][:number]
+        places += [self._drawn(seed, "untouched", n) for n in range(number - len(places))]
         right = [Probe(place, place.step, "untouched") for place in places]
-        if not wrong and self.train_roles == "critic":
+        nobody = self.train_roles == "critic" or (self.needs_rows and len(games.rewrites) < 2)
+        if not wrong and nobody:
             # Nobody can be trained: one right step, unpaid, stands for the step.
-            place = (
-                games.rewrites[0].place
-                if games.rewrites
-                else draw_place(random.Random(seed), "train", self.terms, self.digits)
-            )
-            right = [Probe(place, place.step, "untouched")]
+            others: list[AnyPlace] = [one.place for one in games.rewrites]
+            stand_in = [*others, *games.stand_ins, self._drawn(seed)][0]
+            right = [Probe(stand_in, stand_in.step, "untouched")]
         return wrong + right
 
     def _judge(self, games: Games) -> Waves:
@@ -219,8 +266,12 @@ class SPC(SPCSettings, Environment):
     # On held-out sums, the same in every run.
 
     def examine(self, seed: int) -> Examination | None:
-        """Of fixed random corruptions, greedily, and of all wrong steps, by log-probs."""
-        return self._examined() if self.held_out or self.exploit_places else None
+        """Of fixed random corruptions, greedily, and of all wrong steps, by log-probs.
+
+        Both are of sums: on solutions nothing is examined.
+        """
+        wanted = self.source == "derivations" and (self.held_out or self.exploit_places)
+        return self._examined() if wanted else None
 
     def _examined(self) -> Examination:
         found: dict[str, float] = {}
@@ -292,15 +343,12 @@ class SPC(SPCSettings, Environment):
         return list(self._records)
 
     def state(self) -> dict[str, Any]:
-        kept = [
-            {"terms": list(p.terms), "done": p.done, "step": [s.left, s.right, s.result]}
-            for p, s in self._kept
-        ]
         return {
-            "kept": kept,
+            "kept": [kept_row(place, step) for place, step in self._kept],
             "barren": self._barren,
             "silent": self._silent,
             "opponent": self.opponent,
+            "source": self.source,
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -309,14 +357,18 @@ class SPC(SPCSettings, Environment):
                 f"this run was played against opponent={state['opponent']}, not {self.opponent}: "
                 "go on with the same, or start again"
             )
-        self._kept = [
-            (Place(tuple(row["terms"]), int(row["done"])), Step(*map(int, row["step"])))
-            for row in state["kept"]
-        ]
+        if state.get("source", "derivations") != self.source:
+            raise ConfigError(
+                f"this run was played on source={state['source']}, not {self.source}: go on with "
+                "the same, or start again"
+            )
+        self._kept = [kept_of(row) for row in state["kept"]]
         self._barren, self._silent = int(state["barren"]), int(state["silent"])
 
-    def bounds(self) -> Bounds:
-        """Of a step in which every rewritten step is a wrong one."""
+    def bounds(self) -> Bounds | None:
+        """Of a step in which every rewritten step is a wrong one; of solutions it is not known."""
+        if self.source == "solutions":
+            return None
         writes = 0 if self.opponent == "random" else self.games
         wrong = self.games + min(self.replay, round(self.replay_share * self.games))
         right = round(wrong * self.untouched_share / (1 - self.untouched_share))

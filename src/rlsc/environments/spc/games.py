@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
 from rlsc.environments.spc.derivations import FAULTS, Place, Step, canonical, fault, read, slip
-from rlsc.environments.spc.prompts import verdict
+from rlsc.environments.spc.prompts import AnyPlace, AnyStep, verdict
 from rlsc.environments.spc.rewards import critic_reward, sneaky_reward
+from rlsc.environments.spc.solutions import TextPlace
 from rlsc.types import Completion, CompletionGroup
 
 _SHOWN = 300
@@ -21,17 +22,20 @@ _SHOWN = 300
 class Rewrite:
     """What a sneaky generator made of a right step."""
 
-    place: Place
+    place: AnyPlace
     group: CompletionGroup | None
     """None: by chance, and not by a model."""
-    step: Step | None
-    """In canonical form; None for a text that is no step."""
+    step: AnyStep | None
+    """Of a sum in canonical form; None for a text that is no step."""
     reason: str
-    """Why it is no wrong step: `truncated`, `unreadable`, `unchanged`, `equivalent`; else empty."""
+    """Why it is no wrong step: `truncated`, `unreadable`, `unchanged`; of sums `equivalent`; of
+    solutions `unproven`, `too_long` to be validated, `unconfirmed` the step before; else empty."""
     reward: float = -1.0
+    successes: tuple[int, int] | None = None
+    """Of solutions: completions that come to the answer, from the right step and from it."""
 
     @property
-    def wrong(self) -> Step | None:
+    def wrong(self) -> AnyStep | None:
         """The step, where it is one that is wrong."""
         return None if self.reason else self.step
 
@@ -58,8 +62,8 @@ def rewrite_of(place: Place, group: CompletionGroup) -> Rewrite:
 class Probe:
     """A step that critics judge, and what they said."""
 
-    place: Place
-    step: Step
+    place: AnyPlace
+    step: AnyStep
     kind: str
     """`rewritten`, `random`, `replayed` or `untouched`."""
     by: Rewrite | None = None
@@ -98,6 +102,12 @@ class Games:
     """Rows that are in no pool: of a critic without wrong steps, or a pool of one."""
     too_long: int = 0
     """Prompts that do not fit the context."""
+    steps: int = 0
+    """Of solutions: those that there are, `drawn` of them, and `confirmed` of these."""
+    drawn: int = 0
+    confirmed: int = 0
+    stand_ins: list[TextPlace] = field(default_factory=list)
+    """What a step of training without games is made of, unpaid."""
 
     @property
     def judged(self) -> list[Probe]:
@@ -116,6 +126,12 @@ class Games:
     def _of_rewrites(self) -> Iterator[tuple[str, float]]:
         written = [one for one in self.rewrites if one.group is not None]
         yield "games", len(self.rewrites)
+        if self.stand_ins:
+            yield "solution_steps", self.steps
+            yield "confirmed_share", self.confirmed / self.drawn if self.drawn else 0.0
+            tried = [one.successes[1] > 0 for one in self.rewrites if one.successes]
+            if tried:
+                yield "unproven_share", fmean(tried)
         if not written:
             return
         reasons = Counter(one.reason for one in written)
@@ -147,7 +163,7 @@ class Games:
         if won:
             yield "win_rate", fmean(won)
         for name in FAULTS:
-            of_fault = [probe for probe in wrong if fault(probe.place, probe.step) == name]
+            of_fault = [probe for probe in wrong if _fault_of(probe) == name]
             if of_fault:
                 yield f"error_{name}", len(of_fault) / len(wrong)
                 yield from _share(f"found_{name}", of_fault)
@@ -158,6 +174,7 @@ class Games:
             _of_place(one.place)
             | {"kind": "rewritten", "text": one.text[:_SHOWN], "reason": one.reason}
             | {"reward": one.reward}
+            | _successes(one)
             for one in self.rewrites
             if one.reason
         ]
@@ -171,7 +188,25 @@ def _share(name: str, probes: Sequence[Probe]) -> Iterator[tuple[str, float]]:
         yield name, fmean(rights)
 
 
-def _of_place(place: Place) -> dict[str, Any]:
+def _fault_of(probe: Probe) -> str:
+    """What is wrong with a step, as far as it is known: of solutions, by samples alone."""
+    if isinstance(probe.place, Place) and isinstance(probe.step, Step):
+        return fault(probe.place, probe.step) or ""
+    return "" if probe.is_correct else "by_samples"
+
+
+def _successes(rewrite: Rewrite) -> dict[str, Any]:
+    return {"successes": list(rewrite.successes)} if rewrite.successes else {}
+
+
+def _of_place(place: AnyPlace) -> dict[str, Any]:
+    if isinstance(place, TextPlace):
+        return {
+            "question": place.question,
+            "problem": place.problem[:_SHOWN],
+            "done": [step[:_SHOWN] for step in place.done],
+            "original": place.step[:_SHOWN],
+        }
     return {
         "problem": " + ".join(map(str, place.terms)),
         "done": [str(step) for step in place.prefix],
@@ -180,9 +215,29 @@ def _of_place(place: Place) -> dict[str, Any]:
 
 
 def _record(probe: Probe) -> dict[str, Any]:
-    row = _of_place(probe.place) | {"kind": probe.kind, "step_judged": str(probe.step)}
-    found = fault(probe.place, probe.step)
-    row |= {"reason": "", "fault": found or "", "verdicts": list(probe.verdicts)}
-    if found == "calculation":
+    shown = str(probe.step)[:_SHOWN]
+    row = _of_place(probe.place) | {"kind": probe.kind, "step_judged": shown}
+    found = _fault_of(probe)
+    row |= {"reason": "", "fault": found, "verdicts": list(probe.verdicts)}
+    if found == "calculation" and isinstance(probe.step, Step):
         row["slip"] = slip(probe.step)
-    return row if probe.by is None else row | {"reward": probe.by.reward}
+    if probe.by is None:
+        return row
+    return row | {"reward": probe.by.reward} | _successes(probe.by)
+
+
+def kept_row(place: AnyPlace, step: AnyStep) -> dict[str, Any]:
+    """A wrong step that is kept, as JSON."""
+    if isinstance(place, TextPlace):
+        return {"place": dict(vars(place)), "step": str(step)}
+    assert isinstance(step, Step)
+    numbers = [step.left, step.right, step.result]
+    return {"terms": list(place.terms), "done": place.done, "step": numbers}
+
+
+def kept_of(row: Mapping[str, Any]) -> tuple[AnyPlace, AnyStep]:
+    """The step of a row."""
+    if "place" in row:
+        return TextPlace(**row["place"]), str(row["step"])
+    place = Place(tuple(row["terms"]), int(row["done"]))
+    return place, Step(*map(int, row["step"]))

@@ -14,8 +14,9 @@ class SPCSettings:
 
     source: str = setting(
         "derivations",
-        "Where problems and steps come from: derivations, sums whose steps arithmetic judges.",
-        choices=("derivations",),
+        "Where problems and steps come from: derivations, sums whose steps arithmetic judges; "
+        "solutions, the solver's answers to --questions, judged by samples and reference answers.",
+        choices=("derivations", "solutions"),
     )
     games: int = setting(32, "Steps that are rewritten in a step of training.", least=2)
     critics: int = setting(2, "m: verdicts of each step.", least=1)
@@ -57,6 +58,18 @@ class SPCSettings:
     sneaky_tokens: int = setting(0, "Most tokens of a step; 0: as a completion's.", least=0)
     critic_tokens: int = setting(0, "Most tokens of a verdict; 0: as a completion's.", least=0)
 
+    samples: int = setting(
+        4, "Of solutions: N, completions from a step that say whether it is right.", least=1
+    )
+    solver: str = setting(
+        "current",
+        "Of solutions: who solves and completes: the policy, or the model before training.",
+        choices=("current", "base"),
+    )
+    text_steps: str = setting(
+        "paragraph", "Of solutions: what a step is.", choices=("paragraph", "line")
+    )
+
     @property
     def trains(self) -> tuple[str, ...]:
         """The roles that are trained."""
@@ -75,6 +88,20 @@ def check_spc(settings: SPCSettings) -> None:
         raise ConfigError(
             "environment_settings: opponent=random takes the sneaky generator's place, and "
             "train_roles=sneaky trains it: there would be nothing to train on"
+        )
+    if settings.source == "solutions" and opponent == "random":
+        raise ConfigError(
+            "environment_settings: opponent=random corrupts sums: with source=solutions take "
+            "opponent=base, or current"
+        )
+    if settings.source == "solutions" and settings.untouched_share > 0.5:
+        raise ConfigError(
+            "environment_settings: untouched_share above 0.5 takes more right steps than wrong "
+            "ones, and with source=solutions there are no others: take 0.5 or less"
+        )
+    if settings.source == "derivations" and settings.solver == "base":
+        raise ConfigError(
+            "environment_settings: solver=base is of source=solutions: sums need no solver"
         )
     if settings.replay and roles == "sneaky":
         raise ConfigError(

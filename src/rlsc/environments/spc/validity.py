@@ -10,9 +10,14 @@ from __future__ import annotations
 from math import ceil, comb
 
 
+def confirmed(successes: int, samples: int) -> bool:
+    """Whether so many successes of N let the step that was there count as right."""
+    return 4 * successes >= 3 * samples
+
+
 def accepted(successes_before: int, successes_after: int, samples: int) -> bool:
     """Whether so many successes of N each make the rewritten step count as wrong."""
-    return 4 * successes_before >= 3 * samples and successes_after == 0
+    return confirmed(successes_before, samples) and successes_after == 0
 
 
 def acceptance(samples: int, p_before: float, p_after: float) -> float:

@@ -10,6 +10,7 @@ from rlsc.report.charts import Chart
 from rlsc.report.page import Block, Case, Cases, Curves, Heading, Headline, Page, Paragraph
 from rlsc.report.sections import answers, scores
 from rlsc.report.sections.cases import paired
+from rlsc.report.sections.guided import guided
 from rlsc.report.sections.provenance import how_it_was_made
 from rlsc.report.sections.words import percent
 
@@ -34,6 +35,7 @@ def evaluation_page(folder: EvaluationFolder) -> Page:
         *scores.distrust(tasks),
         *scores.controls(tasks),
         *scores.step_rates(tasks),
+        *guided(tasks),
         *scores.at_k(tasks),
         *_calibration(results),
         *_lengths(results, lengths),

@@ -1,0 +1,133 @@
+"""What a game on a model's own solutions asks beside a game on sums: solutions, and validation.
+
+From a step and from the one in its place the solver finishes the answer N times each. Only steps
+from which it mostly succeeds are given to the sneaky generator; what it writes counts as wrong
+where no completion succeeds (`validity.py`). So some right steps pass as wrong, and errors that the
+solver repairs are lost: neither is known here, where no truth is.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Generator, Sequence
+from typing import Literal
+
+from rlsc.engines import seed_for
+from rlsc.environments.base import Groups, Judge
+from rlsc.environments.spc.games import Games, Rewrite
+from rlsc.environments.spc.settings import SPCSettings
+from rlsc.environments.spc.solutions import (
+    TextPlace,
+    can_be_shown,
+    places_of,
+    problem_of,
+    same_words,
+    went_on,
+)
+from rlsc.environments.spc.validity import accepted, confirmed
+from rlsc.types import Ask, CompletionGroup, Example
+
+Waves = Generator[Sequence[Ask], Groups, None]
+Places = Generator[Sequence[Ask], Groups, list[TextPlace]]
+_FEWEST = 2
+"""Games of a step: a single one has nothing to be compared with."""
+
+
+class TextGames:
+    """The waves of one run's games; `judge` says which answers are right."""
+
+    def __init__(self, settings: SPCSettings, judge: Judge) -> None:
+        self._settings, self._judge = settings, judge
+        self._prompts: dict[str, Example] = {}
+        self._successes: dict[TextPlace, int] = {}
+
+    def places(self, games: Games, rows: Sequence[Example], seed: int) -> Places:
+        """Solutions of the step's questions, and steps of them that completions confirm."""
+        self._prompts = {row.id: row for row in rows}
+        groups = yield [Ask(f"solve/{row.id}", row.prompt, policy=self._policy) for row in rows]
+        found: list[TextPlace] = []
+        for row, group in zip(rows, groups, strict=True):
+            if group is None:
+                games.too_long += 1
+            else:
+                answer, problem = group.completions[0], problem_of(row.prompt)
+                found += places_of(row.id, problem, answer, self._settings.text_steps)
+        drawn = random.Random(seed_for(seed, "places")).sample(
+            found, min(len(found), self._settings.games)
+        )
+        games.steps, games.drawn = len(found), len(drawn)
+        beginnings = [(place, place.with_step(place.step)) for place in drawn]
+        successes = yield from self._finished("confirm", beginnings, games)
+        kept = [
+            place
+            for place, count in zip(drawn, successes, strict=True)
+            if count is not None and confirmed(count, self._settings.samples)
+        ]
+        self._successes = {p: n for p, n in zip(drawn, successes, strict=True) if n is not None}
+        games.confirmed = len(kept)
+        games.stand_ins = (drawn + [_empty(row) for row in rows])[:_FEWEST]
+        return kept if len(kept) >= _FEWEST else []
+
+    def rewrite_of(self, place: TextPlace, group: CompletionGroup) -> Rewrite:
+        """What the one completion of a group is, before it is validated."""
+        completion = group.completions[0]
+        if completion.finish_reason == "length":
+            return Rewrite(place, group, None, "truncated")
+        step = completion.text.strip()
+        if not can_be_shown(step):
+            return Rewrite(place, group, None, "unreadable")
+        return Rewrite(place, group, step, "unchanged" if same_words(step, place.step) else "")
+
+    def validate(self, games: Games) -> Waves:
+        """Leaves those wrong from which no completion comes to the answer."""
+        written = [one for one in games.rewrites if one.wrong is not None]
+        beginnings = [
+            (one.place, one.place.with_step(str(one.wrong)))
+            for one in written
+            if isinstance(one.place, TextPlace)
+        ]
+        successes = yield from self._finished("validate", beginnings, games)
+        for one, count in zip(written, successes, strict=True):
+            assert isinstance(one.place, TextPlace)
+            before = self._successes[one.place]
+            if count is None:
+                one.reason = "too_long"
+            elif not accepted(before, count, self._settings.samples):
+                one.reason = "unproven"
+            one.successes = None if count is None else (before, count)
+
+    def _finished(
+        self, name: str, beginnings: Sequence[tuple[TextPlace, str]], games: Games
+    ) -> Generator[Sequence[Ask], Groups, list[int | None]]:
+        """How many of N completions of each come to the answer; None where it does not fit."""
+        asks = [
+            Ask(
+                f"{name}/{n}",
+                went_on(self._prompts[place.question].prompt, beginning),
+                self._settings.samples,
+                policy=self._policy,
+            )
+            for n, (place, beginning) in enumerate(beginnings)
+        ]
+        groups = (yield asks) if asks else []
+        answers = [
+            (place.question, beginning + completion.text)
+            for (place, beginning), group in zip(beginnings, groups, strict=True)
+            if group is not None
+            for completion in group.completions
+        ]
+        right = iter(self._judge(answers))
+        games.too_long += groups.count(None)
+        return [
+            None if group is None else sum(next(right) for _ in group.completions)
+            for group in groups
+        ]
+
+    @property
+    def _policy(self) -> Literal["current", "base"]:
+        return "base" if self._settings.solver == "base" else "current"
+
+
+def _empty(row: Example) -> TextPlace:
+    """In place of a step, where an answer has none."""
+    return TextPlace(row.id, problem_of(row.prompt), "", "(nothing)", "", "line")

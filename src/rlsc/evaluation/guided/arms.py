@@ -1,0 +1,117 @@
+"""A task asked under a critic: by the model, by chance, by the truth, and plainly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rlsc.config import CriticArguments
+from rlsc.engines import Engine
+from rlsc.environments import StepForm, SumSteps, TextSteps, terms_of
+from rlsc.errors import ConfigError
+from rlsc.evaluation.asking import Asked
+from rlsc.evaluation.collecting import Collecting, collect
+from rlsc.evaluation.guided.critics import ModelCritic, PerfectCritic, RandomCritic
+from rlsc.evaluation.guided.decoding import Critic, Guidance, GuidedEngine
+from rlsc.evaluation.guided.outcome import GuidedArms, plain_samples, rejection_rate
+from rlsc.grading import Grader
+from rlsc.records import GUIDED, PERFECT, PLAIN, RANDOM, AnswerRow
+from rlsc.types import Task
+
+_FORMS: dict[str, StepForm] = {
+    "sums": SumSteps(),
+    "paragraph": TextSteps("\n\n"),
+    "line": TextSteps("\n"),
+}
+_NO_TRUTH = "which steps are right is known of sums alone"
+_WORDS = {"choice": "multiple choice", "python_value": "about programs"}
+
+
+@dataclass(frozen=True)
+class LoadedCritic:
+    """A model that judges, with what tells it from others."""
+
+    model: Any
+    tokenizer: Any
+    origin: str
+    """In words where it came from."""
+    weights: str
+    """A hash of them."""
+
+
+def step_kinds(tasks: Sequence[Task], wanted: str) -> dict[str, str]:
+    """By the name of each task what its steps are; raises `ConfigError` for one without steps."""
+    kinds = {}
+    for task in tasks:
+        if task.steps:
+            raise ConfigError(
+                f"--critic: the questions of {task.name} are steps to be judged: evaluate the "
+                "critic on it as --model"
+            )
+        if task.kind not in ("math", "numeric"):
+            what = _WORDS.get(task.kind, "about programs")
+            raise ConfigError(
+                f"--critic: {task.name} is {what}, and its answers have no steps: leave it out of "
+                "--benchmarks"
+            )
+        other = next((q.id for q in task.questions if terms_of(q.text) is None), None)
+        if wanted == "sums" and other is not None:
+            raise ConfigError(
+                f"--critic_steps sums: question {other} of {task.name} is no built-in sum: take "
+                "paragraph or line"
+            )
+        auto = "paragraph" if other is not None else "sums"
+        kinds[task.name] = auto if wanted == "auto" else wanted
+    return kinds
+
+
+def collect_guided(
+    engine: Engine,
+    tokenizer: Any,
+    critic: LoadedCritic,
+    asked: Asked,
+    steps: str,
+    config: CriticArguments,
+    folder: Path,
+    grader: Grader,
+    how: Collecting,
+) -> GuidedArms:
+    """Answers under each critic, then as many plain ones as take the tokens of the dearest.
+
+    `asked` is with the solver's settings, `tokenizer` the solver's; what `folder` already holds is
+    kept.
+    """
+    form = _FORMS[steps]
+    questions = {question.id: question.text for question in asked.task.questions}
+    guidance = Guidance(
+        form.separator, config.critic_tries, config.critic_threshold, config.critic_step_tokens
+    )
+    found: dict[str, list[AnswerRow]] = {}
+
+    def answer(label: str, by: Critic, identity: object) -> None:
+        mine = replace(asked, setting=replace(asked.setting, name=label))
+        of = {"critic": identity, "guidance": vars(guidance), "steps": steps}
+        guided = GuidedEngine(engine, tokenizer, by, guidance)
+        origin = replace(how, origin={**how.origin, **of})
+        found[label] = collect(guided, mine, folder, grader, origin)
+
+    by_model = ModelCritic(critic.model, critic.tokenizer, form, questions)
+    answer(GUIDED, by_model, critic.weights)
+    rate = rejection_rate(found[GUIDED])
+    answer(RANDOM, RandomCritic(rate), ["random", rate])
+    if form.knows_truth:
+        answer(PERFECT, PerfectCritic(form, questions), "truth")
+    plain = replace(asked.setting, name=PLAIN, samples=plain_samples(list(found.values())))
+    collect(engine, replace(asked, setting=plain), folder, grader, how)
+    described: Mapping[str, object] = {
+        "critic": critic.origin,
+        "steps": steps,
+        "tries": guidance.tries,
+        "threshold": guidance.threshold,
+        "step_tokens": guidance.step_tokens,
+        "no_perfect_critic": "" if form.knows_truth else _NO_TRUTH,
+    }
+    settings = tuple(replace(asked.setting, name=label) for label in found)
+    return GuidedArms(plain, settings, described)

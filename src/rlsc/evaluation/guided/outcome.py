@@ -1,0 +1,140 @@
+"""From rows on disk to figures: each critic's answers beside a majority at equal tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from rlsc.evaluation.scoring import Votes, by_question, score
+from rlsc.records import (
+    GUIDED,
+    PERFECT,
+    RANDOM,
+    AnswerRow,
+    GuidedResults,
+    GuidedScore,
+    GuidedTokens,
+    read_rows,
+    rows_file,
+)
+from rlsc.statistics import majority_at_k, paired_difference, share
+from rlsc.types import Setting, Spent
+
+CRITICS = {GUIDED: "model", RANDOM: "random", PERFECT: "perfect"}
+"""By the label of its setting."""
+
+
+@dataclass(frozen=True)
+class GuidedArms:
+    """What was asked of a task: the plain setting, and one for each critic."""
+
+    plain: Setting
+    guided: tuple[Setting, ...]
+    described: Mapping[str, object]
+    """The fields of `GuidedResults` that rows do not say."""
+
+    @classmethod
+    def of(cls, results: GuidedResults) -> GuidedArms:
+        """As results that are there say it."""
+        described = {name: getattr(results, name) for name in _DESCRIPTION}
+        return cls(results.plain.setting, tuple(g.score.setting for g in results.guided), described)
+
+    @property
+    def settings(self) -> tuple[Setting, ...]:
+        return (self.plain, *self.guided)
+
+
+def rejection_rate(rows: Sequence[AnswerRow]) -> float:
+    """The share of judged steps that were rejected; 0 where none was judged."""
+    judged = sum(_spent(row).judged for row in rows)
+    return sum(_spent(row).rejected for row in rows) / judged if judged else 0.0
+
+
+def samples_for(tokens: float, a_sample: float) -> int:
+    """The fewest samples that take at least so many tokens, where one takes `a_sample`.
+
+    >>> samples_for(25.0, 10.0), samples_for(20.0, 10.0), samples_for(0.0, 10.0)
+    (3, 2, 1)
+    """
+    return max(1, ceil(tokens / a_sample - 1e-9))
+
+
+def plain_samples(arms: Sequence[Sequence[AnswerRow]]) -> int:
+    """How many plain samples a question has to have, to be held against each of these.
+
+    An answer under a critic that objects by chance is distributed as a plain one, and all are of
+    about its length: one sample more than that asks for.
+    """
+    length = min(fmean(row.tokens for row in rows) for rows in arms)
+    return max(samples_for(_tokens_a_question(rows), length) for rows in arms) + 1
+
+
+def guided_results(folder: Path, task: str, arms: GuidedArms) -> GuidedResults:
+    """Of the answers that lie in a folder."""
+    plain = read_rows(rows_file(folder, task, arms.plain.label))
+    scores = tuple(
+        _guided_score(read_rows(rows_file(folder, task, each.label)), each, plain)
+        for each in arms.guided
+    )
+    described: Mapping[str, Any] = arms.described
+    return GuidedResults(**described, plain=score(plain, arms.plain), guided=scores)
+
+
+_DESCRIPTION = ("critic", "steps", "tries", "threshold", "step_tokens", "no_perfect_critic")
+
+
+def _guided_score(
+    rows: Sequence[AnswerRow], setting: Setting, plain_rows: Sequence[AnswerRow]
+) -> GuidedScore:
+    spent = [_spent(row) for row in rows]
+    a_sample = fmean(row.tokens for row in plain_rows)
+    plain, mine = by_question(plain_rows), by_question(rows)
+    if list(plain) != list(mine):
+        raise ValueError("the answers are to different questions")
+    there = len(plain_rows) // len({row.id for row in plain_rows})
+    k = min(there, samples_for(_tokens_a_question(rows), a_sample))
+    figures = [
+        votes.majority if len(votes.right) > 1 else votes.accuracy for votes in mine.values()
+    ]
+    majorities = [_majority(votes, k) for votes in plain.values()]
+    judged = sum(one.judged for one in spent)
+    return GuidedScore(
+        critic=CRITICS[setting.label],
+        score=score(rows, setting),
+        figure=share(figures) if figures else None,
+        tokens=GuidedTokens(
+            fmean(one.sampled for one in spent),
+            fmean(one.judging for one in spent),
+            fmean(one.read for one in spent),
+        ),
+        judged=judged / len(spent),
+        rejected=sum(one.rejected for one in spent) / judged if judged else None,
+        unjudged=fmean(one.unjudged for one in spent),
+        plain_samples=k,
+        plain_tokens=k * a_sample,
+        majority=share(majorities) if majorities else None,
+        difference=paired_difference(majorities, figures) if figures else None,
+    )
+
+
+def _figure(votes: Votes) -> float:
+    return votes.majority if len(votes.right) > 1 else votes.accuracy
+
+
+def _majority(votes: Votes, k: int) -> float:
+    return majority_at_k(votes.keys, votes.right, k)
+
+
+def _tokens_a_question(rows: Sequence[AnswerRow]) -> float:
+    questions = len({row.id for row in rows})
+    return sum(_spent(row).total for row in rows) / questions
+
+
+def _spent(row: AnswerRow) -> Spent:
+    if row.spent is None:
+        raise ValueError(f"the answer to {row.id} does not say what it took")
+    return row.spent
