@@ -44,6 +44,8 @@ from rlsc.training import (
     probe_prompts,
     render_all,
     sampling_of,
+    supervised_groups,
+    supervised_rows,
 )
 from rlsc.types import Prompt
 
@@ -134,6 +136,8 @@ def _check_training(
     sampling_of(tokenizer, model, training)
     if create_objective(training).completions_given:
         given_pairs(examples, rows, model, tokenizer, training.max_completion_length)
+    sft_rows = supervised_rows(training, environment)
+    supervised_groups(sft_rows, model, tokenizer, training)
     kind, how = RLSCTrainer.get_optimizer_cls_and_kwargs(training, model)
     kind([torch.nn.Parameter(torch.zeros(1))], **how)  # one that is installed and takes these
     return model, prompts

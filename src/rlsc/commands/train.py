@@ -62,6 +62,8 @@ from rlsc.training import (
     code_parts,
     label_parts,
     labels_in_use,
+    supervised_parts,
+    supervised_rows,
 )
 from rlsc.types import Prompt, Question, Task
 
@@ -90,6 +92,7 @@ def read_given(config: RunConfig, training: RLSCConfig) -> Given:
     """Raises `RLSCError` for settings and data that cannot work."""
     environment = check_together(config, training)
     machine = environment.check()
+    sft_rows = supervised_rows(training, environment)
     questions = training_questions(config, environment)
     objective = check_objective_of(training, questions)
     own = evaluation_set(config, questions)
@@ -104,6 +107,7 @@ def read_given(config: RunConfig, training: RLSCConfig) -> Given:
         ),
         **({} if training.guard == "off" else question_parts("guard", probe)),
         **code_parts(objective, environment),
+        **supervised_parts(sft_rows),
     }
     for task in [*(own.tasks if own else ()), *benchmarks]:
         parts |= questions_of_task(task) | judging_of_task(task)

@@ -98,6 +98,14 @@ class Environment(ABC):
         """
         return None
 
+    def demonstrations(self) -> Sequence[Mapping[str, Any]]:
+        """Rows of a supervised start (`--sft_rows environment`): prompts of its own, right answers.
+
+        Each has `prompt`, `completion` and, where another text than the stop token is to end it,
+        `stop`. They are right by what the game itself knows, and none is of a held-out task.
+        """
+        return []
+
     def metrics(self) -> dict[str, float]:
         """Of the last play, to be logged with its step."""
         return {}

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         render_all,
         sampling_of,
     )
+    from rlsc.training.supervised import supervised_groups, supervised_parts, supervised_rows
     from rlsc.training.trainer import RLSCTrainer
 
 __getattr__ = lazy_face(__name__)

@@ -85,23 +85,35 @@ class KeepEnvironment(TrainerCallback):
         self._progress, self._folder = progress, folder
         self.examined: dict[int, dict[str, float]] = {}
         """By step what `examine` came to."""
+        self._begun = False
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         step = state.global_step
         tasks = self._folder / TASKS
+        self._begun = step > 0 and step >= args.sft_steps
         if is_main() and tasks.exists():  # a run that died may have got past its checkpoint
-            write_jsonl(tasks, [row for row in read_jsonl(tasks) if step and row["step"] < step])
+            kept = [row for row in read_jsonl(tasks) if self._begun and row["step"] < step]
+            write_jsonl(tasks, kept)
         if step:
             self._load(self._folder / f"checkpoint-{step}")
             return
         self.examined = {}
+        if not args.sft_steps:
+            self._begin()
+        self._examine(0)
+
+    def _begin(self) -> None:
+        """With a supervised start, once that is over: the policy can play then."""
         self._sampler.begin(self._environment, self._aside)
+        self._begun = True
         self._content()  # what cannot be kept is said before it is trained on
         self.write_records(BEFORE_TRAINING)
-        self._examine(0)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         every, step = int(args.eval_steps or 0), state.global_step
+        if step == args.sft_steps:
+            self._begin()
+            self._examine(step)
         if (every and not step % every) or step >= state.max_steps:
             self._examine(step)
 
@@ -129,7 +141,8 @@ class KeepEnvironment(TrainerCallback):
             self.examined[step] = figures
 
     def _content(self) -> dict[str, Any]:
-        name, state = type(self._environment).__name__, self._environment.state()
+        name = type(self._environment).__name__
+        state = self._environment.state() if self._begun else {}
         try:
             same = json.loads(json.dumps(state, allow_nan=False)) == state
         except (TypeError, ValueError) as error:
@@ -150,7 +163,8 @@ class KeepEnvironment(TrainerCallback):
         if (content.get("version"), content.get("class")) != (_VERSION, name):
             raise OutputError(f"{file} is not of this version's environment {name}: start again")
         self.examined = {int(step): dict(figures) for step, figures in content["examined"].items()}
-        self._environment.load(content["state"])
+        if self._begun:
+            self._environment.load(content["state"])
 
 
 def keeps_state(environment: Environment) -> bool:

@@ -295,22 +295,39 @@ def given_pairs(
                     f"question {name} has no {column!r}: dpo_pairs given trains on a preference "
                     "data set, with columns chosen and rejected"
                 )
-            text = _last_turn(row[column], f"question {name}: {column!r}")
-            turn = None if isinstance(example.prompt, str) else end_of_turn(tokenizer)
-            stop = tokenizer.eos_token_id if turn is None else turn
-            ids = (*tokenizer(text, add_special_tokens=False)["input_ids"], stop)
-            if len(ids) > cap:
-                raise QuestionError(
-                    f"question {name}: its {column!r} has {len(ids)} tokens: raise "
-                    "--max_completion_length"
-                )
-            check_vocabulary([Prompt(name, text, ids)], tokenizer, model)
-            completion = Completion(text, ids, (0.0,) * len(ids), "stop")
+            text = last_turn(row[column], f"question {name}: {column!r}")
+            where, is_text = f"question {name}: its {column!r}", isinstance(example.prompt, str)
+            completion = given_completion(text, name, where, is_text, tokenizer, model, cap)
             script.setdefault(name, []).append(completion)
     return ScriptedEngine(script)
 
 
-def _last_turn(value: Any, where: str) -> str:
+def given_completion(
+    text: str,
+    name: str,
+    where: str,
+    is_text: bool,
+    tokenizer: Any,
+    model: Any,
+    cap: int,
+    stop: str = "",
+) -> Completion:
+    """What a policy would have sampled to say this: its tokens, and what ends it.
+
+    That is `stop`, or the end of the turn where the prompt is no text but messages, else the end of
+    a text. Raises `QuestionError`, which begins with `where`, if it is longer than the cap.
+    """
+    ids = tuple(tokenizer(text + stop, add_special_tokens=False)["input_ids"])
+    if not stop:
+        turn = None if is_text else end_of_turn(tokenizer)
+        ids = (*ids, tokenizer.eos_token_id if turn is None else turn)
+    if len(ids) > cap:
+        raise QuestionError(f"{where} has {len(ids)} tokens: raise --max_completion_length")
+    check_vocabulary([Prompt(name, text, ids)], tokenizer, model)
+    return Completion(text, ids, (0.0,) * len(ids), "stop")
+
+
+def last_turn(value: Any, where: str) -> str:
     """A completion as text, or as TRL's conversational form: messages, the last of which counts."""
     turns = as_prompt(value, where)
     return turns if isinstance(turns, str) else turns[-1]["content"]

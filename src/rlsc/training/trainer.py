@@ -8,6 +8,7 @@ backward through these.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
@@ -74,6 +75,12 @@ from rlsc.training.progress import KeepValueHead, StepProgress, StopOnNonFinite
 from rlsc.training.refused import check_arguments
 from rlsc.training.runlog import Rewards, RunLog, rewards_of
 from rlsc.training.sampling import Rollout, Sampler
+from rlsc.training.supervised import (
+    SupervisedStart,
+    supervised_groups,
+    supervised_parts,
+    supervised_rows,
+)
 from rlsc.training.update import Outcome, StepBatch, Update
 from rlsc.training.weighing import Advantages, Source, advantages, takes_forward
 from rlsc.types import AnswerKey, CompletionGroup, Example, Prompt
@@ -163,8 +170,10 @@ class RLSCTrainer(WholeCheckpoints):
         self.loss_is_scaled_for_ga = True
         self._answer_key = labels_in_use(answer_key, args)
         self._set_task(objective)
-        self.identity = hashed | self._identity(prompts, rows)
+        sft_rows = supervised_rows(args, self.environment)
+        self.identity = hashed | self._identity(prompts, rows) | supervised_parts(sft_rows)
         self._make_parts(examples, rows, probe_dataset, engine)
+        self.supervised = self._supervised_start(sft_rows)
         self._batch: StepBatch | None = None
         self._rewards: list[Rewards] = []
         self._rollout_metrics: dict[str, float] = {}
@@ -255,6 +264,10 @@ class RLSCTrainer(WholeCheckpoints):
         if keeps_state(self.environment):  # after the bar, which shows how far it has begun
             self.keep(self.kept)
 
+    def _supervised_start(self, rows: Rows) -> SupervisedStart:
+        given = supervised_groups(rows, self.model, self.processing_class, self.args)
+        return SupervisedStart(self.args, given, self.scorer, self.accelerator, self.progress)
+
     def _identity(self, prompts: Sequence[Prompt], rows: Rows) -> dict[str, str]:
         """What the run is of, beside its weights; `WholeCheckpoints` has the rest checked."""
         objective, ids = self.objective, [prompt.id for prompt in prompts]
@@ -344,7 +357,9 @@ class RLSCTrainer(WholeCheckpoints):
         if rows is None:
             return [], None
         self._clock = time.perf_counter()
-        if step % self.args.num_iterations == 0 or self._batch is None:
+        if self.supervised.has(step):
+            self._batch = self._supervised_batch(step)
+        elif step % self.args.num_iterations == 0 or self._batch is None:
             self._batch = self._next_batch(step, rows)
         if self._batch is None:  # the guard has seen a collapse
             self.control.should_training_stop = True
@@ -372,6 +387,17 @@ class RLSCTrainer(WholeCheckpoints):
         if rollout.too_long:
             self._rollout_metrics["prompts_too_long"] = rollout.too_long
         self._rollout_metrics["sample_seconds"] = time.perf_counter() - clock
+        return batch
+
+    def _supervised_batch(self, step: int) -> StepBatch | None:
+        """Given completions in place of a rollout; None where the guard stops the run."""
+        if self.guard and self.guard.observe(step, None):
+            return None
+        self.engine.release()
+        release_freed_memory()
+        batch = self.supervised.batch(step)
+        self._rewards = []
+        self._rollout_metrics = rollout_metrics(batch.groups) | {"supervised": 1.0}
         return batch
 
     def _votes(self, step: int, rollout: Rollout) -> dict[str, CompletionGroup]:
@@ -410,7 +436,8 @@ class RLSCTrainer(WholeCheckpoints):
     ) -> Tensor:
         model.train()
         step = self.state.global_step
-        outcome = self.update.backward(model, inputs, step)
+        update = self.supervised.update if self.supervised.has(step) else self.update
+        outcome = update.backward(model, inputs, step)
         self._record_step(step, inputs, outcome)
         if outcome.logps_NT is not None:  # what the ratios of later updates refer to
             self._batch = replace(inputs, old_logps_NT=outcome.logps_NT)
@@ -423,9 +450,10 @@ class RLSCTrainer(WholeCheckpoints):
             batch.groups, outcome.record, kept_N, of_weights
         )
         masked = 1.0 - float(kept_N.double().mean())
+        added = math.nan if self.supervised.has(step) else self.objective.added
         self._metrics = {
             **(self.guard.metrics if self.guard else {}),
-            **step_metrics(groups, record, self.objective.added, int(kept_N.sum())),
+            **step_metrics(groups, record, added, int(kept_N.sum())),
             **{"masked_completions": masked, "all_masked": float(masked == 1.0)},
             **of_weights,
             **self._rollout_metrics,

@@ -146,8 +146,8 @@ def test_the_recipe_lists_its_controls_and_writes_nothing(
     monkeypatch.chdir(tmp_path)
     assert _main(["compare", "--config", str(RECIPE), "--dry_run"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 3 * 7 + 1
-    assert lines[1].startswith("run 2 of 21: random corruptions, seed 0 (to be made) runs/")
+    assert len(lines) == 3 * 8 + 1
+    assert lines[1].startswith("run 2 of 24: random corruptions, seed 0 (to be made) runs/")
     assert lines[-1].startswith("dry run: ")
     assert not list(tmp_path.iterdir())
     compared, _ = parse_compare(["--config", str(RECIPE)])
@@ -156,9 +156,10 @@ def test_the_recipe_lists_its_controls_and_writes_nothing(
         for run in _runs(compared, [])
         if run.seed == 0
     }
-    assert len({repr(game) for game in games.values()}) == 6  # `constant` plays as `spc` does
+    # `constant` and the start play as `spc` does.
+    assert len({repr(game) for game in games.values()}) == 6
     assert [of.opponent for of in games.values()] == [  # type: ignore[attr-defined]
-        *("current", "random", "base", "base", "current", "current", "current"),
+        *("current", "random", "base", "base", *["current"] * 4),
     ]
     wrong = compared.methods | {"dry": {"objective": "trr", "dry_run": True}}
     file = tmp_path / "wrong.yaml"

@@ -45,8 +45,8 @@ class SPC(SPCSettings, Environment):
     """Self-Play Critic, arXiv 2504.19162; train it by objective `trr`.
 
     Other than the paper: online, a step at a time, and not in rounds of collected games; both roles
-    have the same weights; no supervised start and no supervised samples beside; a KL is to the
-    model before training, if to any. A right step and the wrong one in its place are judged side by
+    have the same weights; no supervised samples beside the game's; a KL is to the model before
+    training, if to any. A right step and the wrong one in its place are judged side by
     side, so that what is worked out before says nothing of which it is.
     """
 
@@ -284,6 +284,23 @@ class SPC(SPCSettings, Environment):
         # A place of which a prompt does not fit the context has no maximum.
         left_out = {"exploit_left_out": float(len(sizes) - len(judged))}
         return left_out | (exploitability(judged) if judged else {})
+
+    def demonstrations(self) -> list[dict[str, Any]]:
+        """By the truth, of sums that are trained on: a random corruption, and both verdicts.
+
+        So right and wrong steps are as many, and each fault as likely as it can be.
+        """
+        draw, rows = random.Random("rlsc/spc/demonstrations"), []
+        for _ in range(self.sft_places):
+            place = draw_place(draw, "train", self.terms, self.digits)
+            wrong = corrupted(draw, place)
+            for prompt, said in (
+                (sneaky_prompt(place), f" {wrong}"),
+                (critic_prompt(place, place.step), CORRECT),
+                (critic_prompt(place, wrong), INCORRECT),
+            ):
+                rows.append({"prompt": prompt, "completion": said, "stop": STOP[0]})
+        return rows
 
     def metrics(self) -> dict[str, float]:
         return dict(self._metrics)
