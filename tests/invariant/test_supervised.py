@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from rlsc.logprobs import Layout, Scorer
+from rlsc.models import RoleAdapters
 from rlsc.training import RLSCConfig
 from rlsc.training.progress import StepProgress
 from rlsc.training.supervised import SupervisedStart
@@ -43,7 +44,8 @@ def start(policy: RolePolicy, folder: Path, **settings: object) -> SupervisedSta
         **{"max_steps": 6, "sft_batch_size": len(ROWS), "temperature": 1.0, "save_strategy": "no"}
         | settings,
     )
-    return SupervisedStart(args, given(), scorer, accelerator, StepProgress(enabled=False))
+    how = (scorer, RoleAdapters(policy, ()), accelerator, StepProgress(enabled=False))
+    return SupervisedStart(args, given(), {}, *how)
 
 
 @pytest.mark.parametrize(

@@ -118,11 +118,10 @@ def _check_training(
 ) -> tuple[Any, list[Prompt]]:
     """As the trainer would be made: its model, with an adapter or not, and the prompts that fit."""
     check_processes(training)
-    if config.use_peft:
-        model = with_adapter(
-            model, adapter_config(model, config.lora, config.adapter), training.seed
-        )
     environment = create_environment(config, training.num_generations)
+    if config.use_peft:
+        made = adapter_config(model, config.lora, config.adapter)
+        model = with_adapter(model, made, training.seed, environment.adapters)
     if environment.needs_rows:
         rows = rows_of(prompt_rows(config, questions, tokenizer), "train_dataset")
         examples = examples_of(rows)

@@ -67,6 +67,9 @@ class Environment(ABC):
     is trained in without questions."""
     asks_base: ClassVar[bool] = False
     """Whether an ask may be of the policy ``base``, the model before training."""
+    adapters: ClassVar[Sequence[str]] = ()
+    """Names of LoRA adapters on one base that play it, each trained on its own completions alone:
+    every ask of the policy names one. The first is the one that is evaluated and merged."""
     gives_rewards: ClassVar[bool | None] = None
     """Whether its pools have rewards; None: not known before they are there."""
 

@@ -7,6 +7,7 @@ from rlsc.runtime.lazy import lazy_face
 if TYPE_CHECKING:
     from rlsc.training.arguments import RLSCConfig, device_has_bf16
     from rlsc.training.auxiliary import needs_reference
+    from rlsc.training.games import check_adapters
     from rlsc.training.identity import WEIGHTS, code_parts, label_parts, tokenizer_parts
     from rlsc.training.labels import labels_in_use
     from rlsc.training.preparation import (

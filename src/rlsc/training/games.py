@@ -12,14 +12,15 @@ from torch.utils.data import DataLoader
 from transformers import TrainerCallback
 
 from rlsc.config import default_of, settings_of
+from rlsc.engines import Engine
 from rlsc.environments import DatasetEnvironment, Environment
 from rlsc.errors import ConfigError, OutputError
-from rlsc.objectives import Objective
+from rlsc.objectives import FORWARD_NEEDS, Objective
 from rlsc.records import append_jsonl, read_json, read_jsonl, write_json, write_jsonl
 from rlsc.runtime import count, is_main
 from rlsc.training.arguments import RLSCConfig
 from rlsc.training.progress import StepProgress
-from rlsc.training.sampling import Sampler
+from rlsc.training.sampling import Sampler, check_engine_of_roles
 
 STATE, TASKS = "environment.json", "tasks.jsonl"
 BEFORE_TRAINING = -1
@@ -39,6 +40,11 @@ def check_game(environment: Environment, objective: Objective, args: RLSCConfig)
             f"objective {args.objective} needs {need}, which completions of environment {name} are "
             "not trained by: take --objective trr, or another that reads its rewards alone"
         )
+    if environment.adapters and set(objective.weights_need) & FORWARD_NEEDS:
+        raise ConfigError(
+            f"objective {args.objective} looks at all completions with one policy, and those of "
+            f"environment {name} are of an adapter for each role: take --objective trr"
+        )
     if args.max_steps < 0:
         raise ConfigError(
             f"max_steps -1 counts passes over questions, and environment {name} makes its own: "
@@ -57,6 +63,18 @@ def check_game(environment: Environment, objective: Objective, args: RLSCConfig)
                 f"{setting} {value} is of questions, and environment {name} makes its own: leave "
                 "it out (--environment_settings has what it can be given)"
             )
+
+
+def check_adapters(environment: Environment, new: bool, engine: type[Engine] | None = None) -> None:
+    """Raise `ConfigError` where roles have adapters, and no new ones are made or sampled from."""
+    if environment.adapters and not new:
+        name, roles = type(environment).__name__, ", ".join(environment.adapters)
+        raise ConfigError(
+            f"environment {name} trains a new adapter for each role ({roles}): add --use_peft "
+            "true, and leave --adapter out"
+        )
+    if engine is not None:
+        check_engine_of_roles(environment.adapters, engine)
 
 
 def check_state(environment: Environment) -> None:

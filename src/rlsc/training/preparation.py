@@ -25,11 +25,11 @@ from rlsc.engines import ZERO3_NEEDS, SamplingParams, ScriptedEngine, engine_cla
 from rlsc.environments import DatasetEnvironment, Environment
 from rlsc.errors import ConfigError, QuestionError
 from rlsc.logprobs import Layout, supported_layout
-from rlsc.models import context_length
+from rlsc.models import context_length, with_adapter
 from rlsc.objectives import Objective, parts_of
 from rlsc.runtime import console, waiting
 from rlsc.training.arguments import RLSCConfig
-from rlsc.training.games import check_game
+from rlsc.training.games import check_adapters, check_game
 from rlsc.training.weighing import takes_forward
 from rlsc.types import Completion, Example, Pool, Prompt
 
@@ -41,6 +41,14 @@ def check_processes(args: RLSCConfig) -> None:
             f"{args.n_gpu} GPUs and one process: accelerate launch --num_processes {args.n_gpu}, "
             "or CUDA_VISIBLE_DEVICES=0"
         )
+
+
+def adapted(model: Any, peft_config: Any, environment: Environment, seed: int) -> Any:
+    """The model with what adapters it is trained by, if any; one for each role that has one."""
+    check_adapters(environment, peft_config is not None)
+    if peft_config is None:
+        return model
+    return with_adapter(model, peft_config, seed, environment.adapters)
 
 
 def check_trained(model: Any) -> None:

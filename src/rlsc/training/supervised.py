@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from rlsc.engines import seed_for
 from rlsc.environments import Environment
 from rlsc.errors import ConfigError, QuestionError
 from rlsc.logprobs import Scorer
-from rlsc.models import context_length
+from rlsc.models import RoleAdapters, context_length
 from rlsc.objectives import Constant
 from rlsc.records import content_hash
 from rlsc.training.arguments import RLSCConfig
@@ -31,11 +31,14 @@ from rlsc.training.update import StepBatch, Update
 from rlsc.training.weighing import Advantages
 from rlsc.types import CompletionGroup
 
-_COLUMNS = ("prompt", "completion", "stop")
+_ID = "sft/"
+_COLUMNS = ("prompt", "completion", "stop", "adapter")
 
 
 def supervised_rows(args: RLSCConfig, environment: Environment) -> Rows:
     """Those of `sft_rows`, each with a prompt and a completion; none where there is no such start.
+
+    Where roles have adapters, each says by `adapter` whose it is.
 
     Raises `ConfigError` where the environment is no game or writes none, and `QuestionError` for
     the first row that is none.
@@ -61,6 +64,9 @@ def supervised_rows(args: RLSCConfig, environment: Environment) -> Rows:
                     f"{where} has no {column!r} (it has {', '.join(map(str, row)) or 'nothing'})"
                 )
             as_prompt(row[column], f"{where}: its {column}")
+        role, roles = row.get("adapter"), environment.adapters
+        if roles and role not in roles:
+            raise QuestionError(f"{where}: its adapter is {role!r:.60}: of {', '.join(roles)}")
         if not isinstance(row.get("stop") or "", str):
             raise QuestionError(f"{where}: its stop is {row['stop']!r:.60}, not text")
     identifiers(rows)
@@ -77,7 +83,7 @@ def supervised_groups(
     groups, context = [], context_length(model)
     for name, (where, row) in zip(identifiers(rows), rows, strict=True):
         asked = as_prompt(row["prompt"], f"{where}: its prompt")
-        prompt = render(asked, f"sft/{name}", tokenizer, args.chat_template_kwargs)
+        prompt = render(asked, f"{_ID}{name}", tokenizer, args.chat_template_kwargs)
         check_vocabulary([prompt], tokenizer, model)
         said = f"{where}: its completion"
         completion = given_completion(
@@ -100,6 +106,25 @@ def supervised_groups(
     return groups
 
 
+def supervised_start(
+    rows: Rows,
+    tokenizer: Any,
+    args: RLSCConfig,
+    environment: Environment,
+    scorer: Scorer,
+    *how: Any,
+) -> SupervisedStart:
+    """On these rows. The scorer has the model; `how` is what `SupervisedStart` takes after it."""
+    groups = supervised_groups(rows, scorer.model, tokenizer, args)
+    return SupervisedStart(args, groups, supervised_adapters(rows, environment), scorer, *how)
+
+
+def supervised_adapters(rows: Rows, environment: Environment) -> dict[str, str]:
+    """By the prompt's id whose adapter a row is for; nothing where roles have none."""
+    named = zip(identifiers(rows), rows, strict=True) if environment.adapters else ()
+    return {f"{_ID}{name}": row["adapter"] for name, (_, row) in named}
+
+
 def supervised_parts(rows: Rows) -> dict[str, str]:
     """What a run that goes on has the same of."""
     if not rows:
@@ -114,14 +139,15 @@ class SupervisedStart:
         self,
         args: RLSCConfig,
         groups: Sequence[CompletionGroup],
+        of_adapter: Mapping[str, str],
         scorer: Scorer,
+        adapters: RoleAdapters,
         accelerator: Any,
         progress: StepProgress,
     ) -> None:
-        self._args, self._groups = args, groups
-        self.update = Update(
-            _plain(args), Constant(), AuxiliaryModels(), scorer, accelerator, progress
-        )
+        self._args, self._groups, self._of_adapter = args, groups, of_adapter
+        how = (scorer, adapters, accelerator, progress)
+        self.update = Update(_plain(args), Constant(), AuxiliaryModels(), *how)
 
     def has(self, step: int) -> bool:
         """Whether this step is one of them."""
@@ -144,7 +170,7 @@ class SupervisedStart:
         """Every row weighs the same."""
         groups = self.groups_of(step)
         ones = torch.ones(len(groups), 1, dtype=torch.float64)
-        return self.update.cut(groups, Advantages(ones[:, 0].bool(), (ones,)))
+        return self.update.cut(groups, Advantages(ones[:, 0].bool(), (ones,)), self._of_adapter)
 
 
 def _plain(args: RLSCConfig) -> RLSCConfig:

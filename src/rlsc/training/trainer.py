@@ -26,7 +26,7 @@ from rlsc.environments import DatasetEnvironment, Environment
 from rlsc.errors import ConfigError
 from rlsc.guard import create_guard
 from rlsc.logprobs import Scorer
-from rlsc.models import disable_dropout, is_quantised, load_model, weights_hash, with_adapter
+from rlsc.models import RoleAdapters, disable_dropout, is_quantised, load_model, weights_hash
 from rlsc.objectives import Objective, create_objective
 from rlsc.records import content_hash, locked, prompt_parts
 from rlsc.runtime import (
@@ -55,6 +55,7 @@ from rlsc.training.labels import labels_in_use, labels_used
 from rlsc.training.metrics import of_all_processes, rollout_metrics, step_metrics
 from rlsc.training.moved import MovedWeights
 from rlsc.training.preparation import (
+    adapted,
     check_environment,
     check_pools,
     check_processes,
@@ -75,12 +76,7 @@ from rlsc.training.progress import KeepValueHead, StepProgress, StopOnNonFinite
 from rlsc.training.refused import check_arguments
 from rlsc.training.runlog import Rewards, RunLog, rewards_of
 from rlsc.training.sampling import Rollout, Sampler
-from rlsc.training.supervised import (
-    SupervisedStart,
-    supervised_groups,
-    supervised_parts,
-    supervised_rows,
-)
+from rlsc.training.supervised import supervised_parts, supervised_rows, supervised_start
 from rlsc.training.update import Outcome, StepBatch, Update
 from rlsc.training.weighing import Advantages, Source, advantages, takes_forward
 from rlsc.types import AnswerKey, CompletionGroup, Example, Prompt
@@ -101,7 +97,8 @@ class RLSCTrainer(WholeCheckpoints):
         engine: an `Engine`; by default the one that `args.engine` names.
         objective: by default the one that `args.objective` names.
         answer_key: reference answers by id; only an objective that needs labels touches it.
-        peft_config: trains an adapter instead of the weights.
+        peft_config: trains an adapter instead of the weights; of an environment whose class names
+            `adapters` one for each role.
         probe_dataset: rows with a `prompt`, for the guard alone; None: it sees rollouts only.
         environment: makes the completions of a step of its rows; by default each question is asked
             `num_generations` times and its siblings are compared with each other. With a game,
@@ -143,12 +140,12 @@ class RLSCTrainer(WholeCheckpoints):
             raise ConfigError("processing_class is missing: pass the model's tokenizer")
         check_processes(args)
         hashed = {WEIGHTS: weights_hash(model)}  # before anything is added, moved or spread
-        if peft_config is not None:
-            model = with_adapter(model, peft_config, args.seed)
+        self.environment = environment or DatasetEnvironment(args.num_generations)
+        model = adapted(model, peft_config, self.environment, args.seed)
+        self.roles = RoleAdapters(model, self.environment.adapters)
         check_trained(model)
         if args.disable_dropout:
             disable_dropout(model)
-        self.environment = environment or DatasetEnvironment(args.num_generations)
         rows, examples, prompts, self.skipped_prompts = self._questions(
             train_dataset, model, processing_class, args
         )
@@ -170,10 +167,8 @@ class RLSCTrainer(WholeCheckpoints):
         self.loss_is_scaled_for_ga = True
         self._answer_key = labels_in_use(answer_key, args)
         self._set_task(objective)
-        sft_rows = supervised_rows(args, self.environment)
-        self.identity = hashed | self._identity(prompts, rows) | supervised_parts(sft_rows)
+        self.identity = hashed | self._identity(prompts, rows)
         self._make_parts(examples, rows, probe_dataset, engine)
-        self.supervised = self._supervised_start(sft_rows)
         self._batch: StepBatch | None = None
         self._rewards: list[Rewards] = []
         self._rollout_metrics: dict[str, float] = {}
@@ -226,7 +221,7 @@ class RLSCTrainer(WholeCheckpoints):
             given = given_pairs(examples, rows, model, tokenizer, args.max_completion_length)
         reference = self.auxiliary.reference
         self.sampler = Sampler(
-            args, given or self.engine, tokenizer, params, self.scorer, reference
+            args, given or self.engine, tokenizer, params, self.scorer, self.roles, reference
         )
         own = given is None and not self.sampler.by_reference
         # Of prompts that change from step to step two steps' completions do not compare.
@@ -241,9 +236,11 @@ class RLSCTrainer(WholeCheckpoints):
         )
         if self.guard is None and args.guard != "off" and not self.environment.needs_rows:
             console.print("note: no guard: it sees a game by --guard_questions alone")
-        self.update = Update(
-            args, self.objective, self.auxiliary, self.scorer, self.accelerator, self.progress
-        )
+        sft_rows = supervised_rows(args, self.environment)
+        self.identity |= supervised_parts(sft_rows)
+        how = (self.scorer, self.roles, self.accelerator, self.progress)
+        self.update = Update(args, self.objective, self.auxiliary, *how)
+        self.supervised = supervised_start(sft_rows, tokenizer, args, self.environment, *how)
         self._paraphrases: dict[str, Prompt] = {}
         if self.objective.votes_of == "paraphrase":
             self._paraphrases = paraphrases_of(self.train_dataset, model, tokenizer, args)
@@ -264,10 +261,6 @@ class RLSCTrainer(WholeCheckpoints):
         if keeps_state(self.environment):  # after the bar, which shows how far it has begun
             self.keep(self.kept)
 
-    def _supervised_start(self, rows: Rows) -> SupervisedStart:
-        given = supervised_groups(rows, self.model, self.processing_class, self.args)
-        return SupervisedStart(self.args, given, self.scorer, self.accelerator, self.progress)
-
     def _identity(self, prompts: Sequence[Prompt], rows: Rows) -> dict[str, str]:
         """What the run is of, beside its weights; `WholeCheckpoints` has the rest checked."""
         objective, ids = self.objective, [prompt.id for prompt in prompts]
@@ -287,6 +280,10 @@ class RLSCTrainer(WholeCheckpoints):
         if not self.environment.needs_rows:
             return game_loader(self.args.max_steps)
         return step_loader(self.train_dataset, self._train_batch_size, self.args)
+
+    def _load_from_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_checkpoint(*args, **kwargs)
+        self.roles.restore()
 
     def begin_afresh(self) -> None:
         self.runlog.rewind(0)
@@ -381,7 +378,8 @@ class RLSCTrainer(WholeCheckpoints):
         votes = self._votes(step, rollout)
         self.engine.release()
         release_freed_memory()
-        batch = self.update.cut(rollout.groups, self._weigh(step, rollout, votes))
+        weighed = self._weigh(step, rollout, votes)
+        batch = self.update.cut(rollout.groups, weighed, rollout.adapters)
         self._rewards = [pair for part in gathered(rewards_of(rollout.pools)) for pair in part]
         self._rollout_metrics = rollout_metrics(groups) | self.environment.metrics()
         if rollout.too_long:

@@ -45,9 +45,9 @@ class SPC(SPCSettings, Environment):
     """Self-Play Critic, arXiv 2504.19162; train it by objective `trr`.
 
     Other than the paper: online, a step at a time, and not in rounds of collected games; both roles
-    have the same weights; no supervised samples beside the game's; a KL is to the model before
-    training, if to any. A right step and the wrong one in its place are judged side by
-    side, so that what is worked out before says nothing of which it is.
+    have the same weights, or an adapter each on the same; no supervised samples beside the game's;
+    a KL is to the model before training, if to any. A right step and the wrong one in its place are
+    judged side by side, so that what is worked out before says nothing of which it is.
     """
 
     needs_rows: ClassVar[bool] = False
@@ -67,6 +67,14 @@ class SPC(SPCSettings, Environment):
     @property
     def asks_base(self) -> bool:  # type: ignore[override]
         return self.opponent == "base"
+
+    @property
+    def adapters(self) -> Sequence[str]:  # type: ignore[override]
+        return ("critic", "sneaky") if self.roles == "adapters" else ()
+
+    def _adapter(self, role: str) -> str:
+        """Whose adapter an ask of the policy in this role is of."""
+        return role if self.adapters else ""
 
     def play(self, step: int, seed: int, rows: Sequence[Example]) -> Play:
         """Rewrite, find out what is wrong, judge, pay."""
@@ -99,6 +107,7 @@ class SPC(SPCSettings, Environment):
                 sneaky_prompt(place),
                 max_new_tokens=self.sneaky_tokens or None,
                 policy="base" if frozen else "current",
+                adapter="" if frozen else self._adapter("sneaky"),
                 stop=STOP,
             )
             for n, place in enumerate(places)
@@ -146,6 +155,7 @@ class SPC(SPCSettings, Environment):
                 self.critics if len(games.probes) > 1 else max(2, self.critics),
                 max_new_tokens=self.critic_tokens or None,
                 policy="base" if frozen else "current",
+                adapter="" if frozen else self._adapter("critic"),
                 stop=STOP,
             )
             for n, probe in enumerate(games.probes)
@@ -243,6 +253,7 @@ class SPC(SPCSettings, Environment):
                 f"held_out/{n}",
                 critic_prompt(place, step),
                 max_new_tokens=self.critic_tokens or None,
+                adapter=self._adapter("critic"),
                 stop=STOP,
             )
             for n, (place, step) in enumerate(steps)
@@ -271,7 +282,9 @@ class SPC(SPCSettings, Environment):
             sizes.append(len(steps))
             for m, step in enumerate(steps):
                 prompt = critic_prompt(place, step)
-                asks.append(Ask(f"exploit/{n}/{m}", prompt, scored=(CORRECT, INCORRECT)))
+                verdicts = (CORRECT, INCORRECT)
+                adapter = self._adapter("critic")
+                asks.append(Ask(f"exploit/{n}/{m}", prompt, adapter=adapter, scored=verdicts))
         groups = iter((yield asks))
         judged = []
         for size in sizes:
@@ -294,12 +307,13 @@ class SPC(SPCSettings, Environment):
         for _ in range(self.sft_places):
             place = draw_place(draw, "train", self.terms, self.digits)
             wrong = corrupted(draw, place)
-            for prompt, said in (
-                (sneaky_prompt(place), f" {wrong}"),
-                (critic_prompt(place, place.step), CORRECT),
-                (critic_prompt(place, wrong), INCORRECT),
+            for role, prompt, said in (
+                ("sneaky", sneaky_prompt(place), f" {wrong}"),
+                ("critic", critic_prompt(place, place.step), CORRECT),
+                ("critic", critic_prompt(place, wrong), INCORRECT),
             ):
-                rows.append({"prompt": prompt, "completion": said, "stop": STOP[0]})
+                row = {"prompt": prompt, "completion": said, "stop": STOP[0]}
+                rows.append(row | ({"adapter": role} if self.adapters else {}))
         return rows
 
     def metrics(self) -> dict[str, float]:

@@ -24,6 +24,12 @@ class SPCSettings:
     train_roles: str = setting(
         "both", "Whose completions are trained on.", choices=("both", "sneaky", "critic")
     )
+    roles: str = setting(
+        "shared",
+        "Who plays the two roles: shared, one policy; adapters, a LoRA adapter of its own for each "
+        "on one base (--use_peft true), of which the critic's is evaluated and merged.",
+        choices=("shared", "adapters"),
+    )
     opponent: str = setting(
         "current",
         "Who plays the role that is not trained: current, the policy; base, the model before "
