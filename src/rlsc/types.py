@@ -164,6 +164,9 @@ class Ask:
     """At most the run's cap, which None stands for."""
     policy: Literal["current", "base"] = "current"
     """``base``: the model before training, whose completions are never trained on."""
+    adapter: str = ""
+    """Of an environment with `adapters`: whose this ask is, and the training on what comes of it;
+    empty where `policy` is ``base``."""
     example: Example | None = None
     """The row of the data set that is asked; None in games."""
     stop: tuple[str, ...] = ()

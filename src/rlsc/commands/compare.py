@@ -111,8 +111,8 @@ def compare(config: CompareConfig, flags: Sequence[str]) -> None:
     """Make every run that is not finished, one after another, then table and plot of all.
 
     `flags` are further ones of `rlsc train`, for all runs. With `print_commands` no run is made:
-    the commands are printed, for a launcher of the user's own. Raises `FailedRunsError`, once all
-    is written, where runs have failed.
+    the commands are printed, for a launcher of the user's own; with `dry_run` the runs are listed.
+    Raises `FailedRunsError`, once all is written, where runs have failed.
     """
     folder = ComparisonFolder(Path(config.output_dir))
     runs = _runs(config, flags)
@@ -120,6 +120,9 @@ def compare(config: CompareConfig, flags: Sequence[str]) -> None:
     if config.print_commands:
         for run in runs:
             print("rlsc train " + shlex.join([*run.flags, "--resume"]))
+        return
+    if config.dry_run:
+        _list(runs)
         return
     folder.prepare(_settings(config), overwrite=False)
     try:
@@ -134,6 +137,15 @@ def compare(config: CompareConfig, flags: Sequence[str]) -> None:
             f"{'; …' if len(failed) > 3 else ''}): the table says why, and the same command makes "
             "them anew"
         )
+
+
+def _list(runs: Sequence[Run]) -> None:
+    """Every run in the order in which they are made, and which of them there are."""
+    for number, run in enumerate(runs, start=1):
+        state = "finished" if run.finished else "failed, made anew" if run.failed else "to be made"
+        text = f"run {number} of {len(runs)}: {run.label}, seed {run.seed} ({state}) {run.folder}"
+        console.print(text, soft_wrap=True, markup=False, highlight=False)
+    console.print("dry run: the settings and data of all runs are in order; nothing was written")
 
 
 def _make(folder: ComparisonFolder, config: CompareConfig, runs: Sequence[Run]) -> None:

@@ -87,6 +87,7 @@ def _run(folder: TrainingFolder, seed: int) -> ComparedRun:
         collapse=collapsed,
         guard_collapse=_seen_by_guard(results.guard),
         mean_until=mean_until(steps, accuracies, collapsed),
+        examined=results.examined,
     )
 
 

@@ -45,6 +45,8 @@ from rlsc.training import (
     probe_prompts,
     render_all,
     sampling_of,
+    supervised_groups,
+    supervised_rows,
 )
 from rlsc.types import Prompt
 
@@ -117,11 +119,10 @@ def _check_training(
 ) -> tuple[Any, list[Prompt]]:
     """As the trainer would be made: its model, with an adapter or not, and the prompts that fit."""
     check_processes(training)
-    if config.use_peft:
-        model = with_adapter(
-            model, adapter_config(model, config.lora, config.adapter), training.seed
-        )
     environment = create_environment(config, training.num_generations)
+    if config.use_peft:
+        made = adapter_config(model, config.lora, config.adapter)
+        model = with_adapter(model, made, training.seed, environment.adapters)
     if environment.needs_rows:
         rows = rows_of(prompt_rows(config, questions, tokenizer), "train_dataset")
         examples = examples_of(rows)
@@ -135,6 +136,8 @@ def _check_training(
     sampling_of(tokenizer, model, training)
     if create_objective(training).completions_given:
         given_pairs(examples, rows, model, tokenizer, training.max_completion_length)
+    sft_rows = supervised_rows(training, environment)
+    supervised_groups(sft_rows, model, tokenizer, training)
     with naming_the_optimizer():  # one that is installed and takes these
         kind, how = RLSCTrainer.get_optimizer_cls_and_kwargs(training, model)
         kind([torch.nn.Parameter(torch.zeros(1))], **how)

@@ -27,6 +27,7 @@ from rlsc.commands.train_evaluation import (
 )
 from rlsc.config import RunConfig, settings_of
 from rlsc.data import QuestionSet, format_question, render
+from rlsc.engines import engine_class
 from rlsc.environments import Environment, create_environment
 from rlsc.errors import ConfigError, RLSCError
 from rlsc.evaluation import judging_of_task, load_tasks, questions_of_task
@@ -59,12 +60,15 @@ from rlsc.training import (
     WEIGHTS,
     RLSCConfig,
     RLSCTrainer,
+    check_adapters,
     check_environment,
     check_judged,
     code_parts,
     label_parts,
     labels_in_use,
     reads_labels,
+    supervised_parts,
+    supervised_rows,
 )
 from rlsc.types import Prompt, Question, Task
 
@@ -93,6 +97,7 @@ def read_given(config: RunConfig, training: RLSCConfig) -> Given:
     """Raises `RLSCError` for settings and data that cannot work."""
     environment = check_together(config, training)
     machine = environment.check()
+    sft_rows = supervised_rows(training, environment)
     questions = training_questions(config, environment)
     objective = check_objective_of(training, questions)
     answers = labels_in_use(questions.answers, training)
@@ -109,6 +114,7 @@ def read_given(config: RunConfig, training: RLSCConfig) -> Given:
         ),
         **({} if training.guard == "off" else question_parts("guard", probe)),
         **code_parts(objective, environment),
+        **supervised_parts(sft_rows),
     }
     for task in [*(own.tasks if own else ()), *benchmarks]:
         parts |= questions_of_task(task) | judging_of_task(task)
@@ -231,7 +237,12 @@ def _adapted(config: RunConfig, trainer: RLSCTrainer, folder: Path) -> Any:
         return trainer.model
     dtype = getattr(torch, config.model_dtype)
     base = load_base(config, dtype)
-    return PeftModel.from_pretrained(base, folder / "adapter")
+    return PeftModel.from_pretrained(base, _adapter_folder(folder, trainer))
+
+
+def _adapter_folder(folder: Path, trainer: RLSCTrainer) -> Path:
+    """Of the adapter that is evaluated and merged; those of several roles lie side by side."""
+    return Path(folder, "adapter", *trainer.environment.adapters[:1])
 
 
 def _merge(config: RunConfig, trainer: RLSCTrainer, folder: Path) -> None:
@@ -240,7 +251,7 @@ def _merge(config: RunConfig, trainer: RLSCTrainer, folder: Path) -> None:
     with waiting("merging the adapter"):
         if config.merge_to is not None:
             base = load_base(config, torch.float32)
-            whole = PeftModel.from_pretrained(base, folder / "adapter")
+            whole = PeftModel.from_pretrained(base, _adapter_folder(folder, trainer))
             save_merged(whole, tokenizer, Path(config.merge_to).expanduser())
         if not config.load_in_4bit:
             save_merged(_adapted(config, trainer, folder), tokenizer, folder / "model")
@@ -285,6 +296,8 @@ def check_together(config: RunConfig, training: RLSCConfig) -> Environment:
             "it out"
         )
     check_environment(environment, create_objective(training), training)
+    new = config.use_peft and config.adapter is None
+    check_adapters(environment, new, engine_class(training))
     untrained_answers(config)
     unseen = training.rollout_policy == "base" and not training.guard_probe_size
     if training.guard == "stop" and unseen:

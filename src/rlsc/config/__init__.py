@@ -21,9 +21,11 @@ if TYPE_CHECKING:
         check_template,
     )
     from rlsc.config.training import (
+        OF_ENVIRONMENT,
         CostArguments,
         LossArguments,
         SamplingArguments,
+        SupervisedArguments,
         TrainerArguments,
     )
 

@@ -25,15 +25,16 @@ class CompareArguments:
     print_commands: bool = setting(
         False, "Print the rlsc train commands of all runs, for a launcher, and run nothing."
     )
+    dry_run: bool = setting(False, "Check the input of all runs, list them, and run nothing.")
 
 
 OWN = {declared.name: declared.default for declared in fields(CompareArguments)}
-NOT_SHARED = ("resume", "overwrite", "seed", "objective", "base_evaluation", "dry_run")
+NOT_SHARED = ("resume", "overwrite", "seed", "objective", "base_evaluation")
 """Of `rlsc train`, which the comparison sets itself."""
 _OF_ALL = (  # a row with another one of these would not compare
     *("output_dir", "model", "model_dtype", "questions", "questions_split", "questions_config"),
     *("question_column", "answer_column", "split_seed", "template", "system_prompt"),
-    *("chat_template_kwargs", "eval"),
+    *("chat_template_kwargs", "eval", "dry_run"),
     *(
         "eval_questions",
         "eval_limit",
@@ -60,6 +61,7 @@ class CompareConfig:
     output_dir: str
     shared: Mapping[str, object]
     print_commands: bool
+    dry_run: bool = False
 
     @classmethod
     def of(cls, content: Mapping[str, object]) -> CompareConfig:
@@ -83,9 +85,10 @@ class CompareConfig:
         for name in NOT_SHARED:
             if name in content:
                 raise ConfigError(f"{name} is set by the comparison itself: leave it out")
-        own = {**OWN, **content}
-        if not isinstance(own["print_commands"], bool):
-            raise ConfigError(f"print_commands is true or false, not {own['print_commands']!r}")
+        own: dict[str, Any] = {**OWN, **content}
+        for name in ("print_commands", "dry_run"):
+            if not isinstance(own[name], bool):
+                raise ConfigError(f"{name} is true or false, not {own[name]!r}")
         return cls(
             methods,
             tuple(_numbers("seeds", own["seeds"], int)),
@@ -93,6 +96,7 @@ class CompareConfig:
             os.path.expanduser(str(own["output_dir"])),
             {name: value for name, value in content.items() if name not in OWN},
             own["print_commands"],
+            own["dry_run"],
         )
 
 

@@ -40,6 +40,25 @@ class LossArguments:
     disable_dropout: bool = setting(True, "No dropout: exact probabilities.")
 
 
+OF_ENVIRONMENT = "environment"
+
+
+@dataclass
+class SupervisedArguments:
+    """A supervised start"""
+
+    sft_rows: str | None = setting(
+        None,
+        "Given completions that a game's first steps are trained on: a file with the columns "
+        "prompt, completion and perhaps stop, or environment, those that a game writes itself "
+        "(spc).",
+    )
+    sft_steps: int = setting(
+        0, "How many of max_steps, the first ones, are on --sft_rows.", least=0
+    )
+    sft_batch_size: int = setting(16, "Rows of such a step.", least=1)
+
+
 @dataclass
 class CostArguments:
     """Time and memory of an update"""

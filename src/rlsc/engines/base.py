@@ -57,6 +57,8 @@ class Engine(ABC):
     """The same call with the same seeds gives the same texts."""
     takes_zero3: ClassVar[bool] = False
     """It can take over weights that DeepSpeed's ZeRO-3 divides over the processes."""
+    takes_active_adapter: ClassVar[bool] = False
+    """Its `sync` takes over which of a model's adapters is active: a game's roles may have some."""
     fallback: ClassVar[str | None] = None
     """The name of the engine that stands in for a model that this one can't serve."""
 

@@ -104,6 +104,8 @@ def _warpers(params: SamplingParams) -> list[LogitsProcessor]:
 class HFEngine(Engine):
     """Plain and slow: what the other engines are checked against."""
 
+    takes_active_adapter = True
+
     @classmethod
     def create(
         cls, config: EngineArguments, model: Any, tokenizer: Any, dtype: torch.dtype

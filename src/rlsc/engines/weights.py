@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from rlsc.engines.packed import PackedLinears
-from rlsc.models import adapter_is_off
+from rlsc.models import activate_as, adapter_is_off, adapter_off
 from rlsc.runtime import unsharded
 
 
@@ -43,7 +43,8 @@ class SamplingWeights:
     def sync(self, model: Any) -> None:
         """Copy the weights where a copy is kept, else take the model itself.
 
-        An adapter that is switched off at this moment is off in the sampling too.
+        An adapter that is switched off at this moment is off in the sampling too; of several it is
+        the active one that samples.
         """
         self._adapter_is_off = adapter_is_off(model)
         with unsharded(model):
@@ -52,6 +53,7 @@ class SamplingWeights:
 
     def _take(self, model: Any) -> None:
         if self._is_copy:
+            activate_as(self._model, model)
             for copied, weight in zip(self._model.parameters(), model.parameters(), strict=True):
                 if id(copied) in self._unused:
                     continue
@@ -86,7 +88,7 @@ class SamplingWeights:
         self._model.eval()
         try:
             lent = self._packed.lent() if self._packed else nullcontext()
-            off = self._model.disable_adapter() if self._adapter_is_off else nullcontext()
+            off = adapter_off(self._model) if self._adapter_is_off else nullcontext()
             with unsharded(self._model), lent, off:
                 yield self._model
         finally:

@@ -69,6 +69,9 @@ class Environment(ABC):
     is trained in without questions."""
     asks_base: ClassVar[bool] = False
     """Whether an ask may be of the policy ``base``, the model before training."""
+    adapters: ClassVar[Sequence[str]] = ()
+    """Names of LoRA adapters on one base that play it, each trained on its own completions alone:
+    every ask of the policy names one. The first is the one that is evaluated and merged."""
     gives_rewards: ClassVar[bool | None] = None
     """Whether its pools have rewards; None: not known before they are there."""
     needs_labels: ClassVar[bool] = False
@@ -109,6 +112,14 @@ class Environment(ABC):
         Called before training, every `eval_steps`, and after the last step.
         """
         return None
+
+    def demonstrations(self) -> Sequence[Mapping[str, Any]]:
+        """Rows of a supervised start (`--sft_rows environment`): prompts of its own, right answers.
+
+        Each has `prompt`, `completion` and, where another text than the stop token is to end it,
+        `stop`. They are right by what the game itself knows, and none is of a held-out task.
+        """
+        return []
 
     def metrics(self) -> dict[str, float]:
         """Of the last play, to be logged with its step."""

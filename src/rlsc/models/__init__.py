@@ -6,9 +6,12 @@ from rlsc.runtime.lazy import lazy_face
 
 if TYPE_CHECKING:
     from rlsc.models.adapters import (
+        RoleAdapters,
+        activate_as,
         adapter_config,
         adapter_is_new,
         adapter_is_off,
+        adapter_off,
         is_quantised,
         lora_config,
         save_merged,

@@ -1,7 +1,10 @@
-"""LoRA adapters: made from settings, and merged into a model that loads anywhere."""
+"""LoRA adapters: made from settings, one or one a role, and merged into a model for anywhere."""
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +16,11 @@ from transformers import set_seed
 from rlsc.errors import ConfigError, ModelError
 
 
-def with_adapter(model: Any, peft_config: Any, seed: int) -> Any:
+def with_adapter(model: Any, peft_config: Any, seed: int, roles: Sequence[str] = ()) -> Any:
     """The model with an adapter, whose first values are drawn from the seed.
 
-    Raises `ConfigError` for a model that has one.
+    With `roles` it has one for each of them by its name, all trained, the first one active. Raises
+    `ConfigError` for a model that has one.
     """
     if hasattr(model, "peft_config"):
         raise ConfigError(
@@ -28,9 +32,43 @@ def with_adapter(model: Any, peft_config: Any, seed: int) -> Any:
             f"peft_config is a PeftConfig such as LoraConfig(…), not {peft_config!r:.40}"
         )
     set_seed(seed)
-    adapted = get_peft_model(model, peft_config)
+    first, *others = roles or ("default",)
+    adapted = get_peft_model(model, peft_config, adapter_name=first)
+    for role in others:
+        adapted.add_adapter(role, copy.deepcopy(peft_config))
     check_adapter(adapted)
+    RoleAdapters(adapted, roles)
     return adapted
+
+
+class RoleAdapters:
+    """The adapters of one base by the roles of a game, whose first role is active in between.
+
+    All are trainable in between, so that an optimizer made then has them all; in `active` that one
+    alone, so that nothing else has a gradient. Without roles it does nothing.
+    """
+
+    def __init__(self, model: Any, roles: Sequence[str]) -> None:
+        self._model, self.roles = model, tuple(roles)
+        self.restore()
+
+    @contextmanager
+    def active(self, role: str) -> Iterator[None]:
+        """Within, the model is the base with this role's adapter; with "" as it is in between."""
+        if not role:
+            yield
+            return
+        self._model.set_adapter(role)
+        try:
+            yield
+        finally:
+            self.restore()
+
+    def restore(self) -> None:
+        """As it is in between; a checkpoint that is read leaves all but one frozen."""
+        if self.roles:
+            self._model.set_adapter(self.roles[0])
+            self._model.set_requires_grad(self.roles, True)
 
 
 def check_adapter(model: Any) -> None:
@@ -57,6 +95,28 @@ def adapter_is_off(model: Any) -> bool:
     return any(layer.disable_adapters for layer in layers)
 
 
+@contextmanager
+def adapter_off(model: Any) -> Iterator[None]:
+    """Within, the model is computed without its adapters.
+
+    After it the weights are as trainable as before: PEFT would leave those frozen that belong to
+    another adapter than the active one.
+    """
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    try:
+        with model.disable_adapter():
+            yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)
+
+
+def activate_as(copied: Any, model: Any) -> None:
+    """Have a copy of a model compute with the adapter that is active in the model."""
+    if hasattr(model, "peft_config") and copied.active_adapter != model.active_adapter:
+        copied.set_adapter(model.active_adapter, inference_mode=True)
+
+
 def adapter_is_new(model: Any) -> bool:
     """Whether the model is with its adapter what it is without: a LoRA whose B are all 0."""
     ends = [p for name, p in model.named_parameters() if "lora_B" in name or "embedding_B" in name]
@@ -71,8 +131,8 @@ def is_quantised(model: Any) -> bool:
 def _folder_of_adapter(folder: str) -> Path:
     path = Path(folder).expanduser()
     if not (path / "adapter_config.json").is_file():
-        within = path / "adapter"
-        hint = f"; {within} has it" if (within / "adapter_config.json").is_file() else ""
+        places = sorted(path.glob("*/adapter_config.json"))
+        hint = f"; {' and '.join(str(one.parent) for one in places)} has it" if places else ""
         raise ModelError(f"no PEFT adapter at {folder}: it has no adapter_config.json{hint}")
     return path
 

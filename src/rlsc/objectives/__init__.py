@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         SequenceLoss,
     )
     from rlsc.objectives.combined import parts_of
+    from rlsc.objectives.controls import Constant
     from rlsc.objectives.create import create_objective, settings_in_use
     from rlsc.objectives.policy_gradient import PolicyGradient, divergence
     from rlsc.objectives.registry import registered

@@ -71,9 +71,10 @@ def footprint(
     Raises `ConfigError` for adapters that cannot be made and objectives that there are not.
     """
     model = empty_model(model_config, getattr(torch, config.model_dtype))
+    environment = create_environment(config, training.num_generations)
     if config.use_peft:
         peft_config = adapter_config(model, config.lora, config.adapter)
-        model = with_adapter(model, peft_config, training.seed)
+        model = with_adapter(model, peft_config, training.seed, environment.adapters)
     weights = nbytes(model) - (_spared_by_4_bits(model) if config.load_in_4bit else 0)
     gradients = sum(weight.nbytes for weight in _trained(model))
     share = device.processes if device.sharded else 1
@@ -89,7 +90,6 @@ def footprint(
     elif device.processes > 1:
         parts.append(Part("buckets of the gradients' exchange", 0, gradients, gradients))
     objective = create_objective(training)
-    environment = create_environment(config, training.num_generations)
     asks_base, bounds = environment.asks_base, environment.bounds()
     if bounds is None and not environment.needs_rows:
         notes.append("the environment does not say how much it samples: counted as of questions")

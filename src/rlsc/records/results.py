@@ -244,6 +244,8 @@ class ComparedRun:
     """The first step at which the guard saw a collapse, without labels; None: it saw none."""
     mean_until: float | None = None
     """pass@1, the mean over steps until the collapse by labels, or the end: the area under it."""
+    examined: Mapping[int, Mapping[str, float]] | None = None
+    """By step an environment's own figures of its held-out tasks; None: not looked for then."""
 
     @property
     def done(self) -> bool:

@@ -228,7 +228,10 @@ class TrainingFolder(RunFolder):
         >>> TrainingFolder.of_model(Path("nowhere/model")) is None
         True
         """
-        run = cls(model.expanduser().parent)
+        model = model.expanduser()
+        if model.parent.name == "adapter":  # of a role
+            model = model.parent
+        run = cls(model.parent)
         left = model.name in (MODEL, "adapter") and (run.path / CONFIG).is_file()
         return run if left else None
 

@@ -7,6 +7,7 @@ from rlsc.runtime.lazy import lazy_face
 if TYPE_CHECKING:
     from rlsc.training.arguments import RLSCConfig, device_has_bf16
     from rlsc.training.auxiliary import needs_reference
+    from rlsc.training.games import check_adapters
     from rlsc.training.identity import (
         WEIGHTS,
         code_parts,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         sampling_of,
     )
     from rlsc.training.refused import naming_the_optimizer
+    from rlsc.training.supervised import supervised_groups, supervised_parts, supervised_rows
     from rlsc.training.trainer import RLSCTrainer
 
 __getattr__ = lazy_face(__name__)

@@ -20,6 +20,7 @@ from rlsc.config import (
     GuardArguments,
     LossArguments,
     SamplingArguments,
+    SupervisedArguments,
     TrainerArguments,
     check_chat_template_kwargs,
     check_engine,
@@ -51,6 +52,7 @@ class RLSCConfig(
     GuardArguments,
     EngineArguments,
     CostArguments,
+    SupervisedArguments,
     TrainingArguments,
 ):
     """Settings of `RLSCTrainer`: those of `transformers.TrainingArguments` and rlsc's own.
@@ -120,6 +122,7 @@ def check_training(config: RLSCConfig) -> None:
     _check_iterations(config)
     _check_importance_sampling(config)
     _check_evaluation(config)
+    _check_supervised(config)
 
 
 def _check_trainer(config: RLSCConfig) -> None:
@@ -186,6 +189,22 @@ def _check_evaluation(config: RLSCConfig) -> None:
         raise ConfigError(f"eval_steps must be a whole number of steps, not {config.eval_steps}")
     if _text(config.eval_strategy) != "no":
         raise ConfigError("eval_strategy must be 'no': --eval_steps N evaluates between")
+
+
+def _check_supervised(config: RLSCConfig) -> None:
+    steps = config.sft_steps
+    if (config.sft_rows is not None) != (steps > 0):
+        raise ConfigError("sft_rows and sft_steps belong together: what the first steps are on")
+    if not steps and config.sft_batch_size != SupervisedArguments().sft_batch_size:
+        raise ConfigError("sft_batch_size is of --sft_rows: leave it out, or name these")
+    if config.max_steps >= 0 and steps > config.max_steps:
+        raise ConfigError(
+            f"sft_steps {steps} are the first of max_steps {config.max_steps}: raise max_steps"
+        )
+    if steps % config.num_iterations:
+        raise ConfigError(
+            f"sft_steps {steps} must be a multiple of num_iterations {config.num_iterations}"
+        )
 
 
 def _check_importance_sampling(config: RLSCConfig) -> None:

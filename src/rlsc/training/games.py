@@ -12,14 +12,15 @@ from torch.utils.data import DataLoader
 from transformers import TrainerCallback
 
 from rlsc.config import default_of, settings_of
+from rlsc.engines import Engine
 from rlsc.environments import DatasetEnvironment, Environment
 from rlsc.errors import ConfigError, OutputError
-from rlsc.objectives import Objective
+from rlsc.objectives import FORWARD_NEEDS, Objective
 from rlsc.records import append_jsonl, read_json, read_jsonl, write_json, write_jsonl
 from rlsc.runtime import count, is_main
 from rlsc.training.arguments import RLSCConfig
 from rlsc.training.progress import StepProgress
-from rlsc.training.sampling import Sampler
+from rlsc.training.sampling import Sampler, check_engine_of_roles
 
 STATE, TASKS = "environment.json", "tasks.jsonl"
 BEFORE_TRAINING = -1
@@ -39,6 +40,11 @@ def check_game(environment: Environment, objective: Objective, args: RLSCConfig)
             f"objective {args.objective} needs {need}, which completions of environment {name} are "
             "not trained by: take --objective trr, or another that reads its rewards alone"
         )
+    if environment.adapters and set(objective.weights_need) & FORWARD_NEEDS:
+        raise ConfigError(
+            f"objective {args.objective} looks at all completions with one policy, and those of "
+            f"environment {name} are of an adapter for each role: take --objective trr"
+        )
     if args.max_steps < 0:
         raise ConfigError(
             f"max_steps -1 counts passes over questions, and environment {name} makes its own: "
@@ -57,6 +63,18 @@ def check_game(environment: Environment, objective: Objective, args: RLSCConfig)
                 f"{setting} {value} is of questions, and environment {name} makes its own: leave "
                 "it out (--environment_settings has what it can be given)"
             )
+
+
+def check_adapters(environment: Environment, new: bool, engine: type[Engine] | None = None) -> None:
+    """Raise `ConfigError` where roles have adapters, and no new ones are made or sampled from."""
+    if environment.adapters and not new:
+        name, roles = type(environment).__name__, ", ".join(environment.adapters)
+        raise ConfigError(
+            f"environment {name} trains a new adapter for each role ({roles}): add --use_peft "
+            "true, and leave --adapter out"
+        )
+    if engine is not None:
+        check_engine_of_roles(environment.adapters, engine)
 
 
 def check_state(environment: Environment) -> None:
@@ -85,23 +103,35 @@ class KeepEnvironment(TrainerCallback):
         self._progress, self._folder = progress, folder
         self.examined: dict[int, dict[str, float]] = {}
         """By step what `examine` came to."""
+        self._begun = False
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         step = state.global_step
         tasks = self._folder / TASKS
+        self._begun = step > 0 and step >= args.sft_steps
         if is_main() and tasks.exists():  # a run that died may have got past its checkpoint
-            write_jsonl(tasks, [row for row in read_jsonl(tasks) if step and row["step"] < step])
+            kept = [row for row in read_jsonl(tasks) if self._begun and row["step"] < step]
+            write_jsonl(tasks, kept)
         if step:
             self._load(self._folder / f"checkpoint-{step}")
             return
         self.examined = {}
+        if not args.sft_steps:
+            self._begin()
+        self._examine(0)
+
+    def _begin(self) -> None:
+        """With a supervised start, once that is over: the policy can play then."""
         self._sampler.begin(self._environment, self._aside)
+        self._begun = True
         self._content()  # what cannot be kept is said before it is trained on
         self.write_records(BEFORE_TRAINING)
-        self._examine(0)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         every, step = int(args.eval_steps or 0), state.global_step
+        if step == args.sft_steps:
+            self._begin()
+            self._examine(step)
         if (every and not step % every) or step >= state.max_steps:
             self._examine(step)
 
@@ -129,7 +159,8 @@ class KeepEnvironment(TrainerCallback):
             self.examined[step] = figures
 
     def _content(self) -> dict[str, Any]:
-        name, state = type(self._environment).__name__, self._environment.state()
+        name = type(self._environment).__name__
+        state = self._environment.state() if self._begun else {}
         try:
             same = json.loads(json.dumps(state, allow_nan=False)) == state
         except (TypeError, ValueError) as error:
@@ -150,7 +181,8 @@ class KeepEnvironment(TrainerCallback):
         if (content.get("version"), content.get("class")) != (_VERSION, name):
             raise OutputError(f"{file} is not of this version's environment {name}: start again")
         self.examined = {int(step): dict(figures) for step, figures in content["examined"].items()}
-        self._environment.load(content["state"])
+        if self._begun:
+            self._environment.load(content["state"])
 
 
 def keeps_state(environment: Environment) -> bool:

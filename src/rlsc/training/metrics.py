@@ -64,6 +64,7 @@ METRICS: dict[str, str] = {
     "all are 0",
     "underflowed_weights": "share of weights, before a constant is added, that are 0 in float32",
     "alpha_share": "share of the total weight that is the constant added to each",
+    "supervised": "1 in the steps of a supervised start, whose completions are given",
     "capped_weights": "share of completions whose importance weight was cut to its cap; with "
     "--importance_sampling_correction",
     "masked_completions": "share of completions that are left out of the loss",

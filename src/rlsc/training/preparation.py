@@ -25,11 +25,11 @@ from rlsc.engines import ZERO3_NEEDS, SamplingParams, ScriptedEngine, engine_cla
 from rlsc.environments import DatasetEnvironment, Environment
 from rlsc.errors import ConfigError, QuestionError
 from rlsc.logprobs import Layout, supported_layout
-from rlsc.models import context_length
+from rlsc.models import context_length, with_adapter
 from rlsc.objectives import Objective, parts_of
 from rlsc.runtime import console, waiting
 from rlsc.training.arguments import RLSCConfig
-from rlsc.training.games import check_game
+from rlsc.training.games import check_adapters, check_game
 from rlsc.training.weighing import takes_forward
 from rlsc.types import Completion, Example, Pool, Prompt
 
@@ -41,6 +41,14 @@ def check_processes(args: RLSCConfig) -> None:
             f"{args.n_gpu} GPUs and one process: accelerate launch --num_processes {args.n_gpu}, "
             "or CUDA_VISIBLE_DEVICES=0"
         )
+
+
+def adapted(model: Any, peft_config: Any, environment: Environment, seed: int) -> Any:
+    """The model with what adapters it is trained by, if any; one for each role that has one."""
+    check_adapters(environment, peft_config is not None)
+    if peft_config is None:
+        return model
+    return with_adapter(model, peft_config, seed, environment.adapters)
 
 
 def check_trained(model: Any) -> None:
@@ -295,22 +303,39 @@ def given_pairs(
                     f"question {name} has no {column!r}: dpo_pairs given trains on a preference "
                     "data set, with columns chosen and rejected"
                 )
-            text = _last_turn(row[column], f"question {name}: {column!r}")
-            turn = None if isinstance(example.prompt, str) else end_of_turn(tokenizer)
-            stop = tokenizer.eos_token_id if turn is None else turn
-            ids = (*tokenizer(text, add_special_tokens=False)["input_ids"], stop)
-            if len(ids) > cap:
-                raise QuestionError(
-                    f"question {name}: its {column!r} has {len(ids)} tokens: raise "
-                    "--max_completion_length"
-                )
-            check_vocabulary([Prompt(name, text, ids)], tokenizer, model)
-            completion = Completion(text, ids, (0.0,) * len(ids), "stop")
+            text = last_turn(row[column], f"question {name}: {column!r}")
+            where, is_text = f"question {name}: its {column!r}", isinstance(example.prompt, str)
+            completion = given_completion(text, name, where, is_text, tokenizer, model, cap)
             script.setdefault(name, []).append(completion)
     return ScriptedEngine(script)
 
 
-def _last_turn(value: Any, where: str) -> str:
+def given_completion(
+    text: str,
+    name: str,
+    where: str,
+    is_text: bool,
+    tokenizer: Any,
+    model: Any,
+    cap: int,
+    stop: str = "",
+) -> Completion:
+    """What a policy would have sampled to say this: its tokens, and what ends it.
+
+    That is `stop`, or the end of the turn where the prompt is no text but messages, else the end of
+    a text. Raises `QuestionError`, which begins with `where`, if it is longer than the cap.
+    """
+    ids = tuple(tokenizer(text + stop, add_special_tokens=False)["input_ids"])
+    if not stop:
+        turn = None if is_text else end_of_turn(tokenizer)
+        ids = (*ids, tokenizer.eos_token_id if turn is None else turn)
+    if len(ids) > cap:
+        raise QuestionError(f"{where} has {len(ids)} tokens: raise --max_completion_length")
+    check_vocabulary([Prompt(name, text, ids)], tokenizer, model)
+    return Completion(text, ids, (0.0,) * len(ids), "stop")
+
+
+def last_turn(value: Any, where: str) -> str:
     """A completion as text, or as TRL's conversational form: messages, the last of which counts."""
     turns = as_prompt(value, where)
     return turns if isinstance(turns, str) else turns[-1]["content"]

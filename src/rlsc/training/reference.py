@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rlsc.logprobs import Batch, Layout, Scorer, TokenStats
-from rlsc.models import adapter_is_new
+from rlsc.models import adapter_is_new, adapter_off
 
 
 class Reference:
@@ -25,7 +25,7 @@ class Reference:
     @contextmanager
     def untrained(self) -> Iterator[Any]:
         """Within, the model as it was before training."""
-        with self._model.disable_adapter() if self._adapted else nullcontext():
+        with adapter_off(self._model) if self._adapted else nullcontext():
             yield self._model
 
     @torch.no_grad()
@@ -36,5 +36,5 @@ class Reference:
     @torch.no_grad()
     def scores(self, batch: Batch, temperature: float, states: bool = False) -> TokenStats:
         """Log-probs and what else is known of each token, as the trainer's own scores are."""
-        with self._model.disable_adapter() if self._adapted else self._scorer.attached():
+        with adapter_off(self._model) if self._adapted else self._scorer.attached():
             return self._scorer(batch, temperature, states=states)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,7 @@ from rlsc.engines import Engine, SamplingParams, seed_for
 from rlsc.environments import Environment, drive, drive_beginning, drive_examination
 from rlsc.errors import ConfigError, ModelError
 from rlsc.logprobs import Batch, Scorer, TokenStats, make_rows, pad, score_texts
-from rlsc.models import context_length
+from rlsc.models import RoleAdapters, context_length
 from rlsc.runtime import Advance, gathered, keep_freed_memory, release_freed_memory
 from rlsc.training.arguments import RLSCConfig
 from rlsc.training.progress import StepProgress
@@ -37,6 +37,8 @@ class Rollout:
     """What was asked, text or messages, by the ask's id."""
     too_long: int
     """Asks whose prompt does not fit the model's context: they have no completions."""
+    adapters: Mapping[str, str] = field(default_factory=dict)
+    """By the ask's id whose adapter has sampled, where roles have adapters."""
 
     @property
     def groups(self) -> list[CompletionGroup]:
@@ -62,10 +64,13 @@ class Sampler:
         tokenizer: Any,
         params: SamplingParams,
         scorer: Scorer,
+        adapters: RoleAdapters,
         reference: Reference | None = None,
     ) -> None:
         self._args, self._engine, self._tokenizer = args, engine, tokenizer
         self._params, self._scorer, self._reference = params, scorer, reference
+        check_engine_of_roles(adapters.roles, type(engine))
+        self._adapters = adapters
         self._context = context_length(scorer.model)
         self._engine_is_checked = False
 
@@ -95,7 +100,8 @@ class Sampler:
         if self._engine.foreign and not self._engine_is_checked:
             self._check_engine(list(waves.prompts.values())[:_CHECKED])
         raw = {name: ask.prompt for name, ask in waves.asks.items()}
-        return Rollout(pools, raw, len(waves.asks) - len(waves.prompts))
+        adapters = {name: ask.adapter for name, ask in waves.asks.items() if ask.adapter}
+        return Rollout(pools, raw, len(waves.asks) - len(waves.prompts), adapters)
 
     def begin(self, environment: Environment, aside: Aside) -> None:
         """Drive an environment's `begin`, at the run's temperature."""
@@ -165,6 +171,7 @@ class Sampler:
         prompts = {}
         for ask in wave:
             cap = self._cap(ask)
+            self._check_adapter(ask)
             kwargs = self._args.chat_template_kwargs
             prompt = render(ask.prompt, ask.id, self._tokenizer, kwargs)
             check_vocabulary([prompt], self._tokenizer, self._scorer.model)
@@ -182,6 +189,14 @@ class Sampler:
             )
         return cap
 
+    def _check_adapter(self, ask: Ask) -> None:
+        known = self._adapters.roles if ask.policy == "current" else ()
+        if ask.adapter not in (known or ("",)):
+            raise ConfigError(
+                f"the environment asks {ask.id!r} of adapter {ask.adapter!r}: of "
+                + (f"{', '.join(known)} (its class's adapters)" if known else "none here")
+            )
+
     def _sampled(
         self,
         step: int | str,
@@ -191,27 +206,34 @@ class Sampler:
         on_progress: Advance,
     ) -> dict[str, CompletionGroup]:
         """The completions of these asks, by id: one call of the engine for all that are alike."""
-        alike: dict[tuple[str, int, int, tuple[str, ...]], list[Ask]] = {}
+        alike: dict[tuple[str, str, int, int, tuple[str, ...]], list[Ask]] = {}
         for ask in (one for one in asks if not one.scored):
-            alike.setdefault((ask.policy, ask.n, self._cap(ask), ask.stop), []).append(ask)
+            key = (ask.policy, ask.adapter, ask.n, self._cap(ask), ask.stop)
+            alike.setdefault(key, []).append(ask)
         # Where weights are sharded, all processes must come to each call.
         calls = dict.fromkeys(call for part in gathered(list(alike)) for call in part)
-        groups = self._scored_groups([ask for ask in asks if ask.scored], prompts, on_progress)
-        for policy, n, cap, stop in calls:
-            if policy == "base":
-                self._sync("base")
-            mine = alike.get((policy, n, cap, stop), [])
-            sampled = self._engine.generate(
-                [prompts[ask.id] for ask in mine],
-                n,
-                replace(params, max_new_tokens=cap, stop_strings=stop),
-                # Seeded explicitly: on resume the parent restores the global stream too late.
-                [seed_for(self._args.seed, step, ask.id) for ask in mine],
-                on_progress,
-            )
+        groups: dict[str, CompletionGroup] = {}
+        scored = [ask for ask in asks if ask.scored]
+        for adapter in dict.fromkeys(ask.adapter for ask in scored):
+            of_adapter = [ask for ask in scored if ask.adapter == adapter]
+            with self._adapters.active(adapter):
+                groups |= self._scored_groups(of_adapter, prompts, on_progress)
+        for policy, adapter, n, cap, stop in calls:
+            mine = alike.get((policy, adapter, n, cap, stop), [])
+            with self._adapters.active(adapter):
+                if adapter or policy == "base":
+                    self._sync(policy)
+                sampled = self._engine.generate(
+                    [prompts[ask.id] for ask in mine],
+                    n,
+                    replace(params, max_new_tokens=cap, stop_strings=stop),
+                    # Seeded explicitly: on resume the parent restores the global stream too late.
+                    [seed_for(self._args.seed, step, ask.id) for ask in mine],
+                    on_progress,
+                )
             self._check_ids(sampled)
             groups |= {ask.id: group for ask, group in zip(mine, sampled, strict=True)}
-            if policy == "base":
+            if adapter or policy == "base":
                 self._sync("current")
         return groups
 
@@ -283,6 +305,15 @@ class Sampler:
             for logps_T, completion in zip(logps_BT, completions, strict=True)
         ]
         return torch.cat(differences).mean().item()
+
+
+def check_engine_of_roles(roles: Sequence[str], engine: type[Engine]) -> None:
+    """Raise `ConfigError` where roles have adapters and the engine knows of one."""
+    if roles and not engine.takes_active_adapter:
+        raise ConfigError(
+            f"{engine.__name__} does not change between adapters, and each of the roles "
+            f"{', '.join(roles)} has one: take --engine native or hf"
+        )
 
 
 class _Waves:

@@ -8,6 +8,7 @@ backward through these.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
@@ -25,7 +26,7 @@ from rlsc.environments import DatasetEnvironment, Environment
 from rlsc.errors import ConfigError
 from rlsc.guard import create_guard
 from rlsc.logprobs import Scorer
-from rlsc.models import disable_dropout, is_quantised, load_model, weights_hash, with_adapter
+from rlsc.models import RoleAdapters, disable_dropout, is_quantised, load_model, weights_hash
 from rlsc.objectives import Objective, create_objective
 from rlsc.records import content_hash, locked, prompt_parts
 from rlsc.runtime import (
@@ -61,6 +62,7 @@ from rlsc.training.labels import (
 from rlsc.training.metrics import of_all_processes, rollout_metrics, step_metrics
 from rlsc.training.moved import MovedWeights
 from rlsc.training.preparation import (
+    adapted,
     check_environment,
     check_pools,
     check_processes,
@@ -81,6 +83,7 @@ from rlsc.training.progress import KeepValueHead, StepProgress, StopOnNonFinite
 from rlsc.training.refused import check_arguments, naming_the_optimizer
 from rlsc.training.runlog import Rewards, RunLog, rewards_of
 from rlsc.training.sampling import Rollout, Sampler
+from rlsc.training.supervised import supervised_parts, supervised_rows, supervised_start
 from rlsc.training.update import Outcome, StepBatch, Update
 from rlsc.training.weighing import Advantages, Source, advantages, takes_forward
 from rlsc.types import AnswerKey, CompletionGroup, Example, Prompt
@@ -102,7 +105,8 @@ class RLSCTrainer(WholeCheckpoints):
         objective: by default the one that `args.objective` names.
         answer_key: reference answers by id; only an objective or an environment that needs labels
             touches it.
-        peft_config: trains an adapter instead of the weights.
+        peft_config: trains an adapter instead of the weights; of an environment whose class names
+            `adapters` one for each role.
         probe_dataset: rows with a `prompt`, for the guard alone; None: it sees rollouts only.
         environment: makes the completions of a step of its rows; by default each question is asked
             `num_generations` times and its siblings are compared with each other. With a game,
@@ -144,12 +148,12 @@ class RLSCTrainer(WholeCheckpoints):
             raise ConfigError("processing_class is missing: pass the model's tokenizer")
         check_processes(args)
         hashed = {WEIGHTS: weights_hash(model)}  # before anything is added, moved or spread
-        if peft_config is not None:
-            model = with_adapter(model, peft_config, args.seed)
+        self.environment = environment or DatasetEnvironment(args.num_generations)
+        model = adapted(model, peft_config, self.environment, args.seed)
+        self.roles = RoleAdapters(model, self.environment.adapters)
         check_trained(model)
         if args.disable_dropout:
             disable_dropout(model)
-        self.environment = environment or DatasetEnvironment(args.num_generations)
         rows, examples, prompts, self.skipped_prompts = self._questions(
             train_dataset, model, processing_class, args
         )
@@ -230,7 +234,7 @@ class RLSCTrainer(WholeCheckpoints):
             given = given_pairs(examples, rows, model, tokenizer, args.max_completion_length)
         reference = self.auxiliary.reference
         self.sampler = Sampler(
-            args, given or self.engine, tokenizer, params, self.scorer, reference
+            args, given or self.engine, tokenizer, params, self.scorer, self.roles, reference
         )
         own = given is None and not self.sampler.by_reference
         # Of prompts that change from step to step two steps' completions do not compare.
@@ -245,9 +249,11 @@ class RLSCTrainer(WholeCheckpoints):
         )
         if self.guard is None and args.guard != "off" and self.environment.is_game:
             console.print("note: no guard: it sees a game by --guard_questions alone")
-        self.update = Update(
-            args, self.objective, self.auxiliary, self.scorer, self.accelerator, self.progress
-        )
+        sft_rows = supervised_rows(args, self.environment)
+        self.identity |= supervised_parts(sft_rows)
+        how = (self.scorer, self.roles, self.accelerator, self.progress)
+        self.update = Update(args, self.objective, self.auxiliary, *how)
+        self.supervised = supervised_start(sft_rows, tokenizer, args, self.environment, *how)
         self._paraphrases: dict[str, Prompt] = {}
         if self.objective.votes_of == "paraphrase":
             self._paraphrases = paraphrases_of(self.train_dataset, model, tokenizer, args)
@@ -287,6 +293,10 @@ class RLSCTrainer(WholeCheckpoints):
         if not self.environment.needs_rows:
             return game_loader(self.args.max_steps)
         return step_loader(self.train_dataset, self._train_batch_size, self.args)
+
+    def _load_from_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_checkpoint(*args, **kwargs)
+        self.roles.restore()
 
     def begin_afresh(self) -> None:
         self.runlog.rewind(0)
@@ -358,7 +368,9 @@ class RLSCTrainer(WholeCheckpoints):
         if rows is None:
             return [], None
         self._clock = time.perf_counter()
-        if step % self.args.num_iterations == 0 or self._batch is None:
+        if self.supervised.has(step):
+            self._batch = self._supervised_batch(step)
+        elif step % self.args.num_iterations == 0 or self._batch is None:
             self._batch = self._next_batch(step, rows)
         if self._batch is None:  # the guard has seen a collapse
             self.control.should_training_stop = True
@@ -380,12 +392,24 @@ class RLSCTrainer(WholeCheckpoints):
         votes = self._votes(step, rollout)
         self.engine.release()
         release_freed_memory()
-        batch = self.update.cut(rollout.groups, self._weigh(step, rollout, votes))
+        weighed = self._weigh(step, rollout, votes)
+        batch = self.update.cut(rollout.groups, weighed, rollout.adapters)
         self._rewards = [pair for part in gathered(rewards_of(rollout.pools)) for pair in part]
         self._rollout_metrics = rollout_metrics(groups) | self.environment.metrics()
         if rollout.too_long:
             self._rollout_metrics["prompts_too_long"] = rollout.too_long
         self._rollout_metrics["sample_seconds"] = time.perf_counter() - clock
+        return batch
+
+    def _supervised_batch(self, step: int) -> StepBatch | None:
+        """Given completions in place of a rollout; None where the guard stops the run."""
+        if self.guard and self.guard.observe(step, None):
+            return None
+        self.engine.release()
+        release_freed_memory()
+        batch = self.supervised.batch(step)
+        self._rewards = []
+        self._rollout_metrics = rollout_metrics(batch.groups) | {"supervised": 1.0}
         return batch
 
     def _votes(self, step: int, rollout: Rollout) -> dict[str, CompletionGroup]:
@@ -424,7 +448,8 @@ class RLSCTrainer(WholeCheckpoints):
     ) -> Tensor:
         model.train()
         step = self.state.global_step
-        outcome = self.update.backward(model, inputs, step)
+        update = self.supervised.update if self.supervised.has(step) else self.update
+        outcome = update.backward(model, inputs, step)
         self._record_step(step, inputs, outcome)
         if outcome.logps_NT is not None:  # what the ratios of later updates refer to
             self._batch = replace(inputs, old_logps_NT=outcome.logps_NT)
@@ -437,9 +462,10 @@ class RLSCTrainer(WholeCheckpoints):
             batch.groups, outcome.record, kept_N, of_weights
         )
         masked = 1.0 - float(kept_N.double().mean())
+        added = math.nan if self.supervised.has(step) else self.objective.added
         self._metrics = {
             **(self.guard.metrics if self.guard else {}),
-            **step_metrics(groups, record, self.objective.added, int(kept_N.sum())),
+            **step_metrics(groups, record, added, int(kept_N.sum())),
             **{"masked_completions": masked, "all_masked": float(masked == 1.0)},
             **of_weights,
             **self._rollout_metrics,

@@ -7,10 +7,11 @@ Shapes: _N the step's completions, _B rows of a micro-batch, _T its tokens.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import repeat
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from rlsc.errors import NonFiniteError
 from rlsc.logprobs import Batch, ScoredSequence, Scorer, TokenStats, make_rows
+from rlsc.models import RoleAdapters
 from rlsc.objectives import LossInputs, Objective, SequenceLoss, parts_of
 from rlsc.runtime import count, gathered, in_step, keep_freed_memory, unsharded
 from rlsc.training.arguments import RLSCConfig
@@ -50,6 +52,14 @@ class StepBatch:
     old_logps_NT: Tensor | None = None
     """What ratios refer to, from the second update on these completions: the policy's log-probs at
     the first. None during it, and where the model before training has sampled."""
+    adapters_N: Sequence[str] = ()
+    """Where roles have adapters: whose each completion is, and its gradient."""
+
+    def adapter_of(self, micro_batch: Batch | None) -> str:
+        """Whose a micro-batch is; empty where nobody has one of their own."""
+        if micro_batch is None or not self.adapters_N:
+            return ""
+        return self.adapters_N[micro_batch.rows[0].members[0]]
 
     @property
     def size(self) -> int:
@@ -81,14 +91,24 @@ class Update:
         objective: Objective,
         auxiliary: AuxiliaryModels,
         scorer: Scorer,
+        adapters: RoleAdapters,
         accelerator: Any,
         progress: StepProgress,
     ) -> None:
+        self._adapters = adapters
         self._args, self._objective, self._auxiliary = args, objective, auxiliary
         self._scorer, self._accelerator, self._progress = scorer, accelerator, progress
 
-    def cut(self, groups: Sequence[CompletionGroup], advantages: Advantages) -> StepBatch:
-        """The completions that are trained on, as micro-batches."""
+    def cut(
+        self,
+        groups: Sequence[CompletionGroup],
+        advantages: Advantages,
+        adapters: Mapping[str, str] = MappingProxyType({}),
+    ) -> StepBatch:
+        """The completions that are trained on, as micro-batches, each of one role's adapter.
+
+        `adapters` has the role of each prompt's id, where roles have adapters.
+        """
         args = self._args
         if args.train_generations and groups:
             groups, advantages = first_of_each(groups, advantages, args.train_generations)
@@ -99,16 +119,27 @@ class Update:
         weightless: list[ScoredSequence] = []
         if self._objective.zero_weight_is_zero_gradient:
             rows, weightless = without_weightless(rows, advantages)
+        roles = [adapters.get(group.prompt.id, "") for group in groups for _ in group.completions]
+        adapters_N = roles if any(roles) else ()
         return StepBatch(
             groups,
             advantages,
-            self._scorer.cut(rows),
+            self._cut(rows, adapters_N),
             # A mean over the processes of these sums is the mean over all the step's completions.
             divisor=size / count(),
             mean_length=tokens / size if size else math.nan,
-            weightless=self._scorer.cut(weightless),
+            weightless=self._cut(weightless, adapters_N),
             engine_logps_N=summed_logps(groups) if args.importance_sampling_correction else None,
+            adapters_N=adapters_N,
         )
+
+    def _cut(self, rows: Sequence[ScoredSequence], adapters_N: Sequence[str]) -> Sequence[Batch]:
+        if not adapters_N:
+            return self._scorer.cut(rows)
+        by_role: dict[str, list[ScoredSequence]] = {}
+        for row in rows:
+            by_role.setdefault(adapters_N[row.members[0]], []).append(row)
+        return [batch for of_role in by_role.values() for batch in self._scorer.cut(of_role)]
 
     def backward(self, model: torch.nn.Module, batch: StepBatch, step: int) -> Outcome:
         """The loss and what is known of each completion; gradients are in the model.
@@ -146,7 +177,8 @@ class Update:
         passes = self._padded_with_none(model, micro_batches)
         on_progress = self._progress.updating(len(passes))
         for index, micro_batch in enumerate(passes):
-            with self._exchange(model, last=index == len(passes) - 1):
+            role = self._adapters.active(batch.adapter_of(micro_batch))
+            with self._exchange(model, last=index == len(passes) - 1), role:
                 if micro_batch is None:
                     loss = self._zero_loss(model)
                 else:
@@ -199,7 +231,8 @@ class Update:
         plain = self._accelerator.unwrap_model(model)
         with unsharded(plain) if any(gathered(len(micro_batches))) else nullcontext():
             for micro_batch in micro_batches:
-                total += self._loss(plain, micro_batch, batch, outcome, step)
+                with self._adapters.active(batch.adapter_of(micro_batch)):
+                    total += self._loss(plain, micro_batch, batch, outcome, step)
         return total
 
     def _loss(
@@ -255,7 +288,7 @@ class Update:
         rows = [row for micro_batch in batch.micro_batches for row in micro_batch.rows]
         kept = rows_that_weigh(batch.groups, record, rows, self._args.skip_weight_below)
         # Where nothing weighs, e.g. all are masked, the gradient is 0 and not missing.
-        return self._scorer.cut(kept) if kept else batch.micro_batches
+        return self._cut(kept, batch.adapters_N) if kept else batch.micro_batches
 
 
 def micro_batch_loss(

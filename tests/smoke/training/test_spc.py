@@ -7,19 +7,26 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from rlsc import RLSCTrainer
+from rlsc.commands.arguments import parse
+from rlsc.commands.compare import _runs, parse_compare
 from rlsc.commands.main import _main, recipes_folder
+from rlsc.commands.train import check_together
 from rlsc.environments import drive_examination
 from rlsc.environments.spc.derivations import wrong_steps
 from rlsc.environments.spc.environment import SPC
 from rlsc.records.jsonl import read_jsonl
+from rlsc.records.results import ComparisonResults, read_results_of
 from rlsc.types import Ask, CompletionGroup, Prompt
 from tests.ascii_model import ascii_model, ascii_tokenizer, save_ascii_model
+from tests.smoke.conftest import in_this_process
 from tests.smoke.objectives.test_objectives import Forbidden
 from tests.smoke.training.test_games import cut_and_whole
 from tests.smoke.training.test_trainer import config
 
+RECIPE = recipes_folder() / "spc-derivations.yaml"
 PLAIN = {"per_device_train_batch_size": 8, "num_generations": 16}
 GAME = {"games": 3, "held_out": 2, "exploit_places": 0, "replay": 4, "replay_share": 1.0}
 
@@ -118,9 +125,9 @@ def test_the_command_line_plays(tmp_path: Path, capsys: pytest.CaptureFixture[st
         "source=derivations,games=4,held_out=2,exploit_places=1,opponent=random,train_roles=critic"
     )
     command = [*flags.split(), "--environment_settings", own, "--output_dir", str(tmp_path / "run")]
-    recipe = ["--config", str(recipes_folder() / "spc-derivations.yaml"), "--model", str(model)]
-    dry = ["train", *recipe, "--output_dir", str(tmp_path / "dry"), "--dry_run"]
-    assert _main(dry) == 0, capsys.readouterr().err
+    compared, _ = parse_compare(["--config", str(RECIPE)])
+    dry = [*_runs(compared, [])[0].flags, "--model", str(model), "--dry_run"]
+    assert _main(["train", *dry, "--output_dir", str(tmp_path / "dry")]) == 0
     assert "critic (99, 99, 99, 99, 99) 3 396 + 99 = 495:" in capsys.readouterr().out
     assert _main(command) == 0, capsys.readouterr().err
     (metrics,) = read_jsonl(tmp_path / "run" / "metrics.jsonl")
@@ -131,6 +138,70 @@ def test_the_command_line_plays(tmp_path: Path, capsys: pytest.CaptureFixture[st
     bad = [*flags.split(), "--environment_settings", "opponent=base", "--output_dir", "x"]
     assert _main(bad) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_the_recipe_lists_its_controls_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert _main(["compare", "--config", str(RECIPE), "--dry_run"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3 * 8 + 1
+    assert lines[1].startswith("run 2 of 24: random corruptions, seed 0 (to be made) runs/")
+    assert lines[-1].startswith("dry run: ")
+    assert not list(tmp_path.iterdir())
+    compared, _ = parse_compare(["--config", str(RECIPE)])
+    games = {
+        run.label: check_together(*parse([*run.flags]))
+        for run in _runs(compared, [])
+        if run.seed == 0
+    }
+    # `constant` and the start play as `spc` does.
+    assert len({repr(game) for game in games.values()}) == 6
+    assert [of.opponent for of in games.values()] == [  # type: ignore[attr-defined]
+        *("current", "random", "base", "base", *["current"] * 4),
+    ]
+    wrong = compared.methods | {"dry": {"objective": "trr", "dry_run": True}}
+    file = tmp_path / "wrong.yaml"
+    file.write_text(yaml.safe_dump({"objectives": [wrong], "output_dir": "x"}))
+    assert _main(["compare", "--config", str(file)]) == 2
+
+
+def test_a_comparison_goes_through_to_its_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Self-play and its decisive control: a, b and exploitability, before and after."""
+    monkeypatch.setattr("rlsc.commands.compare._in_process", in_this_process)
+    game = {"games": 2, "critics": 1, "held_out": 2, "exploit_places": 1, "terms": 3, "digits": 1}
+    chance = game | {"opponent": "random", "train_roles": "critic"}
+    content: dict[str, Any] = {
+        "model": str(save_ascii_model(tmp_path / "tiny")),
+        **{"output_dir": str(tmp_path / "out"), "environment": "spc", "guard": "off"},
+        "objectives": [
+            {"spc": {"objective": "trr", "environment_settings": game}},
+            {"chance": {"objective": "trr", "environment_settings": chance}},
+        ],
+        **{"eval_questions": "arithmetic", "max_steps": 1, "max_completion_length": 4},
+        **{"eval_limit": 2, "eval_samples": 1, "save_strategy": "no", "temperature": 1.0},
+        **{"bf16": False, "disable_tqdm": True, "temperatures": [0], "seeds": [0]},
+        **{"eval_max_new_tokens": 4, "learning_rate": 0.1},
+    }
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    assert _main(["compare", "--config", str(tmp_path / "recipe.yaml")]) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    header = " ".join(next(x for x in said.out.splitlines() if "exploit, max" in x).split())
+    assert header == "objective a b exploit, mean exploit, max"
+    found = read_results_of(ComparisonResults, tmp_path / "out")
+    page = (tmp_path / "out" / "report.md").read_text("utf-8")
+    for method in found.methods:
+        (run,) = method.runs
+        assert run.examined is not None
+        assert sorted(run.examined) == [0, 1]
+        first, last = (run.examined[at]["spc/exploit_mean"] for at in (0, 1))
+        assert first != last
+        (row,) = (r for r in page.splitlines() if r.startswith(f"| {method.label} |") and "→" in r)
+        assert f"{first:.2f} → {last:.2f}" in row
 
 
 def test_scored_texts_are_no_completions_to_train_on() -> None:

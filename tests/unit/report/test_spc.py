@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from rlsc.records import ComparedMethod
 from rlsc.report.page import Bullets, Curves, Table
-from rlsc.report.sections.games import game_section
+from rlsc.report.sections.comparison import table_blocks
+from rlsc.report.sections.games import compared_examined, game_section
+from tests.unit.report import runs
 
 METRICS: list[dict[str, Any]] = [
     {
@@ -69,3 +73,55 @@ def test_doubts_are_said() -> None:
     better = {0: {"spc/fixed_wrong": 0.5}, 10: {"spc/fixed_wrong": 0.6}}
     blocks = list(game_section(TASKS, healthy, better))
     assert not [block for block in blocks if isinstance(block, Bullets)]
+
+
+def examined_by(method: ComparedMethod, *figures: dict[int, dict[str, float]]) -> ComparedMethod:
+    given = [*figures, *[None] * (len(method.runs) - len(figures))]
+    found = [replace(run, examined=of) for run, of in zip(method.runs, given, strict=True)]
+    return replace(method, runs=tuple(found))
+
+
+def test_a_comparison_shows_the_critic_before_and_after() -> None:
+    """Means over seeds, whatever was examined between; the interval is Student's of two seeds."""
+    results = runs.comparison()
+    assert not list(compared_examined(results))
+    first, second, *others = results.methods
+    names = ("spc/fixed_correct", "spc/fixed_wrong", "spc/exploit_mean", "spc/exploit_max")
+    ends = [
+        {0: dict.fromkeys(names, 0.5), 50: {}, 100: dict.fromkeys(names, value) | {"spc/auc": 0.9}}
+        for value in (0.6, 0.8)
+    ]
+    compared = (examined_by(first, *ends), examined_by(second, {0: {"spc/fixed_wrong": 0.25}}))
+    blocks = list(table_blocks(replace(results, methods=(*compared, *others))))
+    (table,) = (b for b in blocks if isinstance(b, Table) and "exploit, max" in b.header)
+    assert [table.header[at] for at in table.brief] == [
+        *("objective", "a", "b", "exploit, mean", "exploit, max")
+    ]
+    reach = 12.706 * 0.1  # t of one degree of freedom, times the standard error
+    assert table.rows[0][1:5] == ["0.50 → 0.70"] * 4
+    assert table.rows[0][5:] == [f"[{0.7 - reach:.2f}, {0.7 + reach:.2f}]"] * 4
+    assert table.rows[1][1:5] == ["– → –", "0.25 → 0.25", "– → –", "– → –"]
+    assert table.rows[2][1:] == ["– → –"] * 4 + ["–"] * 4
+
+
+def test_another_game_s_figures_have_their_own_names() -> None:
+    results = runs.comparison()
+    first, *others = results.methods
+    figures = {0: {"azr/probe_deduction": 0.1}, 9: {"azr/probe_deduction": 0.4}}
+    with_game = replace(results, methods=(examined_by(first, figures), *others))
+    (table,) = (b for b in compared_examined(with_game) if isinstance(b, Table))
+    assert table.header[1] == "probe_deduction"
+    assert table.rows[0][1] == "0.10 → 0.40"
+
+
+def test_the_figures_are_kept_with_the_comparison() -> None:
+    from rlsc.records.conversion import from_json, to_json
+    from rlsc.records.results import ComparisonResults
+
+    results = runs.comparison()
+    first, *others = results.methods
+    results = replace(results, methods=(examined_by(first, {0: {"a": 0.5}}), *others))
+    content = to_json(results)
+    assert from_json(ComparisonResults, content) == results
+    del content["methods"][0]["runs"][0]["examined"]  # of an older version
+    assert from_json(ComparisonResults, content).methods[0].runs[0].examined is None

@@ -40,6 +40,7 @@ class NativeEngine(Engine):
     """
 
     fallback = "hf"
+    takes_active_adapter = True
 
     @classmethod
     def create(

@@ -54,9 +54,9 @@ class SPC(SPCSettings, Environment):
     """Self-Play Critic, arXiv 2504.19162; train it by objective `trr`.
 
     Other than the paper: online, a step at a time, and not in rounds of collected games; both roles
-    have the same weights; no supervised start and no supervised samples beside; a KL is to the
-    model before training, if to any. A right step and the wrong one in its place are judged side by
-    side, so that what is worked out before says nothing of which it is.
+    have the same weights, or an adapter each on the same; no supervised samples beside the game's;
+    a KL is to the model before training, if to any. A right step and the wrong one in its place are
+    judged side by side, so that what is worked out before says nothing of which it is.
     """
 
     gives_rewards: ClassVar[bool | None] = True
@@ -92,6 +92,14 @@ class SPC(SPCSettings, Environment):
 
     def take_judge(self, judge: Judge) -> None:
         self._texts = TextGames(self, judge)
+
+    @property
+    def adapters(self) -> Sequence[str]:  # type: ignore[override]
+        return ("critic", "sneaky") if self.roles == "adapters" else ()
+
+    def _adapter(self, role: str) -> str:
+        """Whose adapter an ask of the policy in this role is of."""
+        return role if self.adapters else ""
 
     def play(self, step: int, seed: int, rows: Sequence[Example]) -> Play:
         """Rewrite, find out what is wrong, judge, pay."""
@@ -148,6 +156,7 @@ class SPC(SPCSettings, Environment):
                 sneaky_prompt(place),
                 max_new_tokens=self.sneaky_tokens or None,
                 policy="base" if frozen else "current",
+                adapter="" if frozen else self._adapter("sneaky"),
                 stop=STOP,
             )
             for n, place in enumerate(places)
@@ -193,6 +202,7 @@ class SPC(SPCSettings, Environment):
                 self.critics if len(games.probes) > 1 else max(2, self.critics),
                 max_new_tokens=self.critic_tokens or None,
                 policy="base" if frozen else "current",
+                adapter="" if frozen else self._adapter("critic"),
                 stop=STOP,
             )
             for n, probe in enumerate(games.probes)
@@ -294,6 +304,7 @@ class SPC(SPCSettings, Environment):
                 f"held_out/{n}",
                 critic_prompt(place, step),
                 max_new_tokens=self.critic_tokens or None,
+                adapter=self._adapter("critic"),
                 stop=STOP,
             )
             for n, (place, step) in enumerate(steps)
@@ -322,7 +333,9 @@ class SPC(SPCSettings, Environment):
             sizes.append(len(steps))
             for m, step in enumerate(steps):
                 prompt = critic_prompt(place, step)
-                asks.append(Ask(f"exploit/{n}/{m}", prompt, scored=(CORRECT, INCORRECT)))
+                verdicts = (CORRECT, INCORRECT)
+                adapter = self._adapter("critic")
+                asks.append(Ask(f"exploit/{n}/{m}", prompt, adapter=adapter, scored=verdicts))
         groups = iter((yield asks))
         judged = []
         for size in sizes:
@@ -335,6 +348,24 @@ class SPC(SPCSettings, Environment):
         # A place of which a prompt does not fit the context has no maximum.
         left_out = {"exploit_left_out": float(len(sizes) - len(judged))}
         return left_out | (exploitability(judged) if judged else {})
+
+    def demonstrations(self) -> list[dict[str, Any]]:
+        """By the truth, of sums that are trained on: a random corruption, and both verdicts.
+
+        So right and wrong steps are as many, and each fault as likely as it can be.
+        """
+        draw, rows = random.Random("rlsc/spc/demonstrations"), []
+        for _ in range(self.sft_places):
+            place = draw_place(draw, "train", self.terms, self.digits)
+            wrong = corrupted(draw, place)
+            for role, prompt, said in (
+                ("sneaky", sneaky_prompt(place), f" {wrong}"),
+                ("critic", critic_prompt(place, place.step), CORRECT),
+                ("critic", critic_prompt(place, wrong), INCORRECT),
+            ):
+                row = {"prompt": prompt, "completion": said, "stop": STOP[0]}
+                rows.append(row | ({"adapter": role} if self.adapters else {}))
+        return rows
 
     def metrics(self) -> dict[str, float]:
         return dict(self._metrics)

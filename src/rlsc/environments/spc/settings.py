@@ -25,6 +25,12 @@ class SPCSettings:
     train_roles: str = setting(
         "both", "Whose completions are trained on.", choices=("both", "sneaky", "critic")
     )
+    roles: str = setting(
+        "shared",
+        "Who plays the two roles: shared, one policy; adapters, a LoRA adapter of its own for each "
+        "on one base (--use_peft true), of which the critic's is evaluated and merged.",
+        choices=("shared", "adapters"),
+    )
     opponent: str = setting(
         "current",
         "Who plays the role that is not trained: current, the policy; base, the model before "
@@ -54,6 +60,12 @@ class SPCSettings:
     )
     exploit_places: int = setting(
         10, "Places of held-out sums of which every wrong step is examined.", least=0
+    )
+    sft_places: int = setting(
+        250,
+        "Places that its own supervised start (sft_rows environment) is of: of each a rewritten "
+        "step, a right one judged and a wrong one judged.",
+        least=1,
     )
     sneaky_tokens: int = setting(0, "Most tokens of a step; 0: as a completion's.", least=0)
     critic_tokens: int = setting(0, "Most tokens of a verdict; 0: as a completion's.", least=0)

@@ -17,6 +17,7 @@ from rlsc.records import (
 )
 from rlsc.report.charts import COLOURS, INK, Chart, Measured, Series
 from rlsc.report.page import Block, Bullets, Curves, Heading, Headline, Page, Paragraph, Table
+from rlsc.report.sections.games import compared_examined
 from rlsc.report.sections.provenance import hardware_rows, made
 from rlsc.report.sections.words import percent
 
@@ -101,6 +102,7 @@ def table_blocks(results: ComparisonResults) -> Iterator[Block]:
     bold = [i for i, row in enumerate(base) if row[0].endswith(_ITS_BEST)]
     yield Table(_HEADER, rows, bold=frozenset(bold), brief=(0, 1, 2, 3, 7))
     yield Paragraph(_caption(results))
+    yield from compared_examined(results)
     yield from _collapses(results)
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from statistics import fmean
 from typing import Any
 
+from rlsc.records import ComparedRun, ComparisonResults
 from rlsc.report.charts import COLOURS, Chart, Series
 from rlsc.report.page import Block, Bullets, Curves, Heading, Paragraph, Table
 from rlsc.report.sections.programs import is_program, program_cell, program_section
-from rlsc.report.sections.spc import SPC, spc_charts, spc_doubts, spc_games
+from rlsc.report.sections.spc import SPC, SPC_COMPARED, spc_charts, spc_doubts, spc_games
 from rlsc.report.sections.steps import Line, is_known, signal
 from rlsc.report.sections.words import NOTHING, decimal, share
+from rlsc.statistics import seed_interval
 
 AZR = "azr/"
 _KINDS = ("deduction", "abduction", "induction")
@@ -143,6 +146,50 @@ def _examined(examined: Mapping[int, Mapping[str, float]]) -> Iterator[Block]:
         for step, figures in sorted(examined.items())
     ]
     yield Table(("step", *(name.removeprefix(AZR).removeprefix(SPC) for name in names)), rows)
+
+
+def compared_examined(results: ComparisonResults) -> Iterator[Block]:
+    """Of a comparison of games: each figure before → after training, means over seeds."""
+    done = {m.label: [run for run in m.runs if run.done and run.examined] for m in results.methods}
+    examined = [one for runs in done.values() for run in runs for one in _ends(run)]
+    known = dict.fromkeys(name for figures in examined for name in figures)
+    if not known:
+        return
+    names = {name: label for name, label in SPC_COMPARED.items() if name in known}
+    names = names or {name: name.partition("/")[2] or name for name in known}
+    rows = []
+    for label, runs in done.items():
+        ends = [_ends(run) for run in runs]
+        before, after = ([_values([e[at] for e in ends], n) for n in names] for at in (0, 1))
+        rows.append([label, *map(_change, before, after), *map(_interval, after)])
+    yield Heading("The game's held-out tasks, before → after")
+    places = range(len(names) + 1)
+    intervals = [f"{label}: 95 % interval" for label in names.values()]
+    yield Table(("objective", *names.values(), *intervals), rows, brief=tuple(places))
+    yield Paragraph(
+        "Means over seeds; intervals of what is after, by Student's t over seeds: the tasks are "
+        "the same in every run."
+    )
+
+
+def _ends(run: ComparedRun) -> tuple[Mapping[str, float], Mapping[str, float]]:
+    """What was examined first and last."""
+    examined = run.examined or {}
+    return examined[min(examined)], examined[max(examined)]
+
+
+def _values(examined: Sequence[Mapping[str, float]], name: str) -> list[float]:
+    return [figures[name] for figures in examined if name in figures]
+
+
+def _change(before: Sequence[float], after: Sequence[float]) -> str:
+    shown = (f"{fmean(values):.2f}" if values else NOTHING for values in (before, after))
+    return " → ".join(shown)
+
+
+def _interval(values: Sequence[float]) -> str:
+    found = seed_interval(values) if values else None
+    return NOTHING if found is None else f"[{found[0]:.2f}, {found[1]:.2f}]"
 
 
 def _learnability(rated: Sequence[Line]) -> Iterator[Block]:

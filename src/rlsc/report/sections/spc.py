@@ -12,6 +12,14 @@ from rlsc.report.sections.words import NOTHING, decimal, share
 
 SPC = "spc/"
 _FAULTS = ("calculation", "copied", "skipped", "repeated", "sum_so_far", "mixed")
+SPC_COMPARED = {
+    f"{SPC}fixed_correct": "a",
+    f"{SPC}fixed_wrong": "b",
+    f"{SPC}exploit_mean": "exploit, mean",
+    f"{SPC}exploit_max": "exploit, max",
+}
+"""What a comparison shows: right verdicts on right steps and on fixed corruptions, and over all
+wrong steps the probability that the critic calls one correct."""
 _SHOWN = 12
 """Games of a table."""
 

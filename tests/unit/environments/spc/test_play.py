@@ -11,7 +11,7 @@ import yaml
 
 from rlsc.config.run import RunConfig
 from rlsc.environments import create_environment, drive, drive_examination
-from rlsc.environments.spc.derivations import Place, Step, fault, part_of, wrong_steps
+from rlsc.environments.spc.derivations import Place, Step, fault, part_of, read, wrong_steps
 from rlsc.environments.spc.environment import SPC
 from rlsc.environments.spc.games import rewrite_of
 from rlsc.environments.spc.prompts import critic_prompt, verdict
@@ -334,6 +334,29 @@ def test_bad_settings_are_a_line(settings: str, said: str) -> None:
         create_environment(run, 8)
     assert said in str(raised.value)
     assert len(str(raised.value).splitlines()) == 1
+
+
+def test_what_a_supervised_start_is_shown_is_the_truth() -> None:
+    """Of each place a wrong step and both verdicts, of sums that are trained on alone."""
+    game = SPC(sft_places=40, terms=4)
+    rows = game.demonstrations()
+    assert rows == SPC(sft_places=40, terms=4).demonstrations()
+    assert len(rows) == 3 * 40
+    assert {row["stop"] for row in rows} == {"\n"}
+    faults = set()
+    for write, right, wrong in zip(rows[::3], rows[1::3], rows[2::3], strict=True):
+        asks = [Ask("a", row["prompt"]) for row in (write, right, wrong)]
+        (place,) = {place_of(ask) for ask in asks}
+        assert part_of(place.terms) == "train"
+        step = read(write["completion"])
+        assert step is not None
+        faults.add(fault(place, step))
+        assert asks[2].prompt == critic_prompt(place, step)
+        assert [is_correct(ask) for ask in asks[1:]] == [True, False]
+        said = [Completion(r["completion"], (1,), (0.0,), "stop") for r in (right, wrong)]
+        assert [verdict(one) for one in said] == [True, False]
+    assert None not in faults
+    assert len(faults) > 3
 
 
 def test_random_corruptions_do_not_look_at_the_policy() -> None:
