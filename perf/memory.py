@@ -103,7 +103,9 @@ def _trainer(model: Any, tokenizer: Any, config: Any, training: Any) -> Any:
     trainer = RLSCTrainer(
         model,
         training,
-        prompt_rows(config, questions_of(config, config.questions), tokenizer),
+        prompt_rows(
+            config, questions_of(config, config.questions, data_dir=config.data_dir), tokenizer
+        ),
         tokenizer,
         peft_config=lora_config(model, *config.lora) if config.use_peft else None,
     )

@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from rlsc.commands.arguments import (
     resolved,
 )
 from rlsc.commands.compared import FAILURE, compared
-from rlsc.config import NOT_SHARED, CompareArguments, CompareConfig
+from rlsc.config import NOT_SHARED, OF_BASE, SEEDS, TRANSDUCTIVE, CompareArguments, CompareConfig
 from rlsc.errors import ConfigError, FailedRunsError, RLSCError
 from rlsc.records import (
     EVALUATION,
@@ -39,6 +39,7 @@ from rlsc.records import (
     check_free,
     check_same,
     check_writable,
+    drop_checkpoints,
     read_results_of,
     temperature_label,
     write_results,
@@ -48,6 +49,12 @@ from rlsc.report import print_results, write_report
 from rlsc.runtime import console, quiet_start, started
 
 BASE = "base"
+# Of all runs but the transductive ones, which are evaluated on what they are trained on.
+_OF_THE_OTHERS = (
+    *("questions", "questions_split", "questions_config", "question_column", "answer_column"),
+    *("eval_questions", "eval_limit", "benchmarks", "controls"),
+    *("benchmark_template", "benchmark_samples", "benchmark_temperature", "benchmark_limit"),
+)
 # May differ from what a run was made with; all else would make rows that do not compare.
 _SAME = "give the same again, or another output_dir for a comparison of its own"
 _FREE = frozenset({"resume", "overwrite", "disable_tqdm", "output_dir", "base_evaluation"})
@@ -116,7 +123,7 @@ def compare(config: CompareConfig, flags: Sequence[str]) -> None:
     """
     folder = ComparisonFolder(Path(config.output_dir))
     runs = _runs(config, flags)
-    _check(folder, runs)
+    _check(folder, runs, _flags_of_base(config, flags))
     if config.print_commands:
         for run in runs:
             print("rlsc train " + shlex.join([*run.flags, "--resume"]))
@@ -126,7 +133,7 @@ def compare(config: CompareConfig, flags: Sequence[str]) -> None:
         return
     folder.prepare(_settings(config), overwrite=False)
     try:
-        _make(folder, config, runs)
+        _make(folder, config, runs, flags)
     finally:
         folder.release()
     console.print(f"report  {folder.path / 'report.html'}", soft_wrap=True)
@@ -148,15 +155,19 @@ def _list(runs: Sequence[Run]) -> None:
     console.print("dry run: the settings and data of all runs are in order; nothing was written")
 
 
-def _make(folder: ComparisonFolder, config: CompareConfig, runs: Sequence[Run]) -> None:
+def _make(
+    folder: ComparisonFolder, config: CompareConfig, runs: Sequence[Run], flags: Sequence[str]
+) -> None:
     """The untrained model's evaluation and every run that is not finished, each in a process."""
     unfinished = [run for run in runs if not run.finished]
     if unfinished or not _has_temperatures(folder.base.path, config.temperatures):
         console.print("the untrained model …")
         base = str(folder.base.path)  # where nothing has changed, its answers are read back
-        problem = _in_process(evaluate_base, runs[0].flags, config.temperatures, base)
+        asked = _flags_of_base(config, flags)
+        problem = _in_process(evaluate_base, asked, config.temperatures, base)
         if problem:
             raise ConfigError(f"the untrained model could not be evaluated: {problem}")
+        _write(folder, config, flags)  # its scores stand before any training
     started = time.time()
     for made, run in enumerate(unfinished):
         number = len(runs) - len(unfinished) + made + 1
@@ -169,15 +180,19 @@ def _make(folder: ComparisonFolder, config: CompareConfig, runs: Sequence[Run]) 
         if problem:
             console.print(f"{run.label}, seed {run.seed} failed: {problem}")
             write_text(run.folder / FAILURE, problem + "\n")
-        _write(folder, config, runs[0])  # what there is, at any time
-    print_results(_write(folder, config, runs[0]))
+        elif run.finished and not parse([*run.flags])[0].save_model:
+            drop_checkpoints(run.folder)  # of a larger model those of all runs fill a disk
+        _write(folder, config, flags)  # what there is, at any time
+    print_results(_write(folder, config, flags))
 
 
-def _write(folder: ComparisonFolder, config: CompareConfig, run: Run) -> ComparisonResults:
+def _write(
+    folder: ComparisonFolder, config: CompareConfig, flags: Sequence[str]
+) -> ComparisonResults:
     """results.json and the report, of the runs that there are."""
-    config_of_run = parse([*run.flags])[0]
-    questions = config_of_run.questions or f"environment {config_of_run.environment}"
-    results = compared(folder, questions, config.methods, config.seeds, config.temperatures)
+    config_of_base = parse(_flags_of_base(config, flags))[0]
+    questions = config_of_base.questions or f"environment {config_of_base.environment}"
+    results = compared(folder, questions, config)
     write_results(folder.path, results)
     write_report(folder.path)
     return results
@@ -187,39 +202,74 @@ def _settings(config: CompareConfig) -> dict[str, object]:
     """As a recipe has them."""
     return {
         **config.shared,
-        "objectives": [{label: dict(own)} for label, own in config.methods.items()],
+        "objectives": [{label: _row(config, label)} for label in config.methods],
         "seeds": list(config.seeds),
         "temperatures": list(config.temperatures),
+        "order": config.order,
         "output_dir": config.output_dir,
     }
 
 
+def _row(config: CompareConfig, label: str) -> dict[str, object]:
+    row = dict(config.methods[label])
+    if label in config.own_seeds:
+        row[SEEDS] = list(config.own_seeds[label])
+    if label in config.transductive:
+        row[TRANSDUCTIVE] = config.transductive[label]
+    return row
+
+
 def _runs(config: CompareConfig, flags: Sequence[str]) -> list[Run]:
-    """Seed by seed, so that a comparison cut short has all methods."""
+    """In the order of the recipe."""
     for flag in flags:
-        name = flag.removeprefix("--").partition("=")[0]
+        name = _name(flag)
         rows = [label for label, settings in config.methods.items() if name in settings]
         if rows:
             raise ConfigError(f"--{name} is what {rows[0]!r} sets itself: leave it out")
-    base = Path(config.output_dir) / BASE
+    flags = [flag for flag in flags if _name(flag) not in OF_BASE]
     runs = []
-    for seed in config.seeds:
-        for label, settings in config.methods.items():
-            folder = Path(config.output_dir) / label / f"seed-{seed}"
-            own: Mapping[str, object] = {
-                "eval_seed": 0,
-                "save_model": False,
-                **config.shared,
-                **settings,
-                "seed": seed,
-                "output_dir": str(folder),
-                "base_evaluation": str(base),
-            }
-            runs.append(Run(label, seed, folder, [*recipe_flags(own), *flags]))
+    for label, seed in config.pairs:
+        folder = Path(config.output_dir) / label / f"seed-{seed}"
+        own = _shared(config, label, seed, folder)
+        out = {name: own[name] for name in own if name not in OF_BASE}
+        more = flags
+        if label in config.transductive:
+            more = [flag for flag in flags if _name(flag) not in _OF_THE_OTHERS]
+        runs.append(Run(label, seed, folder, [*recipe_flags(out), *more]))
     return runs
 
 
-def _check(folder: ComparisonFolder, runs: Sequence[Run]) -> None:
+def _name(flag: str) -> str:
+    return flag.removeprefix("--").partition("=")[0]
+
+
+def _shared(config: CompareConfig, label: str, seed: int, folder: Path) -> dict[str, object]:
+    """The settings of a run: those of all, and its own."""
+    base: dict[str, object] = {"base_evaluation": str(Path(config.output_dir) / BASE)}
+    shared = dict(config.shared)
+    if label in config.transductive:  # other questions, of which the base has no answers
+        shared = {name: shared[name] for name in shared if name not in _OF_THE_OTHERS}
+        base = {"questions": config.transductive[label], "eval_limit": 0}
+    return {
+        "eval_seed": 0,
+        "save_model": False,
+        **shared,
+        **config.methods[label],
+        "seed": seed,
+        "output_dir": str(folder),
+        **base,
+    }
+
+
+def _flags_of_base(config: CompareConfig, flags: Sequence[str]) -> list[str]:
+    """What the untrained model is asked: as the first run that is not transductive asks it."""
+    others = [pair for pair in config.pairs if pair[0] not in config.transductive]
+    label, seed = others[0]
+    own = _shared(config, label, seed, Path(config.output_dir) / label / f"seed-{seed}")
+    return [*recipe_flags(own), *flags]
+
+
+def _check(folder: ComparisonFolder, runs: Sequence[Run], base: Sequence[str]) -> None:
     """All settings and data are read before anything is run, and are those of runs there are."""
     from rlsc.commands.train import read_given  # torch and transformers: not for --help
 
@@ -239,6 +289,10 @@ def _check(folder: ComparisonFolder, runs: Sequence[Run]) -> None:
                 check_same(place.path, read_given(config, training).parts, "the comparison", _SAME)
         except RLSCError as error:
             raise ConfigError(f"{run.label}: {error}") from error
+    try:
+        read_given(*parse(base))
+    except RLSCError as error:
+        raise ConfigError(f"the untrained model: {error}") from error
 
 
 def _has_temperatures(base: Path, temperatures: Sequence[float]) -> bool:

@@ -6,11 +6,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
+from rlsc.config import CompareConfig
 from rlsc.guard import COLLAPSED
 from rlsc.objectives import registered
 from rlsc.records import (
+    AS_TRAINED,
+    AT_BEST,
+    AT_TRAINING_TEMPERATURE,
+    EVALUATION,
     GREEDY,
     SAMPLED,
+    UNTRAINED_BEST,
+    VOTE,
     ComparedMethod,
     ComparedRun,
     ComparisonFolder,
@@ -20,30 +27,37 @@ from rlsc.records import (
     EvaluationResults,
     GuardResults,
     TrainingFolder,
+    TrainingResults,
     read_jsonl,
     read_results_of,
+    read_rows,
+    rows_file,
 )
 from rlsc.statistics import collapse_step, mean_until, seed_interval
-from rlsc.types import Estimate
+from rlsc.types import Difference, Estimate
 
 FAILURE = "failure.txt"
 """In a run's folder: why it failed, in a line."""
 
 
-def compared(
-    folder: ComparisonFolder,
-    questions: str,
-    methods: Mapping[str, Mapping[str, object]],
-    seeds: Sequence[int],
-    temperatures: Sequence[float],
-) -> ComparisonResults:
-    """What there is of every run; `methods` are settings by label, `questions` a name."""
+def compared(folder: ComparisonFolder, questions: str, config: CompareConfig) -> ComparisonResults:
+    """What there is of every run; `questions` is a name."""
     base = read_results_of(EvaluationResults, folder.base.path)
-    rows = [
-        _method(label, settings, [_run(folder.run(label, seed), seed) for seed in seeds])
-        for label, settings in methods.items()
-    ]
-    return ComparisonResults(questions, base, tuple(temperatures), tuple(seeds), tuple(rows))
+    chosen = [score.setting.label for score in base.tasks[EVALUATION].tuned.scores]
+    samples = folder.base.samples if UNTRAINED_BEST in chosen else None
+    rows = {}
+    for label, settings in config.methods.items():
+        of = None if label in config.transductive else samples
+        runs = [_run(folder.run(label, seed), seed, of) for seed in config.seeds_of(label)]
+        rows[label] = _method(label, settings, runs)
+    return ComparisonResults(
+        questions,
+        base,
+        config.temperatures,
+        config.seeds,
+        tuple(row for label, row in rows.items() if label not in config.transductive),
+        tuple(row for label, row in rows.items() if label in config.transductive),
+    )
 
 
 def _method(
@@ -67,8 +81,11 @@ def _method(
     return ComparedMethod(label, dict(settings), tuple(runs), summary, is_control)
 
 
-def _run(folder: TrainingFolder, seed: int) -> ComparedRun:
-    """Its curve by step, with the seconds of training until then; or why there is none."""
+def _run(folder: TrainingFolder, seed: int, base: Path | None = None) -> ComparedRun:
+    """Its curve by step, with the seconds of training until then; or why there is none.
+
+    `base` has the untrained model's answers in the way that was chosen for it, if one was.
+    """
     results = folder.results() if folder.holds_run else None
     failure = folder.path / FAILURE
     if results is None:
@@ -86,9 +103,38 @@ def _run(folder: TrainingFolder, seed: int) -> ComparedRun:
         metrics[-1]["distinct_completions"],
         collapse=collapsed,
         guard_collapse=_seen_by_guard(results.guard),
+        differences=_differences(folder, results, base),
+        total_seconds=results.seconds.get("total"),
         mean_until=mean_until(steps, accuracies, collapsed),
         examined=results.examined,
     )
+
+
+def _differences(
+    folder: TrainingFolder, results: TrainingResults, base: Path | None
+) -> dict[str, Difference]:
+    """Against the untrained model, question by question; those with the chosen way where `base`."""
+    from rlsc.commands.train_evaluation import AFTER  # with torch: not for --help
+    from rlsc.evaluation import Answers, compare
+
+    found: dict[str, Difference] = {}
+    own = results.evaluation
+    assert own is not None, "a comparison has an evaluation"
+    by_label = {each.after: each for each in own.differences}
+    found[AS_TRAINED] = by_label[GREEDY]
+    found[VOTE] = by_label[AT_TRAINING_TEMPERATURE]
+    tasks = {EVALUATION: own} | dict(results.benchmarks)
+    for name, task in tasks.items():
+        title = "" if name == EVALUATION else f"{name}, "
+        if name != EVALUATION and task.difference:
+            found[f"{title}{AS_TRAINED}"] = task.difference
+        if base is not None:
+            label = task.tuned.main.setting.label
+            after = read_rows(rows_file(folder.stage(AFTER), name, label))
+            before = read_rows(rows_file(base, name, UNTRAINED_BEST))
+            sides = Answers(UNTRAINED_BEST, before), Answers(label, after)
+            found[f"{title}{AT_BEST}"] = compare(*sides)
+    return found
 
 
 def _seen_by_guard(guard: GuardResults | None) -> int | None:

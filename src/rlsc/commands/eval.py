@@ -251,15 +251,16 @@ def _settings(config: EvalConfig, tokenizer: Any) -> Sequence[Setting]:
 
 def _trained_on(config: EvalConfig) -> tuple[Question, ...]:
     """`--trained_on`, else the questions of the run whose model/ folder is evaluated."""
-    source, how = config.trained_on, QuestionArguments()
+    source, how, data_dir = config.trained_on, QuestionArguments(), config.data_dir
     if source is None and (config.adapter or config.model):
         run = TrainingFolder.of_model(Path(config.adapter or config.model or ""))
         how = _questions_of_run(run) if run else how
         source = how.questions
+        data_dir = run.read_settings().get("data_dir") if run else data_dir
     if source is None or source == "none":
         return ()
     try:
-        return questions_of(how, source, needs_answers=False).train
+        return questions_of(how, source, False, data_dir).train
     except QuestionError as error:
         raise QuestionError(
             f"the questions that the model was trained on: {error}; name them with --trained_on, "

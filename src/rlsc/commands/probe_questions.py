@@ -25,7 +25,7 @@ def probe_questions(
         return (), "none"  # of a game nothing is known beforehand
     pool = max(size, config.guard_pool_size)
     if config.guard_questions is not None:
-        named = questions_of(config, config.guard_questions, needs_answers=False)
+        named = questions_of(config, config.guard_questions, False, config.data_dir)
         return (named.held_out or named.train)[:pool], named.name
     taken = {question.id for question in evaluated.questions} if evaluated else set()
     left = [question for question in questions.held_out if question.id not in taken]

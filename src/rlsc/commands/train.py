@@ -42,7 +42,6 @@ from rlsc.models import (
 from rlsc.objectives import RLSC, Objective, create_objective
 from rlsc.planning import check_fits, this_device
 from rlsc.records import (
-    EVALUATION,
     EvaluationFolder,
     EvaluationResults,
     GuardResults,
@@ -344,7 +343,7 @@ def check_objective_of(training: RLSCConfig, questions: QuestionSet) -> Objectiv
 def evaluate_untrained(
     config: RunConfig, training: RLSCConfig, temperatures: Sequence[float], folder: Path
 ) -> None:
-    """The untrained model evaluated as a run does before training, and at each temperature.
+    """The untrained model evaluated as a run does before training, at each temperature and at best.
 
     Leaves a folder of an evaluation, whose answers runs take over by `--base_evaluation`.
     """
@@ -366,19 +365,23 @@ def evaluate_untrained(
         base.check_kind()
     else:
         base.check_empty()
-    config = replace(config, base_evaluation=None, eval_baselines=False)
+    config = replace(config, base_evaluation=None)
+    benchmarks = load_benchmarks(config)
     any_objective = RLSC() if environment.needs_rows else None  # nothing is trained
     trainer, origin = _load(config, training, questions, any_objective)
-    evaluation = RunEvaluation(config, training, trainer, own)
-    task_parts = questions_of_task(own.task) | judging_of_task(own.task)
-    parts = {**task_parts, **evaluation.parts, WEIGHTS: trainer.identity[WEIGHTS]}
+    trained_on = questions.train
+    evaluation = RunEvaluation(config, training, trainer, own, benchmarks, trained_on)
+    parts = {**evaluation.parts, WEIGHTS: trainer.identity[WEIGHTS]}
+    for task in [*own.tasks, *benchmarks]:
+        parts |= questions_of_task(task) | judging_of_task(task)
     if base.holds_run:
         check_same(folder, parts, "the comparison", "give the same again, or begin another")
     base.prepare(resolved(config, training), overwrite=False, parts=parts)
     try:
-        write_environment(folder, origin, {EVALUATION: own.questions})
-        task = evaluation.at_temperatures(base.samples, temperatures)
-        write_results(folder, EvaluationResults(origin, {EVALUATION: task}))
+        asked = {task.name: task.questions for task in [own.task, *benchmarks]}
+        write_environment(folder, origin, asked)
+        tasks = evaluation.of_untrained(base.samples, temperatures)
+        write_results(folder, EvaluationResults(origin, tasks))
     finally:
         base.release()
 

@@ -15,7 +15,7 @@ from rlsc.config import QuestionArguments, RunConfig
 from rlsc.data import QuestionSet, is_built_in, load_questions
 from rlsc.engines import spread
 from rlsc.environments import Environment
-from rlsc.errors import OutputError
+from rlsc.errors import ConfigError, OutputError
 from rlsc.evaluation import (
     BENCHMARK_ADVICE,
     LONG_CAP,
@@ -24,9 +24,10 @@ from rlsc.evaluation import (
     Collecting,
     Side,
     benchmark_setting,
-    best_way,
+    best_ways,
     collect,
     control_settings,
+    load_task,
     overlap,
     own_settings,
     prepare,
@@ -38,6 +39,7 @@ from rlsc.evaluation import (
     task_facts,
     task_results,
     temperature_setting,
+    template_ways,
     tried,
     ways,
 )
@@ -60,6 +62,8 @@ from rlsc.types import Question, Score, Setting, Task
 
 BEFORE, AFTER = "before", "after"
 VALIDATION = "validation"
+OF_BENCHMARK = "benchmark:"
+"""Before a benchmark's name, where a source of questions is named."""
 
 
 @dataclass(frozen=True)
@@ -83,11 +87,19 @@ class OwnTask:
         return [self.task, *([self.validation] if self.validation else [])]
 
 
-def questions_of(config: QuestionArguments, source: str, needs_answers: bool = True) -> QuestionSet:
+def questions_of(
+    config: QuestionArguments,
+    source: str,
+    needs_answers: bool = True,
+    data_dir: str | None = None,
+) -> QuestionSet:
     """Load a source of questions with a run's column and split settings.
 
-    A column of answers that is named must be there, unless they are not looked at.
+    A column of answers that is named must be there, unless they are not looked at. Those of a
+    benchmark, ``benchmark:gsm8k_train#0-320``, are read from `data_dir`, else from the Hub.
     """
+    if source.startswith(OF_BENCHMARK):
+        return _of_benchmark(source, data_dir)
     return load_questions(
         source,
         split=config.questions_split,
@@ -99,6 +111,17 @@ def questions_of(config: QuestionArguments, source: str, needs_answers: bool = T
     )
 
 
+def _of_benchmark(source: str, data_dir: str | None) -> QuestionSet:
+    """A benchmark's questions as a run takes them: mathematics, asked as plain text."""
+    task = load_task(source.removeprefix(OF_BENCHMARK), data_dir)
+    if task.kind != "math":
+        raise ConfigError(
+            f"{source}: its answers are of kind {task.kind}, and a run's own questions are of kind "
+            "math: name it in --benchmarks"
+        )
+    return QuestionSet(source, task.questions, answers=task.answers)
+
+
 def training_questions(config: RunConfig, environment: Environment) -> QuestionSet:
     """Those of `--questions`; `--answer_column` may be of `--eval_questions` alone.
 
@@ -108,7 +131,8 @@ def training_questions(config: RunConfig, environment: Environment) -> QuestionS
     if source is None or not environment.needs_rows:
         return QuestionSet(config.environment, ())
     others = config.eval_questions is not None and not is_built_in(config.eval_questions)
-    return questions_of(config, source, needs_answers=not others or config.eval == "none")
+    needed = not others or config.eval == "none"
+    return questions_of(config, source, needed, config.data_dir)
 
 
 def evaluation_set(config: RunConfig, training: QuestionSet) -> OwnTask | None:
@@ -118,7 +142,7 @@ def evaluation_set(config: RunConfig, training: QuestionSet) -> OwnTask | None:
     source, questions = training, training.held_out
     relation = f"held-out questions, split seed {config.split_seed}"
     if config.eval_questions is not None:
-        source = questions_of(config, config.eval_questions)
+        source = questions_of(config, config.eval_questions, data_dir=config.data_dir)
         questions, relation = source.held_out or source.train, source.name
     elif not questions:
         questions, relation = training.train, "the training questions themselves"
@@ -136,19 +160,33 @@ def evaluation_set(config: RunConfig, training: QuestionSet) -> OwnTask | None:
         source=source.name,
         available=len(questions),
     )
-    return OwnTask(task, relation, shared, _validation(config, source))
+    return OwnTask(task, relation, shared, _validation(config, source, training.train + asked))
 
 
-def _validation(config: RunConfig, source: QuestionSet) -> Task | None:
-    if not config.eval_baselines or not source.validation:
+def _validation(config: RunConfig, source: QuestionSet, others: Sequence[Question]) -> Task | None:
+    """`--validation_questions`, else those that the source has; none of them are among `others`."""
+    if not config.eval_baselines:
+        return None
+    questions, named = source.validation, config.validation_questions
+    if named is not None:
+        source = questions_of(config, named, data_dir=config.data_dir)
+        questions = source.train
+        if shared := overlap(others, questions):
+            raise ConfigError(
+                f"validation_questions {named}: {len(shared)} of them are trained or evaluated on, "
+                f"such as {shared[0]}: name others"
+            )
+        if unanswered := [q.id for q in questions if q.id not in source.answers]:
+            raise ConfigError(f"validation_questions {named}: {unanswered[0]} has no answer")
+    if not questions:
         return None
     return Task(
         name=VALIDATION,
         title="what the untrained model's prompt is chosen on",
-        questions=source.validation,
+        questions=questions,
         answers=source.answers,
         source=source.name,
-        available=len(source.validation),
+        available=len(questions),
     )
 
 
@@ -207,7 +245,10 @@ class RunEvaluation:
         """To ask the untrained model on validation questions, where there are some."""
         if self._own is None or self._own.validation is None:
             return []
-        return self._prepared(self._own.validation, ways(self._own_settings[0]), lower_cap=True)
+        greedy, tokenizer = self._own_settings[0], self._trainer.processing_class
+        named = self._config.validation_questions is not None
+        grid = template_ways(greedy, tokenizer) if named else ways(greedy)
+        return self._prepared(self._own.validation, grid, lower_cap=True)
 
     def _prepare_own(self, settings: Sequence[Setting], lower_cap: bool = False) -> list[Asked]:
         if self._own is None:
@@ -241,20 +282,26 @@ class RunEvaluation:
         other = self._config.base_evaluation
         if other is not None and not Path(other).expanduser().exists():
             console.print(f"note: --base_evaluation {other} is not there: the base is asked here")
-        everything = [*self._standard, *self._of_base, *self._of_benchmarks, *self._ways]
-        self._collect(folder, everything)
-        if self._ways:
-            self._tried = from_main(lambda: self._score_ways(folder))
-            best = best_way(self._tried)
-            self._of_base = self._prepare_own([best] if best else [], lower_cap=True)
-            self._collect(folder, self._of_base)
+        self._collect(folder, [*self._standard, *self._of_base, *self._of_benchmarks])
+        self._ask_best(folder)
+
+    def _ask_best(self, folder: Path) -> None:
+        """Each way on validation questions, and the best of them on the run's own."""
+        if not self._ways:
+            return
+        self._collect(folder, self._ways)
+        self._tried = from_main(lambda: self._score_ways(folder))
+        self._of_base = self._prepare_own(best_ways(self._tried), lower_cap=True)
+        self._collect(folder, self._of_base)
 
     def _score_ways(self, folder: Path) -> list[Score]:
         """Each way at each cap, the main process's work."""
+        named = self._config.validation_questions is not None
+        caps = [self._cap // 4, self._cap // 2] if named else [self._cap]
         return [
             each
             for asked in self._ways
-            for each in tried(asked, _rows(folder, asked), self._cap, shared_grader())
+            for each in tried(asked, _rows(folder, asked), caps, shared_grader())
         ]
 
     def at_step(self, folder: Path) -> None:
@@ -265,15 +312,29 @@ class RunEvaluation:
         """The tuned model."""
         self._collect(folder, [*self._standard, *self._of_benchmarks])
 
-    def at_temperatures(self, folder: Path, temperatures: Sequence[float]) -> TaskResults:
-        """The untrained model in the run's settings and at each temperature; 0 is greedy."""
+    def of_untrained(self, folder: Path, temperatures: Sequence[float]) -> dict[str, TaskResults]:
+        """The untrained model by task, as the runs ask it, at each temperature, at its best.
+
+        Temperatures, 0 being greedy, are of the run's own questions. Its best ways are chosen
+        first, where there are validation questions, and asked on the benchmarks too.
+        """
+        self._ask_best(folder)
         greedy, samples = self._own_settings[0], self._config.eval_samples
         known = {asked.setting.label for asked in self._standard}
         more = [temperature_setting(greedy, samples, value) for value in temperatures]
         more = [setting for setting in more if setting.label not in known]
-        asked = [*self._standard, *self._prepare_own(more)]
-        self._collect(folder, asked)
-        return self._results(self._standard, _side(folder, asked))
+        asked = [*self._standard, *self._prepare_own(more), *self._of_base]
+        best = [each.setting for each in self._of_base]
+        by_task = [asked]
+        for of in self._benchmarks:
+            by_task.append([*of, *self._prepared(of[0].task, best, lower_cap=True)])
+        found = {}
+        for each in by_task:
+            self._collect(folder, each)
+            own = each is asked
+            results = self._results(each, _side(folder, each), tried=self._tried if own else ())
+            found[each[0].task.name] = results
+        return found
 
     def _collect(self, folder: Path, everything: Sequence[Asked]) -> None:
         trainer = self._trainer
@@ -289,19 +350,19 @@ class RunEvaluation:
 
     def _collecting(self, asked: Asked) -> Collecting:
         config, training, trainer = self._config, self._training, self._trainer
-        own = asked.task.name in (EVALUATION, VALIDATION)
         step = trainer.state.global_step
         origin = {
             "step": step,
             "model": [trainer.identity[WEIGHTS], config.model_dtype],
             "engine": [training.engine, str(training.autocast_dtype)],
         }
-        seed = config.eval_seed if own and config.eval_seed is not None else training.seed
+        seed = training.seed if config.eval_seed is None else config.eval_seed
         return Collecting(
             seed,
             origin,
             4 * training.rollout_batch_size,
             trainer.processing_class,
+            every_token=asked.task.name == VALIDATION,
             begin_anew=True,
             # Another run's are the same model's only before training.
             shared=untrained_answers(config) if not step else None,

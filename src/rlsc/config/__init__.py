@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING
 from rlsc.runtime.lazy import lazy_face
 
 if TYPE_CHECKING:
-    from rlsc.config.compare import NOT_SHARED, CompareArguments, CompareConfig
+    from rlsc.config.compare import (
+        NOT_SHARED,
+        OF_BASE,
+        SEEDS,
+        TRANSDUCTIVE,
+        CompareArguments,
+        CompareConfig,
+    )
     from rlsc.config.engine import AUTO, ENGINES, EngineArguments, check_engine, check_engine_name
     from rlsc.config.environment import ENVIRONMENTS, EnvironmentArguments
     from rlsc.config.evaluation import CriticArguments, EvalConfig

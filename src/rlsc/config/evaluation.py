@@ -48,6 +48,12 @@ class EvaluationArguments:
         "temperatures where there are validation questions to choose it on (two-digit sums), else "
         "with a longer cap and a terse prompt.",
     )
+    validation_questions: str | None = setting(
+        None,
+        "Questions with answers, as --questions, that nothing else uses: of every template, a "
+        "quarter, half and all of the cap, and temperatures 0, 0.5 and 1 (eight samples) the "
+        "untrained model's best is chosen on them. Needs --eval_baselines true.",
+    )
     eval_seed: int | None = setting(None, "Seed of its samples; by default seed.", least=0)
     base_evaluation: str | None = setting(
         None,

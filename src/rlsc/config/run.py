@@ -52,7 +52,7 @@ class QuestionArguments:
     questions: str | None = setting(
         None,
         "File (.jsonl, .json, .csv, .tsv, .parquet, .txt, each also .gz), Hub data set, "
-        "arithmetic[:two_digit|:three_terms].",
+        "arithmetic[:two_digit|:three_terms], benchmark:NAME of --benchmarks.",
     )
     questions_split: str = setting("train", "Split of a Hub data set.")
     questions_config: str | None = setting(None, "Its configuration.")
@@ -113,6 +113,8 @@ class RunConfig(
             except UnicodeEncodeError as error:
                 raise ConfigError("system_prompt holds half a character") from error
         self._check_adapter()
+        if self.validation_questions is not None and not self.eval_baselines:
+            raise ConfigError("validation_questions are for --eval_baselines true: add it")
         if not self.use_peft and self.lora != AdapterArguments().lora:
             raise ConfigError("lora settings need --use_peft true: without it no adapter is made")
         if not self.lora_target_modules.strip(" ,"):

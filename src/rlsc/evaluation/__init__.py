@@ -7,14 +7,14 @@ from rlsc.runtime.lazy import lazy_face
 if TYPE_CHECKING:
     from rlsc.evaluation.asking import BENCHMARK_ADVICE, Asked, prepare, room
     from rlsc.evaluation.baseline import Baseline
-    from rlsc.evaluation.benchmarks.tasks import load_tasks
+    from rlsc.evaluation.benchmarks.tasks import load_task, load_tasks
     from rlsc.evaluation.collecting import Collecting, check_kept, collect, regrade
     from rlsc.evaluation.contamination import overlap
     from rlsc.evaluation.guided.arms import LoadedCritic, collect_guided, step_kinds
     from rlsc.evaluation.guided.outcome import GuidedArms, guided_results
     from rlsc.evaluation.identity import judging_of_task, prompts_of, questions_of_task
     from rlsc.evaluation.outcome import Side, score_side, task_facts, task_results
-    from rlsc.evaluation.scoring import by_question, score
+    from rlsc.evaluation.scoring import Answers, by_question, compare, score
     from rlsc.evaluation.settings import (
         benchmark_setting,
         check_chat_settings,
@@ -24,6 +24,13 @@ if TYPE_CHECKING:
         temperature_setting,
     )
     from rlsc.evaluation.token_spans import token_ends
-    from rlsc.evaluation.untrained import LONG_CAP, TERSE, best_way, tried, ways
+    from rlsc.evaluation.untrained import (
+        LONG_CAP,
+        TERSE,
+        best_ways,
+        template_ways,
+        tried,
+        ways,
+    )
 
 __getattr__ = lazy_face(__name__)

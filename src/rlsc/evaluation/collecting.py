@@ -49,7 +49,9 @@ class Collecting:
     block_rows: int = 512
     """Completions a block, at most; long enough to keep an engine full."""
     tokenizer: Any = None
-    """With it, the first sample of each question has its tokens' log-probs too."""
+    """With it, the first sample of each question has its tokens' places and log-probs too."""
+    every_token: bool = False
+    """Whether all its samples have them: such answers can be cut at a shorter cap."""
     begin_anew: bool = False
     """Whether answers of another key are dropped; else they are refused."""
     shared: Path | None = None
@@ -86,7 +88,7 @@ def collect(
             groups = engine.generate(part, samples, asked.params, seeds, advance)
             release_freed_memory()
             seconds = (time.monotonic() - clock) / (len(part) * samples)
-            write = functools.partial(_write, file, asked, groups, seconds, grader, how.tokenizer)
+            write = functools.partial(_write, file, asked, groups, seconds, grader, how)
             rows += from_main(write)
     return rows
 
@@ -161,7 +163,7 @@ def _write(
     groups: Sequence[CompletionGroup],
     seconds: float,
     grader: Grader,
-    tokenizer: Any,
+    how: Collecting,
 ) -> list[AnswerRow]:
     rows = [
         AnswerRow(
@@ -175,7 +177,7 @@ def _write(
             max_new_tokens=asked.setting.max_new_tokens,
             seconds=round(seconds, 4),
             spent=completion.spent,
-            **_by_token(None if number else tokenizer, completion),
+            **_by_token(how.tokenizer if how.every_token or not number else None, completion),
         )
         for group in groups
         for number, completion in enumerate(group.completions)

@@ -83,7 +83,7 @@ def task_results(
     told of as it is.
     """
     if base is None:
-        return TaskResults(facts, tuned.scores)
+        return TaskResults(facts, tuned.scores, tried=tuple(tried))
     pairs = [(base.main, tuned.main)]
     pairs += [(base.answers(label), tuned.answers(label)) for label in also]
     base_best, tuned_best = base.best(), tuned.best()

@@ -46,13 +46,19 @@ def benchmark_setting(
     )
 
 
+def templates_for(main: Setting, tokenizer: Any) -> list[str]:
+    """All that the tokenizer can be asked by; that of `main` is among them."""
+    templates = [*(["chat"] if getattr(tokenizer, "chat_template", None) else []), *TEMPLATES]
+    if main.template not in templates:
+        templates.insert(0, main.template)
+    return templates
+
+
 def control_settings(
     main: Setting, system_prompt: str | None, tokenizer: Any
 ) -> tuple[Setting, ...]:
     """`main`, then every template that the tokenizer has at every control temperature."""
-    templates = [*(["chat"] if getattr(tokenizer, "chat_template", None) else []), *TEMPLATES]
-    if main.template not in templates:
-        templates.insert(0, main.template)
+    templates = templates_for(main, tokenizer)
     more = {"shots": main.shots, "top_p": main.top_p, "top_k": main.top_k}
     grid = [
         benchmark_setting(

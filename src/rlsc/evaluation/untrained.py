@@ -9,19 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 from rlsc.data import SUMS, find_template
 from rlsc.evaluation.asking import Asked
 from rlsc.evaluation.collecting import graded
 from rlsc.evaluation.scoring import score
+from rlsc.evaluation.settings import benchmark_setting, templates_for
 from rlsc.grading import Grader
-from rlsc.records import AnswerRow
-from rlsc.types import Score, Setting
+from rlsc.records import BEST_VOTE, UNTRAINED_BEST, AnswerRow
+from rlsc.types import Estimate, Score, Setting
 
 TERSE = " Answer with just the number."
 STEPWISE = " Think step by step, and put your final answer within \\boxed{}."
 LONG_CAP = 256
 TEMPERATURES = (0.0, 0.5)
+TEMPLATE_TEMPERATURES = (0.0, 0.5, 1.0)
+VOTES = 8
 
 
 def ways(greedy: Setting) -> tuple[Setting, ...]:
@@ -50,22 +55,57 @@ def ways(greedy: Setting) -> tuple[Setting, ...]:
     )
 
 
-def tried(asked: Asked, rows: Sequence[AnswerRow], cap: int, grader: Grader) -> Iterator[Score]:
-    """The score of one way; and with the shorter cap, at which the same answers are cut off."""
+def template_ways(greedy: Setting, tokenizer: Any) -> tuple[Setting, ...]:
+    """Every template by temperatures 0, 0.5 and 1, for questions that are no sums.
+
+    One greedy answer, else `VOTES`, whose majority is a way too; with the cap of `greedy`.
+    """
+    settings = [
+        benchmark_setting(
+            template,
+            temperature,
+            VOTES if temperature else 1,
+            greedy.max_new_tokens,
+            greedy.system_prompt,
+        )
+        for template in templates_for(greedy, tokenizer)
+        for temperature in TEMPLATE_TEMPERATURES
+    ]
+    return tuple(
+        replace(each, name=f"{Path(each.template).name}-T{each.temperature:g}") for each in settings
+    )
+
+
+def tried(
+    asked: Asked, rows: Sequence[AnswerRow], caps: Iterable[int], grader: Grader
+) -> Iterator[Score]:
+    """The score of one way; and with each shorter cap, at which the same answers are cut off."""
     yield score(rows, asked.setting)
-    shorter = replace(asked.setting, max_new_tokens=cap)
-    if cap < asked.setting.max_new_tokens and all(row.token_ends for row in rows):
-        cut = [_cut(row, cap) for row in rows]
-        yield score(list(graded(cut, asked.task, grader)), shorter)
+    for cap in caps:
+        if 0 < cap < asked.setting.max_new_tokens and all(row.token_ends for row in rows):
+            cut = [_cut(row, cap) for row in rows]
+            shorter = replace(asked.setting, max_new_tokens=cap)
+            yield score(list(graded(cut, asked.task, grader)), shorter)
 
 
-def best_way(scores: Iterable[Score]) -> Setting | None:
-    """The most accurate on the validation questions, of equals the shortest."""
-    known = [each for each in scores if each.accuracy]
+def best_ways(scores: Iterable[Score]) -> list[Setting]:
+    """The most accurate on the validation questions, and the best majority if that is another.
+
+    Of equals the shortest. Nothing where no answer was graded.
+    """
+    known = list(scores)
+    best = _best([(each.accuracy, each) for each in known], UNTRAINED_BEST)
+    vote = _best([(each.majority, each) for each in known], BEST_VOTE)
+    if best and vote and replace(vote, name=best.name) == best:
+        return [best]
+    return [way for way in (best, vote) if way]
+
+
+def _best(figures: Iterable[tuple[Estimate | None, Score]], name: str) -> Setting | None:
+    known = [(figure.value, -each.mean_length, each) for figure, each in figures if figure]
     if not known:
         return None
-    best = max(known, key=lambda one: (one.accuracy.value if one.accuracy else 0, -one.mean_length))
-    return replace(best.setting, name="untrained-best")
+    return replace(max(known, key=lambda one: one[:2])[2].setting, name=name)
 
 
 def _cut(row: AnswerRow, cap: int) -> AnswerRow:
@@ -74,4 +114,14 @@ def _cut(row: AnswerRow, cap: int) -> AnswerRow:
         return row
     ends = row.token_ends or ()
     text = row.text[: ends[cap - 1]]
-    return replace(row, text=text, tokens=cap, finish_reason="length", max_new_tokens=cap)
+    logps = row.token_logps
+    return replace(
+        row,
+        text=text,
+        tokens=cap,
+        logprob=sum(logps[:cap]) if logps else row.logprob,
+        token_logps=logps[:cap] if logps else logps,
+        token_ends=ends[:cap],
+        finish_reason="length",
+        max_new_tokens=cap,
+    )

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from rlsc.records.checkpoints import (
         PREFIX,
         UNFINISHED,
+        drop_checkpoints,
         last_checkpoint,
         seal,
         sync,
@@ -42,11 +43,16 @@ if TYPE_CHECKING:
     from rlsc.records.jsonl import append_jsonl, read_jsonl, write_jsonl
     from rlsc.records.lock import check_free, locked
     from rlsc.records.results import (
+        AS_TRAINED,
+        AT_BEST,
         AT_TRAINING_TEMPERATURE,
+        BEST_VOTE,
         EVALUATION,
         GREEDY,
         RESULTS,
         SAMPLED,
+        UNTRAINED_BEST,
+        VOTE,
         Best,
         ComparedMethod,
         ComparedRun,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 
 from rlsc.runtime import console
@@ -57,6 +58,12 @@ def last_checkpoint(folder: Path) -> Path | None:
 def checkpoints(folder: Path) -> list[Path]:
     """All of a folder's, whole or not, in no order."""
     return [p for p in folder.glob(f"{PREFIX}*") if p.name.removeprefix(PREFIX).isdigit()]
+
+
+def drop_checkpoints(folder: Path) -> None:
+    """Remove all, of a run that nothing will go on from."""
+    for checkpoint in checkpoints(folder):
+        shutil.rmtree(checkpoint)
 
 
 def step_of(checkpoint: Path) -> int:

@@ -24,8 +24,16 @@ EVALUATION = "evaluation"
 GREEDY, SAMPLED = "greedy", "sampled"
 AT_TRAINING_TEMPERATURE = "sampled_at_training_temperature"
 """Labels of its settings; `sampled` is at temperature 1."""
+UNTRAINED_BEST, BEST_VOTE = "untrained-best", "untrained-best-vote"
+"""Labels of the ways that validation questions chose to ask the untrained model in: by single
+answers, and by a majority if that is another."""
 SCHEMA_VERSION = 2
 """1 were the untyped results up to rlsc 0.1, which did not say so."""
+
+AS_TRAINED, VOTE, AT_BEST = "asked alike, greedy", "asked alike, majority", "base at its best"
+"""What a compared run's answers are held against: the untrained model asked in the same way,
+greedily and by the majority at the training temperature, and greedy answers against the way that
+validation questions chose."""
 
 OLDER_ADVICE = "read it with the rlsc that made it, or make the run again"
 
@@ -242,6 +250,11 @@ class ComparedRun:
     takes labels; None: it has not, as far as it was evaluated."""
     guard_collapse: int | None = None
     """The first step at which the guard saw a collapse, without labels; None: it saw none."""
+    differences: Mapping[str, Difference] | None = None
+    """Paired by question, by what is compared (`AGAINST`, then a benchmark each): the model after
+    training minus the untrained one. None: not computed then, as the next."""
+    total_seconds: float | None = None
+    """Evaluation included."""
     mean_until: float | None = None
     """pass@1, the mean over steps until the collapse by labels, or the end: the area under it."""
     examined: Mapping[int, Mapping[str, float]] | None = None
@@ -283,10 +296,13 @@ class ComparisonResults:
     temperatures: tuple[float, ...]
     seeds: tuple[int, ...]
     methods: tuple[ComparedMethod, ...]
+    transductive: tuple[ComparedMethod, ...] | None = None
+    """Trained on the very questions that they are evaluated on, which are none of the others'."""
 
     @property
     def runs(self) -> tuple[ComparedRun, ...]:
-        return tuple(run for method in self.methods for run in method.runs)
+        methods = [*self.methods, *(self.transductive or ())]
+        return tuple(run for method in methods for run in method.runs)
 
     @property
     def untrained(self) -> dict[float, Score]:

@@ -216,7 +216,7 @@ ROWS = (
         convert=columns("amc23", "question", source_id="id", clean=plain_number),
         kind="math", n=40, files=(("amc23.jsonl",),), licence="none stated (MAA, AMC 12 2023)",
     ),
-    Benchmark(
+    GSM8K := Benchmark(
         "gsm8k", "GSM8K", "openai/gsm8k",
         revision="740312add88f781978c0658806c59bc2815b9866", config="main", split="test",
         convert=columns("gsm8k_test", "question", clean=gsm8k_answer),
@@ -262,6 +262,11 @@ ROWS = (
         revision="5e0bf1e5e7c0e9c4bc39180d224f41f3f801b7ef", config=None, split="train+test",
         convert=svamp_item,
         kind="math", n=1000, files=(("svamp.jsonl",),), licence="MIT",
+    ),
+    replace(
+        GSM8K, name="gsm8k_train", title="GSM8K, the questions to train on", split="train",
+        convert=columns("gsm8k_train", "question", clean=gsm8k_answer),
+        n=7473, files=(("gsm8k_train.jsonl",),),
     ),
     CRUXEVAL_O := Benchmark(
         "cruxeval_o", "CRUXEval, outputs", "cruxeval-org/cruxeval",

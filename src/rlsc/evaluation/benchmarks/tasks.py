@@ -1,13 +1,16 @@
 """Tasks by the names that `--benchmarks` takes: the table's, and a user's own.
 
 A name is one of the table's, `all`, `arithmetic[:KIND]`, a data file, or a class of the user's,
-`FILE.py:Class` or `package.module:Class`.
+`FILE.py:Class` or `package.module:Class`. `NAME#200-300` is a part of one: ranks 200 to 299 of its
+questions in an order that nobody chose (`part_of`).
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, get_args
 
@@ -26,9 +29,10 @@ from rlsc.evaluation.benchmarks.loading import find_benchmark, listing, load_ben
 from rlsc.evaluation.benchmarks.table import BENCHMARKS, PAPER, choices_of
 from rlsc.records import EVALUATION
 from rlsc.runtime import is_user_code, load_user_code
-from rlsc.types import AnswerKind, Task
+from rlsc.types import AnswerKey, AnswerKind, Task
 
 _ARITHMETIC = "arithmetic"
+_PART = re.compile(r"(.+)#(\d+)-(\d+)")
 
 
 class UserTask:
@@ -56,10 +60,13 @@ def parse_names(names: str) -> list[str]:
     """
     chosen: list[str] = []
     for name in filter(None, map(str.strip, names.split(","))):
-        chosen += PAPER if name == "all" else [name if _is_own(name) else find_benchmark(name).name]
+        whole = _parted(name)[0]
+        if not _is_own(whole) and name != "all":
+            find_benchmark(whole)
+        chosen += PAPER if name == "all" else [name]
     if not chosen:
         raise ConfigError(f"no benchmark is named; choose from: {listing()}")
-    _check_once(chosen)
+    _check_once([_parted(name)[0] for name in chosen])
     return chosen
 
 
@@ -71,14 +78,60 @@ def load_tasks(
     Raises `RLSCError` for one that cannot be asked.
     """
     folder = None if data_dir is None else Path(data_dir).expanduser()
-    tasks = [
-        _own_task(name, limit, sandbox)
-        if _is_own(name)
-        else load_benchmark(name, folder, limit, sandbox)
-        for name in parse_names(names)
-    ]
+    tasks = [_load(name, folder, limit, sandbox) for name in parse_names(names)]
     _check_once([task.name for task in tasks])
     return tasks
+
+
+def _load(name: str, folder: Path | None, limit: int, sandbox: str) -> Task:
+    """One task, or its part, of which `limit` keeps the first."""
+    whole, part = _parted(name)
+    of_all = 0 if part else limit
+    if _is_own(whole):
+        task = _own_task(whole, of_all, sandbox)
+    else:
+        task = load_benchmark(whole, folder, of_all, sandbox)
+    if part is None:
+        return task
+    if limit < 0:
+        raise ConfigError(f"limit is {limit}: give the number of questions, or 0 for all")
+    return part_of(task, *part, limit)
+
+
+def _parted(name: str) -> tuple[str, tuple[int, int] | None]:
+    """``gsm8k#200-300`` → ``gsm8k`` and its ranks; None of a whole task."""
+    found = _PART.fullmatch(name)
+    return (found[1], (int(found[2]), int(found[3]))) if found else (name, None)
+
+
+def part_of(task: Task, start: int, stop: int, limit: int = 0) -> Task:
+    """Ranks `start` to `stop` − 1 of the questions, in the order of a hash of their texts.
+
+    `limit` keeps the first ones, 0 all.
+
+    So neither the file's order, nor an id, nor an answer has a say in which they are, and parts
+    whose ranks are disjoint have no question in common. Raises `ConfigError` for ranks that are
+    not there, and for steps of solutions, which belong together.
+    """
+    if task.steps:
+        raise ConfigError(
+            f"{task.name}: steps of solutions have no parts: --limit keeps whole ones"
+        )
+    if not start < stop <= len(task.questions):
+        of = len(task.questions)
+        raise ConfigError(f"{task.name}#{start}-{stop}: ranks are 0 to {of}, the lower one first")
+    ranked = sorted(task.questions, key=lambda question: _rank(question.text))
+    kept = tuple(ranked[start:stop][: limit or None])
+    return replace(
+        task,
+        questions=kept,
+        answers=AnswerKey({q.id: task.answers[q.id] for q in kept if q.id in task.answers}),
+        source=f"{task.source}, ranks {start} to {stop - 1} by hash",
+    )
+
+
+def _rank(text: str) -> str:
+    return hashlib.sha256(f"rlsc/subset/0/{text}".encode()).hexdigest()
 
 
 def load_task(name: str, data_dir: str | None = None, limit: int = 0) -> Task:

@@ -6,8 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
 from rlsc.records import (
+    AS_TRAINED,
     AT_TRAINING_TEMPERATURE,
+    BEST_VOTE,
     EVALUATION,
+    UNTRAINED_BEST,
+    VOTE,
     ComparedMethod,
     ComparisonFolder,
     ComparisonPoint,
@@ -19,7 +23,8 @@ from rlsc.report.charts import COLOURS, INK, Chart, Measured, Series
 from rlsc.report.page import Block, Bullets, Curves, Heading, Headline, Page, Paragraph, Table
 from rlsc.report.sections.games import compared_examined
 from rlsc.report.sections.provenance import hardware_rows, made
-from rlsc.report.sections.words import percent
+from rlsc.report.sections.scores import settings_table, tried
+from rlsc.report.sections.words import NOTHING, change, decimal, percent, setting_name
 
 REFRESH = 10
 _QUALITY = (("greedy", "Greedy accuracy"), ("pass_at_1", "pass@1, T = 1"))
@@ -34,7 +39,7 @@ def comparison_page(folder: ComparisonFolder) -> Page:
     missing = sum(not run.done and run.failed is None for run in results.runs)
     failed = [
         f"{method.label}, seed {run.seed}: {run.failed}"
-        for method in results.methods
+        for method in [*results.methods, *(results.transductive or ())]
         for run in method.runs
         if run.failed
     ]
@@ -48,6 +53,9 @@ def comparison_page(folder: ComparisonFolder) -> Page:
         Heading("Objectives"),
         *table_blocks(results),
         Bullets(failed),
+        *_paired(results),
+        *_transductive(results),
+        *_untrained(results),
         Heading("Length by step and by seconds of training"),
         Curves([by_step[2], by_seconds[2]]),
         Heading("Every run, step by step"),
@@ -98,7 +106,7 @@ def _numbers(results: ComparisonResults) -> list[Measured]:
 def table_blocks(results: ComparisonResults) -> Iterator[Block]:
     """A row for each temperature of the untrained model, then one for each objective."""
     base = list(_base_rows(results))
-    rows = [*base, *(_method_row(method, len(results.seeds)) for method in results.methods)]
+    rows = [*base, *(_method_row(method, len(method.runs)) for method in results.methods)]
     bold = [i for i, row in enumerate(base) if row[0].endswith(_ITS_BEST)]
     yield Table(_HEADER, rows, bold=frozenset(bold), brief=(0, 1, 2, 3, 7))
     yield Paragraph(_caption(results))
@@ -132,6 +140,73 @@ def _collapses(results: ComparisonResults) -> Iterator[Block]:
     )
 
 
+def _paired(results: ComparisonResults) -> Iterator[Block]:
+    """Each run against the untrained model, question by question."""
+    rows = [
+        (
+            *(method.label, str(run.seed), against, str(each.n)),
+            change(each.majority if against == VOTE else each.accuracy),
+            *(f"{len(each.gained)}, {len(each.lost)}", decimal(each.mcnemar_p)),
+            change(each.lengths["right"].difference, 1) if "right" in each.lengths else NOTHING,
+        )
+        for method in results.methods
+        for run in method.runs
+        for against, each in (run.differences or {}).items()
+    ]
+    if not rows:
+        return
+    yield Heading("Question by question, against the untrained model")
+    header = ("objective", "seed", "against", "n", "points", "gained, lost", "p", "tokens if right")
+    yield Table(header, rows, brief=(0, 1, 2, 4))
+    yield Paragraph(
+        "After training minus before, paired by question. Brackets: 95 % intervals of the "
+        "bootstrap over questions; p: McNemar's exact test, of majorities where k > 1. "
+        "Tokens: of questions that are right on both sides. A base at its best was chosen on other "
+        "questions, and asked on these."
+    )
+
+
+def _transductive(results: ComparisonResults) -> Iterator[Block]:
+    """Objectives that were trained on the questions they are judged by, before and after."""
+    rows = []
+    for method in results.transductive or ():
+        for run in method.runs:
+            if run.done:
+                first, last = run.curve[0], run.final
+                shares = [
+                    f"{100 * getattr(first, name):.1f} → {100 * getattr(last, name):.1f}"
+                    for name in _SHARES
+                ]
+                paired = (run.differences or {}).get(AS_TRAINED)
+                rows.append(
+                    (
+                        *(method.label, str(run.seed), str(paired.n) if paired else NOTHING),
+                        *shares,
+                        change(paired.accuracy) if paired else NOTHING,
+                        f"{first.mean_length:.0f} → {last.mean_length:.0f}",
+                    )
+                )
+    if not rows:
+        return
+    yield Heading("Trained on the questions that it is judged by (transductive)")
+    header = ("objective", "seed", "n", *_HEADER[1:4], "greedy, points", "tokens, greedy")
+    yield Table(header, rows, brief=(0, 1, 3, 6))
+    yield Paragraph("Without their labels. It says nothing of other questions, and is in no mean.")
+
+
+def _untrained(results: ComparisonResults) -> Iterator[Block]:
+    """How the untrained model was asked at its best, and its scores on the benchmarks."""
+    own = results.base.tasks[EVALUATION]
+    benchmarks = {name: task for name, task in results.base.tasks.items() if name != EVALUATION}
+    if not (own.tried or benchmarks):
+        return
+    yield Heading("The untrained model")
+    yield from tried(own)
+    for name, task in benchmarks.items():
+        yield Heading(f"{name}, n = {task.tuned.main.n}", 3)
+        yield settings_table(task.tuned)
+
+
 def _steps(steps: Sequence[int | None]) -> str:
     return ", ".join("–" if step is None else str(step) for step in steps)
 
@@ -147,9 +222,12 @@ def _base_rows(results: ComparisonResults) -> Iterator[list[str]]:
         score = asked.of(best.setting)
         as_trained = "as in training, " if best.setting == AT_TRAINING_TEMPERATURE else ""
         rows[f"untrained, {as_trained}T = {score.setting.temperature:g}"] = score
+    for score in asked.scores:
+        if score.setting.label in (UNTRAINED_BEST, BEST_VOTE) and score not in rows.values():
+            rows[f"untrained, chosen on other questions: {setting_name(score.setting)}"] = score
     for name, score in rows.items():
         greedy = score.setting.temperature == 0
-        name += " (greedy)" if greedy else ""
+        name += " (greedy)" if greedy and "greedy" not in name else ""
         if score.setting.label == best.setting:
             name += f"{', majority' if best.majority else ''}{_ITS_BEST}"
         value = percent(score.accuracy)
@@ -178,12 +256,13 @@ def _caption(results: ComparisonResults) -> str:
     task = results.base.tasks[EVALUATION]
     samples = max(score.setting.samples for score in task.tuned.scores)
     seeds = ", ".join(map(str, results.seeds))
+    hours = sum(run.total_seconds or 0 for run in results.runs) / 3600
     return (
         f"{results.questions}, {task.task.relation}: n = {task.tuned.main.n}, {samples} samples a "
         f"question, at most {task.tuned.main.setting.max_new_tokens} new tokens. Brackets: 95 % "
         f"intervals, of the untrained model over questions, of an objective over its seeds "
         f"({seeds}; Student's t). The untrained model's pass@1 and majority are at the temperature "
-        "of its row."
+        "of its row." + (f" All runs took {hours:.1f} hours." if hours >= 0.1 else "")
     )
 
 

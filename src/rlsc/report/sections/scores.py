@@ -391,12 +391,14 @@ def tried(task: TaskResults) -> Iterator[Block]:
     )
     rows = [
         (
-            *(setting_name(score.setting), percent(score.accuracy)),
+            *(setting_name(score.setting), percent(score.accuracy), percent(score.majority)),
             *(f"{score.mean_length:.0f}", str(score.setting.max_new_tokens)),
+            share(score.truncation_rate),
         )
         for score in ordered
     ]
-    yield Table(("tried on the base", "pass@1, %", "tokens", "cap"), rows, bold=frozenset([0]))
+    header = ("tried on the base", "pass@1, %", "majority, %", "tokens", "cap", "cut off")
+    yield Table(header, rows, bold=frozenset([0]), brief=(0, 1, 2, 4))
 
 
 # In words.

@@ -1,0 +1,174 @@
+"""The study of Qwen2.5-Coder-0.5B-Instruct in one go, on a GPU or on CPUs; offline.
+
+    python studies/qwen.py --model FILE.gguf|FOLDER --data_dir FOLDER [--minutes 10]
+
+It runs recipes/study-qwen-0.5b.yaml method by method, in the recipe's order: the untrained model
+and the first method, then one more at a time. Once `--minutes` are over no further method is begun;
+the same command goes on where it stopped, or was killed. At the end it prints what each run took.
+
+A GGUF file is read once, into a folder beside `--output_dir`. Its input embedding and its head may
+be of two precisions though the model ties them: the head's values are taken for both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+RECIPE = Path(__file__).parents[1] / "recipes" / "study-qwen-0.5b.yaml"
+# What changes the time and the memory, not the result: a GPU has room for more at once.
+ON_A_GPU = {"tokens_per_microbatch": 16384, "rollout_batch_size": 512}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 when every run that was begun is done, 1 when one has failed, 2 for bad input."""
+    args = _arguments(argv)
+    os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported
+    from rlsc.commands.arguments import read_recipe
+    from rlsc.errors import RLSCError
+
+    output = Path(args.output_dir).expanduser()
+    try:
+        recipe: Mapping[str, Any] = read_recipe(Path(args.recipe))
+        settings: dict[str, Any] = {"output_dir": str(output)}
+        if args.data_dir is not None:
+            settings["data_dir"] = args.data_dir
+        settings["model"] = str(model_folder(Path(args.model).expanduser(), output))
+        if _has_gpu():
+            settings |= ON_A_GPU
+        failed = _run(Path(args.recipe), recipe["objectives"], settings, 60 * args.minutes)
+    except RLSCError as error:
+        print(" ".join(str(error).split()), file=sys.stderr)
+        return 2
+    print(table(output))
+    return 1 if failed else 0
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--model", required=True, help="FILE.gguf, or a model folder")
+    parser.add_argument("--data_dir", help="the benchmarks as JSONL; default: the recipe's")
+    parser.add_argument("--minutes", type=float, default=float("inf"))
+    parser.add_argument("--output_dir", default="runs/study-qwen")
+    parser.add_argument("--recipe", default=str(RECIPE))
+    return parser.parse_args(argv)
+
+
+def _run(
+    recipe: Path, objectives: Sequence[Any], settings: Mapping[str, Any], seconds: float
+) -> bool:
+    """One more method at a time, while there is time left; whether any of them has failed."""
+    import rlsc
+    from rlsc.errors import FailedRunsError
+
+    started, failed = time.monotonic(), False
+    for count in range(1, len(objectives) + 1):
+        if count > 1 and time.monotonic() - started > seconds:
+            left = ", ".join(map(name_of, objectives[count - 1 :]))
+            print(f"the time is over; left for the same command: {left}")
+            break
+        try:
+            rlsc.compare(recipe, **settings, objectives=list(objectives[:count]))
+        except FailedRunsError as error:
+            failed = True
+            print(error)
+        minutes = (time.monotonic() - started) / 60
+        print(f"{name_of(objectives[count - 1])}: {minutes:.1f} minutes since the beginning")
+    return failed
+
+
+def name_of(entry: Any) -> str:
+    """Of an entry of a recipe's `objectives`."""
+    return entry if isinstance(entry, str) else next(iter(entry))
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+# The model.
+
+
+def model_folder(model: Path, output: Path) -> Path:
+    """A folder as it is; of a GGUF file the folder that it is read into, once."""
+    from rlsc.errors import ConfigError
+
+    if not model.exists():
+        raise ConfigError(f"--model {model} is not there: a FILE.gguf or a model folder")
+    if model.suffix != ".gguf":
+        return model
+    folder = output.parent / f"{output.name}-model"
+    if not (folder / "config.json").is_file():
+        unfinished = folder.with_name(folder.name + "-unfinished")
+        plain, tokenizer = read_tied(model)
+        plain.save_pretrained(unfinished)
+        tokenizer.save_pretrained(unfinished)
+        unfinished.rename(folder)
+    return folder
+
+
+def read_tied(file: Path) -> tuple[Any, Any]:
+    """The file's model in bfloat16 with one matrix for embedding and head: the head's values."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    where = {"gguf_file": file.name}
+    quantised = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float32, **where)
+    content = quantised.config.to_dict() | {"tie_word_embeddings": True}
+    content.pop("quantization_config", None)
+    plain = AutoModelForCausalLM.from_config(AutoConfig.for_model(**content), dtype=torch.float32)
+    values = quantised.state_dict()
+    head = quantised.get_output_embeddings().weight
+    for name, weight in plain.state_dict().items():
+        embedding = weight.shape == head.shape and "embed" in name
+        weight.copy_(head if embedding else values[name])
+    plain.tie_weights()
+    return plain.to(torch.bfloat16), AutoTokenizer.from_pretrained(file.parent, **where)
+
+
+# What it took.
+
+
+def table(output: Path) -> str:
+    """A row for each run: minutes in all, of sampling and of the update, tokens a second."""
+    from rlsc.records import TrainingFolder, read_jsonl
+
+    rows = ["| run | minutes | training | sampling, tokens/s | update, tokens/s | evaluation |"]
+    rows += ["|---|---|---|---|---|---|"]
+    for file in sorted(output.glob("*/seed-*/results.json")):
+        folder = TrainingFolder(file.parent)
+        results = folder.results()
+        if results is None:
+            continue
+        steps = read_jsonl(folder.path / "metrics.jsonl")
+        tokens = sum(_tokens(folder.path / "completions" / f"{n}.jsonl") for n in range(len(steps)))
+        sampling = sum(step["sample_seconds"] for step in steps)
+        update = sum(step["seconds"] for step in steps) - sampling
+        spent = results.seconds
+        evaluating = sum(spent[name] for name in spent if name.startswith("evaluate"))
+        speeds = (tokens / max(sampling, 1e-9), tokens / max(update, 1e-9))
+        name = f"{file.parent.parent.name}, {file.parent.name}"
+        rows.append(
+            f"| {name} | {spent['total'] / 60:.1f} | {spent['train'] / 60:.1f} "
+            f"| {speeds[0]:,.0f} | {speeds[1]:,.0f} | {evaluating / 60:.1f} |"
+        )
+    return "\n".join(rows)
+
+
+def _tokens(file: Path) -> int:
+    from rlsc.records import read_jsonl
+
+    if not file.is_file():
+        return 0
+    return sum(len(row["completion_token_ids"]) for row in read_jsonl(file))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
