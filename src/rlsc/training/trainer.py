@@ -202,8 +202,7 @@ class RLSCTrainer(WholeCheckpoints):
         self.objective = objective or create_objective(args)
         self.objective.check(args)
         ids = [example.id for example in self.train_dataset]
-        some = args.label_share is not None
-        self.objective.check_labels(ids, self._answer_key, some)
+        self.objective.check_labels(ids, self._answer_key, args.label_share is not None)
         check_judged(self.environment, ids, self._answer_key)
         if self.environment.needs_labels and self._answer_key is not None:
             self.environment.take_judge(judge_by(self._answer_key))
@@ -258,12 +257,10 @@ class RLSCTrainer(WholeCheckpoints):
         if self.objective.votes_of == "paraphrase":
             self._paraphrases = paraphrases_of(self.train_dataset, model, tokenizer, args)
             self.identity |= prompt_parts("paraphrase", list(self._paraphrases.values()))
-        if self.auxiliary.teacher is not None:
-            self.keep(self.auxiliary.teacher)
-        if self.auxiliary.value_head is not None:
-            self.keep(KeepValueHead(self.auxiliary.value_head))
-        if self.guard:
-            self.keep(self.guard)
+        head = self.auxiliary.value_head
+        for part in (self.auxiliary.teacher, head and KeepValueHead(head), self.guard):
+            if part is not None:
+                self.keep(part)
         self._moved = MovedWeights(self.model, args.learning_rate)
         self.add_callback(self._moved)
         self.remove_callback(PrinterCallback)
