@@ -98,7 +98,7 @@ EXTRACT = [
     ("We add them and get **11**.", "11"),
     ("So we get $3 + 8 = 11$.", "11"),
     ("It costs $5", "5"),
-    ("She pays 5 dollars in all.", "5"),
+    ("She pays 5 dollars in all.", "5 dollars"),
     ("1,234,567.89 in all", "1,234,567.89"),
     ("first there were two, 2, then three, 3\n", "3"),
     ("page-3", "3"),
