@@ -59,6 +59,12 @@ def test_the_grader_takes_answers_with_one_key_for_equal() -> None:
     assert [pair for pair in SAME if not same(*pair)] == []
 
 
+def test_a_currency_or_a_rate_beside_a_number_does_not_count() -> None:
+    texts = ("5 dollars", "5 euros", "5 eggs per week", "5 miles per hour")
+    assert {answer_key(text) for text in texts} == {answer_key("5")}
+    assert answer_key("5 cm") != answer_key("5") != answer_key("x dollars")
+
+
 def test_no_algebra_is_done() -> None:
     assert answer_key("1 + x") != answer_key("x + 1")
     assert answer_key("2 + 2") != answer_key("4")

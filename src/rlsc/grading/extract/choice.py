@@ -56,7 +56,7 @@ _LAST_WORD = re.compile(
 
 # A list of what is wrong, beside what is right.
 _WRONG_ONES = re.compile(
-    r"^[ \t*_#]*(?:incorrect|wrong|false) (?:answers?|options?|choices?)\b[*_]*:[^\n]*$",
+    r"^[ \t*_#]*(?:incorrect|wrong|false) (?:answers?|options?|choices?)\b[*_]*:[^\n]*(?:\n|$)",
     re.IGNORECASE | re.MULTILINE,
 )
 

@@ -156,11 +156,16 @@ def with_unit(text: str, number: re.Match[str]) -> str:
 
 
 # In a rate the order of its words matters: 3 apples per child are not 3 children per apple.
-_AFTER_NUMBER = re.compile(
-    r"\s*(?:degrees|radians|°|(?:dozen|hundred|thousand|million|billion|trillion)\b)"
-    r"|\s*(?:dollars?|cents?|euros?|pounds?|yen)\b"
+_NAMED_AMOUNT = (
+    r"\s*(?:dollars?|cents?|euros?|pounds?|yen)\b"
     r"|\s+(?!per)[A-Za-z]{2,20}(?: [A-Za-z]{2,20})? per (?!cent|hundred|thousand|million|billion)"
     r"[a-z]{2,20}\b"
+)
+AMOUNT = re.compile(rf"(?<=\d)(?:{_NAMED_AMOUNT})\W*$")
+"""The currency or the rate in words that ends an answer."""
+_AFTER_NUMBER = re.compile(
+    r"\s*(?:degrees|radians|°|(?:dozen|hundred|thousand|million|billion|trillion)\b)"
+    rf"|{_NAMED_AMOUNT}"
 )
 
 

@@ -98,7 +98,7 @@ EXTRACT = [
     ("We add them and get **11**.", "11"),
     ("So we get $3 + 8 = 11$.", "11"),
     ("It costs $5", "5"),
-    ("She pays 5 dollars in all.", "5"),
+    ("She pays 5 dollars in all.", "5 dollars"),
     ("1,234,567.89 in all", "1,234,567.89"),
     ("first there were two, 2, then three, 3\n", "3"),
     ("page-3", "3"),
@@ -254,6 +254,13 @@ LONG = {
     "bold passages": "**6 eggs " * 20_000,
     "validity": "$a_n = 2$, for $n > " * 10_000,
     "open boxes": r"\boxed{\frac" * 20_000,
+    "computations": "1 egg (2 × 3 × " * 20_000,
+    "many factors": "6 eggs (" + "2 × " * 50_000,
+    "reasons": "x = 5, since 2 " * 20_000,
+    "bounds": "1 < 2 < " * 30_000,
+    "numbers in words": "five hundred and " * 20_000,
+    "rates": "3 red eggs per " * 20_000,
+    "long answers": "Long answer: " * 20_000,
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from rlsc.grading.extract.choice import extract_choice
@@ -132,3 +134,9 @@ def test_options_of_one_text_are_not_told_apart() -> None:
     choices = ["5", "7", "7", "9"]
     assert judge("B", "B", "choice", choices)[1] is Verdict.CORRECT
     assert judge(r"\boxed{7.0}", "B", "choice", choices) == (None, Verdict.UNPARSED)
+
+
+def test_many_lists_of_wrong_options_are_read_quickly() -> None:
+    start = time.process_time()
+    assert extract_choice("incorrect options:\n" * 20_000) is None
+    assert time.process_time() - start < 2
