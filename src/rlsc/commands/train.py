@@ -22,6 +22,7 @@ from rlsc.commands.train_evaluation import (
     OwnTask,
     RunEvaluation,
     evaluation_set,
+    note_columns,
     training_questions,
     untrained_answers,
 )
@@ -294,6 +295,7 @@ def check_together(config: RunConfig, training: RLSCConfig) -> Environment:
             f"sandbox {config.sandbox}: environment {config.environment} runs no programs: leave "
             "it out"
         )
+    note_columns(config)
     check_environment(environment, create_objective(training), training)
     new = config.use_peft and config.adapter is None
     check_adapters(environment, new, engine_class(training))

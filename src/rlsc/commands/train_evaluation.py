@@ -122,6 +122,21 @@ def _of_benchmark(source: str, data_dir: str | None) -> QuestionSet:
     return QuestionSet(source, task.questions, answers=task.answers)
 
 
+def note_columns(config: RunConfig) -> None:
+    """Say where a setting of files and Hub data sets is given, and no questions come from one.
+
+    No error: a recipe may name the columns of the questions that others have taken the place of.
+    """
+    named = (config.questions, config.eval_questions, config.guard_questions)
+    sources = [source for source in named if source]
+    if any(not (is_built_in(one) or one.startswith(OF_BENCHMARK)) for one in sources):
+        return
+    for name in ("question_column", "answer_column", "questions_config"):
+        if (value := getattr(config, name)) is not None:
+            of = " and ".join(sources) or f"environment {config.environment}"
+            console.print(f"note: {name} {value} has no effect on {of}", soft_wrap=True)
+
+
 def training_questions(config: RunConfig, environment: Environment) -> QuestionSet:
     """Those of `--questions`; `--answer_column` may be of `--eval_questions` alone.
 

@@ -109,6 +109,12 @@ BAD = {
 }
 
 
+def test_columns_of_questions_without_any_are_noted(model: Path, capfd) -> None:
+    flags = ["--model", str(model), "--questions", "arithmetic", "--answer_column", "solution"]
+    assert _main(["train", *flags, "--output_dir", "run", "--dry_run"]) == 0
+    assert "note: answer_column solution has no effect on arithmetic\n" in capfd.readouterr().out
+
+
 @pytest.mark.parametrize(("flags", "message"), BAD.items())
 def test_bad_input_is_one_line(
     flags: str, message: str, model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
