@@ -91,7 +91,7 @@ def footprint(
         parts.append(Part("buckets of the gradients' exchange", 0, gradients, gradients))
     objective = create_objective(training)
     asks_base, bounds = environment.asks_base, environment.bounds()
-    if bounds is None and not environment.needs_rows:
+    if bounds is None and environment.is_game:
         notes.append("the environment does not say how much it samples: counted as of questions")
     copied = not config.use_peft or config.adapter is not None
     if needs_reference(training, objective, asks_base) and copied:

@@ -131,6 +131,8 @@ def test_the_command_line_plays(tmp_path: Path, capsys: pytest.CaptureFixture[st
     own = "source=solutions,games=2,samples=1"
     folder = tmp_path / "run"
     good = [*flags.split(), own, "--questions", str(file), "--output_dir", str(folder)]
+    assert _main([*good, "--dry_run"]) == 0, capsys.readouterr().err
+    assert "the environment does not say how much it samples" in capsys.readouterr().out
     assert _main(good) == 0, capsys.readouterr().err
     (metrics,) = read_jsonl(folder / "metrics.jsonl")
     assert metrics["spc/confirmed_share"] == 0  # this model solves nothing

@@ -29,6 +29,7 @@ from rlsc.evaluation.guided.outcome import (
     guided_results,
     plain_samples,
     rejection_rate,
+    shortest_mean,
 )
 from rlsc.records import GUIDED, PLAIN, AnswerRow, GuidedResults, rows_file, write_rows
 from rlsc.records.conversion import from_json, to_json
@@ -268,7 +269,9 @@ ARMS = GuidedArms(
 def test_a_majority_of_as_many_tokens(folder: Path) -> None:
     rows = read_rows(rows_file(folder, "t", GUIDED))
     assert rejection_rate(rows) == 3 / 8
-    assert plain_samples([rows]) == 4  # 25 of at least 11.5, and one more
+    assert plain_samples([rows], 10.0) == plain_samples([rows], 12.4) == 3
+    assert plain_samples([rows], 12.5) == 2  # 25 of 12.5 each
+    assert shortest_mean([rows, rows[:1]]) == 11
     found = guided_results(folder, "t", ARMS)
     (one,) = found.guided
     assert (one.plain_samples, one.plain_tokens) == (3, 30.0)

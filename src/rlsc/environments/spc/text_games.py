@@ -65,7 +65,7 @@ class TextGames:
         ]
         self._successes = {p: n for p, n in zip(drawn, successes, strict=True) if n is not None}
         games.confirmed = len(kept)
-        games.stand_ins = (drawn + [_empty(row) for row in rows])[:_FEWEST]
+        games.stand_ins = (drawn + _FEWEST * [_empty(row) for row in rows])[:_FEWEST]
         return kept if len(kept) >= _FEWEST else []
 
     def rewrite_of(self, place: TextPlace, group: CompletionGroup) -> Rewrite:

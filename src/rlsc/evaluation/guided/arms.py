@@ -15,10 +15,16 @@ from rlsc.evaluation.asking import Asked
 from rlsc.evaluation.collecting import Collecting, collect
 from rlsc.evaluation.guided.critics import ModelCritic, PerfectCritic, RandomCritic
 from rlsc.evaluation.guided.decoding import Critic, Guidance, GuidedEngine
-from rlsc.evaluation.guided.outcome import GuidedArms, plain_samples, rejection_rate
+from rlsc.evaluation.guided.outcome import (
+    GuidedArms,
+    mean_length,
+    plain_samples,
+    rejection_rate,
+    shortest_mean,
+)
 from rlsc.grading import Grader
 from rlsc.records import GUIDED, PERFECT, PLAIN, RANDOM, AnswerRow
-from rlsc.types import Task
+from rlsc.types import Setting, Task
 
 _FORMS: dict[str, StepForm] = {
     "sums": SumSteps(),
@@ -103,8 +109,7 @@ def collect_guided(
     answer(RANDOM, RandomCritic(rate), ["random", rate])
     if form.knows_truth:
         answer(PERFECT, PerfectCritic(form, questions), "truth")
-    plain = replace(asked.setting, name=PLAIN, samples=plain_samples(list(found.values())))
-    collect(engine, replace(asked, setting=plain), folder, grader, how)
+    plain = _collect_plain(engine, asked, list(found.values()), folder, grader, how)
     described: Mapping[str, object] = {
         "critic": critic.origin,
         "steps": steps,
@@ -115,3 +120,27 @@ def collect_guided(
     }
     settings = tuple(replace(asked.setting, name=label) for label in found)
     return GuidedArms(plain, settings, described)
+
+
+def _collect_plain(
+    engine: Engine,
+    asked: Asked,
+    arms: Sequence[Sequence[AnswerRow]],
+    folder: Path,
+    grader: Grader,
+    how: Collecting,
+) -> Setting:
+    """Samples without a critic that take no fewer tokens than any of the others; their setting.
+
+    How long a plain answer is shows only then: where it is shorter than was thought, more are
+    sampled, in place of the first.
+    """
+    samples = plain_samples(arms, shortest_mean(arms)) + 1
+    while True:
+        plain = replace(asked.setting, name=PLAIN, samples=samples)
+        anew = replace(how, begin_anew=True)  # fewer samples may lie there
+        rows = collect(engine, replace(asked, setting=plain), folder, grader, anew)
+        needed = plain_samples(arms, mean_length(rows))
+        if needed <= samples:
+            return plain
+        samples = needed + 1

@@ -63,14 +63,19 @@ def samples_for(tokens: float, a_sample: float) -> int:
     return max(1, ceil(tokens / a_sample - 1e-9))
 
 
-def plain_samples(arms: Sequence[Sequence[AnswerRow]]) -> int:
-    """How many plain samples a question has to have, to be held against each of these.
+def plain_samples(arms: Sequence[Sequence[AnswerRow]], a_sample: float) -> int:
+    """How many plain samples of so many tokens take the tokens of the dearest of these answers."""
+    return max(samples_for(_tokens_a_question(rows), a_sample) for rows in arms)
 
-    An answer under a critic that objects by chance is distributed as a plain one, and all are of
-    about its length: one sample more than that asks for.
-    """
-    length = min(fmean(row.tokens for row in rows) for rows in arms)
-    return max(samples_for(_tokens_a_question(rows), length) for rows in arms) + 1
+
+def shortest_mean(arms: Sequence[Sequence[AnswerRow]]) -> float:
+    """Tokens of an answer, a mean, of those critics whose answers are the shortest."""
+    return min(mean_length(rows) for rows in arms)
+
+
+def mean_length(rows: Sequence[AnswerRow]) -> float:
+    """Tokens of an answer, a mean."""
+    return fmean(row.tokens for row in rows)
 
 
 def guided_results(folder: Path, task: str, arms: GuidedArms) -> GuidedResults:
@@ -91,7 +96,7 @@ def _guided_score(
     rows: Sequence[AnswerRow], setting: Setting, plain_rows: Sequence[AnswerRow]
 ) -> GuidedScore:
     spent = [_spent(row) for row in rows]
-    a_sample = fmean(row.tokens for row in plain_rows)
+    a_sample = mean_length(plain_rows)
     plain, mine = by_question(plain_rows), by_question(rows)
     if list(plain) != list(mine):
         raise ValueError("the answers are to different questions")

@@ -195,9 +195,11 @@ def test_a_step_without_games_teaches_nothing(roles: str, solution: str) -> None
         return "no" if ask.id.startswith("confirm") else world(ask, sample)
 
     played = game(train_roles=roles)
+    alone, _ = play(played, lost, ROWS[:1])
     pools, _ = play(played, lost)
     assert pools
-    for pool in pools.values():
+    assert alone
+    for pool in (*pools.values(), *alone.values()):
         assert set(rewards(pool)) == {0.0}
         assert len(pool.completions) > 1
     assert played.metrics()["spc/confirmed_share"] == 0
