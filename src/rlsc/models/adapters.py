@@ -131,8 +131,8 @@ def is_quantised(model: Any) -> bool:
 def _folder_of_adapter(folder: str) -> Path:
     path = Path(folder).expanduser()
     if not (path / "adapter_config.json").is_file():
-        places = sorted(path.glob("*/adapter_config.json"))
-        hint = f"; {' and '.join(str(one.parent) for one in places)} has it" if places else ""
+        places = [str(file.parent) for file in sorted(path.glob("*/adapter_config.json"))]
+        hint = f"; there is one at {' and at '.join(places)}" if places else ""
         raise ModelError(f"no PEFT adapter at {folder}: it has no adapter_config.json{hint}")
     return path
 

@@ -215,7 +215,7 @@ class TrainingFolder(RunFolder):
     )
     # They change what is shown or how long it goes on.
     free = frozenset({"resume", "overwrite", "max_steps", "disable_tqdm", "output_dir", "merge_to"})
-    inputs = ("model", "questions", "eval_questions")
+    inputs = ("model", "questions", "eval_questions", "sft_rows")
 
     def results(self) -> TrainingResults | None:
         """Those of a run that is finished; None for one that is not."""

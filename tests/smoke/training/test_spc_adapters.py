@@ -249,4 +249,5 @@ def test_the_command_line_leaves_both_and_merges_the_critic(
     command = ["eval", "--model", str(model), "--benchmarks", "arithmetic", "--output_dir", "x"]
     assert _main([*command, "--adapter", str(out / "adapter")]) == 2
     error = capsys.readouterr().err
-    assert f"{out / 'adapter' / 'critic'} and {out / 'adapter' / 'sneaky'} has it" in error
+    places = [str(out / "adapter" / role) for role in ROLES]
+    assert f"there is one at {' and at '.join(places)}" in error

@@ -39,7 +39,7 @@ def started(folder: Path, file: Path, steps: int, **changes: Any) -> RLSCTrainer
     return trainer(folder, **settings | changes)
 
 
-@pytest.mark.parametrize("steps", [2, 3])
+@pytest.mark.parametrize("steps", [pytest.param(2, marks=pytest.mark.slow), 3])
 def test_a_run_goes_on_over_the_border(file: Path, tmp_path: Path, steps: int) -> None:
     """Cut after two of four steps, of which two or three are given: to the bit the whole one."""
     whole, cut = tmp_path / "whole", tmp_path / "cut"

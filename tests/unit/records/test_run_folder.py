@@ -119,6 +119,9 @@ def test_overwriting_spares_its_own_input(tmp_path: Path) -> None:
         folder.check(SETTINGS | {"model": str(tmp_path / "model")}, resume=False, overwrite=True)
     tasks = {"seed_tasks": str(tmp_path / "tasks.jsonl"), "batch": 8}
     (tmp_path / "tasks.jsonl").touch()
+    rows = SETTINGS | {"sft_rows": str(tmp_path / "tasks.jsonl")}
+    with pytest.raises(OutputError, match="would delete --sft_rows"):
+        folder.check(rows, resume=False, overwrite=True)
     with pytest.raises(OutputError, match="would delete --environment_settings seed_tasks"):
         folder.check(SETTINGS | {"environment_settings": tasks}, resume=False, overwrite=True)
 
@@ -132,6 +135,10 @@ def test_a_model_knows_its_run(tmp_path: Path) -> None:
     assert found is not None
     assert found.read_settings() == SETTINGS
     assert TrainingFolder.of_model(folder.path / "weights") is None
+    for own in (folder.path / "adapter", folder.path / "adapter" / "critic"):  # of a role
+        found = TrainingFolder.of_model(own)
+        assert found is not None
+        assert found.path == folder.path
 
 
 def test_a_comparison_knows_its_parts(tmp_path: Path) -> None:
