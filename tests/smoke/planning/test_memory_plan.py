@@ -100,10 +100,15 @@ def test_the_plan_is_what_the_tensors_take(
     torch.backends.cpu.get_cpu_capability() != "AVX512",
     reason="the 15 % are of kernels with AVX-512: other ones take more memory within themselves",
 )
-@pytest.mark.parametrize("family", LARGE)
-def test_processes_of_random_models_take_what_is_planned(family: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("family", "flags"),
+    [*((family, ()) for family in LARGE), ("llama", ("--use_peft", "true"))],
+)
+def test_processes_of_random_models_take_what_is_planned(
+    family: str, flags: tuple[str, ...], tmp_path: Path
+) -> None:
     """Beside their tensors: the heap and the kernels. tests/real does it with the real model."""
     model = tiny_model(family, vocab_size=8192, initializer_range=0.02, **LARGE[family])
     model.save_pretrained(tmp_path)
     tiny_tokenizer().save_pretrained(tmp_path)
-    assert 0.85 < ratio("--model", str(tmp_path)) < 1.15
+    assert 0.85 < ratio("--model", str(tmp_path), *flags) < 1.15
