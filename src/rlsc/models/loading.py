@@ -26,8 +26,8 @@ from rlsc.models.embedded import (
     embedded_file,
     embedded_tokenizer,
     load_embedded,
-    read_gguf,
 )
+from rlsc.models.gguf import gguf_config, gguf_tokenizer, read_gguf
 from rlsc.runtime import waiting
 
 _POINTER = 1024
@@ -107,7 +107,7 @@ def load_config(
         return embedded_config(file), EMBEDDED_NOTE
     if name is not None and _is_gguf(name):
         with _errors_in_a_line(name):
-            return embedded_config(Path(name).expanduser()), name
+            return gguf_config(Path(name).expanduser()), name
     name = _folder_or_id(name or EMBEDDED_HUB_ID, weights=False)
     how = {"revision": revision} if revision else {}
     with _errors_in_a_line(name):
@@ -123,7 +123,7 @@ def load_tokenizer(
         return embedded_tokenizer(file)
     if name is not None and _is_gguf(name):
         with _errors_in_a_line(name):
-            return embedded_tokenizer(Path(name).expanduser())
+            return gguf_tokenizer(Path(name).expanduser())
     name = _folder_or_id(name or EMBEDDED_HUB_ID)
     how = {"revision": revision} if revision else {}
     with _errors_in_a_line(name):

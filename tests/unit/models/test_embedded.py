@@ -73,10 +73,3 @@ def test_a_damaged_folder_is_named(reads: list[torch.dtype], tmp_path: Path) -> 
     with pytest.raises(ModelError, match="delete it, to have it anew") as caught:
         embedded.load_embedded(tmp_path / "some.gguf", torch.float32)
     assert str(folder) in str(caught.value)
-
-
-def test_digits_are_cut_off_before_all_else() -> None:
-    """As SmolLM was trained: GPT-2's way alone would keep a line break with the digit."""
-    tokenizer = embedded._isolating_digits(tiny_tokenizer())
-    pieces = tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str("\n\n12 is")
-    assert [piece for piece, _ in pieces] == ["ĊĊ", "1", "2", "Ġis"]
