@@ -122,11 +122,11 @@ def test_no_exemplar_is_a_benchmarks(shared_data: Path) -> None:
         for kind in KINDS
         for number, shot in enumerate(exemplars(kind, MOST_SHOTS))
     ]
+    known = Question("known", "A question that is found, so that others would be?")
     for name, benchmark in BENCHMARKS.items():
         if not benchmark.gated and not benchmark.own_form:  # of mathematics, as exemplars are
             questions = load_benchmark(name, shared_data).questions
-            assert overlap(shots, questions) == []
-            assert overlap(shots, [*questions, shots[0]]) == [shots[0].id]
+            assert overlap([*shots, known], [*questions, known]) == ["known"]
 
 
 # By what the tokenizer has.
