@@ -174,12 +174,26 @@ _NAMED_AMOUNT = (
     rf"|\s+(?:(?:square|cubic) )?(?!{_UNCOUNTED})[A-Za-z]{{2,20}}"
     r" per (?!cent|half|dozen|hundred|thousand|million|billion)[a-z]{2,20}\b"
 )
-AMOUNT = re.compile(rf"(?<=\d)(?:{_NAMED_AMOUNT})\W*$")
-"""The currency or the rate in words that ends an answer."""
+_AMOUNT = re.compile(rf"(?<=\d)(?:{_NAMED_AMOUNT})\W*$")
+_SIZELESS = re.compile(r"(?:dollars?|euros?|pounds?|yen|units?)")
 _AFTER_NUMBER = re.compile(
     r"\s*(?:degrees|radians|°|(?:dozen|hundred|thousand|million|billion|trillion)\b)"
     rf"|{_NAMED_AMOUNT}"
 )
+
+
+def without_name(answer: str) -> str:
+    """The number of `12 dollars` and `12 eggs per week`, which a text may name or not.
+
+    A unit that another size is measured in stays: `50 cents`, `5 km per hour`, as `5 km` does.
+    """
+    amount = _AMOUNT.search(answer[-100:])
+    if amount is None:
+        return answer
+    counted = _WORD.findall(amount.group())[0]
+    if is_unit_word(counted) and not _SIZELESS.fullmatch(counted):
+        return answer
+    return answer.removesuffix(amount.group())
 
 
 def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
