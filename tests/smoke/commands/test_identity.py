@@ -273,6 +273,9 @@ def test_an_untrained_models_answers_to_something_else_are_not_taken_over(
     run(*parse([*again, "--overwrite"]))
     said = capfd.readouterr().out
     assert "note: the untrained model is asked again: references of " in said
+    edit("sampler.py", "pass", "scale = 2")(begun)
+    run(*parse([*again, "--overwrite"]))
+    assert "note: the untrained model is asked again: engine source" in capfd.readouterr().out
 
 
 def test_a_comparison_keeps_to_what_it_began_with(
@@ -286,6 +289,7 @@ def test_a_comparison_keeps_to_what_it_began_with(
         **{"num_generations": 2, "max_completion_length": 4, "max_steps": 1, "guard": "off"},
         **{"per_device_train_batch_size": 4, "eval_samples": 1, "save_strategy": "no"},
         **{"disable_tqdm": True, "temperatures": [0], "seeds": [0]},
+        "engine": f"{begun}/sampler.py:Own",
         "objectives": [{"own": {"objective": f"{begun}/own.py:Own"}}],
     }
     compare(CompareConfig.of(settings), [])
@@ -294,8 +298,12 @@ def test_a_comparison_keeps_to_what_it_began_with(
     with pytest.raises(ConfigError, match=said):
         compare(CompareConfig.of(settings), [])
     edit("own.py", "scale = 2", "pass")(begun)
-    move(begun / "model")
     more = settings | {"seeds": [0, 1]}
+    edit("sampler.py", "pass", "scale = 2")(begun)
+    with pytest.raises(ConfigError, match=r"the run in .*base is of other engine source"):
+        compare(CompareConfig.of(more), [])
+    edit("sampler.py", "scale = 2", "pass")(begun)
+    move(begun / "model")
     with pytest.raises(ConfigError, match=r"the run in .*base is of other model weights"):
         compare(CompareConfig.of(more), [])
     assert json.loads((begun / "out" / "results.json").read_text())["seeds"] == [0]
