@@ -97,11 +97,12 @@ def run_eval(config: EvalConfig) -> None:
     )
     asked = [each for task in tasks for each in prepared(task, ways)]
     weights = weights_hash(model)
-    parts = given | prompts_of(asked) | tokenizer_parts(tokenizer) | engine_parts(engine)
+    own = engine_parts(engine)
+    parts = given | prompts_of(asked) | tokenizer_parts(tokenizer) | own
     parts[WEIGHTS] = weights
     if guided:
         parts |= guided.prepare(prepared, ways[0], dtype)
-    origin_of_rows = {"step": 0, "model": [weights, str(dtype)], "engine": [config.engine]}
+    origin_of_rows = {"step": 0, "model": [weights, str(dtype)], "engine": [config.engine], **own}
     # Long blocks keep the engine full.
     how = Collecting(config.seed, origin_of_rows, 4 * config.rollout_batch_size, tokenizer)
     if config.resume:

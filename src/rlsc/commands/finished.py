@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 
 from rlsc.config import RunConfig
-from rlsc.errors import ModelError
+from rlsc.errors import ModelError, RLSCError
 from rlsc.models import load_policy, weight_files, weights_hash
-from rlsc.records import TrainingFolder, changed_parts, hash_of_stamps
+from rlsc.records import TrainingFolder, changed_parts, hash_of_stamps, write_identity
 from rlsc.report import write_report
-from rlsc.runtime import console, is_main
+from rlsc.runtime import console, is_main, is_out_of_memory
 from rlsc.training import WEIGHTS
 
 _STAMPS = "weight files"
@@ -36,21 +36,33 @@ def say_complete(folder: Path, config: RunConfig) -> None:
     if not is_main():
         return
     write_report(folder)
-    if _has_other_weights(folder, config):
-        console.print(
-            f"note: the weights of {config.adapter or config.model} are not those that this run "
-            "began with: its figures and its model are of the former ones",
-            soft_wrap=True,
-        )
+    if note := _of_weights(folder, config):
+        console.print(f"note: {note}", soft_wrap=True)
     console.print(f"{folder} holds a finished run: nothing to do. Its report: report.html")
 
 
-def _has_other_weights(folder: Path, config: RunConfig) -> bool:
-    """By content, which is read where sizes or times of the files have changed."""
-    if not weight_files(config) or not changed_parts(folder, stamps_of(config)):
-        return False
+def _of_weights(folder: Path, config: RunConfig) -> str | None:
+    """What is to be said of weights that are other ones, by content, or could not be read.
+
+    They are read where sizes or times of the files have changed, and once if they are the same.
+    """
+    stamps = stamps_of(config)
+    if not weight_files(config) or not changed_parts(folder, stamps):
+        return None
+    name = config.adapter or config.model
+    other = (
+        f"the weights of {name} are not those that this run began with: its figures and its model "
+        "are of the former ones"
+    )
     try:
         model, _, _ = load_policy(config, getattr(torch, config.model_dtype), trainable=True)
-    except ModelError:  # what they were they are not
-        return True
-    return bool(changed_parts(folder, {WEIGHTS: weights_hash(model)}))
+        weights = weights_hash(model)
+    except (RLSCError, ImportError, MemoryError, RuntimeError) as error:
+        if isinstance(error, ModelError) and not is_out_of_memory(error.__cause__ or error):
+            return other  # what they were they are not
+        why = " ".join(str(error).split()) or type(error).__name__
+        return f"files of {name} have changed since this run began, and were not compared: {why}"
+    if changed_parts(folder, {WEIGHTS: weights}):
+        return other
+    write_identity(folder, stamps)
+    return None

@@ -57,6 +57,7 @@ from rlsc.records import (
 from rlsc.report import print_results, write_report
 from rlsc.runtime import console, is_main, is_sharded, waiting
 from rlsc.training import (
+    ENGINE,
     WEIGHTS,
     RLSCConfig,
     RLSCTrainer,
@@ -373,7 +374,8 @@ def evaluate_untrained(
     trainer, origin = _load(config, training, questions, any_objective)
     trained_on = questions.train
     evaluation = RunEvaluation(config, training, trainer, own, benchmarks, trained_on)
-    parts = {**evaluation.parts, WEIGHTS: trainer.identity[WEIGHTS]}
+    known = trainer.identity
+    parts = evaluation.parts | {name: known[name] for name in (WEIGHTS, ENGINE) if name in known}
     for task in [*own.tasks, *benchmarks]:
         parts |= questions_of_task(task) | judging_of_task(task)
     if base.holds_run:

@@ -57,7 +57,7 @@ from rlsc.records import (
     rows_file,
 )
 from rlsc.runtime import console, from_main
-from rlsc.training import WEIGHTS, RLSCConfig, RLSCTrainer
+from rlsc.training import ENGINE, WEIGHTS, RLSCConfig, RLSCTrainer
 from rlsc.types import Question, Score, Setting, Task
 
 BEFORE, AFTER = "before", "after"
@@ -371,6 +371,8 @@ class RunEvaluation:
             "model": [trainer.identity[WEIGHTS], config.model_dtype],
             "engine": [training.engine, str(training.autocast_dtype)],
         }
+        if ENGINE in trainer.identity:  # as its source was when it was loaded
+            origin[ENGINE] = trainer.identity[ENGINE]
         seed = training.seed if config.eval_seed is None else config.eval_seed
         return Collecting(
             seed,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rlsc.grading.extract.answer import extract_answer
 from rlsc.grading.extract.boxes import boxed
 from rlsc.grading.extract.own_words import own_words
-from rlsc.grading.extract.passages import AMOUNT
+from rlsc.grading.extract.passages import without_name
 from rlsc.grading.notation.normalise import normalise
 from rlsc.grading.notation.numbers import number
 
@@ -51,18 +51,20 @@ def cluster_answers(
 
 
 def answer_key(answer: str) -> str:
-    r"""Equal for two answers exactly when they are one number, or one text in LaTeX spelling.
+    r"""Equal for two answers when they are one number, or one text in LaTeX spelling.
 
     Cheap and safe enough for training, where every completion is keyed at every step. It does no
-    algebra: $x + 1$ and $1 + x$ have two keys. A currency or a rate in words beside a number does
-    not count: whether a text says `5 dollars` or `5` hangs on where its sentence ends.
+    algebra: $x + 1$ and $1 + x$ have two keys. Beside a number neither a whole currency in words
+    counts nor a thing and what it is counted by, since whether a text says `5 dollars` or `5`
+    hangs on where its sentence ends: `5 dollars`, `5 euros` and `5 eggs per week` have the key of
+    5. Units do: `50 cents`, `5 km` and `5 km per hour` have keys of their own.
 
     >>> answer_key(r"\dfrac12") == answer_key("0.5")
     True
     """
     if len(answer) > _LONGEST:
         return re.sub(r"\s+", "", answer)
-    plain = normalise(AMOUNT.sub("", answer))
+    plain = normalise(without_name(answer))
     value = number(plain)
     # No text has a space in its key, so no text looks like a number's.
     return f" {value}" if value is not None else re.sub(r"[\s$]+", "", plain)

@@ -193,12 +193,14 @@ def _architecture(model: Any) -> str:
 def _remote_code(model: torch.nn.Module) -> list[str]:
     """SHA-256 of the files of `trust_remote_code`, which transformers imports under a name of its.
 
-    Of each that has a layer of the model.
+    Of each that has a layer of the model, and of those beside it that were imported.
     """
     names = {type(layer).__module__ for layer in model.modules()}
-    own = sorted(name for name in names if name.startswith("transformers_modules."))
-    files = [Path(str(sys.modules[name].__file__)) for name in own]
-    return [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    remote = {name for name in names if name.startswith("transformers_modules.")}
+    packages = tuple(name.rpartition(".")[0] + "." for name in remote)
+    own = sorted(name for name in sys.modules if name.startswith(packages))
+    files = [getattr(sys.modules[name], "__file__", None) for name in own]  # None of a namespace
+    return [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files if file]
 
 
 def _checksum(weight: torch.Tensor) -> object:

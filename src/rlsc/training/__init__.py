@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from rlsc.training.auxiliary import needs_reference
     from rlsc.training.games import check_adapters
     from rlsc.training.identity import (
+        ENGINE,
         WEIGHTS,
         code_parts,
         engine_parts,

@@ -32,6 +32,7 @@ from rlsc.training.runlog import METRICS
 from rlsc.types import AnswerKey
 
 WEIGHTS = "model weights"
+ENGINE = "engine source"
 _SETTINGS = "settings"
 _FREE = TrainingFolder.free | {"local_rank", "run_name", "report_to", "push_to_hub", "project"}
 _FREE_PREFIXES = ("save_", "log_", "logging_", "hub_", "trackio_")
@@ -54,7 +55,7 @@ def code_parts(objective: Objective, environment: Environment) -> dict[str, str]
 def engine_parts(engine: object) -> dict[str, str]:
     """The source of a user's own engine, whose samples are what a run learns from."""
     own = _source(engine)
-    return {"engine source": content_hash(own)} if own else {}
+    return {ENGINE: content_hash(own)} if own else {}
 
 
 def _source(thing: object) -> str:

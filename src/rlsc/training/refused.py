@@ -9,6 +9,7 @@ from typing import Any
 
 from rlsc.config import default_of
 from rlsc.errors import ConfigError
+from rlsc.runtime import is_out_of_memory
 
 _EVALUATION = "the parent's evaluation is not used: --eval_steps N evaluates between"
 _LOADER = "a step's questions are text, read at once: there is nothing to load"
@@ -83,11 +84,14 @@ def check_arguments(names: Iterable[str]) -> None:
 def naming_the_optimizer() -> Iterator[None]:
     """Within, what refuses an optimizer's or a schedule's settings is raised as `ConfigError`.
 
-    The libraries speak of "index 0" and of "values to unpack", never of a setting.
+    The libraries speak of "index 0" and of "values to unpack", never of a setting. Lack of memory
+    is no setting's.
     """
     try:
         yield
     except (ImportError, RuntimeError, TypeError, ValueError) as error:
+        if is_out_of_memory(error):
+            raise
         raise ConfigError(
             "the optimizer or its schedule does not take these settings (optim, optim_args, "
             "learning_rate, weight_decay, adam_…, lr_scheduler_…): " + " ".join(str(error).split())

@@ -6,7 +6,9 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -18,7 +20,7 @@ from rlsc.commands.arguments import parse
 from rlsc.commands.compare import compare
 from rlsc.commands.train import run
 from rlsc.config import CompareConfig
-from rlsc.errors import ConfigError, OutputError
+from rlsc.errors import ConfigError, ModelError, OutputError
 from rlsc.models import load_policy
 from tests.conftest import tiny_model, tiny_tokenizer
 from tests.smoke.commands.test_train import arguments, figures
@@ -235,7 +237,7 @@ def test_what_does_not_count_may_change(begun: Path) -> None:
 def test_a_finished_run_says_where_its_weights_have_changed(
     begun: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are read where a size or a time has changed, and judged by their content."""
+    """They are read where a size or a time has changed, once, and judged by their content."""
     run(*parse(flags(begun, "--resume")))
     read: list[object] = []
 
@@ -246,14 +248,24 @@ def test_a_finished_run_says_where_its_weights_have_changed(
     monkeypatch.setattr(finished, "load_policy", load)
     weights = begun / "model" / "model.safetensors"
     said = []
-    for change in (lambda: None, lambda: os.utime(weights, (1, 1)), lambda: move(begun / "model")):
-        change()
+    touch = partial(os.utime, weights)
+    for changes in ([], [touch], [], [partial(move, begun / "model"), touch]):
+        for change in changes:
+            change()
         capfd.readouterr()
         run(*parse(flags(begun, "--resume")))
         out = " ".join(capfd.readouterr().out.split())
         assert "holds a finished run: nothing to do" in out
         said.append((len(read), f"note: the weights of {begun}/model are not those" in out))
-    assert said == [(0, False), (1, False), (2, True)]
+    assert said == [(0, False), (1, False), (1, False), (2, True)]
+    lack, in_loading = torch.OutOfMemoryError("CUDA out of memory"), ModelError("cannot load")
+    in_loading.__cause__ = lack
+    for error in (lack, in_loading, ConfigError("load_in_4bit needs bitsandbytes")):
+        monkeypatch.setattr(finished, "load_policy", Mock(side_effect=error))
+        run(*parse(flags(begun, "--resume")))
+        out = " ".join(capfd.readouterr().out.split())
+        assert f"have changed since this run began, and were not compared: {error}" in out
+        assert "holds a finished run: nothing to do" in out
 
 
 def test_a_run_of_before_there_was_a_record_is_refused(begun: Path) -> None:
@@ -273,6 +285,9 @@ def test_an_untrained_models_answers_to_something_else_are_not_taken_over(
     run(*parse([*again, "--overwrite"]))
     said = capfd.readouterr().out
     assert "note: the untrained model is asked again: references of " in said
+    edit("sampler.py", "pass", "scale = 2")(begun)
+    run(*parse([*again, "--overwrite"]))
+    assert "note: the untrained model is asked again: engine source" in capfd.readouterr().out
 
 
 def test_a_comparison_keeps_to_what_it_began_with(
@@ -286,6 +301,7 @@ def test_a_comparison_keeps_to_what_it_began_with(
         **{"num_generations": 2, "max_completion_length": 4, "max_steps": 1, "guard": "off"},
         **{"per_device_train_batch_size": 4, "eval_samples": 1, "save_strategy": "no"},
         **{"disable_tqdm": True, "temperatures": [0], "seeds": [0]},
+        "engine": f"{begun}/sampler.py:Own",
         "objectives": [{"own": {"objective": f"{begun}/own.py:Own"}}],
     }
     compare(CompareConfig.of(settings), [])
@@ -294,8 +310,12 @@ def test_a_comparison_keeps_to_what_it_began_with(
     with pytest.raises(ConfigError, match=said):
         compare(CompareConfig.of(settings), [])
     edit("own.py", "scale = 2", "pass")(begun)
-    move(begun / "model")
     more = settings | {"seeds": [0, 1]}
+    edit("sampler.py", "pass", "scale = 2")(begun)
+    with pytest.raises(ConfigError, match=r"the run in .*base is of other engine source"):
+        compare(CompareConfig.of(more), [])
+    edit("sampler.py", "scale = 2", "pass")(begun)
+    move(begun / "model")
     with pytest.raises(ConfigError, match=r"the run in .*base is of other model weights"):
         compare(CompareConfig.of(more), [])
     assert json.loads((begun / "out" / "results.json").read_text())["seeds"] == [0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -129,19 +130,28 @@ def test_the_hash_of_a_model_is_of_all_that_is_computed() -> None:
 def test_the_hash_of_a_model_is_of_the_code_that_came_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name, file = "transformers_modules.own.modeling", tmp_path / "modeling.py"
-    file.write_text("from transformers import LlamaForCausalLM\nclass Own(LlamaForCausalLM): ...\n")
-    spec = importlib.util.spec_from_file_location(name, file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, name, module)
-    spec.loader.exec_module(module)
-    own = module.Own(tiny_model().config)
-    known = weights_hash(own)
-    assert weights_hash(own) == known
-    file.write_text(file.read_text() + "# edited\n")
-    assert weights_hash(own) != known
+    def load(name: str, source: str) -> ModuleType:
+        file = tmp_path / f"{name}.py"
+        file.write_text(source)
+        spec = importlib.util.spec_from_file_location(f"transformers_modules.{name}", file)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, spec.name, module)
+        spec.loader.exec_module(module)
+        return module
+
+    load("own.helper", "scale = 1\n")
+    load("another.helper", "scale = 1\n")
+    layers = "from transformers import LlamaForCausalLM\nclass Own(LlamaForCausalLM): ...\n"
+    own = load("own.modeling", layers).Own(tiny_model().config)
+    hashes = [weights_hash(own), weights_hash(own)]
+    for name in ("another.helper", "own.helper", "own.modeling"):
+        with (tmp_path / f"{name}.py").open("a") as file:
+            file.write("# edited\n")
+        hashes.append(weights_hash(own))
+    assert len(set(hashes[:3])) == 1
+    assert len(set(hashes[2:])) == 3
 
 
 def test_the_hash_of_4_bit_weights_is_also_of_their_scales(tiny_folder: Path) -> None:

@@ -1,10 +1,11 @@
 """Settings of transformers' Trainer that mean nothing here are refused in one line."""
 
 import pytest
+import torch
 
 from rlsc import RLSCConfig, RLSCTrainer
 from rlsc.errors import ConfigError
-from rlsc.training.refused import REFUSED
+from rlsc.training.refused import REFUSED, naming_the_optimizer
 
 OTHER = {
     "auto_find_batch_size": True,
@@ -90,3 +91,13 @@ def test_liger_kernels_are_for_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     with pytest.raises(ConfigError, match="pip install liger-kernel"):
         RLSCConfig(use_liger_kernel=True, bf16=False)
+
+
+def test_what_an_optimizer_refuses_names_the_settings_and_lack_of_memory_does_not() -> None:
+    said = pytest.raises(ConfigError, match=r"does not take these settings .*: no beta")
+    with said, naming_the_optimizer():
+        raise RuntimeError("no beta")
+    for lack in (torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("not enough memory")):
+        with pytest.raises(RuntimeError) as caught, naming_the_optimizer():
+            raise lack
+        assert caught.value is lack

@@ -45,17 +45,19 @@ _REMARK = re.compile(
     r"|\s*\((?:and|so|with|where|since|note|not)\b[^()]*\)[*_.]*\s*$"
     r"|\s*(?:\$?\\(?:square|blacksquare)\$?|∎|QED)\s*$"
 )
-# "762 eggs a week (381 × 2)", but not "at (1, 2)" and not "gives (2 + 3)".
+# "762 eggs a week (381 × 2)", but not "at (1, 2)", "gives (2 + 3)" or "means (4 × 6 = 24)".
 _COMPUTED = re.compile(
-    r"(\d[^\n.()]{0,80}[a-z]{3})\s\(=?\s?\d[\d\s.,$＄]*(?:(?:[×*+÷=]|\\times|\\cdot|\s[-−x]\s)"
+    r"(\d[^\n.()]{0,80}[a-z]{3})\s\(=?\s?\d[\d\s.,$＄]*(?:(?:[×*+÷]|\\times|\\cdot|\s[-−x]\s)"
     r"\s*\$?\d[\d\s.,]*)+\)\W*$"
 )
 # "$x = 5$, since $2 \cdot 5 + 1 = 11$": a reason or a check behind a value, one formula of it.
 _CLAUSE = r"(?:(?!\b(?:so|thus|hence|therefore|which|then|and|giving|gives?)\b)[^\n,;=]){0,120}"
+# Of numbers alone: "x = 5 and 10 + 1 = 11 as required", but not "a = 5 and b = 12 as expected".
+_NUMBERS = r"(?:[\d\s.+*/×·÷^(){}$−-]|\\(?:cdot|times|d?frac|div)(?![A-Za-z])){1,120}"
 _REASON = re.compile(
     rf"(=\s*-?\d[\d.,/]*\$?),?\s+(?:(?:since|because)\s{_CLAUSE}=\s*-?[\d./]+\$?"
     rf"|and\s(?:(?:the|this|a)\s)?checks?\b{_CLAUSE}=\s*-?[\d./]+\$?(?:\s[a-z ]{{1,30}})?"
-    rf"|and\s(?:indeed\s)?{_CLAUSE}=\s*-?[\d./]+\$?,?\s(?:holds|as\s(?:required|needed|expected|desired))"
+    rf"|and\s(?:indeed\s)?{_NUMBERS}=\s*-?[\d./]+\$?,?\s(?:holds|as\s(?:required|needed|expected|desired))"
     r")\W*$"
 )
 _ANSWER_LINE = re.compile(r"(?:^|\n)[*_]*(?:A|Ans|TL;DR)[*_]*:\s*(\S[^\n]*?)\s*$")

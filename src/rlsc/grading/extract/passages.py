@@ -117,6 +117,8 @@ def right_side(text: str) -> str:
     segments = [part for part in re.split(r";\s+|\.\s+", text) if part]
     if len(segments) > 1 and not all(_DEFINES.match(part) for part in segments):
         text = segments[-1]  # "3 + 4 = 7; 7 · 2 = 14" concludes on 14
+    if worked := _WORKED_OUT.fullmatch(text):
+        return worked[1]
     if "=" not in text or re.search(r"[,;<>]|\\[lg]e(?![a-z])|\bor\b|\band\b|!=", text):
         return text
     left, _, right = text.rpartition("=")
@@ -129,6 +131,10 @@ def right_side(text: str) -> str:
     return clean(right) or clean(left) if named else text
 
 
+# "(4 × 6 = 24)": what is worked out in brackets.
+_WORKED_OUT = re.compile(
+    r"\((?:[^(),;]|,(?=\d{3})|\([^(),;]*\))*=\s*(-?\$?\d[\d.]*(?:,\d{3})*(?:\.\d+)?)\)"
+)
 _DEFINES = re.compile(r"\s*\\?[A-Za-z](?:_\{?\w+\}?)?\s*=")
 
 
@@ -155,18 +161,39 @@ def with_unit(text: str, number: re.Match[str]) -> str:
     return number.group() + (word.group() if word else "")
 
 
-# In a rate the order of its words matters: 3 apples per child are not 3 children per apple.
+# In a rate the order of its words matters: 3 apples per child are not 3 children per apple. One
+# word is counted in it, and no adjective or adverb: "14 more pages per week" is the number 14.
+_UNCOUNTED = (
+    r"(?:per|percent|more|less|fewer|extra|additional|further|other|another|new|whole|full|total"
+    r"|altogether|overall|average|each|apiece|both|half|to|for|from|on|off|in|out|at|of|up|down|away"
+    r"|back|by|or|and|not|if|left|about|only|just|dozen|hundred|thousand|million|billion|trillion"
+    r"|squared|cubed|factorial)\b"
+)
 _NAMED_AMOUNT = (
     r"\s*(?:dollars?|cents?|euros?|pounds?|yen)\b"
-    r"|\s+(?!per)[A-Za-z]{2,20}(?: [A-Za-z]{2,20})? per (?!cent|hundred|thousand|million|billion)"
-    r"[a-z]{2,20}\b"
+    rf"|\s+(?:(?:square|cubic) )?(?!{_UNCOUNTED})[A-Za-z]{{2,20}}"
+    r" per (?!cent|half|dozen|hundred|thousand|million|billion)[a-z]{2,20}\b"
 )
-AMOUNT = re.compile(rf"(?<=\d)(?:{_NAMED_AMOUNT})\W*$")
-"""The currency or the rate in words that ends an answer."""
+_AMOUNT = re.compile(rf"(?<=\d)(?:{_NAMED_AMOUNT})\W*$")
+_SIZELESS = re.compile(r"(?:dollars?|euros?|pounds?|yen|units?)")
 _AFTER_NUMBER = re.compile(
     r"\s*(?:degrees|radians|°|(?:dozen|hundred|thousand|million|billion|trillion)\b)"
     rf"|{_NAMED_AMOUNT}"
 )
+
+
+def without_name(answer: str) -> str:
+    """The number of `12 dollars` and `12 eggs per week`, which a text may name or not.
+
+    A unit that another size is measured in stays: `50 cents`, `5 km per hour`, as `5 km` does.
+    """
+    amount = _AMOUNT.search(answer[-100:])
+    if amount is None:
+        return answer
+    counted = _WORD.findall(amount.group())[0]
+    if is_unit_word(counted) and not _SIZELESS.fullmatch(counted):
+        return answer
+    return answer.removesuffix(amount.group())
 
 
 def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:

@@ -255,6 +255,7 @@ LONG = {
     "validity": "$a_n = 2$, for $n > " * 10_000,
     "open boxes": r"\boxed{\frac" * 20_000,
     "computations": "1 egg (2 × 3 × " * 20_000,
+    "sums in brackets": "#### (" + "(2) = 3 = " * 20_000 + ")",
     "many factors": "6 eggs (" + "2 × " * 50_000,
     "reasons": "x = 5, since 2 " * 20_000,
     "bounds": "1 < 2 < " * 30_000,
