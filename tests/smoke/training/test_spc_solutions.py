@@ -64,6 +64,7 @@ def trainer(folder: Path, game: SPC | None = None, **changes: Any) -> RLSCTraine
     given = {"answer_key": KEY} | {n: changes.pop(n) for n in ("answer_key",) if n in changes}
     settings = {"objective": "trr", "temperature": 1.0, "guard": "off", "save_steps": 2}
     settings |= {"per_device_train_batch_size": 2, "max_completion_length": 6, "max_steps": 3}
+    settings |= {"num_generations": 16}
     return RLSCTrainer(
         model=ascii_model(),
         args=config(folder, **(settings | changes)),
