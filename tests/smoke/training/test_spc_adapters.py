@@ -19,6 +19,7 @@ from rlsc.data.prompts import render
 from rlsc.engines import Engine, SamplingParams, create_engine
 from rlsc.engines.hf import HFEngine
 from rlsc.environments import Environment
+from rlsc.environments.spc.environment import SPC
 from rlsc.errors import ConfigError, QuestionError
 from rlsc.training.supervised import supervised_rows
 from rlsc.types import Ask, Completion
@@ -101,13 +102,30 @@ def test_each_adapter_is_trained_on_its_own_completions_alone(tmp_path: Path) ->
         assert any(bool(alone[name].any()) for name in of(run, role))
 
 
-def test_a_role_that_is_not_trained_stays_to_the_bit(tmp_path: Path) -> None:
-    game = Written(**GAME, train_roles="critic")
-    run = trainer(tmp_path, game, max_steps=2, save_strategy="no", weight_decay=0.1)
+@pytest.mark.parametrize("trained", ROLES)
+def test_a_role_that_is_not_trained_stays_to_the_bit(tmp_path: Path, trained: str) -> None:
+    """Though weight decay moves what has a gradient of 0, as where all rewards are alike."""
+    frozen = ROLES[ROLES[0] == trained]
+    own = GAME | {"train_roles": trained, "replay": 0}
+    # This model writes no step, so the generator's rewards are all -1: no row weighs anything.
+    game = Written(**own) if trained == "critic" else SPC(**own | {"reward": "spc"})
+    run = trainer(tmp_path, game, max_steps=1, save_strategy="no", weight_decay=0.1)
     before = {role: copy.deepcopy(of(run, role)) for role in ROLES}
     run.train()
-    assert all(torch.equal(p, before["sneaky"][name]) for name, p in of(run, "sneaky").items())
-    assert any(not torch.equal(p, before["critic"][name]) for name, p in of(run, "critic").items())
+    assert all(torch.equal(p, before[frozen][name]) for name, p in of(run, frozen).items())
+    assert any(not torch.equal(p, before[trained][name]) for name, p in of(run, trained).items())
+
+
+def test_a_pass_without_rows_is_by_an_adapter_that_is_trained(tmp_path: Path) -> None:
+    """Its gradients are 0, and those of the other missing."""
+    run = trainer(tmp_path, Written(**GAME | {"replay": 0}, train_roles="sneaky"))
+    rollout = run.sampler.collect(run.environment, 0, [])
+    batch = run.update.cut(rollout.groups, run._weigh(0, rollout, {}), rollout.adapters)
+    assert set(batch.adapters_N) == {"sneaky"}
+    run.update.backward(run.model, replace(batch, micro_batches=[], weightless=[]), 0)
+    assert all(p.grad is None for p in of(run, "critic").values())
+    assert all(p.grad is not None and not p.grad.any() for p in of(run, "sneaky").values())
+    assert replace(batch, adapters_N=()).adapter_of(None) == ""
 
 
 @pytest.mark.parametrize(
