@@ -193,7 +193,7 @@ def _carry_out(
         benchmarks=evaluation.benchmark_results(folder),
         examined=trainer.kept.examined,
     )
-    _conclude(config, training, folder.path, results)
+    _conclude(config, training, folder.path, results, _adapter_folder(folder.path, trainer))
 
 
 def load_benchmarks(config: RunConfig) -> list[Task]:
@@ -259,17 +259,17 @@ def _merge(config: RunConfig, trainer: RLSCTrainer, folder: Path) -> None:
 
 
 def _conclude(
-    config: RunConfig, training: RLSCConfig, folder: Path, results: TrainingResults
+    config: RunConfig, training: RLSCConfig, folder: Path, results: TrainingResults, adapter: Path
 ) -> None:
-    """Write what came of it, and say it."""
+    """Write what came of it, and say it; `adapter` is the one to go on with, where it is all."""
     write_results(folder, results)
     write_report(folder)
     print_results(results)
     if results.model_saved:
         console.print(f"model   {folder / 'model'}", soft_wrap=True)
     elif config.save_model:
-        again = f"--adapter {folder / 'adapter'} with the same --model and --load_in_4bit"
-        console.print(f"adapter {folder / 'adapter'}: {again}", soft_wrap=True)
+        again = f"--adapter {adapter} with the same --model and --load_in_4bit"
+        console.print(f"adapter {adapter}: {again}", soft_wrap=True)
     if config.merge_to is not None and config.save_model:
         console.print(f"merged  {config.merge_to}", soft_wrap=True)
     console.print(f"report  {folder / 'report.html'}", soft_wrap=True)

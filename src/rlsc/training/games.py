@@ -26,13 +26,14 @@ STATE, TASKS = "environment.json", "tasks.jsonl"
 BEFORE_TRAINING = -1
 """The step of the records of what an environment did before the first."""
 _VERSION = 1
-_OF_QUESTIONS = ("per_device_train_batch_size", "num_generations")
-"""Settings that say how many completions questions have; a game says that itself."""
 _READ_IN_GAMES = frozenset({"environment", "reference"})
+_COUNTS = ("per_device_train_batch_size", "num_generations")
+"""Settings that say how many completions questions have; a game says that itself, and one on a data
+set's questions how many of each."""
 
 
 def check_game(environment: Environment, objective: Objective, args: RLSCConfig) -> None:
-    """Raise `ConfigError` for settings without meaning where a game makes all prompts."""
+    """Raise `ConfigError` for settings without meaning where a game makes its own prompts."""
     name, needs = type(environment).__name__, set(objective.weights_need)
     judged: Collection[str] = needs - _READ_IN_GAMES if environment.gives_rewards else ()
     for need in sorted({"labels", "values"} & needs | set(judged)):
@@ -45,23 +46,25 @@ def check_game(environment: Environment, objective: Objective, args: RLSCConfig)
             f"objective {args.objective} looks at all completions with one policy, and those of "
             f"environment {name} are of an adapter for each role: take --objective trr"
         )
-    if args.max_steps < 0:
+    if args.max_steps < 0 and not environment.needs_rows:
         raise ConfigError(
             f"max_steps -1 counts passes over questions, and environment {name} makes its own: "
             "give --max_steps"
         )
     if args.world_size > 1:
         raise ConfigError(f"environment {name} is played in one process, not {args.world_size}")
-    own = settings_of(type(environment))
-    for setting in _OF_QUESTIONS:
-        value, default = (
-            getattr(args, setting),
-            default_of(type(args).__dataclass_fields__[setting]),
-        )
-        if value != default and setting not in own:
+    _check_counts(environment, args)
+
+
+def _check_counts(environment: Environment, args: RLSCConfig) -> None:
+    """Raise `ConfigError` where a setting of plain questions would change nothing."""
+    name, own = type(environment).__name__, settings_of(type(environment))
+    for setting in _COUNTS[1:] if environment.needs_rows else _COUNTS:
+        value = getattr(args, setting)
+        if value != default_of(type(args).__dataclass_fields__[setting]) and setting not in own:
             raise ConfigError(
-                f"{setting} {value} is of questions, and environment {name} makes its own: leave "
-                "it out (--environment_settings has what it can be given)"
+                f"{setting} {value} is of plain questions, and environment {name} plays a game: "
+                "leave it out (--environment_settings has what it can be given)"
             )
 
 

@@ -117,7 +117,7 @@ def check_environment(environment: Environment, objective: Objective, args: RLSC
         )
     if gives:
         _check_rewards_are_read(name, objective, args)
-    if not environment.needs_rows:
+    if environment.is_game:
         check_game(environment, objective, args)
     if gives is not False:
         may = "gives" if gives else "may give (its class does not say gives_rewards = False)"

@@ -46,7 +46,7 @@ def supervised_rows(args: RLSCConfig, environment: Environment) -> Rows:
     if args.sft_rows is None:
         return []
     name = type(environment).__name__
-    if environment.needs_rows:
+    if not environment.is_game:
         raise ConfigError(f"sft_rows begins a game, and environment {name} asks questions")
     if args.sft_rows == OF_ENVIRONMENT:
         rows = rows_of(environment.demonstrations(), f"sft_rows of environment {name}")
@@ -146,6 +146,8 @@ class SupervisedStart:
         progress: StepProgress,
     ) -> None:
         self._args, self._groups, self._of_adapter = args, groups, of_adapter
+        self._orders: dict[int, list[int]] = {}
+        """Of the passes that the last step was in: shuffled once, not for each row."""
         how = (scorer, adapters, accelerator, progress)
         self.update = Update(_plain(args), Constant(), AuxiliaryModels(), *how)
 
@@ -156,10 +158,10 @@ class SupervisedStart:
     def groups_of(self, step: int) -> list[CompletionGroup]:
         """Pass after pass over all rows, each in an order of its own, by seed and step alone."""
         size, number = self._args.sft_batch_size, len(self._groups)
-        return [
-            self._groups[self._order(place // number)[place % number]]
-            for place in range(step * size, (step + 1) * size)
-        ]
+        wanted = [divmod(place, number) for place in range(step * size, (step + 1) * size)]
+        passes = {of for of, _ in wanted}
+        self._orders = {of: self._orders.get(of) or self._order(of) for of in passes}
+        return [self._groups[self._orders[of][at]] for of, at in wanted]
 
     def _order(self, number: int) -> list[int]:
         places = list(range(len(self._groups)))

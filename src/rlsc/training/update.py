@@ -56,10 +56,14 @@ class StepBatch:
     """Where roles have adapters: whose each completion is, and its gradient."""
 
     def adapter_of(self, micro_batch: Batch | None) -> str:
-        """Whose a micro-batch is; empty where nobody has one of their own."""
-        if micro_batch is None or not self.adapters_N:
+        """Whose a micro-batch is; empty where nobody has one of their own.
+
+        None, a pass without rows, is one of those that the step trains: another adapter has no
+        gradient, not even 0, by which weight decay would move it.
+        """
+        if not self.adapters_N:
             return ""
-        return self.adapters_N[micro_batch.rows[0].members[0]]
+        return self.adapters_N[0 if micro_batch is None else micro_batch.rows[0].members[0]]
 
     @property
     def size(self) -> int:

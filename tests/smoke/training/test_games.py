@@ -199,8 +199,8 @@ GAME = f"--environment {FILE}:CountUp --objective trr"
 REFUSED = {
     f"{GAME} --questions arithmetic": "makes its own questions: leave --questions out",
     f"{GAME} --max_steps -1 --num_train_epochs 1": "max_steps -1 counts passes over questions",
-    f"{GAME} --num_generations 4": "num_generations 4 is of questions",
-    f"{GAME} --per_device_train_batch_size 2": "per_device_train_batch_size 2 is of questions",
+    f"{GAME} --num_generations 4": "num_generations 4 is of plain questions",
+    f"{GAME} --per_device_train_batch_size 2": "per_device_train_batch_size 2 is of plain",
     f"{GAME} --guard stop": "guard stop sees nothing of a game: name --guard_questions",
     f"{GAME} --guard stop --guard_questions arithmetic --guard_probe_size 0": "guard stop sees",
     f"{GAME} --train_generations 2": "--train_generations and environment CountUp",

@@ -16,6 +16,7 @@ from rlsc.environments.spc.environment import SPC
 from rlsc.environments.spc.solutions import TextPlace
 from rlsc.errors import ConfigError
 from rlsc.records import read_jsonl
+from rlsc.training.supervised import supervised_rows
 from rlsc.types import AnswerKey, Completion
 from tests.ascii_model import ascii_model, ascii_tokenizer, save_ascii_model
 from tests.smoke.conftest import write_jsonl
@@ -64,6 +65,7 @@ def trainer(folder: Path, game: SPC | None = None, **changes: Any) -> RLSCTraine
     given = {"answer_key": KEY} | {n: changes.pop(n) for n in ("answer_key",) if n in changes}
     settings = {"objective": "trr", "temperature": 1.0, "guard": "off", "save_steps": 2}
     settings |= {"per_device_train_batch_size": 2, "max_completion_length": 6, "max_steps": 3}
+    settings |= {"num_generations": 16}
     return RLSCTrainer(
         model=ascii_model(),
         args=config(folder, **(settings | changes)),
@@ -107,6 +109,22 @@ def test_a_guard_does_not_play_the_game_once_more(tmp_path: Path) -> None:
     assert run.guard is None
     assert run.environment.is_game
     assert not run._policy_samples
+
+
+def test_it_may_begin_by_a_file_of_completions(tmp_path: Path) -> None:
+    """As any game; it has none of its own, since nothing here knows the truth."""
+    said = [{"prompt": f"{n} + 3 =", "completion": f" {n + 3}"} for n in range(2)]
+    file = write_jsonl(tmp_path / "rows.jsonl", said)
+    start = {"sft_rows": str(file), "sft_steps": 1, "sft_batch_size": 2, "max_steps": 2}
+    own = config(tmp_path, **start | {"sft_rows": "environment"})
+    with pytest.raises(ConfigError, match="environment: SPC writes none of its own: name a file"):
+        supervised_rows(own, SPC(source="solutions"))
+    trainer(tmp_path / "run", **start, save_strategy="no").train()
+    metrics = read_jsonl(tmp_path / "run" / "metrics.jsonl")
+    assert [row.get("supervised") for row in metrics] == [1.0, None]
+    first = read_jsonl(tmp_path / "run" / "completions" / "0.jsonl")
+    assert sorted(row["text"] for row in first) == [" 3", " 4"]
+    assert {row["step"] for row in read_jsonl(tmp_path / "run" / "tasks.jsonl")} == {1}
 
 
 def test_other_answers_are_another_run(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from rlsc.commands.main import _main
 from rlsc.config import SupervisedArguments
 from rlsc.errors import ConfigError, QuestionError
 from rlsc.records.jsonl import read_jsonl
-from rlsc.training.supervised import supervised_groups, supervised_rows
+from rlsc.training.supervised import SupervisedStart, supervised_groups, supervised_rows
 from tests.ascii_model import save_ascii_model
 from tests.conftest import tiny_model, tiny_tokenizer
 from tests.smoke.conftest import write_jsonl
@@ -78,6 +79,26 @@ def test_the_loss_of_a_step_is_that_of_its_rows(file: Path, tmp_path: Path) -> N
         nll.append(-float(logps.gather(1, torch.tensor(ids)[:, None]).sum()))
     assert len(nll) == 3
     assert logged["loss"] == pytest.approx(sum(nll) / 3, rel=1e-5)
+
+
+def test_the_order_of_a_pass_is_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches of 3 of 7 rows, over the border of two passes; a step by itself, as on a resume."""
+    drawn: list[int] = []
+    order = SupervisedStart._order
+    monkeypatch.setattr(SupervisedStart, "_order", lambda *of: (drawn.append(of[1]), order(*of))[1])
+    given: Any = (list(range(7)), {}, *[None] * 4)
+
+    def start() -> SupervisedStart:
+        args: Any = SimpleNamespace(seed=3, sft_batch_size=3)
+        return SupervisedStart(args, *given)
+
+    rows = [of for first in [start()] for step in range(7) for of in first.groups_of(step)]
+    assert drawn == [0, 1, 2]
+    passes = [rows[at : at + 7] for at in (0, 7, 14)]
+    assert all(sorted(one) == list(range(7)) for one in passes)
+    assert len(set(map(tuple, passes))) == 3
+    for step in (5, 2):
+        assert start().groups_of(step) == rows[3 * step : 3 * step + 3]
 
 
 def test_what_ends_a_completion(file: Path, tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from rlsc.records import ComparedMethod
 from rlsc.report.page import Bullets, Curves, Table
 from rlsc.report.sections.comparison import table_blocks
@@ -98,9 +100,9 @@ def test_a_comparison_shows_the_critic_before_and_after() -> None:
         *("objective", "a", "b", "exploit, mean", "exploit, max")
     ]
     reach = 12.706 * 0.1  # t of one degree of freedom, times the standard error
-    assert table.rows[0][1:5] == ["0.50 → 0.70"] * 4
+    assert table.rows[0][1:5] == ["0.50 → 0.70 (2 of 3)"] * 4
     assert table.rows[0][5:] == [f"[{0.7 - reach:.2f}, {0.7 + reach:.2f}]"] * 4
-    assert table.rows[1][1:5] == ["– → –", "0.25 → 0.25", "– → –", "– → –"]
+    assert table.rows[1][1:5] == ["– → –", "0.25 → 0.25 (1 of 3)", "– → –", "– → –"]
     assert table.rows[2][1:] == ["– → –"] * 4 + ["–"] * 4
 
 
@@ -111,7 +113,33 @@ def test_another_game_s_figures_have_their_own_names() -> None:
     with_game = replace(results, methods=(examined_by(first, figures), *others))
     (table,) = (b for b in compared_examined(with_game) if isinstance(b, Table))
     assert table.header[1] == "probe_deduction"
-    assert table.rows[0][1] == "0.10 → 0.40"
+    assert table.rows[0][1] == "0.10 → 0.40 (1 of 3)"
+
+
+@pytest.mark.parametrize(
+    ("ends", "shown"),
+    [
+        (((0.5, 0.6), (0.5, 0.7), (0.5, 0.8)), "0.50 → 0.70"),
+        (((0.5, 0.6), (0.5, 0.8), (0.5, None)), "0.50 → 0.70 (2 of 3)"),
+        (((0.4, 0.6), (0.6, 0.7), (None, 0.8)), "0.50 (2 of 3) → 0.70"),
+        (((0.4, 0.6), (0.6, None), (None, None)), "0.50 (2 of 3) → 0.60 (1 of 3)"),
+        (((0.5, None), (None, None), (None, None)), "0.50 (1 of 3) → –"),
+    ],
+)
+def test_a_mean_over_some_seeds_says_how_many(ends: Any, shown: str) -> None:
+    """Each seed's figure before and after, where there is one."""
+    results = runs.comparison()
+    first, *others = results.methods
+    known = [
+        {
+            at: {} if value is None else {"game/right": value}
+            for at, value in zip((0, 9), both, strict=True)
+        }
+        for both in ends
+    ]
+    with_game = replace(results, methods=(examined_by(first, *known), *others))
+    (table,) = (b for b in compared_examined(with_game) if isinstance(b, Table))
+    assert table.rows[0][1] == shown
 
 
 def test_the_figures_are_kept_with_the_comparison() -> None:

@@ -6,9 +6,13 @@ from typing import Any
 
 import pytest
 
+from rlsc import RLSCConfig
 from rlsc.data import rows_of
-from rlsc.errors import QuestionError
-from rlsc.training.preparation import examples_of, given_pairs
+from rlsc.environments.spc.environment import SPC
+from rlsc.errors import ConfigError, QuestionError
+from rlsc.objectives import create_objective
+from rlsc.objectives.task_relative import TaskRelative
+from rlsc.training.preparation import check_environment, examples_of, given_pairs
 from rlsc.types import Example, Prompt
 from tests.conftest import tiny_model, tiny_tokenizer
 
@@ -66,3 +70,45 @@ def test_parts_of_a_content_are_its_text() -> None:
     parts = [{"type": "text", "text": "What "}, {"type": "text", "text": "is 1?", "extra": None}]
     (example,) = read({"prompt": [{"role": "user", "content": parts, "name": None}]})
     assert example.prompt == [{"role": "user", "content": "What is 1?"}]
+
+
+def check_solutions(roles: str, **settings: Any) -> None:
+    args = RLSCConfig(output_dir="x", **({"objective": "trr"} | settings))
+    check_environment(SPC(source="solutions", roles=roles), create_objective(args), args)
+
+
+@pytest.mark.parametrize("roles", ["shared", "adapters"])
+def test_a_game_of_questions_counts_steps_as_they_do(roles: str) -> None:
+    """It plays the loader's rows, so their number and passes over them have a meaning."""
+    check_solutions(roles)
+    check_solutions(roles, per_device_train_batch_size=2, max_steps=-1, num_train_epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"num_generations": 8}, "num_generations 8 is of plain questions"),
+        ({"objective": "trr,grpo"}, "trr,grpo needs labels, which completions of env"),
+        ({"objective": "trr,ttrl"}, "trr,ttrl needs answers"),
+    ],
+)
+def test_what_a_game_of_questions_has_no_use_for(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        check_solutions("shared", **settings)
+
+
+def test_adapters_of_a_game_of_questions_are_not_weighed_by_one_policy() -> None:
+    class Referred(TaskRelative):
+        weights_need = frozenset({"environment", "reference"})
+
+    args = RLSCConfig(output_dir="x", objective="trr")
+    check_environment(SPC(source="solutions"), Referred(), args)
+    with pytest.raises(ConfigError, match="looks at all completions with one policy"):
+        check_environment(SPC(source="solutions", roles="adapters"), Referred(), args)
+
+
+def test_a_game_of_questions_is_played_in_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Said with the other settings, before a model is loaded."""
+    monkeypatch.setattr(RLSCConfig, "world_size", 2)
+    with pytest.raises(ConfigError, match="SPC is played in one process, not 2"):
+        check_solutions("shared")

@@ -352,8 +352,11 @@ class SPC(SPCSettings, Environment):
     def demonstrations(self) -> list[dict[str, Any]]:
         """By the truth, of sums that are trained on: a random corruption, and both verdicts.
 
-        So right and wrong steps are as many, and each fault as likely as it can be.
+        So right and wrong steps are as many, and each fault as likely as it can be. None on
+        solutions, of which nothing knows the truth: their start is of a file.
         """
+        if self.source == "solutions":
+            return []
         draw, rows = random.Random("rlsc/spc/demonstrations"), []
         for _ in range(self.sft_places):
             place = draw_place(draw, "train", self.terms, self.digits)

@@ -149,7 +149,10 @@ def _examined(examined: Mapping[int, Mapping[str, float]]) -> Iterator[Block]:
 
 
 def compared_examined(results: ComparisonResults) -> Iterator[Block]:
-    """Of a comparison of games: each figure before → after training, means over seeds."""
+    """Of a comparison of games: each figure before → after training, means over seeds.
+
+    A mean that is not over all seeds of the objective says over how many.
+    """
     done = {m.label: [run for run in m.runs if run.done and run.examined] for m in results.methods}
     examined = [one for runs in done.values() for run in runs for one in _ends(run)]
     known = dict.fromkeys(name for figures in examined for name in figures)
@@ -158,17 +161,18 @@ def compared_examined(results: ComparisonResults) -> Iterator[Block]:
     names = {name: label for name, label in SPC_COMPARED.items() if name in known}
     names = names or {name: name.partition("/")[2] or name for name in known}
     rows = []
-    for label, runs in done.items():
-        ends = [_ends(run) for run in runs]
+    for method in results.methods:
+        ends, seeds = [_ends(run) for run in done[method.label]], len(method.runs)
         before, after = ([_values([e[at] for e in ends], n) for n in names] for at in (0, 1))
-        rows.append([label, *map(_change, before, after), *map(_interval, after)])
+        changes = [_change(*pair, seeds) for pair in zip(before, after, strict=True)]
+        rows.append([method.label, *changes, *map(_interval, after)])
     yield Heading("The game's held-out tasks, before → after")
     places = range(len(names) + 1)
     intervals = [f"{label}: 95 % interval" for label in names.values()]
     yield Table(("objective", *names.values(), *intervals), rows, brief=tuple(places))
     yield Paragraph(
-        "Means over seeds; intervals of what is after, by Student's t over seeds: the tasks are "
-        "the same in every run."
+        "Means over seeds, of so many of all where some have no such figure; intervals of what is "
+        "after, by Student's t over these seeds: the tasks are the same in every run."
     )
 
 
@@ -182,9 +186,19 @@ def _values(examined: Sequence[Mapping[str, float]], name: str) -> list[float]:
     return [figures[name] for figures in examined if name in figures]
 
 
-def _change(before: Sequence[float], after: Sequence[float]) -> str:
-    shown = (f"{fmean(values):.2f}" if values else NOTHING for values in (before, after))
-    return " → ".join(shown)
+def _change(before: Sequence[float], after: Sequence[float], seeds: int) -> str:
+    """Of how many seeds, where not of all; said of each where the two differ in it."""
+    of_before, of_after = (_number(values, seeds) for values in (before, after))
+    alike = len(before) == len(after)
+    return f"{_mean(before)}{'' if alike else of_before} → {_mean(after)}{of_after}"
+
+
+def _mean(values: Sequence[float]) -> str:
+    return f"{fmean(values):.2f}" if values else NOTHING
+
+
+def _number(values: Sequence[float], seeds: int) -> str:
+    return f" ({len(values)} of {seeds})" if 0 < len(values) < seeds else ""
 
 
 def _interval(values: Sequence[float]) -> str:
