@@ -33,6 +33,8 @@ class Rewrite:
     reward: float = -1.0
     successes: tuple[int, int] | None = None
     """Of solutions: completions that come to the answer, from the right step and from it."""
+    undecided: int = 0
+    """Of solutions: completions from it of which it is not known whether they are right."""
 
     @property
     def wrong(self) -> AnyStep | None:
@@ -106,6 +108,8 @@ class Games:
     """Of solutions: those that there are, `drawn` of them, and `confirmed` of these."""
     drawn: int = 0
     confirmed: int = 0
+    cut_off_share: float | None = None
+    """Of solutions: completions from what was written that a cap cut off."""
     stand_ins: list[TextPlace] = field(default_factory=list)
     """What a step of training without games is made of, unpaid."""
 
@@ -129,9 +133,11 @@ class Games:
         if self.stand_ins:
             yield "solution_steps", self.steps
             yield "confirmed_share", self.confirmed / self.drawn if self.drawn else 0.0
-            tried = [one.successes[1] > 0 for one in self.rewrites if one.successes]
+            tried = [one.reason == "unproven" for one in self.rewrites if one.successes]
             if tried:
                 yield "unproven_share", fmean(tried)
+            if self.cut_off_share is not None:
+                yield "validation_cut_off", self.cut_off_share
         if not written:
             return
         reasons = Counter(one.reason for one in written)
@@ -196,7 +202,10 @@ def _fault_of(probe: Probe) -> str:
 
 
 def _successes(rewrite: Rewrite) -> dict[str, Any]:
-    return {"successes": list(rewrite.successes)} if rewrite.successes else {}
+    if not rewrite.successes:
+        return {}
+    undecided = {"undecided": rewrite.undecided} if rewrite.undecided else {}
+    return {"successes": list(rewrite.successes)} | undecided
 
 
 def _of_place(place: AnyPlace) -> dict[str, Any]:

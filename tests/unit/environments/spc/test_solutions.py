@@ -86,8 +86,8 @@ def world(ask: Ask, sample: int) -> str | None:
     return " Incorrect" if "= 6" in step or "= 8" in step else " Correct"
 
 
-def judge(answers: Sequence[tuple[str, str]]) -> list[bool]:
-    return [text.endswith("So 9.") for _, text in answers]
+def judge(answers: Sequence[tuple[str, str]]) -> list[bool | None]:
+    return [None if text.endswith("?") else text.endswith("So 9.") for _, text in answers]
 
 
 def play(
@@ -173,6 +173,37 @@ def test_what_is_not_proven_wrong_is_not_judged() -> None:
         assert metrics[f"spc/refused_{reason}"] == pytest.approx(1 / 6)
     assert metrics["spc/valid_share"] == pytest.approx(2 / 6)
     assert metrics["spc/unproven_share"] == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [(" So 8.", ""), (None, "unproven"), ("?", "unproven"), (" So 9.", "unproven")],
+)
+def test_an_undecided_completion_proves_no_error(said: str | None, reason: str) -> None:
+    """One of two: wrong, cut off, without an answer, right. Proven if all are wrong."""
+
+    def rambling(ask: Ask, sample: int) -> str | None:
+        return said if ask.id == "validate/0" and sample else world(ask, sample)
+
+    played = game()
+    pools, waves = play(played, rambling)
+    metrics = played.metrics()
+    assert metrics.get("spc/refused_unproven", 0) == (1 / 6 if reason else 0)
+    assert metrics["spc/validation_cut_off"] == (1 / 12 if said is None else 0)
+    assert len(waves[-1]) == (10 if reason else 12)  # no critic is trained to reject it
+    (row,) = [row for row in played.records() if row["reason"]] or [{}]
+    undecided = 1 if said in (None, "?") else None
+    assert (row.get("reason", ""), row.get("undecided")) == (reason, undecided)
+    assert rewards(pools["sneaky"]) == [-1.0] * 6
+
+
+def test_a_cut_off_completion_confirms_no_step() -> None:
+    def rambling(ask: Ask, sample: int) -> str | None:
+        return None if ask.id == "confirm/0" and sample else world(ask, sample)
+
+    played = game()
+    play(played, rambling)
+    assert played.metrics()["spc/confirmed_share"] == pytest.approx(5 / 6)
 
 
 def test_a_deceived_critic_pays_the_generator() -> None:
