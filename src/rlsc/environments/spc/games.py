@@ -29,7 +29,8 @@ class Rewrite:
     """Of a sum in canonical form; None for a text that is no step."""
     reason: str
     """Why it is no wrong step: `truncated`, `unreadable`, `unchanged`; of sums `equivalent`; of
-    solutions `unproven`, `too_long` to be validated, `unconfirmed` the step before; else empty."""
+    solutions `unproven`, `too_long` to be validated, `unconfirmed` the step before; `unjudged`, a
+    wrong one of which a critic's prompt does not fit; else empty."""
     reward: float = -1.0
     successes: tuple[int, int] | None = None
     """Of solutions: completions that come to the answer, from the right step and from it."""
@@ -71,6 +72,8 @@ class Probe:
     by: Rewrite | None = None
     group: CompletionGroup | None = None
     verdicts: Sequence[bool | None] = ()
+    partner: Probe | None = None
+    """Of a right step: the wrong one in its place."""
 
     @property
     def is_correct(self) -> bool:
@@ -82,6 +85,10 @@ class Probe:
         self.verdicts = [verdict(completion) for completion in group.completions]
         if self.by is not None:
             self.by.reward = sneaky_reward(True, self.verdicts)
+
+    def drop(self) -> None:
+        """As if nobody had been asked."""
+        self.group, self.verdicts = None, ()
 
     @property
     def rewards(self) -> list[float]:
@@ -112,6 +119,21 @@ class Games:
     """Of solutions: completions from what was written that a cap cut off."""
     stand_ins: list[TextPlace] = field(default_factory=list)
     """What a step of training without games is made of, unpaid."""
+
+    def drop_pairs(self) -> None:
+        """Leave out a step whose partner's prompt did not fit: else a constant verdict is paid.
+
+        Who wrote the wrong one of them is paid nothing, since nobody can say whether it deceives.
+        """
+        for right in self.probes:
+            wrong = right.partner
+            if wrong is not None and (right.group is None or wrong.group is None):
+                self.left_out += len(right.verdicts) + len(wrong.verdicts)
+                right.drop()
+                wrong.drop()
+        for probe in self.probes:
+            if probe.group is None and probe.by is not None:
+                probe.by.reason, probe.by.reward = "unjudged", 0.0
 
     @property
     def judged(self) -> list[Probe]:

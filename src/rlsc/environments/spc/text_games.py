@@ -109,7 +109,7 @@ class TextGames:
             assert isinstance(one.place, TextPlace)
             before = self._successes[one.place]
             if tries is None:
-                one.reason = "too_long"
+                one.reason, one.reward = "too_long", 0.0
                 continue
             if tries.undecided or not accepted(before, tries.right, samples):
                 one.reason = "unproven"

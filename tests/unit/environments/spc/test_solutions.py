@@ -319,11 +319,59 @@ def test_prompts_that_do_not_fit_are_counted() -> None:
 
     played = game()
     played.take_judge(judge)
-    pools = drive(played.play(0, 100, ROWS), narrow)
+    pools = {pool.name: pool for pool in drive(played.play(0, 100, ROWS), narrow)}
     metrics = played.metrics()
     assert metrics["spc/prompts_too_long"] == 3
     assert metrics["spc/refused_too_long"] == 1 / 5
-    assert {len(pool.completions) for pool in pools} == {5, 16}
+    assert rewards(pools["sneaky"]) == [
+        0.0,
+        -1.0,
+        -1.0,
+        -1.0,
+        -1.0,
+    ]  # of the first nothing is known
+    assert len(pools["critic"].completions) == 16
+
+
+@pytest.mark.parametrize("place", [1, 7])
+def test_a_pair_of_which_one_prompt_does_not_fit_is_left_out(place: int) -> None:
+    """The wrong step (1 of 0…5) or its right partner (7 of 6…11): a constant verdict is unpaid."""
+
+    def narrow(wave: Sequence[Ask]) -> list[CompletionGroup | None]:
+        groups = answer(lambda ask, n: " Correct" if "critic" in ask.id else world(ask, n))(wave)
+        return [
+            None if ask.id == f"critic/{place}" else group
+            for ask, group in zip(wave, groups, strict=True)
+        ]
+
+    played = game(replay=9)
+    played.take_judge(judge)
+    pools = {pool.name: pool for pool in drive(played.play(0, 100, ROWS), narrow)}
+    assert len(pools["critic"].completions) == 2 * 5 * 2
+    assert sum(rewards(pools["critic"])) == 0
+    assert rewards(pools["sneaky"]) == [1.0, 0.0, 1.0, 1.0, 1.0, 1.0]
+    metrics, records = played.metrics(), played.records()
+    assert metrics["spc/left_out"] == 2  # the verdicts on the one that fits
+    assert metrics["spc/refused_unjudged"] == 1 / 6
+    assert [row["reward"] for row in records if row["reason"] == "unjudged"] == [0.0]
+    assert sum(row["kind"] == "rewritten" for row in records) == 6
+    assert len(played.state()["kept"]) == 5
+
+
+@pytest.mark.parametrize("roles", ["sneaky", "critic", "both"])
+def test_where_no_prompt_of_a_role_fits_a_question_stands_for_the_step(roles: str) -> None:
+    def narrow(wave: Sequence[Ask]) -> list[CompletionGroup | None]:
+        groups: list[CompletionGroup | None] = list(answer(world)(wave))
+        long = [len(str(ask.prompt)) > 100 for ask in wave]  # worked examples of either role
+        return [None if n else group for n, group in zip(long, groups, strict=True)]
+
+    played = game(train_roles=roles)
+    played.take_judge(judge)
+    (pool,) = drive(played.play(0, 100, ROWS), narrow)
+    assert pool.name == ("sneaky" if roles == "both" else roles)
+    assert rewards(pool) == [0.0, 0.0]
+    assert played.metrics()["spc/left_out"] == 2
+    assert played.metrics()["spc/prompts_too_long"] > 0
 
 
 @pytest.mark.parametrize("text", ["5.\n\n", " Well, 5.\nSo 9", "5"])
