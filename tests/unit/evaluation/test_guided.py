@@ -63,6 +63,10 @@ def test_a_critic_of_sums_is_shown_what_it_is_trained_on() -> None:
         (["12 + 45 = 58"], "57 + 23 = 80", True),
         (["12 + 45 = 57", "57 + 23 = 80"], "80 + 0 = 80", False),  # behind the last
         ([], "The sum is 80", False),
+        (["Let us add:"], "12 + 45 = 57", True),  # the first sum, whatever was said before
+        (["Let us add:"], "57 + 23 = 80", False),
+        (["12 + 4", "5 = 57"], "12 + 45 = 57", True),  # a line cut in two is none
+        (["Let us add:", "12 + 45 = 57", "So 57."], "57 + 23 = 80", True),
     ],
 )
 def test_which_steps_of_a_sum_are_right(done: list[str], step: str, right: bool) -> None:
