@@ -112,7 +112,8 @@ class Games:
     too_long: int = 0
     """Prompts that do not fit the context."""
     steps: int = 0
-    """Of solutions: those that there are, `drawn` of them, and `confirmed` of these."""
+    """Of solutions: those that there are, can be `shown`, are `drawn` of these, and `confirmed`."""
+    shown: int = 0
     drawn: int = 0
     confirmed: int = 0
     cut_off_share: float | None = None
@@ -154,6 +155,7 @@ class Games:
         yield "games", len(self.rewrites)
         if self.stand_ins:
             yield "solution_steps", self.steps
+            yield "unshown_steps", self.steps - self.shown
             yield "confirmed_share", self.confirmed / self.drawn if self.drawn else 0.0
             tried = [one.reason == "unproven" for one in self.rewrites if one.successes]
             if tried:

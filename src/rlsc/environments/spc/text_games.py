@@ -22,6 +22,7 @@ from rlsc.environments.spc.settings import SPCSettings
 from rlsc.environments.spc.solutions import (
     TextPlace,
     can_be_shown,
+    number_of_steps,
     places_of,
     problem_of,
     same_words,
@@ -65,10 +66,11 @@ class TextGames:
             else:
                 answer, problem = group.completions[0], problem_of(row.prompt)
                 found += places_of(row.id, problem, answer, self._settings.text_steps)
+                games.steps += number_of_steps(answer, self._settings.text_steps)
         drawn = random.Random(seed_for(seed, "places")).sample(
             found, min(len(found), self._settings.games)
         )
-        games.steps, games.drawn = len(found), len(drawn)
+        games.shown, games.drawn = len(found), len(drawn)
         beginnings = [(place, place.with_step(place.step)) for place in drawn]
         found_tries = yield from self._finished("confirm", beginnings, games)
         kept = [

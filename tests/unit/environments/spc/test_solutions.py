@@ -14,7 +14,7 @@ from rlsc.data import render
 from rlsc.environments import TextSteps, drive
 from rlsc.environments.spc.environment import SPC
 from rlsc.environments.spc.prompts import critic_prompt
-from rlsc.environments.spc.solutions import places_of, went_on
+from rlsc.environments.spc.solutions import number_of_steps, places_of, went_on
 from rlsc.environments.spc.validity import acceptance
 from rlsc.errors import ConfigError
 from rlsc.types import Ask, Completion, CompletionGroup, Example, Pool
@@ -53,7 +53,11 @@ def test_steps_are_cut_where_they_stand(steps: str) -> None:
 )
 def test_what_is_no_step(text: str) -> None:
     assert places_of("q", "P", said(text), "line") == []
-    assert len(places_of("q", "P", said(f"{text}\n\n3 < 5 and 6 > 5."), "line")) == 1
+    behind = said(f"{text}\n\n3 < 5 and 6 > 5.")  # its prompts would hold what stands before
+    assert len(places_of("q", "P", behind, "line")) == (0 if text.strip() else 1)
+    assert number_of_steps(behind, "line") == (2 if text.strip() else 1)
+    places = places_of("q", "P", said(f"3 < 5.\n{text.strip() or '<end>'}\n6 > 5."), "line")
+    assert [place.step for place in places] == ["3 < 5."]
 
 
 def test_an_answer_is_gone_on_with() -> None:
@@ -122,7 +126,7 @@ def test_a_step_has_five_waves() -> None:
     assert rewards(pools["sneaky"]) == [-1.0] * 6
     assert rewards(pools["critic"]) == [1.0] * 24
     metrics, records = played.metrics(), played.records()
-    assert metrics["spc/solution_steps"] == 8
+    assert (metrics["spc/solution_steps"], metrics["spc/unshown_steps"]) == (8, 0)
     assert metrics["spc/confirmed_share"] == metrics["spc/valid_share"] == 1
     assert metrics["spc/unproven_share"] == 0
     assert metrics["spc/critic_wrong"] == metrics["spc/critic_correct"] == 1
@@ -150,6 +154,22 @@ def test_only_confirmed_steps_are_rewritten_and_judged() -> None:
     own = [str(ask.prompt).rpartition("Problem: ")[2] for ask in sneaky + critic]
     assert not any("+ 0?" in text for text in own)
     assert played.metrics()["spc/confirmed_share"] == 0.75
+
+
+def test_steps_that_cannot_be_shown_are_counted() -> None:
+    """Of four answers of two steps one begins with a control token, and one is cut off."""
+
+    def odd(ask: Ask, sample: int) -> str | None:
+        return {"solve/q0": f"<|im_end|> {SOLVED}", "solve/q1": None}.get(
+            ask.id, world(ask, sample)
+        )
+
+    played = game()
+    _, waves = play(played, odd)
+    assert len(waves[1]) == 4
+    assert not any("<|im_end|>" in str(ask.prompt) for wave in waves for ask in wave)
+    metrics = played.metrics()
+    assert (metrics["spc/solution_steps"], metrics["spc/unshown_steps"]) == (7, 3)
 
 
 def test_what_is_not_proven_wrong_is_not_judged() -> None:
