@@ -228,7 +228,11 @@ class SPC(SPCSettings, Environment):
         sneaky = Pool(
             "sneaky",
             [one.group for one in written if one.group is not None],
-            [[self._paid(one.reward, seed, "sneaky", n)] for n, one in enumerate(written)],
+            [
+                # Stand-ins are unpaid, by chance too.
+                [0.0 if one.reason == "unconfirmed" else self._paid(one.reward, seed, "sneaky", n)]
+                for n, one in enumerate(written)
+            ],
         )
         judged = games.judged
         balanced = any(not probe.is_correct for probe in judged)

@@ -235,9 +235,10 @@ def test_a_deceived_critic_pays_the_generator() -> None:
     assert sum(rewards(pools["critic"])) == 0  # λ = ½
 
 
+@pytest.mark.parametrize("reward", ["spc", "random"])
 @pytest.mark.parametrize("roles", ["both", "sneaky", "critic"])
 @pytest.mark.parametrize("solution", ["It is 7.\n\nSo 7.", "<end>"])
-def test_a_step_without_games_teaches_nothing(roles: str, solution: str) -> None:
+def test_a_step_without_games_teaches_nothing(roles: str, solution: str, reward: str) -> None:
     """No step is confirmed, or no solution has one: there are rows, and no reward."""
 
     def lost(ask: Ask, sample: int) -> str | None:
@@ -245,7 +246,7 @@ def test_a_step_without_games_teaches_nothing(roles: str, solution: str) -> None
             return solution
         return "no" if ask.id.startswith("confirm") else world(ask, sample)
 
-    played = game(train_roles=roles)
+    played = game(train_roles=roles, reward=reward)
     alone, _ = play(played, lost, ROWS[:1])
     pools, _ = play(played, lost)
     assert pools
