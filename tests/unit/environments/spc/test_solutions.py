@@ -268,6 +268,16 @@ def test_who_solves() -> None:
     ]
 
 
+def test_two_adapters_play_what_the_base_solves() -> None:
+    """Every ask of the policy names its adapter; those of the base have none."""
+    _, waves = play(game(roles="adapters", solver="base"))
+    asked = {(ask.id.partition("/")[0], ask.policy, ask.adapter) for wave in waves for ask in wave}
+    assert asked == {
+        *((kind, "base", "") for kind in ("solve", "confirm", "validate")),
+        *((role, "current", role) for role in ("sneaky", "critic")),
+    }
+
+
 @pytest.mark.parametrize(("p_before", "p_after"), [(0.9, 0.2), (0.5, 0.5)])
 def test_validation_is_the_papers_rule(p_before: float, p_after: float) -> None:
     """Over all outcomes of N = 2 completions each: accepted with the formula's probability."""
@@ -317,6 +327,14 @@ def test_what_is_kept_goes_through_json() -> None:
         ({"samples": 0}, "samples must be 1 or more"),
         ({"text_steps": "word"}, "text_steps must be one of paragraph, line"),
         ({"source": "derivations", "solver": "base"}, "solver=base is of source=solutions"),
+        ({"source": "derivations"}, "samples=2 is of source=solutions and does nothing with"),
+        ({"source": "derivations", "samples": 4, "text_steps": "line"}, "text_steps=line is of"),
+        ({"terms": 4}, "terms=4 is of source=derivations and does nothing with source=solutions"),
+        ({"digits": 3}, "digits=3 is of source=derivations"),
+        ({"held_out": 0}, "held_out=0 is of source=derivations"),
+        ({"exploit_places": 0}, "exploit_places=0 is of source=derivations"),
+        ({"sft_places": 9}, "sft_places=9 is of source=derivations"),
+        ({"roles": "adapters"}, "with source=solutions add solver=base"),
     ],
 )
 def test_what_cannot_be_is_refused(settings: dict[str, Any], message: str) -> None:
