@@ -410,9 +410,10 @@ class SPC(SPCSettings, Environment):
                 f"this run was played against opponent={state['opponent']}, not {self.opponent}: "
                 "go on with the same, or start again"
             )
-        if state.get("source", "derivations") != self.source:
+        source = state.get("source", "derivations")
+        if source != self.source:
             raise ConfigError(
-                f"this run was played on source={state['source']}, not {self.source}: go on with "
+                f"this run was played on source={source}, not {self.source}: go on with "
                 "the same, or start again"
             )
         self._kept = [kept_of(row) for row in state["kept"]]

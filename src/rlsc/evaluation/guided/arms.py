@@ -32,7 +32,6 @@ _FORMS: dict[str, StepForm] = {
     "line": TextSteps("\n"),
 }
 _NO_TRUTH = "which steps are right is known of sums alone"
-_WORDS = {"choice": "multiple choice", "python_value": "about programs"}
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ def step_kinds(tasks: Sequence[Task], wanted: str) -> dict[str, str]:
                 "critic on it as --model"
             )
         if task.kind not in ("math", "numeric"):
-            what = _WORDS.get(task.kind, "about programs")
+            what = "multiple choice" if task.kind == "choice" else "about programs"
             raise ConfigError(
                 f"--critic: {task.name} is {what}, and its answers have no steps: leave it out of "
                 "--benchmarks"

@@ -317,6 +317,8 @@ def test_what_is_kept_goes_through_json() -> None:
     sums = SPC().state()
     del sums["source"]  # of a run that knew no other
     SPC().load(sums)
+    with pytest.raises(ConfigError, match="played on source=derivations, not solutions"):
+        game().load(sums)
 
 
 @pytest.mark.parametrize(
