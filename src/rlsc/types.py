@@ -78,7 +78,7 @@ class Spent:
     sampled: int = 0
     """By the solver, those of rejected steps too."""
     judging: int = 0
-    """By the critic: of the steps that it judged, as it read them, and of its verdicts."""
+    """By the critic: of what it judged, as it read it, then once more as done; of its verdicts."""
     read: int = 0
     """The whole of the critic's prompts, and its verdicts."""
     judged: int = 0

@@ -60,8 +60,9 @@ class Guided:
             model = model.to("cuda")
         self._critic = LoadedCritic(model, tokenizer, origin, weights_hash(model))
         parts = {f"{_CRITIC}'s weights": self._critic.weights}
-        named = {**tokenizer_parts(tokenizer), **prompts_of(self._asked)}
-        return parts | {f"{_CRITIC}: {name}": value for name, value in named.items()}
+        own = {f"{_CRITIC}: {name}": value for name, value in tokenizer_parts(tokenizer).items()}
+        solver = {f"guided: {name}": value for name, value in prompts_of(self._asked).items()}
+        return parts | own | solver
 
     def collect(
         self, engine: Engine, tokenizer: object, folder: Path, how: Collecting

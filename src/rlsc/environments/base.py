@@ -37,8 +37,8 @@ Play = Generator[Sequence[Ask], Groups, Sequence[Pool]]
 Beginning = Generator[Sequence[Ask], Groups, None]
 Examination = Generator[Sequence[Ask], Groups, Mapping[str, float]]
 Answer = Callable[[Sequence[Ask]], Groups]
-Judge = Callable[[Sequence[tuple[str, str]]], list[bool]]
-"""From ids of the data set's questions with answers to whether each answer is right."""
+Judge = Callable[[Sequence[tuple[str, str]]], Sequence[bool | None]]
+"""From ids of the data set's questions with answers to whether each is right; None: not known."""
 Asked = dict[str, tuple[Ask, CompletionGroup | None]]
 """What was asked in a step and what came of it, by the ask's id."""
 

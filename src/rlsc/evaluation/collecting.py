@@ -93,6 +93,14 @@ def collect(
     return rows
 
 
+def stored_samples(file: Path) -> int:
+    """How many samples of a question the answers in a file are of; 0 where there is none."""
+    key_file = _key_file(file)
+    if not (file.exists() and key_file.exists()):
+        return 0
+    return int(read_json(key_file)["setting"]["samples"])
+
+
 def check_kept(asked: Iterable[Asked], folder: Path, how: Collecting) -> None:
     """Raise `OutputError` where the folder holds answers that `collect` would refuse."""
     for each in asked:

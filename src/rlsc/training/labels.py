@@ -13,6 +13,7 @@ from rlsc.training.arguments import RLSCConfig
 from rlsc.types import AnswerKey, Verdict
 
 _ALL = 2**63
+_IS_RIGHT = {Verdict.CORRECT: True, Verdict.WRONG: False}
 
 
 def labels_in_use(answers: AnswerKey | None, args: RLSCConfig) -> AnswerKey | None:
@@ -47,11 +48,15 @@ def check_judged(environment: Environment, ids: Collection[str], answers: Answer
 
 
 def judge_by(answers: AnswerKey) -> Judge:
-    """What an environment is given in place of the answers: verdicts alone."""
+    """What an environment is given in place of the answers: verdicts alone.
 
-    def judge(said: Sequence[tuple[str, str]]) -> list[bool]:
+    None where a text has no answer that can be read, or comparing it took too long: that it is
+    wrong is not known.
+    """
+
+    def judge(said: Sequence[tuple[str, str]]) -> list[bool | None]:
         items = [Item(text, answers[name]) for name, text in said]
-        return [one.verdict is Verdict.CORRECT for one in shared_grader().grade_all(items)]
+        return [_IS_RIGHT.get(one.verdict) for one in shared_grader().grade_all(items)]
 
     return judge
 

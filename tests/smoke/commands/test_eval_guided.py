@@ -122,6 +122,10 @@ def test_texts_without_a_known_truth(
         assert one.plain_tokens >= 2 * (one.tokens.solver + one.tokens.critic)
     assert found.plain.setting.samples > 2  # the first guess
     assert "There is no perfect critic" in (tmp_path / "eval" / "report.md").read_text("utf-8")
+    kept = samples(tmp_path / "eval")[f"mine/{PLAIN}"]
+    (tmp_path / "eval" / "results.json").unlink()
+    assert command(*argv(model_folder, critic_folder, tmp_path / "eval", *more, "--resume")) == 0
+    assert samples(tmp_path / "eval")[f"mine/{PLAIN}"] == kept  # its seconds too: none anew
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,10 @@ def test_a_critic_of_sums_is_shown_what_it_is_trained_on() -> None:
         (["12 + 45 = 58"], "57 + 23 = 80", True),
         (["12 + 45 = 57", "57 + 23 = 80"], "80 + 0 = 80", False),  # behind the last
         ([], "The sum is 80", False),
+        (["Let us add:"], "12 + 45 = 57", True),  # the first sum, whatever was said before
+        (["Let us add:"], "57 + 23 = 80", False),
+        (["12 + 4", "5 = 57"], "12 + 45 = 57", True),  # a line cut in two is none
+        (["Let us add:", "12 + 45 = 57", "So 57."], "57 + 23 = 80", True),
     ],
 )
 def test_which_steps_of_a_sum_are_right(done: list[str], step: str, right: bool) -> None:
@@ -115,6 +119,7 @@ def test_a_model_judges_by_its_two_verdicts() -> None:
     steps = [
         SampledStep("q", (), "12 + 45 = 57", 0),
         SampledStep("q", ("12 + 45 = 57",), "23 + 57 = 81", 0),
+        SampledStep("q", ("12 + 45 = 57",), "23 + 57 = 81", 0, new=1),  # which is read as done
         SampledStep("q", (), "1 <end> 2", 0),  # a control token
         SampledStep("q", (), "1" * CONTEXT, 0),  # too long
     ]
@@ -132,7 +137,9 @@ def test_a_model_judges_by_its_two_verdicts() -> None:
         assert one.p == pytest.approx(1 / (1 + odds), abs=1e-4)
         assert one.tokens == len(str(step)) + len(INCORRECT)
         assert one.read == len(ids) + len(INCORRECT)
-    assert judged[2:] == [Judgement(None), Judgement(None)]
+    assert judged[2].tokens == judged[1].tokens + len("12 + 45 = 57")
+    assert judged[2].read == judged[1].read
+    assert judged[3:] == [Judgement(None), Judgement(None)]
 
 
 def test_chance_objects_to_its_share_whatever_the_step() -> None:
@@ -205,6 +212,7 @@ def test_an_answer_is_of_the_tokens_that_were_kept(prompts: list[Prompt]) -> Non
         assert spent.sampled >= len(one.token_ids) + spent.rejected
         assert (spent.judging, spent.read) == (2 * len(mine), 10 * len(mine))
         assert all(len(s.text) <= 6 for s in mine)
+        assert sum(s.new for s in mine) == max(len(s.done) for s in mine) > 0  # each once
 
 
 def test_the_last_try_is_kept_unseen(prompts: list[Prompt]) -> None:
@@ -268,7 +276,8 @@ ARMS = GuidedArms(
 
 def test_a_majority_of_as_many_tokens(folder: Path) -> None:
     rows = read_rows(rows_file(folder, "t", GUIDED))
-    assert rejection_rate(rows) == 3 / 8
+    assert rejection_rate(rows) == 3 / 9  # of eight that were judged and one that was not
+    assert rejection_rate([]) == 0
     assert plain_samples([rows], 10.0) == plain_samples([rows], 12.4) == 3
     assert plain_samples([rows], 12.5) == 2  # 25 of 12.5 each
     assert shortest_mean([rows, rows[:1]]) == 11

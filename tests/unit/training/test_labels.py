@@ -56,6 +56,11 @@ def test_an_environment_that_judges_is_given_verdicts_alone() -> None:
     judge = judge_by(AnswerKey({"a": "12", "b": "5"}))
     assert judge([("b", "So it is 5."), ("a", "5"), ("a", "= 12")]) == [True, False, True]
     assert judge([]) == []
+    assert judge([("a", "I do not know."), ("a", "So it is 13."), ("a", "12")]) == [
+        None,
+        False,
+        True,
+    ]
     check_judged(SPC(), ["a"], None)
     check_judged(SPC(source="solutions"), ["1", "2"], KEY)
     with pytest.raises(ConfigError, match="1 of 2 training questions have none"):

@@ -112,6 +112,8 @@ class SPC(SPCSettings, Environment):
         games.probes = self._probes(games, seed)
         yield from self._judge(games)
         pools = self._pools(games, seed)
+        if not pools and rows:
+            pools = yield from self._unpaid(games, rows[0])
         self._keep(games)
         self._say(games)
         self._metrics = {_PREFIX + name: value for name, value in games.metrics().items()}
@@ -184,6 +186,8 @@ class SPC(SPCSettings, Environment):
         places: list[AnyPlace] = [probe.place for probe in wrong][:number]
         places += [self._drawn(seed, "untouched", n) for n in range(number - len(places))]
         right = [Probe(place, place.step, "untouched") for place in places]
+        for one, partner in zip(right, wrong, strict=False):
+            one.partner = partner
         nobody = self.train_roles == "critic" or (self.needs_rows and len(games.rewrites) < 2)
         if not wrong and nobody:
             # Nobody can be trained: one right step, unpaid, stands for the step.
@@ -213,6 +217,7 @@ class SPC(SPCSettings, Environment):
                 games.too_long += 1
             else:
                 probe.heard(group)
+        games.drop_pairs()
 
     def _pools(self, games: Games, seed: int) -> list[Pool]:
         """One of all rewritten steps, and one of all verdicts, on right and on wrong steps.
@@ -223,7 +228,11 @@ class SPC(SPCSettings, Environment):
         sneaky = Pool(
             "sneaky",
             [one.group for one in written if one.group is not None],
-            [[self._paid(one.reward, seed, "sneaky", n)] for n, one in enumerate(written)],
+            [
+                # Stand-ins are unpaid, by chance too.
+                [0.0 if one.reason == "unconfirmed" else self._paid(one.reward, seed, "sneaky", n)]
+                for n, one in enumerate(written)
+            ],
         )
         judged = games.judged
         balanced = any(not probe.is_correct for probe in judged)
@@ -243,6 +252,19 @@ class SPC(SPCSettings, Environment):
         pools = [pool for pool in (sneaky, critic) if pool.name in self.trains]
         games.left_out += sum(len(pool.completions) == 1 for pool in pools)
         return [pool for pool in pools if len(pool.completions) > 1]
+
+    def _unpaid(self, games: Games, row: Example) -> Generator[Sequence[Ask], Groups, list[Pool]]:
+        """Where no prompt of a role that is trained fits: a token behind the question, which does.
+
+        So the step is there, and teaches nothing.
+        """
+        role = self.trains[0]
+        ask = Ask(f"{role}/none", row.prompt, 2, max_new_tokens=1, adapter=self._adapter(role))
+        (group,) = yield [ask]
+        if group is None:
+            return []
+        games.left_out += len(group.completions)
+        return [Pool(role, [group], [[0.0] * len(group.completions)])]
 
     def _paid(self, reward: float, seed: int, *of: object) -> float:
         if self.reward == "random":
@@ -391,9 +413,10 @@ class SPC(SPCSettings, Environment):
                 f"this run was played against opponent={state['opponent']}, not {self.opponent}: "
                 "go on with the same, or start again"
             )
-        if state.get("source", "derivations") != self.source:
+        source = state.get("source", "derivations")
+        if source != self.source:
             raise ConfigError(
-                f"this run was played on source={state['source']}, not {self.source}: go on with "
+                f"this run was played on source={source}, not {self.source}: go on with "
                 "the same, or start again"
             )
         self._kept = [kept_of(row) for row in state["kept"]]

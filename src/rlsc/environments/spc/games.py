@@ -29,10 +29,13 @@ class Rewrite:
     """Of a sum in canonical form; None for a text that is no step."""
     reason: str
     """Why it is no wrong step: `truncated`, `unreadable`, `unchanged`; of sums `equivalent`; of
-    solutions `unproven`, `too_long` to be validated, `unconfirmed` the step before; else empty."""
+    solutions `unproven`, `too_long` to be validated, `unconfirmed` the step before; `unjudged`, a
+    wrong one of which a critic's prompt does not fit; else empty."""
     reward: float = -1.0
     successes: tuple[int, int] | None = None
     """Of solutions: completions that come to the answer, from the right step and from it."""
+    undecided: int = 0
+    """Of solutions: completions from it of which it is not known whether they are right."""
 
     @property
     def wrong(self) -> AnyStep | None:
@@ -69,6 +72,8 @@ class Probe:
     by: Rewrite | None = None
     group: CompletionGroup | None = None
     verdicts: Sequence[bool | None] = ()
+    partner: Probe | None = None
+    """Of a right step: the wrong one in its place."""
 
     @property
     def is_correct(self) -> bool:
@@ -80,6 +85,10 @@ class Probe:
         self.verdicts = [verdict(completion) for completion in group.completions]
         if self.by is not None:
             self.by.reward = sneaky_reward(True, self.verdicts)
+
+    def drop(self) -> None:
+        """As if nobody had been asked."""
+        self.group, self.verdicts = None, ()
 
     @property
     def rewards(self) -> list[float]:
@@ -103,11 +112,29 @@ class Games:
     too_long: int = 0
     """Prompts that do not fit the context."""
     steps: int = 0
-    """Of solutions: those that there are, `drawn` of them, and `confirmed` of these."""
+    """Of solutions: those that there are, can be `shown`, are `drawn` of these, and `confirmed`."""
+    shown: int = 0
     drawn: int = 0
     confirmed: int = 0
+    cut_off_share: float | None = None
+    """Of solutions: completions from what was written that a cap cut off."""
     stand_ins: list[TextPlace] = field(default_factory=list)
     """What a step of training without games is made of, unpaid."""
+
+    def drop_pairs(self) -> None:
+        """Leave out a step whose partner's prompt did not fit: else a constant verdict is paid.
+
+        Who wrote the wrong one of them is paid nothing, since nobody can say whether it deceives.
+        """
+        for right in self.probes:
+            wrong = right.partner
+            if wrong is not None and (right.group is None or wrong.group is None):
+                self.left_out += len(right.verdicts) + len(wrong.verdicts)
+                right.drop()
+                wrong.drop()
+        for probe in self.probes:
+            if probe.group is None and probe.by is not None:
+                probe.by.reason, probe.by.reward = "unjudged", 0.0
 
     @property
     def judged(self) -> list[Probe]:
@@ -128,10 +155,13 @@ class Games:
         yield "games", len(self.rewrites)
         if self.stand_ins:
             yield "solution_steps", self.steps
+            yield "unshown_steps", self.steps - self.shown
             yield "confirmed_share", self.confirmed / self.drawn if self.drawn else 0.0
-            tried = [one.successes[1] > 0 for one in self.rewrites if one.successes]
+            tried = [one.reason == "unproven" for one in self.rewrites if one.successes]
             if tried:
                 yield "unproven_share", fmean(tried)
+            if self.cut_off_share is not None:
+                yield "validation_cut_off", self.cut_off_share
         if not written:
             return
         reasons = Counter(one.reason for one in written)
@@ -196,7 +226,10 @@ def _fault_of(probe: Probe) -> str:
 
 
 def _successes(rewrite: Rewrite) -> dict[str, Any]:
-    return {"successes": list(rewrite.successes)} if rewrite.successes else {}
+    if not rewrite.successes:
+        return {}
+    undecided = {"undecided": rewrite.undecided} if rewrite.undecided else {}
+    return {"successes": list(rewrite.successes)} | undecided
 
 
 def _of_place(place: AnyPlace) -> dict[str, Any]:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from rlsc.config import setting
 from rlsc.errors import ConfigError
+
+_OF_THE_OTHER = {
+    "derivations": ("samples", "text_steps"),
+    "solutions": ("terms", "digits", "held_out", "exploit_places", "sft_places"),
+}
+"""By source the settings that only the other one reads."""
 
 
 @dataclass
@@ -115,8 +121,31 @@ def check_spc(settings: SPCSettings) -> None:
         raise ConfigError(
             "environment_settings: solver=base is of source=solutions: sums need no solver"
         )
+    _check_effect(settings)
+    if (
+        settings.source == "solutions"
+        and settings.roles == "adapters"
+        and settings.solver != "base"
+    ):
+        raise ConfigError(
+            "environment_settings: roles=adapters leaves nobody but the model before training to "
+            "solve and complete: with source=solutions add solver=base"
+        )
     if settings.replay and roles == "sneaky":
         raise ConfigError(
             "environment_settings: replay is for the critic, which train_roles=sneaky leaves as "
             "it is"
         )
+
+
+def _check_effect(settings: SPCSettings) -> None:
+    """Raise `ConfigError` for a setting that the source does not read."""
+    defaults = {field.name: field.default for field in fields(SPCSettings)}
+    for name in _OF_THE_OTHER[settings.source]:
+        value = getattr(settings, name)
+        if value != defaults[name]:
+            other = next(source for source in _OF_THE_OTHER if source != settings.source)
+            raise ConfigError(
+                f"environment_settings: {name}={value} is of source={other} and does nothing with "
+                f"source={settings.source}: leave it out"
+            )

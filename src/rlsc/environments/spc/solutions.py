@@ -53,12 +53,17 @@ class TextPlace:
 
 
 def places_of(question: str, problem: str, answer: Completion, steps: str) -> list[TextPlace]:
-    """Each step of an answer that can be shown: of one that was cut off, not the last."""
+    """Each step of an answer, up to the first that cannot be shown: the others stand behind it.
+
+    Of an answer that was cut off, not the last.
+    """
     separator, found, at = SEPARATORS[steps], [], 0
     parts = answer.text.split(separator)
     for n, part in enumerate(parts):
         last = n == len(parts) - 1
-        if can_be_shown(part) and not (last and answer.finish_reason == "length"):
+        if part.strip():
+            if not can_be_shown(part) or (last and answer.finish_reason == "length"):
+                break
             start = at + len(part) - len(part.lstrip())
             end = start + len(part.strip())
             after = answer.text[end : at + len(part) + (0 if last else len(separator))]
@@ -66,6 +71,11 @@ def places_of(question: str, problem: str, answer: Completion, steps: str) -> li
             found.append(TextPlace(question, problem, answer.text[:start], step, after, steps))
         at += len(part) + len(separator)
     return found
+
+
+def number_of_steps(answer: Completion, steps: str) -> int:
+    """Those that there are, whether they can be shown or not."""
+    return sum(bool(part.strip()) for part in answer.text.split(SEPARATORS[steps]))
 
 
 def can_be_shown(step: str) -> bool:

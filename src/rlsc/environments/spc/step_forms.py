@@ -94,6 +94,6 @@ def terms_of(question: str) -> tuple[int, ...] | None:
 
 
 def _place(question: str, done: Sequence[str]) -> Place | None:
-    """None behind the last step."""
-    terms = terms_of(question) or ()
-    return Place(terms, len(done)) if len(done) < len(terms) - 1 else None
+    """None behind the last step. What is no sum, such as a preface or half a line, is no step."""
+    terms, steps = terms_of(question) or (), sum(read(one) is not None for one in done)
+    return Place(terms, steps) if steps < len(terms) - 1 else None

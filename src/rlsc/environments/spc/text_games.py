@@ -2,14 +2,17 @@
 
 From a step and from the one in its place the solver finishes the answer N times each. Only steps
 from which it mostly succeeds are given to the sneaky generator; what it writes counts as wrong
-where no completion succeeds (`validity.py`). So some right steps pass as wrong, and errors that the
-solver repairs are lost: neither is known here, where no truth is.
+where all completions come to a wrong answer (`validity.py`). So some right steps pass as wrong, and
+errors that the solver repairs are lost: neither is known here, where no truth is. A completion that
+a cap cut off, or that has no answer, is no evidence of an error.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from statistics import fmean
 from typing import Literal
 
 from rlsc.engines import seed_for
@@ -19,18 +22,29 @@ from rlsc.environments.spc.settings import SPCSettings
 from rlsc.environments.spc.solutions import (
     TextPlace,
     can_be_shown,
+    number_of_steps,
     places_of,
     problem_of,
     same_words,
     went_on,
 )
 from rlsc.environments.spc.validity import accepted, confirmed
-from rlsc.types import Ask, CompletionGroup, Example
+from rlsc.types import Ask, Completion, CompletionGroup, Example
 
 Waves = Generator[Sequence[Ask], Groups, None]
 Places = Generator[Sequence[Ask], Groups, list[TextPlace]]
 _FEWEST = 2
 """Games of a step: a single one has nothing to be compared with."""
+
+
+@dataclass(frozen=True)
+class _Tries:
+    """What came of the N completions from a step."""
+
+    right: int
+    undecided: int
+    """Neither right nor known to be wrong."""
+    cut_off: int
 
 
 class TextGames:
@@ -52,18 +66,23 @@ class TextGames:
             else:
                 answer, problem = group.completions[0], problem_of(row.prompt)
                 found += places_of(row.id, problem, answer, self._settings.text_steps)
+                games.steps += number_of_steps(answer, self._settings.text_steps)
         drawn = random.Random(seed_for(seed, "places")).sample(
             found, min(len(found), self._settings.games)
         )
-        games.steps, games.drawn = len(found), len(drawn)
+        games.shown, games.drawn = len(found), len(drawn)
         beginnings = [(place, place.with_step(place.step)) for place in drawn]
-        successes = yield from self._finished("confirm", beginnings, games)
+        found_tries = yield from self._finished("confirm", beginnings, games)
         kept = [
             place
-            for place, count in zip(drawn, successes, strict=True)
-            if count is not None and confirmed(count, self._settings.samples)
+            for place, tries in zip(drawn, found_tries, strict=True)
+            if tries is not None and confirmed(tries.right, self._settings.samples)
         ]
-        self._successes = {p: n for p, n in zip(drawn, successes, strict=True) if n is not None}
+        self._successes = {
+            place: tries.right
+            for place, tries in zip(drawn, found_tries, strict=True)
+            if tries is not None
+        }
         games.confirmed = len(kept)
         games.stand_ins = (drawn + _FEWEST * [_empty(row) for row in rows])[:_FEWEST]
         return kept if len(kept) >= _FEWEST else []
@@ -79,27 +98,31 @@ class TextGames:
         return Rewrite(place, group, step, "unchanged" if same_words(step, place.step) else "")
 
     def validate(self, games: Games) -> Waves:
-        """Leaves those wrong from which no completion comes to the answer."""
+        """Leaves those wrong from which all completions come to another answer."""
         written = [one for one in games.rewrites if one.wrong is not None]
         beginnings = [
             (one.place, one.place.with_step(str(one.wrong)))
             for one in written
             if isinstance(one.place, TextPlace)
         ]
-        successes = yield from self._finished("validate", beginnings, games)
-        for one, count in zip(written, successes, strict=True):
+        found = yield from self._finished("validate", beginnings, games)
+        samples = self._settings.samples
+        for one, tries in zip(written, found, strict=True):
             assert isinstance(one.place, TextPlace)
             before = self._successes[one.place]
-            if count is None:
-                one.reason = "too_long"
-            elif not accepted(before, count, self._settings.samples):
+            if tries is None:
+                one.reason, one.reward = "too_long", 0.0
+                continue
+            if tries.undecided or not accepted(before, tries.right, samples):
                 one.reason = "unproven"
-            one.successes = None if count is None else (before, count)
+            one.successes, one.undecided = (before, tries.right), tries.undecided
+        cut_off = [tries.cut_off / samples for tries in found if tries is not None]
+        games.cut_off_share = fmean(cut_off) if cut_off else None
 
     def _finished(
         self, name: str, beginnings: Sequence[tuple[TextPlace, str]], games: Games
-    ) -> Generator[Sequence[Ask], Groups, list[int | None]]:
-        """How many of N completions of each come to the answer; None where it does not fit."""
+    ) -> Generator[Sequence[Ask], Groups, list[_Tries | None]]:
+        """What the N completions of each come to; None where it does not fit."""
         asks = [
             Ask(
                 f"{name}/{n}",
@@ -116,16 +139,31 @@ class TextGames:
             if group is not None
             for completion in group.completions
         ]
-        right = iter(self._judge(answers))
+        said = iter(self._judge(answers))
         games.too_long += groups.count(None)
         return [
-            None if group is None else sum(next(right) for _ in group.completions)
+            None if group is None else _tries([(next(said), one) for one in group.completions])
             for group in groups
         ]
 
     @property
     def _policy(self) -> Literal["current", "base"]:
         return "base" if self._settings.solver == "base" else "current"
+
+
+def _tries(judged: Sequence[tuple[bool | None, Completion]]) -> _Tries:
+    found = [_is_right(*each) for each in judged]
+    cut_off = sum(_was_cut_off(one) for _, one in judged)
+    return _Tries(found.count(True), found.count(None), cut_off)
+
+
+def _is_right(said: bool | None, completion: Completion) -> bool | None:
+    """None where it is not known: what a cap cut off may have been about to come to the answer."""
+    return None if _was_cut_off(completion) and not said else said
+
+
+def _was_cut_off(completion: Completion) -> bool:
+    return completion.finish_reason == "length"
 
 
 def _empty(row: Example) -> TextPlace:

@@ -12,7 +12,7 @@ from rlsc.engines import Engine
 from rlsc.environments import StepForm, SumSteps, TextSteps, terms_of
 from rlsc.errors import ConfigError
 from rlsc.evaluation.asking import Asked
-from rlsc.evaluation.collecting import Collecting, collect
+from rlsc.evaluation.collecting import Collecting, collect, stored_samples
 from rlsc.evaluation.guided.critics import ModelCritic, PerfectCritic, RandomCritic
 from rlsc.evaluation.guided.decoding import Critic, Guidance, GuidedEngine
 from rlsc.evaluation.guided.outcome import (
@@ -23,7 +23,7 @@ from rlsc.evaluation.guided.outcome import (
     shortest_mean,
 )
 from rlsc.grading import Grader
-from rlsc.records import GUIDED, PERFECT, PLAIN, RANDOM, AnswerRow
+from rlsc.records import GUIDED, PERFECT, PLAIN, RANDOM, AnswerRow, rows_file
 from rlsc.types import Setting, Task
 
 _FORMS: dict[str, StepForm] = {
@@ -32,7 +32,6 @@ _FORMS: dict[str, StepForm] = {
     "line": TextSteps("\n"),
 }
 _NO_TRUTH = "which steps are right is known of sums alone"
-_WORDS = {"choice": "multiple choice", "python_value": "about programs"}
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ def step_kinds(tasks: Sequence[Task], wanted: str) -> dict[str, str]:
                 "critic on it as --model"
             )
         if task.kind not in ("math", "numeric"):
-            what = _WORDS.get(task.kind, "about programs")
+            what = "multiple choice" if task.kind == "choice" else "about programs"
             raise ConfigError(
                 f"--critic: {task.name} is {what}, and its answers have no steps: leave it out of "
                 "--benchmarks"
@@ -133,9 +132,10 @@ def _collect_plain(
     """Samples without a critic that take no fewer tokens than any of the others; their setting.
 
     How long a plain answer is shows only then: where it is shorter than was thought, more are
-    sampled, in place of the first.
+    sampled, in place of the first. An evaluation that is gone on with begins from those.
     """
-    samples = plain_samples(arms, shortest_mean(arms)) + 1
+    stored = stored_samples(rows_file(folder, asked.task.name, PLAIN))
+    samples = max(stored, plain_samples(arms, shortest_mean(arms)) + 1)
     while True:
         plain = replace(asked.setting, name=PLAIN, samples=samples)
         anew = replace(how, begin_anew=True)  # fewer samples may lie there

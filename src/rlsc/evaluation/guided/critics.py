@@ -44,10 +44,14 @@ class ModelCritic(Critic):
         judged = [Judgement(None)] * len(steps)
         for n, group in zip(prompts, groups, strict=True):
             question = self._questions[steps[n].question]
-            shown = self._form.shown(question, steps[n].done, steps[n].text)
+            step = steps[n]
+            read = [self._form.shown(question, step.done, step.text)]
+            # A kept step moves from `Next step` to `Done`, where no cache has it yet.
+            for k in range(len(step.done) - step.new, len(step.done)):
+                read.append(self._form.shown(question, step.done[:k], step.done[k]))
             judged[n] = Judgement(
                 p_correct(*(sum(one.logps) for one in group.completions)),
-                len(self._ids(shown)) + self._verdict_tokens,
+                sum(len(self._ids(text)) for text in read) + self._verdict_tokens,
                 len(group.prompt.token_ids) + self._verdict_tokens,
             )
         return judged

@@ -55,6 +55,8 @@ class SampledStep:
     text: str
     seed: int
     """Of this try, for critics that draw."""
+    new: int = 0
+    """Of `done`, those at its end that no earlier judgement of the same answer had there."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Judgement:
 
     p: float | None
     tokens: int = 0
-    """Of the step, as the critic reads it, and of a verdict."""
+    """Of the step, as the critic reads it, of what is newly done before it, and of a verdict."""
     read: int = 0
     """Of the whole prompt, and of a verdict."""
 
@@ -90,12 +92,19 @@ class _Chain:
     """Times that something was kept, empty steps too."""
     rejected: int = 0
     """Tries of the present step."""
+    shown: int = 0
+    """Steps that the critic has read as done."""
     ended: bool = False
     spent: Spent = field(default_factory=Spent)
 
     @property
     def try_seed(self) -> int:
         return seed_for(self.seed, self.parts, self.rejected)
+
+    def sampled(self, text: str) -> SampledStep:
+        """What is to be judged."""
+        new = len(self.steps) - self.shown
+        return SampledStep(self.prompt.id, tuple(self.steps), text.strip(), self.try_seed, new)
 
     def went_on(self) -> Prompt:
         """The prompt with all that was kept: the very tokens, none written anew."""
@@ -175,13 +184,15 @@ class GuidedEngine(Engine):
         """Whether each step is kept. An empty one, such as the end of an answer, is no step."""
         last = self._guidance.tries - 1
         asked = [
-            (chain, SampledStep(chain.prompt.id, tuple(chain.steps), text.strip(), chain.try_seed))
+            (chain, chain.sampled(text))
             for chain, text in zip(chains, texts, strict=True)
             if text.strip() and chain.rejected < last
         ]
         judged = self._critic.judge([step for _, step in asked]) if asked else []
         kept = {id(chain): True for chain in chains}
         for (chain, _), said in zip(asked, judged, strict=True):
+            if said.p is not None:
+                chain.shown = len(chain.steps)
             rejects = said.p is not None and said.p < self._guidance.threshold
             kept[id(chain)] = not rejects
             spent = chain.spent

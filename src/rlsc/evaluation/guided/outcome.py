@@ -49,9 +49,13 @@ class GuidedArms:
 
 
 def rejection_rate(rows: Sequence[AnswerRow]) -> float:
-    """The share of judged steps that were rejected; 0 where none was judged."""
-    judged = sum(_spent(row).judged for row in rows)
-    return sum(_spent(row).rejected for row in rows) / judged if judged else 0.0
+    """The share of steps that were rejected, of those judged or not to be shown; 0 of none.
+
+    A critic by chance is shown every step: so it rejects as many.
+    """
+    spent = [_spent(row) for row in rows]
+    steps = sum(one.judged + one.unjudged for one in spent)
+    return sum(one.rejected for one in spent) / steps if steps else 0.0
 
 
 def samples_for(tokens: float, a_sample: float) -> int:
@@ -124,10 +128,6 @@ def _guided_score(
         majority=share(majorities) if majorities else None,
         difference=paired_difference(majorities, figures) if figures else None,
     )
-
-
-def _figure(votes: Votes) -> float:
-    return votes.majority if len(votes.right) > 1 else votes.accuracy
 
 
 def _majority(votes: Votes, k: int) -> float:

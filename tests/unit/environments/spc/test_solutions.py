@@ -14,7 +14,7 @@ from rlsc.data import render
 from rlsc.environments import TextSteps, drive
 from rlsc.environments.spc.environment import SPC
 from rlsc.environments.spc.prompts import critic_prompt
-from rlsc.environments.spc.solutions import places_of, went_on
+from rlsc.environments.spc.solutions import number_of_steps, places_of, went_on
 from rlsc.environments.spc.validity import acceptance
 from rlsc.errors import ConfigError
 from rlsc.types import Ask, Completion, CompletionGroup, Example, Pool
@@ -53,7 +53,11 @@ def test_steps_are_cut_where_they_stand(steps: str) -> None:
 )
 def test_what_is_no_step(text: str) -> None:
     assert places_of("q", "P", said(text), "line") == []
-    assert len(places_of("q", "P", said(f"{text}\n\n3 < 5 and 6 > 5."), "line")) == 1
+    behind = said(f"{text}\n\n3 < 5 and 6 > 5.")  # its prompts would hold what stands before
+    assert len(places_of("q", "P", behind, "line")) == (0 if text.strip() else 1)
+    assert number_of_steps(behind, "line") == (2 if text.strip() else 1)
+    places = places_of("q", "P", said(f"3 < 5.\n{text.strip() or '<end>'}\n6 > 5."), "line")
+    assert [place.step for place in places] == ["3 < 5."]
 
 
 def test_an_answer_is_gone_on_with() -> None:
@@ -86,8 +90,8 @@ def world(ask: Ask, sample: int) -> str | None:
     return " Incorrect" if "= 6" in step or "= 8" in step else " Correct"
 
 
-def judge(answers: Sequence[tuple[str, str]]) -> list[bool]:
-    return [text.endswith("So 9.") for _, text in answers]
+def judge(answers: Sequence[tuple[str, str]]) -> list[bool | None]:
+    return [None if text.endswith("?") else text.endswith("So 9.") for _, text in answers]
 
 
 def play(
@@ -122,7 +126,7 @@ def test_a_step_has_five_waves() -> None:
     assert rewards(pools["sneaky"]) == [-1.0] * 6
     assert rewards(pools["critic"]) == [1.0] * 24
     metrics, records = played.metrics(), played.records()
-    assert metrics["spc/solution_steps"] == 8
+    assert (metrics["spc/solution_steps"], metrics["spc/unshown_steps"]) == (8, 0)
     assert metrics["spc/confirmed_share"] == metrics["spc/valid_share"] == 1
     assert metrics["spc/unproven_share"] == 0
     assert metrics["spc/critic_wrong"] == metrics["spc/critic_correct"] == 1
@@ -152,6 +156,22 @@ def test_only_confirmed_steps_are_rewritten_and_judged() -> None:
     assert played.metrics()["spc/confirmed_share"] == 0.75
 
 
+def test_steps_that_cannot_be_shown_are_counted() -> None:
+    """Of four answers of two steps one begins with a control token, and one is cut off."""
+
+    def odd(ask: Ask, sample: int) -> str | None:
+        return {"solve/q0": f"<|im_end|> {SOLVED}", "solve/q1": None}.get(
+            ask.id, world(ask, sample)
+        )
+
+    played = game()
+    _, waves = play(played, odd)
+    assert len(waves[1]) == 4
+    assert not any("<|im_end|>" in str(ask.prompt) for wave in waves for ask in wave)
+    metrics = played.metrics()
+    assert (metrics["spc/solution_steps"], metrics["spc/unshown_steps"]) == (7, 3)
+
+
 def test_what_is_not_proven_wrong_is_not_judged() -> None:
     """Repaired, unchanged, unreadable, cut off: −1 for the generator, nothing for the critic."""
 
@@ -175,6 +195,37 @@ def test_what_is_not_proven_wrong_is_not_judged() -> None:
     assert metrics["spc/unproven_share"] == pytest.approx(1 / 3)
 
 
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [(" So 8.", ""), (None, "unproven"), ("?", "unproven"), (" So 9.", "unproven")],
+)
+def test_an_undecided_completion_proves_no_error(said: str | None, reason: str) -> None:
+    """One of two: wrong, cut off, without an answer, right. Proven if all are wrong."""
+
+    def rambling(ask: Ask, sample: int) -> str | None:
+        return said if ask.id == "validate/0" and sample else world(ask, sample)
+
+    played = game()
+    pools, waves = play(played, rambling)
+    metrics = played.metrics()
+    assert metrics.get("spc/refused_unproven", 0) == (1 / 6 if reason else 0)
+    assert metrics["spc/validation_cut_off"] == (1 / 12 if said is None else 0)
+    assert len(waves[-1]) == (10 if reason else 12)  # no critic is trained to reject it
+    (row,) = [row for row in played.records() if row["reason"]] or [{}]
+    undecided = 1 if said in (None, "?") else None
+    assert (row.get("reason", ""), row.get("undecided")) == (reason, undecided)
+    assert rewards(pools["sneaky"]) == [-1.0] * 6
+
+
+def test_a_cut_off_completion_confirms_no_step() -> None:
+    def rambling(ask: Ask, sample: int) -> str | None:
+        return None if ask.id == "confirm/0" and sample else world(ask, sample)
+
+    played = game()
+    play(played, rambling)
+    assert played.metrics()["spc/confirmed_share"] == pytest.approx(5 / 6)
+
+
 def test_a_deceived_critic_pays_the_generator() -> None:
     def trusting(ask: Ask, sample: int) -> str | None:
         return " Correct" if ask.id.startswith("critic") else world(ask, sample)
@@ -184,9 +235,10 @@ def test_a_deceived_critic_pays_the_generator() -> None:
     assert sum(rewards(pools["critic"])) == 0  # λ = ½
 
 
+@pytest.mark.parametrize("reward", ["spc", "random"])
 @pytest.mark.parametrize("roles", ["both", "sneaky", "critic"])
 @pytest.mark.parametrize("solution", ["It is 7.\n\nSo 7.", "<end>"])
-def test_a_step_without_games_teaches_nothing(roles: str, solution: str) -> None:
+def test_a_step_without_games_teaches_nothing(roles: str, solution: str, reward: str) -> None:
     """No step is confirmed, or no solution has one: there are rows, and no reward."""
 
     def lost(ask: Ask, sample: int) -> str | None:
@@ -194,7 +246,7 @@ def test_a_step_without_games_teaches_nothing(roles: str, solution: str) -> None
             return solution
         return "no" if ask.id.startswith("confirm") else world(ask, sample)
 
-    played = game(train_roles=roles)
+    played = game(train_roles=roles, reward=reward)
     alone, _ = play(played, lost, ROWS[:1])
     pools, _ = play(played, lost)
     assert pools
@@ -214,6 +266,16 @@ def test_who_solves() -> None:
     assert [{ask.policy for ask in wave} for wave in waves] == [
         *({"base"}, {"base"}, {"current"}, {"base"}, {"current"})
     ]
+
+
+def test_two_adapters_play_what_the_base_solves() -> None:
+    """Every ask of the policy names its adapter; those of the base have none."""
+    _, waves = play(game(roles="adapters", solver="base"))
+    asked = {(ask.id.partition("/")[0], ask.policy, ask.adapter) for wave in waves for ask in wave}
+    assert asked == {
+        *((kind, "base", "") for kind in ("solve", "confirm", "validate")),
+        *((role, "current", role) for role in ("sneaky", "critic")),
+    }
 
 
 @pytest.mark.parametrize(("p_before", "p_after"), [(0.9, 0.2), (0.5, 0.5)])
@@ -255,6 +317,8 @@ def test_what_is_kept_goes_through_json() -> None:
     sums = SPC().state()
     del sums["source"]  # of a run that knew no other
     SPC().load(sums)
+    with pytest.raises(ConfigError, match="played on source=derivations, not solutions"):
+        game().load(sums)
 
 
 @pytest.mark.parametrize(
@@ -265,6 +329,14 @@ def test_what_is_kept_goes_through_json() -> None:
         ({"samples": 0}, "samples must be 1 or more"),
         ({"text_steps": "word"}, "text_steps must be one of paragraph, line"),
         ({"source": "derivations", "solver": "base"}, "solver=base is of source=solutions"),
+        ({"source": "derivations"}, "samples=2 is of source=solutions and does nothing with"),
+        ({"source": "derivations", "samples": 4, "text_steps": "line"}, "text_steps=line is of"),
+        ({"terms": 4}, "terms=4 is of source=derivations and does nothing with source=solutions"),
+        ({"digits": 3}, "digits=3 is of source=derivations"),
+        ({"held_out": 0}, "held_out=0 is of source=derivations"),
+        ({"exploit_places": 0}, "exploit_places=0 is of source=derivations"),
+        ({"sft_places": 9}, "sft_places=9 is of source=derivations"),
+        ({"roles": "adapters"}, "with source=solutions add solver=base"),
     ],
 )
 def test_what_cannot_be_is_refused(settings: dict[str, Any], message: str) -> None:
@@ -288,11 +360,59 @@ def test_prompts_that_do_not_fit_are_counted() -> None:
 
     played = game()
     played.take_judge(judge)
-    pools = drive(played.play(0, 100, ROWS), narrow)
+    pools = {pool.name: pool for pool in drive(played.play(0, 100, ROWS), narrow)}
     metrics = played.metrics()
     assert metrics["spc/prompts_too_long"] == 3
     assert metrics["spc/refused_too_long"] == 1 / 5
-    assert {len(pool.completions) for pool in pools} == {5, 16}
+    assert rewards(pools["sneaky"]) == [
+        0.0,
+        -1.0,
+        -1.0,
+        -1.0,
+        -1.0,
+    ]  # of the first nothing is known
+    assert len(pools["critic"].completions) == 16
+
+
+@pytest.mark.parametrize("place", [1, 7])
+def test_a_pair_of_which_one_prompt_does_not_fit_is_left_out(place: int) -> None:
+    """The wrong step (1 of 0…5) or its right partner (7 of 6…11): a constant verdict is unpaid."""
+
+    def narrow(wave: Sequence[Ask]) -> list[CompletionGroup | None]:
+        groups = answer(lambda ask, n: " Correct" if "critic" in ask.id else world(ask, n))(wave)
+        return [
+            None if ask.id == f"critic/{place}" else group
+            for ask, group in zip(wave, groups, strict=True)
+        ]
+
+    played = game(replay=9)
+    played.take_judge(judge)
+    pools = {pool.name: pool for pool in drive(played.play(0, 100, ROWS), narrow)}
+    assert len(pools["critic"].completions) == 2 * 5 * 2
+    assert sum(rewards(pools["critic"])) == 0
+    assert rewards(pools["sneaky"]) == [1.0, 0.0, 1.0, 1.0, 1.0, 1.0]
+    metrics, records = played.metrics(), played.records()
+    assert metrics["spc/left_out"] == 2  # the verdicts on the one that fits
+    assert metrics["spc/refused_unjudged"] == 1 / 6
+    assert [row["reward"] for row in records if row["reason"] == "unjudged"] == [0.0]
+    assert sum(row["kind"] == "rewritten" for row in records) == 6
+    assert len(played.state()["kept"]) == 5
+
+
+@pytest.mark.parametrize("roles", ["sneaky", "critic", "both"])
+def test_where_no_prompt_of_a_role_fits_a_question_stands_for_the_step(roles: str) -> None:
+    def narrow(wave: Sequence[Ask]) -> list[CompletionGroup | None]:
+        groups: list[CompletionGroup | None] = list(answer(world)(wave))
+        long = [len(str(ask.prompt)) > 100 for ask in wave]  # worked examples of either role
+        return [None if n else group for n, group in zip(long, groups, strict=True)]
+
+    played = game(train_roles=roles)
+    played.take_judge(judge)
+    (pool,) = drive(played.play(0, 100, ROWS), narrow)
+    assert pool.name == ("sneaky" if roles == "both" else roles)
+    assert rewards(pool) == [0.0, 0.0]
+    assert played.metrics()["spc/left_out"] == 2
+    assert played.metrics()["spc/prompts_too_long"] > 0
 
 
 @pytest.mark.parametrize("text", ["5.\n\n", " Well, 5.\nSo 9", "5"])
