@@ -2,9 +2,9 @@
 
     python studies/qwen.py --model FILE.gguf|FOLDER --data_dir FOLDER [--minutes 10]
 
-It runs recipes/study-qwen-0.5b.yaml method by method, in the recipe's order: the untrained model
-and the first method, then one more at a time. Once `--minutes` are over no further method is begun;
-the same command goes on where it stopped, or was killed. At the end it prints what each run took.
+It runs recipes/study-qwen-0.5b.yaml: the untrained model, then run by run in the recipe's order.
+Once `--minutes` are over no further run is begun; the same command goes on where it stopped, or was
+killed. At the end it prints what each run took.
 
 A GGUF file is read once, into a folder beside `--output_dir`. Its input embedding and its head may
 be of two precisions though the model ties them: the head's values are taken for both.
@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,19 +28,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """0 when every run that was begun is done, 1 when one has failed, 2 for bad input."""
     args = _arguments(argv)
     os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported
-    from rlsc.commands.arguments import read_recipe
     from rlsc.errors import RLSCError
 
     output = Path(args.output_dir).expanduser()
     try:
-        recipe: Mapping[str, Any] = read_recipe(Path(args.recipe))
-        settings: dict[str, Any] = {"output_dir": str(output)}
+        settings: dict[str, Any] = {"output_dir": str(output), "minutes": args.minutes}
         if args.data_dir is not None:
             settings["data_dir"] = args.data_dir
         settings["model"] = str(model_folder(Path(args.model).expanduser(), output))
         if _has_gpu():
             settings |= ON_A_GPU
-        failed = _run(Path(args.recipe), recipe["objectives"], settings, 60 * args.minutes)
+        failed = _run(Path(args.recipe), settings)
     except RLSCError as error:
         print(" ".join(str(error).split()), file=sys.stderr)
         return 2
@@ -53,38 +50,23 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", required=True, help="FILE.gguf, or a model folder")
     parser.add_argument("--data_dir", help="the benchmarks as JSONL; default: the recipe's")
-    parser.add_argument("--minutes", type=float, default=float("inf"))
+    parser.add_argument("--minutes", type=float)
     parser.add_argument("--output_dir", default="runs/study-qwen")
     parser.add_argument("--recipe", default=str(RECIPE))
     return parser.parse_args(argv)
 
 
-def _run(
-    recipe: Path, objectives: Sequence[Any], settings: Mapping[str, Any], seconds: float
-) -> bool:
-    """One more method at a time, while there is time left; whether any of them has failed."""
+def _run(recipe: Path, settings: Mapping[str, Any]) -> bool:
+    """One comparison of all methods; whether any run has failed."""
     import rlsc
     from rlsc.errors import FailedRunsError
 
-    started, failed = time.monotonic(), False
-    for count in range(1, len(objectives) + 1):
-        if count > 1 and time.monotonic() - started > seconds:
-            left = ", ".join(map(name_of, objectives[count - 1 :]))
-            print(f"the time is over; left for the same command: {left}")
-            break
-        try:
-            rlsc.compare(recipe, **settings, objectives=list(objectives[:count]))
-        except FailedRunsError as error:
-            failed = True
-            print(error)
-        minutes = (time.monotonic() - started) / 60
-        print(f"{name_of(objectives[count - 1])}: {minutes:.1f} minutes since the beginning")
-    return failed
-
-
-def name_of(entry: Any) -> str:
-    """Of an entry of a recipe's `objectives`."""
-    return entry if isinstance(entry, str) else next(iter(entry))
+    try:
+        rlsc.compare(recipe, **settings)
+    except FailedRunsError as error:
+        print(error)
+        return True
+    return False
 
 
 def _has_gpu() -> bool:

@@ -158,18 +158,22 @@ def _list(runs: Sequence[Run]) -> None:
 def _make(
     folder: ComparisonFolder, config: CompareConfig, runs: Sequence[Run], flags: Sequence[str]
 ) -> None:
-    """The untrained model's evaluation and every run that is not finished, each in a process."""
-    unfinished = [run for run in runs if not run.finished]
+    """The untrained model's evaluation and every run that is not finished, each in a process.
+
+    Those that have failed come last, so that they hold up no other.
+    """
+    begun = time.monotonic()
+    unfinished = sorted((run for run in runs if not run.finished), key=lambda run: run.failed)
     if unfinished or not _has_temperatures(folder.base.path, config.temperatures):
-        console.print("the untrained model …")
-        base = str(folder.base.path)  # where nothing has changed, its answers are read back
-        asked = _flags_of_base(config, flags)
-        problem = _in_process(evaluate_base, asked, config.temperatures, base)
-        if problem:
-            raise ConfigError(f"the untrained model could not be evaluated: {problem}")
+        _ask_base(folder, config, flags)
         _write(folder, config, flags)  # its scores stand before any training
     started = time.time()
     for made, run in enumerate(unfinished):
+        minutes = (time.monotonic() - begun) / 60
+        if made and config.minutes is not None and minutes >= config.minutes:
+            left = "; ".join(f"{run.label}, seed {run.seed}" for run in unfinished[made:])
+            console.print(f"the time is over; left for the same command: {left}", soft_wrap=True)
+            break
         number = len(runs) - len(unfinished) + made + 1
         console.print(
             f"run {number} of {len(runs)}: {run.label}, seed {run.seed}"
@@ -184,6 +188,15 @@ def _make(
             drop_checkpoints(run.folder)  # of a larger model those of all runs fill a disk
         _write(folder, config, flags)  # what there is, at any time
     print_results(_write(folder, config, flags))
+
+
+def _ask_base(folder: ComparisonFolder, config: CompareConfig, flags: Sequence[str]) -> None:
+    """The untrained model; where nothing has changed, its answers are read back."""
+    console.print("the untrained model …")
+    asked, base = _flags_of_base(config, flags), str(folder.base.path)
+    problem = _in_process(evaluate_base, asked, config.temperatures, base)
+    if problem:
+        raise ConfigError(f"the untrained model could not be evaluated: {problem}")
 
 
 def _write(

@@ -86,14 +86,19 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def said(study: ModuleType, place: Path) -> list[str]:
-    """What the script prints, called twice: first with no time for more than the first method."""
+    """What the script prints, called twice: first with no time for more than the first run."""
     flags = ["--model", str(place / "model"), "--data_dir", str(place / "data")]
     flags += ["--recipe", str(place / "recipe.yaml"), "--output_dir", str(place / "out")]
     texts: list[str] = []
     with pytest.MonkeyPatch.context() as patch, libraries_as_they_were():
         patch.setattr(compare, "_in_process", in_this_process)
         patch.setattr("builtins.print", lambda *words, **_: texts.append(" ".join(map(str, words))))
+        patch.setattr(
+            compare.console, "print", lambda *words, **_: texts.append(" ".join(map(str, words)))
+        )
         assert study.main([*flags, "--minutes", "0"]) == 0
+        early = read_results_of(ComparisonResults, place / "out")
+        assert [len(method.runs) for method in (*early.methods, *early.transductive)] == [2, 1]
         first = (place / "out" / "rlsc" / "seed-0" / "results.json").stat().st_mtime_ns
         assert study.main(flags) == 0
     assert (place / "out" / "rlsc" / "seed-0" / "results.json").stat().st_mtime_ns == first
@@ -105,8 +110,9 @@ def results(said: list[str], place: Path) -> ComparisonResults:
     return read_results_of(ComparisonResults, place / "out")
 
 
-def test_the_first_method_alone_where_time_is_over_and_the_rest_later(said: list[str]) -> None:
-    assert "the time is over; left for the same command: rlsc, transductive" in said
+def test_the_first_run_alone_where_time_is_over_and_the_rest_later(said: list[str]) -> None:
+    left = "rlsc, seed 1; rlsc, transductive, seed 0"
+    assert f"the time is over; left for the same command: {left}" in said
     (head, *_), last = said[-1].splitlines(), said[-1]
     assert head.startswith("| run | minutes |")
     for run in ("rlsc, seed-0", "rlsc, seed-1", "rlsc, transductive, seed-0"):

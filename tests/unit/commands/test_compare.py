@@ -1,0 +1,73 @@
+"""`rlsc compare` around its runs: which are made, in which order, until when."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rlsc.commands import compare
+from rlsc.commands.compare import Run
+from rlsc.commands.compared import FAILURE
+from rlsc.config import CompareConfig
+from rlsc.records import ComparisonFolder
+
+
+def config(folder: Path, **more: object) -> CompareConfig:
+    content = {"objectives": ["rlsc", "grpo", "ttrl"], "output_dir": str(folder)}
+    return CompareConfig.of(content | more)
+
+
+def runs(folder: Path) -> list[Run]:
+    names = ("rlsc", "grpo", "ttrl")
+    return [Run(name, 0, folder / name / "seed-0", [name]) for name in names]
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The flags of every run that is made; nothing is."""
+    found: list[object] = []
+
+    def note(function: object, *arguments: object) -> str:
+        if function is compare.train:
+            found.append(arguments[0])
+        return "no memory"
+
+    monkeypatch.setattr(compare, "_in_process", note)
+    monkeypatch.setattr(compare, "_has_temperatures", lambda *_: True)
+    monkeypatch.setattr(compare, "_ask_base", lambda *_: None)
+    monkeypatch.setattr(compare, "_write", lambda *_: None)
+    monkeypatch.setattr(compare, "print_results", lambda _: None)
+    return found
+
+
+def test_failed_runs_are_made_anew_once_and_last(tmp_path: Path, made: list[object]) -> None:
+    first = runs(tmp_path)[0]
+    first.folder.mkdir(parents=True)
+    (first.folder / FAILURE).write_text("no memory\n")
+    for run in runs(tmp_path)[1:]:
+        run.folder.mkdir(parents=True)
+    compare._make(ComparisonFolder(tmp_path), config(tmp_path), runs(tmp_path), [])
+    assert made == [["grpo", "--resume"], ["ttrl", "--resume"], ["rlsc", "--overwrite"]]
+
+
+@pytest.mark.parametrize(("minutes", "count"), [(0, 1), (9.5, 1), (10.5, 2), (None, 3)])
+def test_no_run_is_begun_once_the_time_is_over_but_one_always_is(
+    minutes: float | None,
+    count: int,
+    tmp_path: Path,
+    made: list[object],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A run takes ten minutes here."""
+    monkeypatch.setattr(compare.time, "monotonic", lambda: 600.0 * len(made))
+    for run in runs(tmp_path):
+        run.folder.mkdir(parents=True)
+    limited = replace(config(tmp_path), minutes=minutes)
+    compare._make(ComparisonFolder(tmp_path), limited, runs(tmp_path), [])
+    assert len(made) == count
+    left = [f"{run.label}, seed 0" for run in runs(tmp_path)[count:]]
+    said = f"the time is over; left for the same command: {'; '.join(left)}\n"
+    assert (said in capsys.readouterr().out) == bool(left)
