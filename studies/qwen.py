@@ -13,6 +13,7 @@ be of two precisions though the model ties them: the head's values are taken for
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "study-qwen-0.5b.yaml"
+MOST_APART = 0.25
+"""Of embedding and head, as |E - H| / |H|: 4-bit values are 0.1 off, two matrices 1 or more."""
 # What changes the time and the memory, not the result: a GPU has room for more at once.
 ON_A_GPU = {"tokens_per_microbatch": 16384, "rollout_batch_size": 512}
 
@@ -79,17 +82,28 @@ def _has_gpu() -> bool:
 
 
 def model_folder(model: Path, output: Path) -> Path:
-    """A folder as it is; of a GGUF file the folder that it is read into, once."""
-    from rlsc.errors import ConfigError
+    """A folder as it is; of a GGUF file the folder that it is read into, once.
+
+    Its name has the hash of the file's content. Raises `RLSCError` for one that is not there,
+    damaged, or of an untied model.
+    """
+    from rlsc.errors import ConfigError, ModelError, RLSCError
 
     if not model.exists():
         raise ConfigError(f"--model {model} is not there: a FILE.gguf or a model folder")
     if model.suffix != ".gguf":
         return model
-    folder = output.parent / f"{output.name}-model"
+    with model.open("rb") as file:
+        content = hashlib.file_digest(file, "sha256").hexdigest()
+    folder = output.parent / f"{output.name}-model-{content[:12]}"
     if not (folder / "config.json").is_file():
+        try:
+            plain, tokenizer = read_tied(model)
+        except RLSCError:
+            raise
+        except Exception as error:  # of gguf, transformers and tokenizers, which share no base
+            raise ModelError(f"cannot read {model}: {type(error).__name__}: {error}") from error
         unfinished = folder.with_name(folder.name + "-unfinished")
-        plain, tokenizer = read_tied(model)
         plain.save_pretrained(unfinished)
         tokenizer.save_pretrained(unfinished)
         unfinished.rename(folder)
@@ -97,22 +111,35 @@ def model_folder(model: Path, output: Path) -> Path:
 
 
 def read_tied(file: Path) -> tuple[Any, Any]:
-    """The file's model in bfloat16 with one matrix for embedding and head: the head's values."""
+    """The file's model in bfloat16 with one matrix for embedding and head: the head's values.
+
+    Raises `ModelError` where the two are further apart than `MOST_APART`: a model that does not
+    tie them.
+    """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-    where = {"gguf_file": file.name}
-    quantised = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float32, **where)
-    content = quantised.config.to_dict() | {"tie_word_embeddings": True}
-    content.pop("quantization_config", None)
+    from rlsc.errors import ModelError
+    from rlsc.models import dequantised
+
+    untied = dequantised(file, torch.float32)
+    head = untied.get_output_embeddings().weight.detach()
+    embedding = untied.get_input_embeddings().weight.detach()
+    apart = float((embedding - head).norm() / head.norm())
+    if not apart <= MOST_APART:
+        raise ModelError(
+            f"{file}: input embedding and head are two matrices ({100 * apart:.0f} % apart), and "
+            "the study is of a model that ties them: name a model folder"
+        )
+    content = untied.config.to_dict() | {"tie_word_embeddings": True}
     plain = AutoModelForCausalLM.from_config(AutoConfig.for_model(**content), dtype=torch.float32)
-    values = quantised.state_dict()
-    head = quantised.get_output_embeddings().weight
+    values = untied.state_dict()
     for name, weight in plain.state_dict().items():
-        embedding = weight.shape == head.shape and "embed" in name
-        weight.copy_(head if embedding else values[name])
+        tied = weight.shape == head.shape and "embed" in name
+        weight.copy_(head if tied else values[name])
     plain.tie_weights()
-    return plain.to(torch.bfloat16), AutoTokenizer.from_pretrained(file.parent, **where)
+    tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+    return plain.to(torch.bfloat16), tokenizer
 
 
 # What it took.

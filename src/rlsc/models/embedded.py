@@ -108,7 +108,14 @@ def _keep(file: Path, folder: Path) -> None:
 
 
 def read_gguf(path: Path, dtype: torch.dtype) -> tuple[Any, Any]:
-    """Read a GGUF file into a plain model, which, unlike the one transformers returns, saves."""
+    """Model and tokenizer of a GGUF file."""
+    model = dequantised(path, dtype)
+    tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+    return model, _isolating_digits(tokenizer)
+
+
+def dequantised(path: Path, dtype: torch.dtype) -> Any:
+    """A GGUF file as a plain model, which, unlike the one that transformers returns, saves."""
     with contextlib.redirect_stderr(io.StringIO()):  # two seconds' bars that have no switch
         quantised = AutoModelForCausalLM.from_pretrained(
             path.parent, gguf_file=path.name, dtype=dtype
@@ -120,8 +127,7 @@ def read_gguf(path: Path, dtype: torch.dtype) -> tuple[Any, Any]:
     model.generation_config = quantised.generation_config
     del quantised
     release_freed_memory()  # what reading the file took is as much as the model
-    tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
-    return model, _isolating_digits(tokenizer)
+    return model
 
 
 def _isolating_digits(tokenizer: Any) -> Any:

@@ -6,6 +6,7 @@ import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
@@ -90,12 +91,14 @@ def said(study: ModuleType, place: Path) -> list[str]:
     flags = ["--model", str(place / "model"), "--data_dir", str(place / "data")]
     flags += ["--recipe", str(place / "recipe.yaml"), "--output_dir", str(place / "out")]
     texts: list[str] = []
+
+    def said(*words: object, **_: object) -> None:
+        texts.append(" ".join(map(str, words)))
+
     with pytest.MonkeyPatch.context() as patch, libraries_as_they_were():
         patch.setattr(compare, "_in_process", in_this_process)
-        patch.setattr("builtins.print", lambda *words, **_: texts.append(" ".join(map(str, words))))
-        patch.setattr(
-            compare.console, "print", lambda *words, **_: texts.append(" ".join(map(str, words)))
-        )
+        patch.setattr("builtins.print", said)
+        patch.setattr(compare.console, "print", said)
         assert study.main([*flags, "--minutes", "0"]) == 0
         early = read_results_of(ComparisonResults, place / "out")
         assert [len(method.runs) for method in (*early.methods, *early.transductive)] == [2, 1]
@@ -216,29 +219,91 @@ def test_the_recipe_has_the_registered_order() -> None:
     assert json.loads(json.dumps(config.shared))["benchmarks"] == "svamp#0-200,math500#0-100"
 
 
-def test_a_gguf_file_is_read_once_with_the_heads_values_for_both(
-    study: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    quantised, reads = ascii_model(seed=5), []
-    head = quantised.lm_head.weight.detach()
-    assert not torch.equal(head, quantised.model.embed_tokens.weight)
+@pytest.fixture
+def quantised(monkeypatch: pytest.MonkeyPatch) -> tuple[Any, list[str]]:
+    """What every GGUF file is read as, and the names of those that are."""
+    model = ascii_model(seed=5)
+    reads: list[str] = []
 
     def read(folder: Path, **how: object) -> object:
-        reads.append((folder, how["gguf_file"]))
-        return quantised if "dtype" in how else ascii_tokenizer()
+        reads.append(str(how["gguf_file"]))
+        return model if "dtype" in how else ascii_tokenizer()
 
     monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", read)
     monkeypatch.setattr(AutoTokenizer, "from_pretrained", read)
-    file = tmp_path / "x.gguf"
+    return model, reads
+
+
+def tie(model: Any, error: float) -> torch.Tensor:
+    """Make the embedding the head but for a relative error; the head."""
+    head: torch.Tensor = model.lm_head.weight.detach()
+    noise = torch.randn(head.shape, generator=torch.Generator().manual_seed(0))
+    embedding = head + noise * (error * head.norm() / noise.norm())
+    model.model.embed_tokens.weight.data.copy_(embedding)
+    return head
+
+
+def test_a_gguf_file_is_read_once_with_the_heads_values_for_both(
+    study: ModuleType,
+    quantised: tuple[Any, list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, reads = quantised
+    head = tie(model, 0.1)
+    file, other = tmp_path / "x.gguf", tmp_path / "y.gguf"
     file.write_bytes(b"GGUF")
+    other.write_bytes(b"GGUF, another")
     folder = study.model_folder(file, tmp_path / "out")
-    assert folder == study.model_folder(file, tmp_path / "out") == tmp_path / "out-model"
-    assert reads == [(tmp_path, "x.gguf")] * 2
+    assert folder == study.model_folder(file, tmp_path / "out")
+    assert folder.name.startswith("out-model-")
+    assert reads == ["x.gguf"] * 2
+    assert study.model_folder(other, tmp_path / "out") != folder  # a file, not a name
+    assert reads[2:] == ["y.gguf"] * 2
     assert study.model_folder(folder, tmp_path / "out") == folder
     monkeypatch.undo()
     read_back = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
     assert read_back.config.tie_word_embeddings
-    expected = {name: weight.bfloat16() for name, weight in quantised.state_dict().items()}
+    expected = {name: weight.bfloat16() for name, weight in model.state_dict().items()}
     expected["model.embed_tokens.weight"] = head.bfloat16()
     for name, weight in read_back.state_dict().items():
         assert torch.equal(weight, expected[name]), name
+
+
+@pytest.mark.parametrize("error", [0.3, None])
+def test_a_model_that_does_not_tie_them_is_refused(
+    error: float | None,
+    study: ModuleType,
+    quantised: tuple[Any, list[str]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if error:
+        tie(quantised[0], error)
+    file = tmp_path / "x.gguf"
+    file.write_bytes(b"GGUF")
+    assert study.main(["--model", str(file), "--output_dir", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert "are two matrices" in said
+    assert said.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["x.gguf"]
+
+
+def test_a_damaged_gguf_file_is_one_line(
+    study: ModuleType, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "x.gguf"
+    file.write_bytes(b"GGUF, and no more")
+    assert study.main(["--model", str(file), "--output_dir", str(tmp_path / "out")]) == 2
+    said = capfd.readouterr().err
+    assert f"cannot read {file}: " in said
+    assert said.count("\n") == 1
+
+
+def test_a_recipe_without_objectives_is_one_line(
+    study: ModuleType, place: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "none.yaml").write_text("seeds: [0]\n")
+    flags = ["--model", str(place / "model"), "--output_dir", str(tmp_path / "out")]
+    assert study.main([*flags, "--recipe", str(tmp_path / "none.yaml")]) == 2
+    assert "needs objectives in its recipe" in capfd.readouterr().err
