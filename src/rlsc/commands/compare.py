@@ -14,10 +14,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rlsc.commands.arguments import (
     Parser,
@@ -48,12 +48,20 @@ from rlsc.records import (
 from rlsc.report import print_results, write_report
 from rlsc.runtime import console, quiet_start, started
 
+if TYPE_CHECKING:
+    from rlsc.commands.train_evaluation import OwnTask
+
 BASE = "base"
 # Of all runs but the transductive ones, which are evaluated on what they are trained on.
 _OF_THE_OTHERS = (
     *("questions", "questions_split", "questions_config", "question_column", "answer_column"),
     *("eval_questions", "eval_limit", "benchmarks", "controls"),
     *("benchmark_template", "benchmark_samples", "benchmark_temperature", "benchmark_limit"),
+)
+# Where a run's data comes from, and what asks for labels.
+_SOURCES = (
+    *("questions", "eval_questions", "guard_questions", "sft_rows", "benchmarks"),
+    *("environment", "environment_settings", "objective", "label_share"),
 )
 # May differ from what a run was made with; all else would make rows that do not compare.
 _SAME = "give the same again, or another output_dir for a comparison of its own"
@@ -123,7 +131,7 @@ def compare(config: CompareConfig, flags: Sequence[str]) -> None:
     """
     folder = ComparisonFolder(Path(config.output_dir))
     runs = _runs(config, flags)
-    _check(folder, runs, _flags_of_base(config, flags))
+    _check(folder, runs, _flags_of_base(config, flags), config.transductive)
     if config.print_commands:
         for run in runs:
             print("rlsc train " + shlex.join([*run.flags, "--resume"]))
@@ -282,8 +290,16 @@ def _flags_of_base(config: CompareConfig, flags: Sequence[str]) -> list[str]:
     return [*recipe_flags(own), *flags]
 
 
-def _check(folder: ComparisonFolder, runs: Sequence[Run], base: Sequence[str]) -> None:
-    """All settings and data are read before anything is run, and are those of runs there are."""
+def _check(
+    folder: ComparisonFolder,
+    runs: Sequence[Run],
+    base: Sequence[str],
+    transductive: Collection[str],
+) -> None:
+    """All settings and data are read before anything is run, and are those of runs there are.
+
+    Data of runs that are not begun is read once for all that share it.
+    """
     from rlsc.commands.train import read_given  # torch and transformers: not for --help
 
     check_writable(folder.path)
@@ -291,21 +307,41 @@ def _check(folder: ComparisonFolder, runs: Sequence[Run], base: Sequence[str]) -
         folder.check_kind()
     else:
         folder.check_empty()
+    known: set[str] = set()
     for run in runs:
         try:
             config, training = parse([*run.flags])
             settings = resolved(config, training)
+            sources = repr([settings.get(name) for name in _SOURCES])
             place = TrainingFolder(run.folder)
             check_free(place.path)
-            if place.holds_run and not run.failed:
+            going_on = place.holds_run and not run.failed
+            if going_on:
                 place.check_same_settings(settings, _FREE)
-                check_same(place.path, read_given(config, training).parts, "the comparison", _SAME)
+            elif sources in known:
+                continue
+            given = read_given(config, training)
+            known.add(sources)
+            if run.label in transductive:
+                _check_transductive(given.own)
+            if going_on:
+                check_same(place.path, given.parts, "the comparison", _SAME)
         except RLSCError as error:
             raise ConfigError(f"{run.label}: {error}") from error
     try:
         read_given(*parse(base))
     except RLSCError as error:
         raise ConfigError(f"the untrained model: {error}") from error
+
+
+def _check_transductive(own: OwnTask | None) -> None:
+    """Raise where a run is not judged by what it is trained on, and that alone."""
+    if own is not None and (others := len(own.questions) - len(own.trained_on)):
+        raise ConfigError(
+            f"transductive: {others} of the {len(own.questions)} questions of {own.task.source} "
+            "that it is evaluated on are not trained on: name questions without held-out ones, "
+            "such as a file or a benchmark"
+        )
 
 
 def _has_temperatures(base: Path, temperatures: Sequence[float]) -> bool:

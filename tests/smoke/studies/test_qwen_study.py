@@ -208,6 +208,29 @@ def test_questions_that_cannot_be_are_refused_before_anything_is_run(
     assert not (place / "refused").exists()
 
 
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("benchmark:amc32#0-2", "rlsc, transductive: no benchmark 'amc32' (did you mean amc23?)"),
+        ("arithmetic", "rlsc, transductive: transductive: 39 of the 39 questions of arithmetic"),
+    ],
+)
+def test_transductive_questions_are_read_before_anything_is_run(
+    source: str, message: str, place: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A name that is not known; questions of which those held out would be evaluated."""
+    content = yaml.safe_load((place / "recipe.yaml").read_text("utf-8"))
+    content["objectives"][1]["rlsc, transductive"]["transductive"] = source
+    content |= {"model": str(place / "model"), "data_dir": str(place / "data")}
+    file, out = tmp_path / "recipe.yaml", tmp_path / "out"
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
+    assert command("compare", "--config", file, "--output_dir", out) == 2
+    error = capfd.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not out.exists()
+
+
 def test_the_recipe_has_the_registered_order() -> None:
     config = CompareConfig.of(yaml.safe_load(RECIPE.read_text("utf-8")))
     assert config.pairs[:9] == [
