@@ -102,9 +102,9 @@ def read_given(config: RunConfig, training: RLSCConfig) -> Given:
     objective = check_objective_of(training, questions)
     answers = labels_in_use(questions.answers, training)
     check_judged(environment, [question.id for question in questions.train], answers)
-    own = evaluation_set(config, questions)
-    probe, probed = probe_questions(config, training.guard_probe_size, questions, own)
     benchmarks = load_benchmarks(config)
+    own = evaluation_set(config, questions, benchmarks)
+    probe, probed = probe_questions(config, training.guard_probe_size, questions, own)
     parts = {
         **(question_parts("training", questions.train) if environment.needs_rows else {}),
         **label_parts(
@@ -353,7 +353,9 @@ def evaluate_untrained(
     if config.questions is None and environment.needs_rows:
         raise ConfigError("questions is missing: a file, a Hub data set, or arithmetic")
     questions = training_questions(config, environment)
-    own = evaluation_set(config, questions)
+    config = replace(config, base_evaluation=None)
+    benchmarks = load_benchmarks(config)
+    own = evaluation_set(config, questions, benchmarks)
     if own is None:
         raise ConfigError(
             "a comparison needs an evaluation: leave eval none out, and give a game eval_questions"
@@ -367,8 +369,6 @@ def evaluate_untrained(
         base.check_kind()
     else:
         base.check_empty()
-    config = replace(config, base_evaluation=None)
-    benchmarks = load_benchmarks(config)
     any_objective = RLSC() if environment.needs_rows else None  # nothing is trained
     trainer, origin = _load(config, training, questions, any_objective)
     trained_on = questions.train
