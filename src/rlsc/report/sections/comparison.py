@@ -25,6 +25,7 @@ from rlsc.report.sections.games import compared_examined
 from rlsc.report.sections.provenance import hardware_rows, made
 from rlsc.report.sections.scores import settings_table, tried
 from rlsc.report.sections.words import NOTHING, change, decimal, percent, setting_name
+from rlsc.types import Difference
 
 REFRESH = 10
 _QUALITY = (("greedy", "Greedy accuracy"), ("pass_at_1", "pass@1, T = 1"))
@@ -146,7 +147,7 @@ def _paired(results: ComparisonResults) -> Iterator[Block]:
         (
             *(method.label, str(run.seed), against, str(each.n)),
             change(each.majority if against == VOTE else each.accuracy),
-            *(f"{len(each.gained)}, {len(each.lost)}", decimal(each.mcnemar_p)),
+            *(_flips(each), decimal(each.mcnemar_p)),
             change(each.lengths["right"].difference, 1) if "right" in each.lengths else NOTHING,
         )
         for method in results.methods
@@ -160,10 +161,17 @@ def _paired(results: ComparisonResults) -> Iterator[Block]:
     yield Table(header, rows, brief=(0, 1, 2, 4))
     yield Paragraph(
         "After training minus before, paired by question. Brackets: 95 % intervals of the "
-        "bootstrap over questions; p: McNemar's exact test, of majorities where k > 1. "
+        "bootstrap over questions; p: McNemar's exact test, of majorities where k > 1; "
+        f"{NOTHING} where single answers are held against the mean of several. "
         "Tokens: of questions that are right on both sides. A base at its best was chosen on other "
         "questions, and asked on these."
     )
+
+
+def _flips(difference: Difference) -> str:
+    if difference.mcnemar_p is None:
+        return NOTHING
+    return f"{len(difference.gained)}, {len(difference.lost)}"
 
 
 def _transductive(results: ComparisonResults) -> Iterator[Block]:

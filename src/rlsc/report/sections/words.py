@@ -41,6 +41,9 @@ def difference_text(difference: Difference) -> str:
     """The paired difference with its interval and McNemar's p, in a sentence."""
     if difference.accuracy is None:
         return "no reference answers, so no difference of accuracies"
+    if difference.mcnemar_p is None:
+        points = change(difference.accuracy).replace(" [", " points [")
+        return f"{points}{'' if difference.accuracy.interval else ' points'}, n = {difference.n}"
     return (
         f"{change(difference.accuracy).replace(' [', ' points [') or ''}"
         f"{'' if difference.accuracy.interval else ' points'}, {len(difference.gained)} questions "
@@ -50,7 +53,9 @@ def difference_text(difference: Difference) -> str:
 
 
 def flipped(difference: Difference) -> list[str]:
-    """Which questions were gained, and which lost."""
+    """Which questions were gained, and which lost; nothing where no question can flip."""
+    if difference.mcnemar_p is None:
+        return []
     sides = (("gained", difference.gained), ("lost", difference.lost))
     return [f"{name}: {listed(ids) or 'none'}" for name, ids in sides]
 
