@@ -34,13 +34,12 @@ from rlsc.records import (
     RESULTS,
     ComparisonFolder,
     ComparisonResults,
-    EvaluationResults,
+    EvaluationFolder,
     TrainingFolder,
     check_free,
     check_same,
     check_writable,
     drop_checkpoints,
-    read_results_of,
     temperature_label,
     write_results,
     write_text,
@@ -50,6 +49,8 @@ from rlsc.runtime import console, quiet_start, started
 
 if TYPE_CHECKING:
     from rlsc.commands.train_evaluation import OwnTask
+    from rlsc.config import RunConfig
+    from rlsc.training import RLSCConfig
 
 BASE = "base"
 # Of all runs but the transductive ones, which are evaluated on what they are trained on.
@@ -172,7 +173,8 @@ def _make(
     """
     begun = time.monotonic()
     unfinished = sorted((run for run in runs if not run.finished), key=lambda run: run.failed)
-    if unfinished or not _has_temperatures(folder.base.path, config.temperatures):
+    asked = _is_asked(folder.base, parse(_flags_of_base(config, flags)), config.temperatures)
+    if unfinished or not asked:
         _ask_base(folder, config, flags)
         _write(folder, config, flags)  # its scores stand before any training
     started = time.time()
@@ -344,12 +346,16 @@ def _check_transductive(own: OwnTask | None) -> None:
         )
 
 
-def _has_temperatures(base: Path, temperatures: Sequence[float]) -> bool:
-    """Whether the untrained model has been evaluated at all of them."""
-    if not (base / RESULTS).is_file():
+def _is_asked(
+    base: EvaluationFolder, settings: tuple[RunConfig, RLSCConfig], temperatures: Sequence[float]
+) -> bool:
+    """Whether the untrained model has been asked all that `settings` ask of it alone."""
+    if not (base.path / RESULTS).is_file():
         return False
-    results = read_results_of(EvaluationResults, base)
-    labels = {score.setting.label for score in results.tasks[EVALUATION].tuned.scores}
+    stored, wanted = base.read_settings(), resolved(*settings)
+    if any(stored.get(name) != wanted.get(name) for name in OF_BASE):
+        return False
+    labels = {score.setting.label for score in base.results().tasks[EVALUATION].tuned.scores}
     return labels >= {temperature_label(value) for value in temperatures}
 
 

@@ -18,6 +18,7 @@ from rlsc.commands.probe_questions import probe_questions
 from rlsc.commands.train_evaluation import (
     AFTER,
     BEFORE,
+    VALIDATION,
     EvaluateBetween,
     OwnTask,
     RunEvaluation,
@@ -376,8 +377,9 @@ def evaluate_untrained(
     parts = {**evaluation.parts, WEIGHTS: trainer.identity[WEIGHTS]}
     for task in [*own.tasks, *benchmarks]:
         parts |= questions_of_task(task) | judging_of_task(task)
-    if base.holds_run:
-        check_same(folder, parts, "the comparison", "give the same again, or begin another")
+    if base.holds_run:  # what its best way is chosen on may be others, and is then asked anew
+        same = {name: parts[name] for name in parts if name.split()[0] != VALIDATION}
+        check_same(folder, same, "the comparison", "give the same again, or begin another")
     base.prepare(resolved(config, training), overwrite=False, parts=parts)
     try:
         asked = {task.name: task.questions for task in [own.task, *benchmarks]}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -41,7 +43,6 @@ SMALL = {
     "save_steps": 1,
     "guard_probe_size": 2,
     "guard_pool_size": 2,
-    "bf16": False,
     "disable_tqdm": True,
 }
 
@@ -174,6 +175,32 @@ def test_the_transductive_run_is_told_by_itself(results: ComparisonResults, plac
         assert part in text
 
 
+@pytest.mark.slow
+def test_other_validation_questions_are_asked_though_all_runs_are_done(
+    results: ComparisonResults, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(place / "out", out)
+    asked: list[object] = []
+
+    def note(function: Callable[..., None], *arguments: object) -> str | None:
+        asked.append(function)
+        return in_this_process(function, *arguments)
+
+    monkeypatch.setattr(compare, "_in_process", note)
+    flags = ["--model", place / "model", "--data_dir", place / "data", "--output_dir", out]
+    run = ["compare", "--config", place / "recipe.yaml", *flags]
+    other = ("--validation_questions", "benchmark:gsm8k#3-6")
+    with libraries_as_they_were():
+        assert command(*run) == 0
+        assert not asked
+        assert command(*run, *other) == 0
+        assert command(*run, *other) == 0
+    assert asked == [compare.evaluate_base]
+    own = read_results_of(ComparisonResults, out).base.tasks[EVALUATION]
+    assert {score.n for score in own.tried} == {3}
+
+
 def test_bad_input_is_one_line(
     study: ModuleType, place: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -240,6 +267,7 @@ def test_the_recipe_has_the_registered_order() -> None:
         ("rlsc, transductive", 0),
     ]
     assert {seed for _, seed in config.pairs[9:]} == {0}
+    assert config.shared["bf16"] is False
     assert json.loads(json.dumps(config.shared))["benchmarks"] == "svamp#0-200,math500#0-100"
 
 

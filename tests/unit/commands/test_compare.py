@@ -11,7 +11,8 @@ from rlsc.commands import compare
 from rlsc.commands.compare import Run
 from rlsc.commands.compared import FAILURE
 from rlsc.config import CompareConfig
-from rlsc.records import ComparisonFolder
+from rlsc.records import ComparisonFolder, EvaluationFolder, write_results
+from tests.unit.report import runs as written
 
 
 def config(folder: Path, **more: object) -> CompareConfig:
@@ -35,7 +36,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[object]:
         return "no memory"
 
     monkeypatch.setattr(compare, "_in_process", note)
-    monkeypatch.setattr(compare, "_has_temperatures", lambda *_: True)
+    monkeypatch.setattr(compare, "_is_asked", lambda *_: True)
     monkeypatch.setattr(compare, "_ask_base", lambda *_: None)
     monkeypatch.setattr(compare, "_write", lambda *_: None)
     monkeypatch.setattr(compare, "print_results", lambda _: None)
@@ -71,3 +72,30 @@ def test_no_run_is_begun_once_the_time_is_over_but_one_always_is(
     left = [f"{run.label}, seed 0" for run in runs(tmp_path)[count:]]
     said = f"the time is over; left for the same command: {'; '.join(left)}\n"
     assert (said in capsys.readouterr().out) == bool(left)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "temperatures", "expected"),
+    [
+        ({"eval_baselines": True}, [0.5], True),
+        ({"eval_baselines": True, "seed": 3}, [], True),  # of a run, not of the base
+        ({"eval_baselines": True}, [0.9], False),
+        ({}, [0.5], False),
+        ({"eval_baselines": True, "validation_questions": "q.jsonl"}, [0.5], False),
+    ],
+)
+def test_the_untrained_model_is_asked_anew_where_other_things_are_asked_of_it(
+    wanted: dict[str, object],
+    temperatures: list[float],
+    expected: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Asked before: its best way; at T = 0, 0.5 and 1."""
+    base = EvaluationFolder(tmp_path)
+    monkeypatch.setattr(compare, "resolved", lambda *_: wanted)
+    assert not compare._is_asked(base, (), [])  # type: ignore[arg-type]
+    base.prepare({"eval_baselines": True}, overwrite=False)
+    base.release()
+    write_results(tmp_path, written.comparison().base)
+    assert compare._is_asked(base, (), temperatures) == expected  # type: ignore[arg-type]
