@@ -30,7 +30,6 @@ ON_A_GPU = {"tokens_per_microbatch": 16384, "rollout_batch_size": 512}
 def main(argv: Sequence[str] | None = None) -> int:
     """0 when every run that was begun is done, 1 when one has failed, 2 for bad input."""
     args = _arguments(argv)
-    os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported
     from rlsc.errors import RLSCError
 
     output = Path(args.output_dir).expanduser()
@@ -180,4 +179,5 @@ def _tokens(file: Path) -> int:
 
 
 if __name__ == "__main__":
+    os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported
     sys.exit(main())

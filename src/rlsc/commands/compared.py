@@ -107,6 +107,11 @@ def _run(folder: TrainingFolder, seed: int, base: Path | None = None) -> Compare
         total_seconds=results.seconds.get("total"),
         mean_until=mean_until(steps, accuracies, collapsed),
         examined=results.examined,
+        cut={
+            name: (task.base.main.truncation_rate, task.tuned.main.truncation_rate)
+            for name, task in results.tasks.items()
+            if task.base
+        },
     )
 
 

@@ -214,7 +214,8 @@ def _validation(config: RunConfig, source: QuestionSet, others: Sequence[Questio
 class RunEvaluation:
     """Evaluates the trainer's model as it stands, with its engine; answers go by stage.
 
-    All prompts are rendered and checked at the start, before anything is written.
+    Prompts are rendered and checked at the start, before anything is written; but those of the
+    untrained model's best way, which is chosen later, when it is.
     """
 
     def __init__(

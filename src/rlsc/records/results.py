@@ -251,7 +251,8 @@ class ComparedRun:
     guard_collapse: int | None = None
     """The first step at which the guard saw a collapse, without labels; None: it saw none."""
     differences: Mapping[str, Difference] | None = None
-    """Paired by question, by what is compared (`AGAINST`, then a benchmark each): the model after
+    """Paired by question, by what is compared (`AS_TRAINED`, `VOTE`, `AT_BEST`; of a benchmark
+    with its name before it): the model after
     training minus the untrained one. None: not computed then, as the next."""
     total_seconds: float | None = None
     """Evaluation included."""
@@ -259,6 +260,8 @@ class ComparedRun:
     """pass@1, the mean over steps until the collapse by labels, or the end: the area under it."""
     examined: Mapping[int, Mapping[str, float]] | None = None
     """By step an environment's own figures of its held-out tasks; None: not looked for then."""
+    cut: Mapping[str, tuple[float, float]] | None = None
+    """By task the share of answers, in the main setting, that the cap cut off before and after."""
 
     @property
     def done(self) -> bool:

@@ -218,7 +218,10 @@ def test_bad_input_is_one_line(
     [
         (("--validation_questions", "benchmark:gsm8k#2-5"), "1 of them are trained or evaluated"),
         (("--benchmarks", "svamp#0-2,gsm8k#4-6"), "1 of them are trained or evaluated"),
-        (("--validation_questions", "benchmark:gsm8k#3-9"), "ranks are 0 to 6"),
+        (
+            ("--validation_questions", "benchmark:gsm8k#3-9"),
+            "of its 6 questions name ranks from 0 on",
+        ),
         (("--eval_baselines", "false"), "validation_questions are for --eval_baselines true"),
         (("--questions", "benchmark:mmlu_stem"), "its answers are of kind choice"),
         (("--questions", "benchmark:gms8k"), "did you mean gsm8k"),

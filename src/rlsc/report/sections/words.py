@@ -33,6 +33,22 @@ def share(value: float) -> str:
     return f"{100 * value:.0f} %"
 
 
+MUCH_CUT = 0.05
+
+
+def cut_off(*shares: float) -> str:
+    """Said beside a figure: which share of its answers the cap cut off, before and after perhaps.
+
+    Nothing where none is above `MUCH_CUT`.
+
+    >>> cut_off(0.12, 0.03)
+    ' (cut off: 12 % → 3 %)'
+    """
+    if max(shares, default=0.0) <= MUCH_CUT:
+        return ""
+    return f" (cut off: {' → '.join(map(share, shares))})"
+
+
 def decimal(value: float | None, digits: int = 2) -> str:
     return NOTHING if value is None else f"{value:.{digits}g}"
 
