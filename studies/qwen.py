@@ -145,10 +145,16 @@ def read_tied(file: Path) -> tuple[Any, Any]:
 
 
 def table(output: Path) -> str:
-    """A row for each run: minutes in all, of sampling and of the update, tokens a second."""
+    """A row for each run: minutes in all; tokens a second of sampling, and of the update.
+
+    A run that was resumed has the minutes since then; its tokens a second are of all its steps.
+    """
     from rlsc.records import TrainingFolder, read_jsonl
 
-    rows = ["| run | minutes | training | sampling, tokens/s | update, tokens/s | evaluation |"]
+    rows = [
+        "| run | minutes | training | sampling with the guard's look and weighing, tokens/s "
+        "| update, tokens/s | evaluation |"
+    ]
     rows += ["|---|---|---|---|---|---|"]
     for file in sorted(output.glob("*/seed-*/results.json")):
         folder = TrainingFolder(file.parent)

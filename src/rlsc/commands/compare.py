@@ -172,11 +172,14 @@ def _make(
     Those that have failed come last, so that they hold up no other.
     """
     begun = time.monotonic()
+    _drop_kept(runs)
     unfinished = sorted((run for run in runs if not run.finished), key=lambda run: run.failed)
     asked = _is_asked(folder.base, parse(_flags_of_base(config, flags)), config.temperatures)
     if unfinished or not asked:
-        _ask_base(folder, config, flags)
+        _ask_base(folder, config, flags)  # which sees whether the weights are the same
         _write(folder, config, flags)  # its scores stand before any training
+    else:
+        _note_other_weights(runs[0])
     started = time.time()
     for made, run in enumerate(unfinished):
         minutes = (time.monotonic() - begun) / 60
@@ -194,10 +197,32 @@ def _make(
         if problem:
             console.print(f"{run.label}, seed {run.seed} failed: {problem}")
             write_text(run.folder / FAILURE, problem + "\n")
-        elif run.finished and not parse([*run.flags])[0].save_model:
-            drop_checkpoints(run.folder)  # of a larger model those of all runs fill a disk
+        _drop_kept([run])
         _write(folder, config, flags)  # what there is, at any time
     print_results(_write(folder, config, flags))
+
+
+def _drop_kept(runs: Sequence[Run]) -> None:
+    """The checkpoints of finished runs: of a larger model those of all runs fill a disk.
+
+    Of runs of before too: one may have been killed between its end and this.
+    """
+    for run in runs:
+        if run.finished and not parse([*run.flags])[0].save_model:
+            drop_checkpoints(run.folder)
+
+
+def _note_other_weights(run: Run) -> None:
+    """Of a comparison in which nothing is left to do: its figures may be of other weights."""
+    from rlsc.commands.finished import has_other_weights
+
+    config, _ = parse([*run.flags])
+    if has_other_weights(run.folder, config):
+        console.print(
+            f"note: the weights of {config.adapter or config.model} are not those that these runs "
+            "began with: all figures are of the former ones",
+            soft_wrap=True,
+        )
 
 
 def _ask_base(folder: ComparisonFolder, config: CompareConfig, flags: Sequence[str]) -> None:

@@ -36,7 +36,7 @@ def say_complete(folder: Path, config: RunConfig) -> None:
     if not is_main():
         return
     write_report(folder)
-    if _has_other_weights(folder, config):
+    if has_other_weights(folder, config):
         console.print(
             f"note: the weights of {config.adapter or config.model} are not those that this run "
             "began with: its figures and its model are of the former ones",
@@ -45,7 +45,7 @@ def say_complete(folder: Path, config: RunConfig) -> None:
     console.print(f"{folder} holds a finished run: nothing to do. Its report: report.html")
 
 
-def _has_other_weights(folder: Path, config: RunConfig) -> bool:
+def has_other_weights(folder: Path, config: RunConfig) -> bool:
     """By content, which is read where sizes or times of the files have changed."""
     if not weight_files(config) or not changed_parts(folder, stamps_of(config)):
         return False

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from rlsc.commands import compare
+from rlsc.commands import compare, finished
 from rlsc.commands.compare import Run
 from rlsc.commands.compared import FAILURE
 from rlsc.config import CompareConfig
@@ -72,6 +73,44 @@ def test_no_run_is_begun_once_the_time_is_over_but_one_always_is(
     left = [f"{run.label}, seed 0" for run in runs(tmp_path)[count:]]
     said = f"the time is over; left for the same command: {'; '.join(left)}\n"
     assert (said in capsys.readouterr().out) == bool(left)
+
+
+def test_checkpoints_of_a_run_that_was_killed_at_its_end_are_dropped(
+    tmp_path: Path, made: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others, one that goes on and one that saves its model, keep theirs."""
+    done, kept, going_on = runs(tmp_path)
+    for run in (done, kept):
+        written.write_run(run.folder, replace(written.training(), model_saved=False))
+    for run in (done, kept, going_on):
+        (run.folder / "checkpoint-5").mkdir(parents=True)
+    saves = {"rlsc": False, "grpo": True, "ttrl": False}
+    settings = {name: (SimpleNamespace(save_model=saves[name]), None) for name in saves}
+    monkeypatch.setattr(compare, "parse", lambda flags: settings[flags[0]] if flags else None)
+    monkeypatch.setattr(compare, "_flags_of_base", lambda *_: [])
+    compare._make(ComparisonFolder(tmp_path), config(tmp_path), runs(tmp_path), [])
+    assert made == [["ttrl", "--resume"]]
+    left = [(run.folder / "checkpoint-5").is_dir() for run in (done, kept, going_on)]
+    assert left == [False, True, True]
+
+
+@pytest.mark.parametrize("other", [True, False])
+def test_a_finished_comparison_says_that_the_weights_are_others(
+    other: bool,
+    tmp_path: Path,
+    made: list[object],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for run in runs(tmp_path):
+        written.write_run(run.folder, replace(written.training(), model_saved=False))
+    settings = SimpleNamespace(save_model=True, adapter=None, model="m")
+    monkeypatch.setattr(compare, "parse", lambda _: (settings, None))
+    monkeypatch.setattr(compare, "_flags_of_base", lambda *_: [])
+    monkeypatch.setattr(finished, "has_other_weights", lambda *_: other)
+    compare._make(ComparisonFolder(tmp_path), config(tmp_path), runs(tmp_path), [])
+    assert not made
+    assert ("the weights of m are not those" in capsys.readouterr().out) == other
 
 
 @pytest.mark.parametrize(
