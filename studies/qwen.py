@@ -119,7 +119,7 @@ def read_tied(file: Path) -> tuple[Any, Any]:
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     from rlsc.errors import ModelError
-    from rlsc.models import dequantised
+    from rlsc.models.embedded import dequantised
 
     untied = dequantised(file, torch.float32)
     head = untied.get_output_embeddings().weight.detach()
@@ -147,15 +147,18 @@ def read_tied(file: Path) -> tuple[Any, Any]:
 def table(output: Path) -> str:
     """A row for each run: minutes in all; tokens a second of sampling, and of the update.
 
-    A run that was resumed has the minutes since then; its tokens a second are of all its steps.
+    Minutes of evaluation are those since a run was last resumed; all else is of all its legs.
     """
-    from rlsc.records import TrainingFolder, read_jsonl
+    from rlsc.records import Legs, TrainingFolder, read_jsonl
 
     rows = [
         "| run | minutes | training | sampling with the guard's look and weighing, tokens/s "
         "| update, tokens/s | evaluation |"
     ]
     rows += ["|---|---|---|---|---|---|"]
+    legs = Legs(output).seconds
+    if "base" in legs:
+        rows.append(f"| the untrained model | {legs['base'] / 60:.1f} | | | | |")
     for file in sorted(output.glob("*/seed-*/results.json")):
         folder = TrainingFolder(file.parent)
         results = folder.results()
@@ -169,8 +172,9 @@ def table(output: Path) -> str:
         evaluating = sum(spent[name] for name in spent if name.startswith("evaluate"))
         speeds = (tokens / max(sampling, 1e-9), tokens / max(update, 1e-9))
         name = f"{file.parent.parent.name}, {file.parent.name}"
+        took = legs.get(f"{file.parent.parent.name}/{file.parent.name}", spent["total"])
         rows.append(
-            f"| {name} | {spent['total'] / 60:.1f} | {spent['train'] / 60:.1f} "
+            f"| {name} | {took / 60:.1f} | {(sampling + update) / 60:.1f} "
             f"| {speeds[0]:,.0f} | {speeds[1]:,.0f} | {evaluating / 60:.1f} |"
         )
     return "\n".join(rows)

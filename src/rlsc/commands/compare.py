@@ -26,7 +26,7 @@ from rlsc.commands.arguments import (
     recipe_flags,
     resolved,
 )
-from rlsc.commands.compared import FAILURE, compared
+from rlsc.commands.compared import BASE, FAILURE, compared, part_of
 from rlsc.config import NOT_SHARED, OF_BASE, SEEDS, TRANSDUCTIVE, CompareArguments, CompareConfig
 from rlsc.errors import ConfigError, FailedRunsError, RLSCError
 from rlsc.records import (
@@ -35,6 +35,7 @@ from rlsc.records import (
     ComparisonFolder,
     ComparisonResults,
     EvaluationFolder,
+    Legs,
     TrainingFolder,
     check_free,
     check_same,
@@ -52,7 +53,6 @@ if TYPE_CHECKING:
     from rlsc.config import RunConfig
     from rlsc.training import RLSCConfig
 
-BASE = "base"
 # Of all runs but the transductive ones, which are evaluated on what they are trained on.
 _OF_THE_OTHERS = (
     *("questions", "questions_split", "questions_config", "question_column", "answer_column"),
@@ -171,12 +171,14 @@ def _make(
 
     Those that have failed come last, so that they hold up no other.
     """
-    begun = time.monotonic()
+    begun, legs = time.monotonic(), Legs(folder.path)
     _drop_kept(runs)
     unfinished = sorted((run for run in runs if not run.finished), key=lambda run: run.failed)
     asked = _is_asked(folder.base, parse(_flags_of_base(config, flags)), config.temperatures)
     if unfinished or not asked:
+        legs.begin(BASE)
         _ask_base(folder, config, flags)  # which sees whether the weights are the same
+        legs.end()
         _write(folder, config, flags)  # its scores stand before any training
     else:
         _note_other_weights(runs[0])
@@ -192,7 +194,9 @@ def _make(
             f"run {number} of {len(runs)}: {run.label}, seed {run.seed}"
             + _time_left(time.time() - started, made, len(unfinished))
         )
+        legs.begin(part_of(run.label, run.seed))
         problem = _in_process(train, [*run.flags, "--overwrite" if run.failed else "--resume"])
+        legs.end()
         (run.folder / FAILURE).unlink(missing_ok=True)
         if problem:
             console.print(f"{run.label}, seed {run.seed} failed: {problem}")

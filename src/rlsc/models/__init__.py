@@ -24,7 +24,6 @@ if TYPE_CHECKING:
         lent_attention,
         softcap_of,
     )
-    from rlsc.models.embedded import dequantised
     from rlsc.models.loading import (
         context_length,
         disable_dropout,

@@ -255,7 +255,7 @@ class ComparedRun:
     with its name before it): the model after
     training minus the untrained one. None: not computed then, as the next."""
     total_seconds: float | None = None
-    """Evaluation included."""
+    """Evaluation included, and what was done before it failed or was resumed."""
     mean_until: float | None = None
     """pass@1, the mean over steps until the collapse by labels, or the end: the area under it."""
     examined: Mapping[int, Mapping[str, float]] | None = None
@@ -301,6 +301,7 @@ class ComparisonResults:
     methods: tuple[ComparedMethod, ...]
     transductive: tuple[ComparedMethod, ...] | None = None
     """Trained on the very questions that they are evaluated on, which are none of the others'."""
+    base_seconds: float = 0.0
 
     @property
     def runs(self) -> tuple[ComparedRun, ...]:

@@ -119,7 +119,12 @@ def test_the_first_run_alone_where_time_is_over_and_the_rest_later(said: list[st
     assert f"the time is over; left for the same command: {left}" in said
     (head, *_), last = said[-1].splitlines(), said[-1]
     assert head.startswith("| run | minutes |")
-    for run in ("rlsc, seed-0", "rlsc, seed-1", "rlsc, transductive, seed-0"):
+    for run in (
+        "the untrained model",
+        "rlsc, seed-0",
+        "rlsc, seed-1",
+        "rlsc, transductive, seed-0",
+    ):
         assert f"| {run} |" in last
 
 

@@ -285,8 +285,9 @@ def _caption(results: ComparisonResults) -> str:
     task = results.base.tasks[EVALUATION]
     samples = max(score.setting.samples for score in task.tuned.scores)
     seeds = ", ".join(map(str, results.seeds))
-    hours = sum(run.total_seconds or 0 for run in results.runs) / 3600
-    took = f" All runs took {hours:.1f} hours." if hours >= 0.1 else ""
+    seconds = [run.total_seconds or 0.0 for run in results.runs]
+    hours = (results.base_seconds + sum(seconds)) / 3600
+    took = f" All took {hours:.1f} hours, failed runs too." if hours >= 0.1 else ""
     return (
         f"{results.questions}, {task.task.relation}: n = {task.tuned.main.n}, {samples} samples a "
         f"question, at most {task.tuned.main.setting.max_new_tokens} new tokens. Brackets: 95 % "
