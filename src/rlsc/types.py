@@ -417,7 +417,8 @@ class Difference:
     majority: Estimate | None
     """Of the majority over all samples; None where a side has a single one."""
     mcnemar_p: float | None
-    """McNemar's exact test of the questions that flipped, by their majority where k > 1."""
+    """McNemar's exact test of the questions that flipped, by their majority where k > 1; None, as
+    no question flips, where a mean of k is held against another number of samples."""
     gained: tuple[str, ...]
     lost: tuple[str, ...]
     lengths: Mapping[str, LengthChange]

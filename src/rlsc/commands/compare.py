@@ -14,10 +14,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rlsc.commands.arguments import (
     Parser,
@@ -26,7 +26,7 @@ from rlsc.commands.arguments import (
     recipe_flags,
     resolved,
 )
-from rlsc.commands.compared import FAILURE, compared
+from rlsc.commands.compared import BASE, FAILURE, compared, part_of
 from rlsc.config import NOT_SHARED, OF_BASE, SEEDS, TRANSDUCTIVE, CompareArguments, CompareConfig
 from rlsc.errors import ConfigError, FailedRunsError, RLSCError
 from rlsc.records import (
@@ -34,13 +34,13 @@ from rlsc.records import (
     RESULTS,
     ComparisonFolder,
     ComparisonResults,
-    EvaluationResults,
+    EvaluationFolder,
+    Legs,
     TrainingFolder,
     check_free,
     check_same,
     check_writable,
     drop_checkpoints,
-    read_results_of,
     temperature_label,
     write_results,
     write_text,
@@ -48,12 +48,21 @@ from rlsc.records import (
 from rlsc.report import print_results, write_report
 from rlsc.runtime import console, quiet_start, started
 
-BASE = "base"
+if TYPE_CHECKING:
+    from rlsc.commands.train_evaluation import OwnTask
+    from rlsc.config import RunConfig
+    from rlsc.training import RLSCConfig
+
 # Of all runs but the transductive ones, which are evaluated on what they are trained on.
 _OF_THE_OTHERS = (
     *("questions", "questions_split", "questions_config", "question_column", "answer_column"),
     *("eval_questions", "eval_limit", "benchmarks", "controls"),
     *("benchmark_template", "benchmark_samples", "benchmark_temperature", "benchmark_limit"),
+)
+# Where a run's data comes from, and what asks for labels.
+_SOURCES = (
+    *("questions", "eval_questions", "guard_questions", "sft_rows", "benchmarks"),
+    *("environment", "environment_settings", "objective", "label_share"),
 )
 # May differ from what a run was made with; all else would make rows that do not compare.
 _SAME = "give the same again, or another output_dir for a comparison of its own"
@@ -123,7 +132,7 @@ def compare(config: CompareConfig, flags: Sequence[str]) -> None:
     """
     folder = ComparisonFolder(Path(config.output_dir))
     runs = _runs(config, flags)
-    _check(folder, runs, _flags_of_base(config, flags))
+    _check(folder, runs, _flags_of_base(config, flags), config.transductive)
     if config.print_commands:
         for run in runs:
             print("rlsc train " + shlex.join([*run.flags, "--resume"]))
@@ -158,32 +167,70 @@ def _list(runs: Sequence[Run]) -> None:
 def _make(
     folder: ComparisonFolder, config: CompareConfig, runs: Sequence[Run], flags: Sequence[str]
 ) -> None:
-    """The untrained model's evaluation and every run that is not finished, each in a process."""
-    unfinished = [run for run in runs if not run.finished]
-    if unfinished or not _has_temperatures(folder.base.path, config.temperatures):
-        console.print("the untrained model …")
-        base = str(folder.base.path)  # where nothing has changed, its answers are read back
-        asked = _flags_of_base(config, flags)
-        problem = _in_process(evaluate_base, asked, config.temperatures, base)
-        if problem:
-            raise ConfigError(f"the untrained model could not be evaluated: {problem}")
+    """The untrained model's evaluation and every run that is not finished, each in a process.
+
+    Those that have failed come last, so that they hold up no other.
+    """
+    begun, legs = time.monotonic(), Legs(folder.path)
+    _drop_kept(runs)
+    unfinished = sorted((run for run in runs if not run.finished), key=lambda run: run.failed)
+    asked = _is_asked(folder.base, parse(_flags_of_base(config, flags)), config.temperatures)
+    if unfinished or not asked:
+        legs.begin(BASE)
+        _ask_base(folder, config, flags)  # which sees whether the weights are the same
+        legs.end()
         _write(folder, config, flags)  # its scores stand before any training
+    else:
+        _note_other_weights(runs[0])
     started = time.time()
     for made, run in enumerate(unfinished):
+        minutes = (time.monotonic() - begun) / 60
+        if made and config.minutes is not None and minutes >= config.minutes:
+            left = "; ".join(f"{run.label}, seed {run.seed}" for run in unfinished[made:])
+            console.print(f"the time is over; left for the same command: {left}", soft_wrap=True)
+            break
         number = len(runs) - len(unfinished) + made + 1
         console.print(
             f"run {number} of {len(runs)}: {run.label}, seed {run.seed}"
             + _time_left(time.time() - started, made, len(unfinished))
         )
+        legs.begin(part_of(run.label, run.seed))
         problem = _in_process(train, [*run.flags, "--overwrite" if run.failed else "--resume"])
+        legs.end()
         (run.folder / FAILURE).unlink(missing_ok=True)
         if problem:
             console.print(f"{run.label}, seed {run.seed} failed: {problem}")
             write_text(run.folder / FAILURE, problem + "\n")
-        elif run.finished and not parse([*run.flags])[0].save_model:
-            drop_checkpoints(run.folder)  # of a larger model those of all runs fill a disk
+        _drop_kept([run])
         _write(folder, config, flags)  # what there is, at any time
     print_results(_write(folder, config, flags))
+
+
+def _drop_kept(runs: Sequence[Run]) -> None:
+    """The checkpoints of finished runs: of a larger model those of all runs fill a disk.
+
+    Of runs of before too: one may have been killed between its end and this.
+    """
+    for run in runs:
+        if run.finished and not parse([*run.flags])[0].save_model:
+            drop_checkpoints(run.folder)
+
+
+def _note_other_weights(run: Run) -> None:
+    """Of a comparison in which nothing is left to do: its figures may be of other weights."""
+    from rlsc.commands.finished import of_weights
+
+    if note := of_weights(run.folder, parse([*run.flags])[0]):
+        console.print(f"note: of {run.label}, seed {run.seed}: {note}", soft_wrap=True)
+
+
+def _ask_base(folder: ComparisonFolder, config: CompareConfig, flags: Sequence[str]) -> None:
+    """The untrained model; where nothing has changed, its answers are read back."""
+    console.print("the untrained model …")
+    asked, base = _flags_of_base(config, flags), str(folder.base.path)
+    problem = _in_process(evaluate_base, asked, config.temperatures, base)
+    if problem:
+        raise ConfigError(f"the untrained model could not be evaluated: {problem}")
 
 
 def _write(
@@ -269,8 +316,16 @@ def _flags_of_base(config: CompareConfig, flags: Sequence[str]) -> list[str]:
     return [*recipe_flags(own), *flags]
 
 
-def _check(folder: ComparisonFolder, runs: Sequence[Run], base: Sequence[str]) -> None:
-    """All settings and data are read before anything is run, and are those of runs there are."""
+def _check(
+    folder: ComparisonFolder,
+    runs: Sequence[Run],
+    base: Sequence[str],
+    transductive: Collection[str],
+) -> None:
+    """All settings and data are read before anything is run, and are those of runs there are.
+
+    Data of runs that are not begun is read once for all that share it.
+    """
     from rlsc.commands.train import read_given  # torch and transformers: not for --help
 
     check_writable(folder.path)
@@ -278,15 +333,25 @@ def _check(folder: ComparisonFolder, runs: Sequence[Run], base: Sequence[str]) -
         folder.check_kind()
     else:
         folder.check_empty()
+    known: set[str] = set()
     for run in runs:
         try:
             config, training = parse([*run.flags])
             settings = resolved(config, training)
+            sources = repr([settings.get(name) for name in _SOURCES])
             place = TrainingFolder(run.folder)
             check_free(place.path)
-            if place.holds_run and not run.failed:
+            going_on = place.holds_run and not run.failed
+            if going_on:
                 place.check_same_settings(settings, _FREE)
-                check_same(place.path, read_given(config, training).parts, "the comparison", _SAME)
+            elif sources in known:
+                continue
+            given = read_given(config, training)
+            known.add(sources)
+            if run.label in transductive:
+                _check_transductive(given.own)
+            if going_on:
+                check_same(place.path, given.parts, "the comparison", _SAME)
         except RLSCError as error:
             raise ConfigError(f"{run.label}: {error}") from error
     try:
@@ -295,12 +360,26 @@ def _check(folder: ComparisonFolder, runs: Sequence[Run], base: Sequence[str]) -
         raise ConfigError(f"the untrained model: {error}") from error
 
 
-def _has_temperatures(base: Path, temperatures: Sequence[float]) -> bool:
-    """Whether the untrained model has been evaluated at all of them."""
-    if not (base / RESULTS).is_file():
+def _check_transductive(own: OwnTask | None) -> None:
+    """Raise where a run is not judged by what it is trained on, and that alone."""
+    if own is not None and (others := len(own.questions) - len(own.trained_on)):
+        raise ConfigError(
+            f"transductive: {others} of the {len(own.questions)} questions of {own.task.source} "
+            "that it is evaluated on are not trained on: name questions without held-out ones, "
+            "such as a file or a benchmark"
+        )
+
+
+def _is_asked(
+    base: EvaluationFolder, settings: tuple[RunConfig, RLSCConfig], temperatures: Sequence[float]
+) -> bool:
+    """Whether the untrained model has been asked all that `settings` ask of it alone."""
+    if not (base.path / RESULTS).is_file():
         return False
-    results = read_results_of(EvaluationResults, base)
-    labels = {score.setting.label for score in results.tasks[EVALUATION].tuned.scores}
+    stored, wanted = base.read_settings(), resolved(*settings)
+    if any(stored.get(name) != wanted.get(name) for name in OF_BASE):
+        return False
+    labels = {score.setting.label for score in base.results().tasks[EVALUATION].tuned.scores}
     return labels >= {temperature_label(value) for value in temperatures}
 
 

@@ -26,6 +26,7 @@ from rlsc.records import (
     CurvePoint,
     EvaluationResults,
     GuardResults,
+    Legs,
     TrainingFolder,
     TrainingResults,
     read_jsonl,
@@ -36,8 +37,14 @@ from rlsc.records import (
 from rlsc.statistics import collapse_step, mean_until, seed_interval
 from rlsc.types import Difference, Estimate
 
+BASE = "base"
 FAILURE = "failure.txt"
 """In a run's folder: why it failed, in a line."""
+
+
+def part_of(label: str, seed: int) -> str:
+    """A run's folder within its comparison's."""
+    return f"{label}/seed-{seed}"
 
 
 def compared(folder: ComparisonFolder, questions: str, config: CompareConfig) -> ComparisonResults:
@@ -45,10 +52,14 @@ def compared(folder: ComparisonFolder, questions: str, config: CompareConfig) ->
     base = read_results_of(EvaluationResults, folder.base.path)
     chosen = [score.setting.label for score in base.tasks[EVALUATION].tuned.scores]
     samples = folder.base.samples if UNTRAINED_BEST in chosen else None
+    legs = Legs(folder.path).seconds
     rows = {}
     for label, settings in config.methods.items():
         of = None if label in config.transductive else samples
-        runs = [_run(folder.run(label, seed), seed, of) for seed in config.seeds_of(label)]
+        runs = [
+            _run(folder.run(label, seed), seed, of, legs.get(part_of(label, seed), 0.0))
+            for seed in config.seeds_of(label)
+        ]
         rows[label] = _method(label, settings, runs)
     return ComparisonResults(
         questions,
@@ -57,6 +68,7 @@ def compared(folder: ComparisonFolder, questions: str, config: CompareConfig) ->
         config.seeds,
         tuple(row for label, row in rows.items() if label not in config.transductive),
         tuple(row for label, row in rows.items() if label in config.transductive),
+        legs.get(BASE, 0.0),
     )
 
 
@@ -81,15 +93,19 @@ def _method(
     return ComparedMethod(label, dict(settings), tuple(runs), summary, is_control)
 
 
-def _run(folder: TrainingFolder, seed: int, base: Path | None = None) -> ComparedRun:
+def _run(
+    folder: TrainingFolder, seed: int, base: Path | None = None, took: float = 0.0
+) -> ComparedRun:
     """Its curve by step, with the seconds of training until then; or why there is none.
 
-    `base` has the untrained model's answers in the way that was chosen for it, if one was.
+    `base` has the untrained model's answers in the way that was chosen for it, if one was. `took`
+    are the seconds of all its legs in this comparison.
     """
     results = folder.results() if folder.holds_run else None
     failure = folder.path / FAILURE
     if results is None:
-        return ComparedRun(seed, failed=_text(failure) if failure.exists() else None)
+        failed = _text(failure) if failure.exists() else None
+        return ComparedRun(seed, failed=failed, total_seconds=took)
     metrics = read_jsonl(folder.path / "metrics.jsonl")
     seconds = [0.0]
     for row in metrics:
@@ -104,9 +120,14 @@ def _run(folder: TrainingFolder, seed: int, base: Path | None = None) -> Compare
         collapse=collapsed,
         guard_collapse=_seen_by_guard(results.guard),
         differences=_differences(folder, results, base),
-        total_seconds=results.seconds.get("total"),
+        total_seconds=max(took, results.seconds.get("total", 0.0)),  # of one made elsewhere
         mean_until=mean_until(steps, accuracies, collapsed),
         examined=results.examined,
+        cut={
+            name: (task.base.main.truncation_rate, task.tuned.main.truncation_rate)
+            for name, task in results.tasks.items()
+            if task.base
+        },
     )
 
 

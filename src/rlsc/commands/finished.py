@@ -36,12 +36,12 @@ def say_complete(folder: Path, config: RunConfig) -> None:
     if not is_main():
         return
     write_report(folder)
-    if note := _of_weights(folder, config):
+    if note := of_weights(folder, config):
         console.print(f"note: {note}", soft_wrap=True)
     console.print(f"{folder} holds a finished run: nothing to do. Its report: report.html")
 
 
-def _of_weights(folder: Path, config: RunConfig) -> str | None:
+def of_weights(folder: Path, config: RunConfig) -> str | None:
     """What is to be said of weights that are other ones, by content, or could not be read.
 
     They are read where sizes or times of the files have changed, and once if they are the same.

@@ -18,6 +18,7 @@ from rlsc.commands.probe_questions import probe_questions
 from rlsc.commands.train_evaluation import (
     AFTER,
     BEFORE,
+    VALIDATION,
     EvaluateBetween,
     OwnTask,
     RunEvaluation,
@@ -103,9 +104,9 @@ def read_given(config: RunConfig, training: RLSCConfig) -> Given:
     objective = check_objective_of(training, questions)
     answers = labels_in_use(questions.answers, training)
     check_judged(environment, [question.id for question in questions.train], answers)
-    own = evaluation_set(config, questions)
-    probe, probed = probe_questions(config, training.guard_probe_size, questions, own)
     benchmarks = load_benchmarks(config)
+    own = evaluation_set(config, questions, benchmarks)
+    probe, probed = probe_questions(config, training.guard_probe_size, questions, own)
     parts = {
         **(question_parts("training", questions.train) if environment.needs_rows else {}),
         **label_parts(
@@ -354,7 +355,9 @@ def evaluate_untrained(
     if config.questions is None and environment.needs_rows:
         raise ConfigError("questions is missing: a file, a Hub data set, or arithmetic")
     questions = training_questions(config, environment)
-    own = evaluation_set(config, questions)
+    config = replace(config, base_evaluation=None)
+    benchmarks = load_benchmarks(config)
+    own = evaluation_set(config, questions, benchmarks)
     if own is None:
         raise ConfigError(
             "a comparison needs an evaluation: leave eval none out, and give a game eval_questions"
@@ -368,8 +371,6 @@ def evaluate_untrained(
         base.check_kind()
     else:
         base.check_empty()
-    config = replace(config, base_evaluation=None)
-    benchmarks = load_benchmarks(config)
     any_objective = RLSC() if environment.needs_rows else None  # nothing is trained
     trainer, origin = _load(config, training, questions, any_objective)
     trained_on = questions.train
@@ -378,8 +379,9 @@ def evaluate_untrained(
     parts = evaluation.parts | {name: known[name] for name in (WEIGHTS, ENGINE) if name in known}
     for task in [*own.tasks, *benchmarks]:
         parts |= questions_of_task(task) | judging_of_task(task)
-    if base.holds_run:
-        check_same(folder, parts, "the comparison", "give the same again, or begin another")
+    if base.holds_run:  # what its best way is chosen on may be others, and is then asked anew
+        same = {name: parts[name] for name in parts if name.split()[0] != VALIDATION}
+        check_same(folder, same, "the comparison", "give the same again, or begin another")
     base.prepare(resolved(config, training), overwrite=False, parts=parts)
     try:
         asked = {task.name: task.questions for task in [own.task, *benchmarks]}

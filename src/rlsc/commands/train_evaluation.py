@@ -150,8 +150,13 @@ def training_questions(config: RunConfig, environment: Environment) -> QuestionS
     return questions_of(config, source, needed, config.data_dir)
 
 
-def evaluation_set(config: RunConfig, training: QuestionSet) -> OwnTask | None:
-    """`--eval_questions`, else the held-out questions, else the training questions themselves."""
+def evaluation_set(
+    config: RunConfig, training: QuestionSet, benchmarks: Sequence[Task] = ()
+) -> OwnTask | None:
+    """`--eval_questions`, else the held-out questions, else the training questions themselves.
+
+    Raises `ConfigError` where `--validation_questions` are among them or the benchmarks'.
+    """
     if config.eval == "none" or (config.questions is None and config.eval_questions is None):
         return None
     source, questions = training, training.held_out
@@ -175,7 +180,8 @@ def evaluation_set(config: RunConfig, training: QuestionSet) -> OwnTask | None:
         source=source.name,
         available=len(questions),
     )
-    return OwnTask(task, relation, shared, _validation(config, source, training.train + asked))
+    others = [*training.train, *asked, *(one for task in benchmarks for one in task.questions)]
+    return OwnTask(task, relation, shared, _validation(config, source, others))
 
 
 def _validation(config: RunConfig, source: QuestionSet, others: Sequence[Question]) -> Task | None:
@@ -208,7 +214,8 @@ def _validation(config: RunConfig, source: QuestionSet, others: Sequence[Questio
 class RunEvaluation:
     """Evaluates the trainer's model as it stands, with its engine; answers go by stage.
 
-    All prompts are rendered and checked at the start, before anything is written.
+    Prompts are rendered and checked at the start, before anything is written; but those of the
+    untrained model's best way, which is chosen later, when it is.
     """
 
     def __init__(

@@ -33,6 +33,10 @@ class CompareArguments:
     print_commands: bool = setting(
         False, "Print the rlsc train commands of all runs, for a launcher, and run nothing."
     )
+    minutes: float | None = setting(
+        None,
+        "After so many no further run is begun, though one at least is; the same command goes on.",
+    )
     dry_run: bool = setting(False, "Check the input of all runs, list them, and run nothing.")
 
 
@@ -81,6 +85,8 @@ class CompareConfig:
     shared: Mapping[str, object]
     print_commands: bool
     dry_run: bool = False
+    minutes: float | None = None
+    """After which no further run is begun."""
 
     @classmethod
     def of(cls, content: Mapping[str, object]) -> CompareConfig:
@@ -119,6 +125,8 @@ class CompareConfig:
                 raise ConfigError(f"{name} is true or false, not {own[name]!r}")
         if own["order"] not in ORDERS:
             raise ConfigError(f"order must be one of {', '.join(ORDERS)}, not {own['order']!r}")
+        if own["minutes"] is not None and not _is_number(own["minutes"], float):
+            raise ConfigError(f"minutes must be a number, 0 or more, not {own['minutes']!r}")
         return cls(
             methods,
             own_seeds,
@@ -130,6 +138,7 @@ class CompareConfig:
             {name: value for name, value in content.items() if name not in OWN},
             own["print_commands"],
             own["dry_run"],
+            own["minutes"],
         )
 
     def seeds_of(self, label: str) -> tuple[int, ...]:

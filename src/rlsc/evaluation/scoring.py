@@ -159,7 +159,10 @@ def compare(base: Answers, tuned: Answers) -> Difference:
     """Two models' answers to the same questions: tuned minus base, and which questions flipped.
 
     With one sample a question flips when its verdict does; with more, when the majority's does
-    (a question with a tie flips at one half). Raises ValueError for different questions.
+    (a question with a tie flips at one half). Where one side's figure is the mean of several
+    samples and the other side has another number of them, flips of majorities could say the
+    opposite of the accuracies: there are none then, and no p. Raises ValueError for different
+    questions.
     """
     first, second = by_question(base.rows), by_question(tuned.rows)
     if list(first) != list(second):
@@ -170,6 +173,7 @@ def compare(base: Answers, tuned: Answers) -> Difference:
         return Difference(*names, 0, None, None, None, (), (), lengths)
     right = [{name: votes.decided for name, votes in side.items()} for side in (first, second)]
     several = all(len(v.right) > 1 for side in (first, second) for v in side.values())
+    flips = _has_flips((base, first), (tuned, second))
     return Difference(
         *names,
         n=len(first),
@@ -177,11 +181,18 @@ def compare(base: Answers, tuned: Answers) -> Difference:
         majority=paired_difference(_values(first, True), _values(second, True))
         if several
         else None,
-        mcnemar_p=mcnemar_exact(list(right[0].values()), list(right[1].values())).p,
-        gained=tuple(name for name in first if right[1][name] and not right[0][name]),
-        lost=tuple(name for name in first if right[0][name] and not right[1][name]),
+        mcnemar_p=mcnemar_exact(*(list(side.values()) for side in right)).p if flips else None,
+        gained=tuple(q for q in first if flips and right[1][q] and not right[0][q]),
+        lost=tuple(q for q in first if flips and right[0][q] and not right[1][q]),
         lengths=lengths,
     )
+
+
+def _has_flips(*sides: tuple[Answers, Mapping[str, Votes]]) -> bool:
+    """Whether both figures are of one answer a question, or both of as many samples."""
+    counts = [{len(votes.right) for votes in questions.values()} for _, questions in sides]
+    single = [side.majority or n == {1} for (side, _), n in zip(sides, counts, strict=True)]
+    return all(single) or counts[0] == counts[1]
 
 
 def _values(questions: Mapping[str, Votes], majority: bool) -> list[float]:

@@ -10,18 +10,23 @@ from typing import Any
 def token_ends(tokenizer: Any, token_ids: Sequence[int], text: str) -> list[int] | None:
     """The number of characters of `text` that are said once each token is there; ascending.
 
-    A token that is only part of a character ends where the one before does. None where the
-    tokens do not add up to the text, e.g. after a stop string was cut off.
+    A token that is only part of a character ends where the one before does, one that was cut off,
+    such as a stop string's, where the text does. None where the text is no beginning of what the
+    tokens say.
     """
     if not token_ids:
         return []
     pieces = tokenizer.batch_decode(
         [[token_id] for token_id in token_ids], skip_special_tokens=True
     )
-    if "".join(pieces) == text:
-        return list(accumulate(map(len, pieces)))
-    ends = _by_windows(tokenizer, list(token_ids))
-    return ends if ends and ends[-1] == len(text) else None
+    said, ends = "".join(pieces), list(accumulate(map(len, pieces)))
+    if said != text:
+        whole = tokenizer.decode(list(token_ids), skip_special_tokens=True)
+        if whole == text or not said.startswith(text):
+            said, ends = whole, _by_windows(tokenizer, list(token_ids))
+    if not said.startswith(text) or ends[-1] != len(said):
+        return None
+    return [min(end, len(text)) for end in ends]
 
 
 def _by_windows(tokenizer: Any, token_ids: list[int]) -> list[int]:

@@ -19,6 +19,7 @@ from rlsc.evaluation.scoring import score
 from rlsc.evaluation.settings import benchmark_setting, templates_for
 from rlsc.grading import Grader
 from rlsc.records import BEST_VOTE, UNTRAINED_BEST, AnswerRow
+from rlsc.runtime import console
 from rlsc.types import Estimate, Score, Setting
 
 TERSE = " Answer with just the number."
@@ -79,10 +80,23 @@ def template_ways(greedy: Setting, tokenizer: Any) -> tuple[Setting, ...]:
 def tried(
     asked: Asked, rows: Sequence[AnswerRow], caps: Iterable[int], grader: Grader
 ) -> Iterator[Score]:
-    """The score of one way; and with each shorter cap, at which the same answers are cut off."""
+    """The score of one way; and with each shorter cap, at which the same answers are cut off.
+
+    A cap that cannot be tried, since where the tokens of an answer end in its text is not known, is
+    said on the console.
+    """
     yield score(rows, asked.setting)
     for cap in caps:
-        if 0 < cap < asked.setting.max_new_tokens and all(row.token_ends for row in rows):
+        if not 0 < cap < asked.setting.max_new_tokens:
+            continue
+        unknown = sum(row.tokens > cap and row.token_ends is None for row in rows)
+        if unknown:
+            console.print(
+                f"note: {asked.setting.label} is not tried with a cap of {cap}: of {unknown} of "
+                f"its {len(rows)} answers it is not known where that cuts them",
+                soft_wrap=True,
+            )
+        else:
             cut = [_cut(row, cap) for row in rows]
             shorter = replace(asked.setting, max_new_tokens=cap)
             yield score(list(graded(cut, asked.task, grader)), shorter)

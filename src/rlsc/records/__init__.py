@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         write_identity,
     )
     from rlsc.records.jsonl import append_jsonl, read_jsonl, write_jsonl
+    from rlsc.records.legs import Legs
     from rlsc.records.lock import check_free, locked
     from rlsc.records.results import (
         AS_TRAINED,

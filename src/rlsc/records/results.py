@@ -251,14 +251,17 @@ class ComparedRun:
     guard_collapse: int | None = None
     """The first step at which the guard saw a collapse, without labels; None: it saw none."""
     differences: Mapping[str, Difference] | None = None
-    """Paired by question, by what is compared (`AGAINST`, then a benchmark each): the model after
+    """Paired by question, by what is compared (`AS_TRAINED`, `VOTE`, `AT_BEST`; of a benchmark
+    with its name before it): the model after
     training minus the untrained one. None: not computed then, as the next."""
     total_seconds: float | None = None
-    """Evaluation included."""
+    """Evaluation included, and what was done before it failed or was resumed."""
     mean_until: float | None = None
     """pass@1, the mean over steps until the collapse by labels, or the end: the area under it."""
     examined: Mapping[int, Mapping[str, float]] | None = None
     """By step an environment's own figures of its held-out tasks; None: not looked for then."""
+    cut: Mapping[str, tuple[float, float]] | None = None
+    """By task the share of answers, in the main setting, that the cap cut off before and after."""
 
     @property
     def done(self) -> bool:
@@ -298,6 +301,7 @@ class ComparisonResults:
     methods: tuple[ComparedMethod, ...]
     transductive: tuple[ComparedMethod, ...] | None = None
     """Trained on the very questions that they are evaluated on, which are none of the others'."""
+    base_seconds: float = 0.0
 
     @property
     def runs(self) -> tuple[ComparedRun, ...]:

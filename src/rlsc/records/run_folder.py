@@ -18,6 +18,7 @@ from rlsc.errors import ConfigError, OutputError
 from rlsc.records.checkpoints import UNFINISHED, checkpoints
 from rlsc.records.files import read_json, read_yaml, write_json, write_text
 from rlsc.records.identity import IDENTITY, Parts, write_identity
+from rlsc.records.legs import LEGS
 from rlsc.records.lock import check_free, give_up, take
 from rlsc.records.results import (
     OLDER_ADVICE,
@@ -272,7 +273,7 @@ class ComparisonFolder(RunFolder):
     """Of `rlsc compare`: the untrained model's evaluation in base/, runs in LABEL/seed-S/."""
 
     kind = "comparison"
-    artefacts = (*_REPORT, RESULTS)
+    artefacts = (*_REPORT, RESULTS, LEGS)
 
     @property
     def base(self) -> EvaluationFolder:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rlsc.commands import compare
 from rlsc.config import CompareConfig
+from rlsc.models import gguf
 from rlsc.records import AS_TRAINED, AT_BEST, EVALUATION, UNTRAINED_BEST, VOTE
 from rlsc.records.results import ComparisonResults, TrainingResults, read_results_of
 from tests.ascii_model import ascii_model, ascii_tokenizer, save_ascii_model
@@ -40,7 +44,6 @@ SMALL = {
     "save_steps": 1,
     "guard_probe_size": 2,
     "guard_pool_size": 2,
-    "bf16": False,
     "disable_tqdm": True,
 }
 
@@ -86,14 +89,21 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def said(study: ModuleType, place: Path) -> list[str]:
-    """What the script prints, called twice: first with no time for more than the first method."""
+    """What the script prints, called twice: first with no time for more than the first run."""
     flags = ["--model", str(place / "model"), "--data_dir", str(place / "data")]
     flags += ["--recipe", str(place / "recipe.yaml"), "--output_dir", str(place / "out")]
     texts: list[str] = []
+
+    def said(*words: object, **_: object) -> None:
+        texts.append(" ".join(map(str, words)))
+
     with pytest.MonkeyPatch.context() as patch, libraries_as_they_were():
         patch.setattr(compare, "_in_process", in_this_process)
-        patch.setattr("builtins.print", lambda *words, **_: texts.append(" ".join(map(str, words))))
+        patch.setattr("builtins.print", said)
+        patch.setattr(compare.console, "print", said)
         assert study.main([*flags, "--minutes", "0"]) == 0
+        early = read_results_of(ComparisonResults, place / "out")
+        assert [len(method.runs) for method in (*early.methods, *early.transductive)] == [2, 1]
         first = (place / "out" / "rlsc" / "seed-0" / "results.json").stat().st_mtime_ns
         assert study.main(flags) == 0
     assert (place / "out" / "rlsc" / "seed-0" / "results.json").stat().st_mtime_ns == first
@@ -105,11 +115,17 @@ def results(said: list[str], place: Path) -> ComparisonResults:
     return read_results_of(ComparisonResults, place / "out")
 
 
-def test_the_first_method_alone_where_time_is_over_and_the_rest_later(said: list[str]) -> None:
-    assert "the time is over; left for the same command: rlsc, transductive" in said
+def test_the_first_run_alone_where_time_is_over_and_the_rest_later(said: list[str]) -> None:
+    left = "rlsc, seed 1; rlsc, transductive, seed 0"
+    assert f"the time is over; left for the same command: {left}" in said
     (head, *_), last = said[-1].splitlines(), said[-1]
     assert head.startswith("| run | minutes |")
-    for run in ("rlsc, seed-0", "rlsc, seed-1", "rlsc, transductive, seed-0"):
+    for run in (
+        "the untrained model",
+        "rlsc, seed-0",
+        "rlsc, seed-1",
+        "rlsc, transductive, seed-0",
+    ):
         assert f"| {run} |" in last
 
 
@@ -165,6 +181,32 @@ def test_the_transductive_run_is_told_by_itself(results: ComparisonResults, plac
         assert part in text
 
 
+@pytest.mark.slow
+def test_other_validation_questions_are_asked_though_all_runs_are_done(
+    results: ComparisonResults, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(place / "out", out)
+    asked: list[object] = []
+
+    def note(function: Callable[..., None], *arguments: object) -> str | None:
+        asked.append(function)
+        return in_this_process(function, *arguments)
+
+    monkeypatch.setattr(compare, "_in_process", note)
+    flags = ["--model", place / "model", "--data_dir", place / "data", "--output_dir", out]
+    run = ["compare", "--config", place / "recipe.yaml", *flags]
+    other = ("--validation_questions", "benchmark:gsm8k#3-6")
+    with libraries_as_they_were():
+        assert command(*run) == 0
+        assert not asked
+        assert command(*run, *other) == 0
+        assert command(*run, *other) == 0
+    assert asked == [compare.evaluate_base]
+    own = read_results_of(ComparisonResults, out).base.tasks[EVALUATION]
+    assert {score.n for score in own.tried} == {3}
+
+
 def test_bad_input_is_one_line(
     study: ModuleType, place: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -181,7 +223,11 @@ def test_bad_input_is_one_line(
     ("flags", "message"),
     [
         (("--validation_questions", "benchmark:gsm8k#2-5"), "1 of them are trained or evaluated"),
-        (("--validation_questions", "benchmark:gsm8k#3-9"), "ranks are 0 to 6"),
+        (("--benchmarks", "svamp#0-2,gsm8k#4-6"), "1 of them are trained or evaluated"),
+        (
+            ("--validation_questions", "benchmark:gsm8k#3-9"),
+            "of its 6 questions name ranks from 0 on",
+        ),
         (("--eval_baselines", "false"), "validation_questions are for --eval_baselines true"),
         (("--questions", "benchmark:mmlu_stem"), "its answers are of kind choice"),
         (("--questions", "benchmark:gms8k"), "did you mean gsm8k"),
@@ -199,6 +245,29 @@ def test_questions_that_cannot_be_are_refused_before_anything_is_run(
     assert not (place / "refused").exists()
 
 
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("benchmark:amc32#0-2", "rlsc, transductive: no benchmark 'amc32' (did you mean amc23?)"),
+        ("arithmetic", "rlsc, transductive: transductive: 39 of the 39 questions of arithmetic"),
+    ],
+)
+def test_transductive_questions_are_read_before_anything_is_run(
+    source: str, message: str, place: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A name that is not known; questions of which those held out would be evaluated."""
+    content = yaml.safe_load((place / "recipe.yaml").read_text("utf-8"))
+    content["objectives"][1]["rlsc, transductive"]["transductive"] = source
+    content |= {"model": str(place / "model"), "data_dir": str(place / "data")}
+    file, out = tmp_path / "recipe.yaml", tmp_path / "out"
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
+    assert command("compare", "--config", file, "--output_dir", out) == 2
+    error = capfd.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not out.exists()
+
+
 def test_the_recipe_has_the_registered_order() -> None:
     config = CompareConfig.of(yaml.safe_load(RECIPE.read_text("utf-8")))
     assert config.pairs[:9] == [
@@ -207,32 +276,96 @@ def test_the_recipe_has_the_registered_order() -> None:
         ("rlsc, transductive", 0),
     ]
     assert {seed for _, seed in config.pairs[9:]} == {0}
+    assert config.shared["bf16"] is False
     assert json.loads(json.dumps(config.shared))["benchmarks"] == "svamp#0-200,math500#0-100"
 
 
-def test_a_gguf_file_is_read_once_with_the_heads_values_for_both(
-    study: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    quantised, reads = ascii_model(seed=5), []
-    head = quantised.lm_head.weight.detach()
-    assert not torch.equal(head, quantised.model.embed_tokens.weight)
+@pytest.fixture
+def quantised(monkeypatch: pytest.MonkeyPatch) -> tuple[Any, list[str]]:
+    """What every GGUF file is read as, and the names of those that are."""
+    model = ascii_model(seed=5)
+    reads: list[str] = []
 
     def read(folder: Path, **how: object) -> object:
-        reads.append((folder, how["gguf_file"]))
-        return quantised if "dtype" in how else ascii_tokenizer()
+        reads.append(str(how["gguf_file"]))
+        return model if "dtype" in how else ascii_tokenizer()
 
     monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", read)
     monkeypatch.setattr(AutoTokenizer, "from_pretrained", read)
-    file = tmp_path / "x.gguf"
+    monkeypatch.setattr(gguf, "named_way", lambda _: None)
+    return model, reads
+
+
+def tie(model: Any, error: float) -> torch.Tensor:
+    """Make the embedding the head but for a relative error; the head."""
+    head: torch.Tensor = model.lm_head.weight.detach()
+    noise = torch.randn(head.shape, generator=torch.Generator().manual_seed(0))
+    embedding = head + noise * (error * head.norm() / noise.norm())
+    model.model.embed_tokens.weight.data.copy_(embedding)
+    return head
+
+
+def test_a_gguf_file_is_read_once_with_the_heads_values_for_both(
+    study: ModuleType,
+    quantised: tuple[Any, list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, reads = quantised
+    head = tie(model, 0.1)
+    file, other = tmp_path / "x.gguf", tmp_path / "y.gguf"
     file.write_bytes(b"GGUF")
+    other.write_bytes(b"GGUF, another")
     folder = study.model_folder(file, tmp_path / "out")
-    assert folder == study.model_folder(file, tmp_path / "out") == tmp_path / "out-model"
-    assert reads == [(tmp_path, "x.gguf")] * 2
+    assert folder == study.model_folder(file, tmp_path / "out")
+    assert folder.name.startswith("out-model-")
+    assert reads == ["x.gguf"] * 2
+    assert study.model_folder(other, tmp_path / "out") != folder  # a file, not a name
+    assert reads[2:] == ["y.gguf"] * 2
     assert study.model_folder(folder, tmp_path / "out") == folder
     monkeypatch.undo()
     read_back = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
     assert read_back.config.tie_word_embeddings
-    expected = {name: weight.bfloat16() for name, weight in quantised.state_dict().items()}
+    expected = {name: weight.bfloat16() for name, weight in model.state_dict().items()}
     expected["model.embed_tokens.weight"] = head.bfloat16()
     for name, weight in read_back.state_dict().items():
         assert torch.equal(weight, expected[name]), name
+
+
+@pytest.mark.parametrize("error", [0.3, None])
+def test_a_model_that_does_not_tie_them_is_refused(
+    error: float | None,
+    study: ModuleType,
+    quantised: tuple[Any, list[str]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if error:
+        tie(quantised[0], error)
+    file = tmp_path / "x.gguf"
+    file.write_bytes(b"GGUF")
+    assert study.main(["--model", str(file), "--output_dir", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert "are two matrices" in said
+    assert said.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["x.gguf"]
+
+
+def test_a_damaged_gguf_file_is_one_line(
+    study: ModuleType, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "x.gguf"
+    file.write_bytes(b"GGUF, and no more")
+    assert study.main(["--model", str(file), "--output_dir", str(tmp_path / "out")]) == 2
+    said = capfd.readouterr().err
+    assert f"cannot read {file}: " in said
+    assert said.count("\n") == 1
+
+
+def test_a_recipe_without_objectives_is_one_line(
+    study: ModuleType, place: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "none.yaml").write_text("seeds: [0]\n")
+    flags = ["--model", str(place / "model"), "--output_dir", str(tmp_path / "out")]
+    assert study.main([*flags, "--recipe", str(tmp_path / "none.yaml")]) == 2
+    assert "needs objectives in its recipe" in capfd.readouterr().err

@@ -46,3 +46,14 @@ def test_a_run_says_when_it_collapsed_and_what_was_before(tmp_path: Path) -> Non
     assert method.summary["until_collapse"].value == found.mean_until
     whole = _run(TrainingFolder(runs.write_run(tmp_path / "whole", runs.training(guard=None))), 0)
     assert (whole.collapse, whole.guard_collapse) == (None, None)
+
+
+def test_hours_are_of_all_legs_and_of_failed_runs(tmp_path: Path) -> None:
+    """190 s in the results are the last leg's; of a run made elsewhere there is no more."""
+    done = TrainingFolder(runs.write_run(tmp_path / "run", runs.training()))
+    assert _run(done, 0, took=500.0).total_seconds == 500
+    assert _run(done, 0).total_seconds == 190
+    (tmp_path / "failed").mkdir()
+    (tmp_path / "failed" / "failure.txt").write_text("no memory\n")
+    failed = _run(TrainingFolder(tmp_path / "failed"), 0, took=20.0)
+    assert (failed.failed, failed.total_seconds) == ("no memory", 20)

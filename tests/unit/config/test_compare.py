@@ -31,6 +31,8 @@ def test_what_is_no_setting_of_a_run_is_none_of_its_settings() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"minutes": -1}, "minutes must be a number, 0 or more, not -1"),
+        ({"minutes": True}, "minutes must be a number"),
         ({"order": "alphabet"}, "order must be one of seeds, objectives, not 'alphabet'"),
         ({"objectives": [{"a": {"seeds": []}}]}, "a: seeds must be a list"),
         ({"objectives": [{"a": {"seeds": [0.5]}}]}, "a: seeds must be"),

@@ -57,7 +57,7 @@ def test_a_users_file_has_parts_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("gsm8k#0-10", "gsm8k#0-10: ranks are 0 to 9, the lower one first"),
+        ("gsm8k#0-10", "gsm8k#0-10: of its 9 questions name ranks from 0 on"),
         ("gsm8k#3-3", "the lower one first"),
         ("gsm8k#5-2", "the lower one first"),
         ("gsm8k#a-2", "no benchmark 'gsm8k#a-2'"),

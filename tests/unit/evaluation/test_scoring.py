@@ -17,6 +17,8 @@ from rlsc.evaluation.scoring import compare as compare_answers
 from rlsc.evaluation.scoring import score as score_answers
 from rlsc.records.conversion import to_json
 from rlsc.records.rows import AnswerRow
+from rlsc.report.sections.words import difference_text
+from rlsc.report.sections.words import flipped as words_of_flips
 from rlsc.statistics.intervals import bootstrap_interval, wilson_interval
 from rlsc.types import Difference, Score, Setting, Verdict
 
@@ -308,6 +310,26 @@ def test_with_several_samples_the_majority_flips() -> None:
 def test_samples_need_not_be_as_many() -> None:
     found = compare(rows(a="+", b="-"), rows(a="+-+-", b="++--"))
     assert found.accuracy.value == pytest.approx((0.5 + 0.5) / 2 - 0.5)
+
+
+def test_means_of_other_numbers_of_samples_flip_nothing() -> None:
+    """Each mean of five is higher than the single answer, and each majority is wrong."""
+    before, after = (
+        rows(a="-", b="-"),
+        [
+            row(name, "+" if n < 2 else "-", "7" if n < 2 else "8")
+            for name in "ab"
+            for n in range(5)
+        ],
+    )
+    found = compare(before, after)
+    assert found.accuracy.value == pytest.approx(0.4)
+    assert (found.mcnemar_p, found.gained, found.lost) == (None, (), ())
+    vote = compare(before, after, majority=True)  # one answer a question on both sides
+    assert (vote.accuracy.value, vote.mcnemar_p) == (0, 1)
+    assert "McNemar" not in difference_text(found)
+    assert words_of_flips(found) == []
+    assert compare(after, after).mcnemar_p == 1
 
 
 @pytest.mark.parametrize("names", ["ab", "abcd", "abd", "bac"])

@@ -38,7 +38,23 @@ def test_special_tokens_have_no_length(tokenizer) -> None:
     assert token_ends(tokenizer, ids, "4") == [1, 1]
 
 
-def test_none_where_the_text_was_cut() -> None:
+def test_tokens_of_a_stop_string_end_with_the_text() -> None:
     tokenizer = ascii_tokenizer()
     ids = tokenizer("abc STOP", add_special_tokens=False)["input_ids"]
-    assert token_ends(tokenizer, ids, "abc ") is None
+    assert token_ends(tokenizer, ids, "abc ") == [1, 2, 3, 4, 4, 4, 4, 4]
+    assert token_ends(tokenizer, ids, "") == [0] * 8
+
+
+def test_characters_of_several_tokens_before_a_stop_string(tokenizer) -> None:
+    text = "🙂 數 = 4"
+    cut = tokenizer(text, add_special_tokens=False)["input_ids"]
+    more = tokenizer("\nQuestion:", add_special_tokens=False)["input_ids"]
+    ends = token_ends(tokenizer, [*cut, *more], text)
+    assert ends == [*by_beginnings(tokenizer, cut), *([len(text)] * len(more))]
+
+
+def test_none_where_the_tokens_say_something_else() -> None:
+    tokenizer = ascii_tokenizer()
+    ids = tokenizer("abc", add_special_tokens=False)["input_ids"]
+    assert token_ends(tokenizer, ids, "bc") is None
+    assert token_ends(tokenizer, ids, "abcd") is None

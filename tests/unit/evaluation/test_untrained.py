@@ -66,9 +66,25 @@ def test_a_shorter_cap_cuts_the_same_answers() -> None:
             assert shorter.truncation_rate == float(answer.tokens > cap)
 
 
-def test_where_tokens_have_no_place_in_the_text_only_the_longer_cap_is_known() -> None:
+def test_where_tokens_have_no_place_in_the_text_only_the_longer_cap_is_known(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = [replace(row("2", ends=None), tokens=9), row("2", ends=[1])]
     with Grader(1) as grader:
-        assert len(list(tried(asked(ways(GREEDY)[0]), [row("2", ends=None)], [8], grader))) == 1
+        assert len(list(tried(asked(ways(GREEDY)[0]), rows, [8], grader))) == 1
+    said = capsys.readouterr().out
+    assert "note: as-trained-T0 is not tried with a cap of 8: of 1 of its 2 answers" in said
+
+
+def test_answers_that_are_empty_or_short_enough_lose_no_cap(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = [row("", ends=[], verdict="unparsed"), row("so 2", ends=None), row("it is 2", ends=[1])]
+    with Grader(1) as grader:
+        _, shorter = tried(asked(ways(GREEDY)[0]), rows, [8], grader)
+    assert shorter.accuracy is not None
+    assert shorter.accuracy.value == 2 / 3
+    assert not capsys.readouterr().out
 
 
 def test_every_template_at_every_temperature_with_the_cap_of_training() -> None:

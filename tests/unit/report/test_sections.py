@@ -12,12 +12,21 @@ from pathlib import Path
 import pytest
 
 from rlsc.errors import OutputError
-from rlsc.records.results import AT_TRAINING_TEMPERATURE, Best, Results
+from rlsc.records.results import (
+    AS_TRAINED,
+    AT_BEST,
+    AT_TRAINING_TEMPERATURE,
+    EVALUATION,
+    VOTE,
+    Best,
+    Results,
+)
 from rlsc.report.files import page_of, write_html_of_several, write_report
 from rlsc.report.page import Table
 from rlsc.report.sections import comparison
 from rlsc.report.sections import training as training_section
 from rlsc.report.sections.scores import verdict, verdict_of_several
+from rlsc.report.sections.words import change
 from rlsc.report.terminal_summary import print_results
 from rlsc.runtime.display import console
 from rlsc.types import Estimate
@@ -251,3 +260,27 @@ def test_a_comparisons_base_at_its_best_is_that_of_its_evaluation() -> None:
     assert comparison._numbers(results)[1].value == pytest.approx(47)
     above = sum(method.summary["greedy"].value > 0.47 for method in results.methods)
     assert comparison.headline(results).verdict.startswith(f"{above} of 9 objectives end above")
+
+
+def test_much_that_the_cap_cut_off_is_said_beside_every_figure() -> None:
+    """At 5 % nothing is said. The benchmark's own share stands beside its row."""
+    results = runs.comparison()
+    difference = replace(runs.training().evaluation.difference, mcnemar_p=None)
+    names = (AS_TRAINED, VOTE, AT_BEST, f"svamp, {AS_TRAINED}", f"svamp, {AT_BEST}")
+    run = replace(
+        results.methods[0].runs[0],
+        differences=dict.fromkeys(names, difference),
+        cut={EVALUATION: (0.2, 0.11), "svamp": (0.05, 0.05)},
+    )
+    method = replace(results.methods[0], runs=(run,))
+    results = replace(results, methods=(method,), transductive=(method,))
+    _, paired, *_ = comparison._paired(results)
+    both, after = " (cut off: 20 % → 11 %)", " (cut off: 11 %)"
+    said = [both, both, after, "", ""]
+    figures = [change(difference.majority if n == VOTE else difference.accuracy) for n in names]
+    assert [row[4] for row in paired.rows] == [f + s for f, s in zip(figures, said, strict=True)]
+    assert {row[5] for row in paired.rows} == {"–"}  # no question can flip
+    _, transductive, *_ = comparison._transductive(results)
+    assert transductive.rows[0][6].endswith(both)
+    assert comparison._method_row(method, 1)[1].endswith(after)
+    assert all("cut off: 10 %" in "".join(row) for row in comparison._base_rows(results))

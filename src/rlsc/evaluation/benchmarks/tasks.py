@@ -119,7 +119,10 @@ def part_of(task: Task, start: int, stop: int, limit: int = 0) -> Task:
         )
     if not start < stop <= len(task.questions):
         of = len(task.questions)
-        raise ConfigError(f"{task.name}#{start}-{stop}: ranks are 0 to {of}, the lower one first")
+        raise ConfigError(
+            f"{task.name}#{start}-{stop}: of its {of} questions name ranks from 0 on, the lower "
+            f"one first and the upper one, {of} at most, left out"
+        )
     ranked = sorted(task.questions, key=lambda question: _rank(question.text))
     kept = tuple(ranked[start:stop][: limit or None])
     return replace(

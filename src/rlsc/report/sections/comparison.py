@@ -7,12 +7,14 @@ from statistics import fmean
 
 from rlsc.records import (
     AS_TRAINED,
+    AT_BEST,
     AT_TRAINING_TEMPERATURE,
     BEST_VOTE,
     EVALUATION,
     UNTRAINED_BEST,
     VOTE,
     ComparedMethod,
+    ComparedRun,
     ComparisonFolder,
     ComparisonPoint,
     ComparisonResults,
@@ -24,7 +26,17 @@ from rlsc.report.page import Block, Bullets, Curves, Heading, Headline, Page, Pa
 from rlsc.report.sections.games import compared_examined
 from rlsc.report.sections.provenance import hardware_rows, made
 from rlsc.report.sections.scores import settings_table, tried
-from rlsc.report.sections.words import NOTHING, change, decimal, percent, setting_name
+from rlsc.report.sections.words import (
+    MUCH_CUT,
+    NOTHING,
+    change,
+    cut_off,
+    decimal,
+    percent,
+    setting_name,
+    share,
+)
+from rlsc.types import Difference
 
 REFRESH = 10
 _QUALITY = (("greedy", "Greedy accuracy"), ("pass_at_1", "pass@1, T = 1"))
@@ -145,8 +157,8 @@ def _paired(results: ComparisonResults) -> Iterator[Block]:
     rows = [
         (
             *(method.label, str(run.seed), against, str(each.n)),
-            change(each.majority if against == VOTE else each.accuracy),
-            *(f"{len(each.gained)}, {len(each.lost)}", decimal(each.mcnemar_p)),
+            change(each.majority if against == VOTE else each.accuracy) + _cut_of(run, against),
+            *(_flips(each), decimal(each.mcnemar_p)),
             change(each.lengths["right"].difference, 1) if "right" in each.lengths else NOTHING,
         )
         for method in results.methods
@@ -160,10 +172,25 @@ def _paired(results: ComparisonResults) -> Iterator[Block]:
     yield Table(header, rows, brief=(0, 1, 2, 4))
     yield Paragraph(
         "After training minus before, paired by question. Brackets: 95 % intervals of the "
-        "bootstrap over questions; p: McNemar's exact test, of majorities where k > 1. "
+        "bootstrap over questions; p: McNemar's exact test, of majorities where k > 1; "
+        f"{NOTHING} where single answers are held against the mean of several. "
         "Tokens: of questions that are right on both sides. A base at its best was chosen on other "
         "questions, and asked on these."
     )
+
+
+def _cut_of(run: ComparedRun, against: str) -> str:
+    """Of the main answers of the row's task; a base at its best is another way, told above."""
+    best = against.endswith(AT_BEST)
+    task = against.removesuffix(AT_BEST if best else AS_TRAINED).removesuffix(", ")
+    shares = (run.cut or {}).get(EVALUATION if task in ("", VOTE) else task, ())
+    return cut_off(*(shares[1:] if best else shares))
+
+
+def _flips(difference: Difference) -> str:
+    if difference.mcnemar_p is None:
+        return NOTHING
+    return f"{len(difference.gained)}, {len(difference.lost)}"
 
 
 def _transductive(results: ComparisonResults) -> Iterator[Block]:
@@ -182,7 +209,7 @@ def _transductive(results: ComparisonResults) -> Iterator[Block]:
                     (
                         *(method.label, str(run.seed), str(paired.n) if paired else NOTHING),
                         *shares,
-                        change(paired.accuracy) if paired else NOTHING,
+                        change(paired.accuracy) + _cut_of(run, AS_TRAINED) if paired else NOTHING,
                         f"{first.mean_length:.0f} → {last.mean_length:.0f}",
                     )
                 )
@@ -230,7 +257,7 @@ def _base_rows(results: ComparisonResults) -> Iterator[list[str]]:
         name += " (greedy)" if greedy and "greedy" not in name else ""
         if score.setting.label == best.setting:
             name += f"{', majority' if best.majority else ''}{_ITS_BEST}"
-        value = percent(score.accuracy)
+        value = percent(score.accuracy) + cut_off(score.truncation_rate)
         length = f"{score.mean_length:.1f}" if greedy else ""
         vote = percent(score.majority) if score.majority else ""
         yield [name, value if greedy else "", "" if greedy else value, vote, length, "", "", ""]
@@ -244,6 +271,8 @@ def _method_row(method: ComparedMethod, seeds: int) -> list[str]:
     if not summary:
         return [method.label, *[""] * 6, count]
     shares = [str(Measured.of("", summary[name], 0)).replace(" %", "", 1) for name in _SHARES]
+    cut = [run.cut[EVALUATION][1] for run in method.runs if run.cut and EVALUATION in run.cut]
+    shares[0] += cut_off(fmean(cut)) if cut else ""
     length, seconds = (f"{summary[n].value:.{d}f}" for n, d in (("mean_length", 1), ("seconds", 0)))
     distinct = f"{100 * summary['distinct'].value:.0f}" if "distinct" in summary else ""
     return [method.label, *shares, length, distinct, seconds, count]
@@ -256,13 +285,16 @@ def _caption(results: ComparisonResults) -> str:
     task = results.base.tasks[EVALUATION]
     samples = max(score.setting.samples for score in task.tuned.scores)
     seeds = ", ".join(map(str, results.seeds))
-    hours = sum(run.total_seconds or 0 for run in results.runs) / 3600
+    seconds = [run.total_seconds or 0.0 for run in results.runs]
+    hours = (results.base_seconds + sum(seconds)) / 3600
+    took = f" All took {hours:.1f} hours, failed runs too." if hours >= 0.1 else ""
     return (
         f"{results.questions}, {task.task.relation}: n = {task.tuned.main.n}, {samples} samples a "
         f"question, at most {task.tuned.main.setting.max_new_tokens} new tokens. Brackets: 95 % "
         f"intervals, of the untrained model over questions, of an objective over its seeds "
         f"({seeds}; Student's t). The untrained model's pass@1 and majority are at the temperature "
-        "of its row." + (f" All runs took {hours:.1f} hours." if hours >= 0.1 else "")
+        f"of its row. Where more than {share(MUCH_CUT)} of the greedy answers were cut off at the "
+        f"cap, that is said beside a figure.{took}"
     )
 
 

@@ -81,7 +81,7 @@ def _shown(difference: Difference | None) -> int | None:
     interval, single = difference.accuracy.interval, difference.majority is None
     if interval is None or interval[0] <= 0 <= interval[1]:
         return 0
-    if single and (difference.mcnemar_p is None or difference.mcnemar_p >= 0.05):
+    if single and difference.mcnemar_p is not None and difference.mcnemar_p >= 0.05:
         return 0
     return 1 if difference.accuracy.value > 0 else -1
 

@@ -33,6 +33,22 @@ def share(value: float) -> str:
     return f"{100 * value:.0f} %"
 
 
+MUCH_CUT = 0.05
+
+
+def cut_off(*shares: float) -> str:
+    """Said beside a figure: which share of its answers the cap cut off, before and after perhaps.
+
+    Nothing where none is above `MUCH_CUT`.
+
+    >>> cut_off(0.12, 0.03)
+    ' (cut off: 12 % → 3 %)'
+    """
+    if max(shares, default=0.0) <= MUCH_CUT:
+        return ""
+    return f" (cut off: {' → '.join(map(share, shares))})"
+
+
 def decimal(value: float | None, digits: int = 2) -> str:
     return NOTHING if value is None else f"{value:.{digits}g}"
 
@@ -41,6 +57,9 @@ def difference_text(difference: Difference) -> str:
     """The paired difference with its interval and McNemar's p, in a sentence."""
     if difference.accuracy is None:
         return "no reference answers, so no difference of accuracies"
+    if difference.mcnemar_p is None:
+        points = change(difference.accuracy).replace(" [", " points [")
+        return f"{points}{'' if difference.accuracy.interval else ' points'}, n = {difference.n}"
     return (
         f"{change(difference.accuracy).replace(' [', ' points [') or ''}"
         f"{'' if difference.accuracy.interval else ' points'}, {len(difference.gained)} questions "
@@ -50,7 +69,9 @@ def difference_text(difference: Difference) -> str:
 
 
 def flipped(difference: Difference) -> list[str]:
-    """Which questions were gained, and which lost."""
+    """Which questions were gained, and which lost; nothing where no question can flip."""
+    if difference.mcnemar_p is None:
+        return []
     sides = (("gained", difference.gained), ("lost", difference.lost))
     return [f"{name}: {listed(ids) or 'none'}" for name, ids in sides]
 
