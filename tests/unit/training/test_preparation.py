@@ -105,8 +105,8 @@ def test_adapters_of_a_game_of_questions_are_not_weighed_by_one_policy() -> None
 
     args = RLSCConfig(output_dir="x", objective="trr")
     check_environment(SPC(source="solutions"), Referred(), args)
+    game = SPC(source="solutions", roles="adapters", solver="base")
     with pytest.raises(ConfigError, match="looks at all completions with one policy"):
-        game = SPC(source="solutions", roles="adapters", solver="base")
         check_environment(game, Referred(), args)
 
 
