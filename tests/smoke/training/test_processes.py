@@ -75,6 +75,7 @@ CASES: dict[str, Case] = {
     ),
     "value-head": ("ppo", EXACT | WHOLE, 1e-10, (24, 8)),
 }
+QUICK = ("rlsc-fp32", "last-step-of-one-process", "normalised-sum", "value-head")
 SHARDED: dict[str, Case] = {
     "rlsc": ("rlsc", {"tokens_per_microbatch": 64, "guard": "stop"}, 1e-5, (16, 16)),
     "last-step-of-one-process": (
@@ -109,7 +110,14 @@ def trained(folder: Path, cases: dict[str, Case], how: tuple[str, ...]) -> Path:
 
 @pytest.fixture(scope="module")
 def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained(tmp_path_factory.mktemp("copied"), CASES, ("--multi_gpu",))
+    cases = {name: CASES[name] for name in QUICK}
+    return trained(tmp_path_factory.mktemp("copied"), cases, ("--multi_gpu",))
+
+
+@pytest.fixture(scope="module")
+def others_copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    cases = {name: case for name, case in CASES.items() if name not in QUICK}
+    return trained(tmp_path_factory.mktemp("others"), cases, ("--multi_gpu",))
 
 
 @pytest.fixture(scope="module")
@@ -117,10 +125,18 @@ def sharded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return trained(tmp_path_factory.mktemp("sharded"), SHARDED, FSDP2)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", QUICK)
 def test_two_processes_are_one(name: str, copied: Path) -> None:
     _, _, bound, sizes = CASES[name]
     same_training(copied / "one" / name, copied / "two" / name, bound, sizes, shards=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in CASES if name not in QUICK])
+def test_two_processes_are_one_in_the_other_cases(name: str, others_copied: Path) -> None:
+    _, _, bound, sizes = CASES[name]
+    folders = (others_copied / "one" / name, others_copied / "two" / name)
+    same_training(*folders, bound, sizes, shards=False)
 
 
 @pytest.mark.parametrize("name", SHARDED)
