@@ -13,7 +13,6 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,8 +21,6 @@ from accelerate.utils.launch import prepare_multi_gpu_env
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["rlsc.commands.train", "rlsc.commands.eval"])
-# A process has one server: started now, before perf/'s own tests ask it to import less.
-forkserver.ensure_running()
 SECONDS = 600
 
 
