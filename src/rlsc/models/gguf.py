@@ -44,8 +44,9 @@ def gguf_config(path: Path) -> Any:
 def gguf_tokenizer(path: Path) -> Any:
     """Its tokenizer alone, cutting text in the way that the file names.
 
-    transformers reads the merges, but most of the ways as GPT-2's, which cuts numbers otherwise. A
-    way that is not known here is left as transformers reads it, and a line says so.
+    transformers goes by the architecture, and reads SmolLM's way as GPT-2's. A way that is not
+    known here is left as transformers reads it, and a line says so. Llama 3's is by its published
+    pattern: no file of it was at hand.
     """
     tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
     way = named_way(path)

@@ -136,7 +136,7 @@ def test_native_is_the_same_to_the_bit_in_any_company(
     setting = params(max_new_tokens=48, stop_token_ids=tuple(range(16)), temperature=temperature)
     seeds = range(len(prompts))
     whole = NativeEngine(model, TOKENIZER, dtype).generate(prompts, 4, setting, seeds)
-    assert len({len(c.token_ids) for group in whole for c in group.completions}) > 8
+    assert len({len(c.token_ids) for group in whole for c in group.completions}) > 10
     for max_rows in (1, 7):
         engine = NativeEngine(model, TOKENIZER, dtype, max_rows)
         assert engine.generate(prompts, 4, setting, seeds) == whole
