@@ -24,6 +24,16 @@ _CONTEXT.set_forkserver_preload(["rlsc.commands.train", "rlsc.commands.eval"])
 SECONDS = 600
 
 
+def start_server() -> None:
+    """Where something else would start this process's only server, with less imported in it."""
+    done = Forked(_is_prepared).wait()
+    assert not done.returncode, done.stderr
+
+
+def _is_prepared() -> None:
+    assert "rlsc.commands.train" in sys.modules, "the server has not imported rlsc"
+
+
 class Done(NamedTuple):
     """As `subprocess.CompletedProcess`."""
 

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import torch
 
+from tests.forked import start_server
+
 ROOT = Path(__file__).parents[3]
 PERF = ROOT / "perf"
 HERE = "tests.smoke.perf.test_gpu_check"
@@ -125,6 +127,7 @@ def is_absent(setting: Any, earlier: Any) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    start_server()
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(PERF))
         from gpu_checks.isolation import Apart
