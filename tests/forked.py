@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import runpy
+import signal
 import socket
 import sys
 import tempfile
@@ -89,6 +90,7 @@ def _child(
         os.dup2(file, number)
     os.environ.update(env)
     os.chdir(cwd)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     function(*arguments)
 

@@ -58,7 +58,10 @@ def load_model(
         quantised = {"quantization_config": _nf4(dtype)} if load_in_4bit else {}
         model, tokenizer = _load(name, dtype, trust_remote_code, how, quantised)
         origin = f"{name}@{revision}" if revision else name
-        return model, tokenizer, f"{origin}, in 4 bits" if load_in_4bit else origin
+        if load_in_4bit:
+            _one_product(model)
+            return model, tokenizer, f"{origin}, in 4 bits"
+        return model, tokenizer, origin
 
 
 def _is_gguf(name: str) -> bool:
@@ -82,6 +85,19 @@ def _nf4(dtype: torch.dtype) -> Any:
     return BitsAndBytesConfig(
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype
     )
+
+
+def _one_product(model: Any) -> None:
+    """Layers in 4 bits compute the same in sampling and in training.
+
+    On a CPU that has bfloat16 products, bitsandbytes lays a layer's weights out for them once it is
+    called without gradients, with scales in bfloat16: another model than the one that is trained.
+    """
+    from bitsandbytes.nn import Linear4bit
+
+    for layer in model.modules():
+        if isinstance(layer, Linear4bit):
+            layer.support_avx512bf16_for_cpu = False
 
 
 def _load_default(dtype: torch.dtype, trust_remote_code: bool) -> tuple[Any, Any, str]:

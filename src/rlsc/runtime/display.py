@@ -219,4 +219,6 @@ def quiet_libraries() -> None:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     enable_progress_bars()
+    # peft imports it where it is installed, whatever the model; it then warns of a missing kernel.
+    standard_logging.getLogger("bitsandbytes").setLevel(standard_logging.ERROR)
     warnings.filterwarnings("ignore", category=FutureWarning)
