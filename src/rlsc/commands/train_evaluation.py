@@ -26,6 +26,7 @@ from rlsc.evaluation import (
     benchmark_setting,
     best_ways,
     collect,
+    collect_ways,
     control_settings,
     load_task,
     overlap,
@@ -311,7 +312,7 @@ class RunEvaluation:
         """Each way on validation questions, and the best of them on the run's own."""
         if not self._ways:
             return
-        self._collect(folder, self._ways)
+        self._collect(folder, self._ways, together=True)
         self._tried = from_main(lambda: self._score_ways(folder))
         self._of_base = self._prepare_own(best_ways(self._tried), lower_cap=True)
         self._collect(folder, self._of_base)
@@ -358,7 +359,8 @@ class RunEvaluation:
             found[each[0].task.name] = results
         return found
 
-    def _collect(self, folder: Path, everything: Sequence[Asked]) -> None:
+    def _collect(self, folder: Path, everything: Sequence[Asked], together: bool = False) -> None:
+        """Answers to all; `together` where they are of one task, so that some are asked at once."""
         trainer = self._trainer
         engine = spread(trainer.engine)
 
@@ -366,6 +368,10 @@ class RunEvaluation:
         def give_weights() -> None:  # once, and only if there is something to ask
             trainer.engine.sync(trainer.accelerator.unwrap_model(trainer.model))
 
+        if together:
+            how = replace(self._collecting(everything[0]), before_sampling=give_weights)
+            collect_ways(engine, everything, folder, shared_grader(), how)
+            return
         for asked in everything:
             how = replace(self._collecting(asked), before_sampling=give_weights)
             collect(engine, asked, folder, shared_grader(), how)

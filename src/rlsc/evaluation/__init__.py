@@ -8,7 +8,13 @@ if TYPE_CHECKING:
     from rlsc.evaluation.asking import BENCHMARK_ADVICE, Asked, prepare, room
     from rlsc.evaluation.baseline import Baseline
     from rlsc.evaluation.benchmarks.tasks import load_task, load_tasks
-    from rlsc.evaluation.collecting import Collecting, check_kept, collect, regrade
+    from rlsc.evaluation.collecting import (
+        Collecting,
+        check_kept,
+        collect,
+        collect_ways,
+        regrade,
+    )
     from rlsc.evaluation.contamination import overlap
     from rlsc.evaluation.guided.arms import LoadedCritic, collect_guided, step_kinds
     from rlsc.evaluation.guided.outcome import GuidedArms, guided_results

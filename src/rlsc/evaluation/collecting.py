@@ -69,11 +69,10 @@ def collect(
     main one reads, grades and writes, and all have the rows.
     """
     setting, prompts = asked.setting, asked.prompts
-    samples = setting.samples
+    samples, total = setting.samples, _completions(asked)
     file = rows_file(folder, asked.task.name, setting.label)
     block = max(1, how.block_rows // samples)
     rows = from_main(lambda: _kept_rows(file, asked, block, how))
-    total = len(prompts) * samples
     if len(rows) == total:
         return rows
     with make_progress("completions") as progress:
@@ -83,7 +82,7 @@ def collect(
             how.before_sampling()
             part = prompts[start : start + block]
             clock = time.monotonic()
-            seeds = [seed_for(how.seed, "evaluate", setting.stream, prompt.id) for prompt in part]
+            seeds = _seeds(asked, how, slice(start, start + block))
             advance = functools.partial(progress.advance, bar)
             groups = engine.generate(part, samples, asked.params, seeds, advance)
             release_freed_memory()
@@ -91,6 +90,72 @@ def collect(
             write = functools.partial(_write, file, asked, groups, seconds, grader, how)
             rows += from_main(write)
     return rows
+
+
+def collect_ways(
+    engine: Engine, ways: Sequence[Asked], folder: Path, grader: Grader, how: Collecting
+) -> None:
+    """As `collect` for each; those that share an engine's limits are sampled in one call.
+
+    A few questions in many ways, one way at a time, would leave an engine half empty. Ways that
+    are more than a block together are collected one after the other.
+    """
+    alike: list[list[Asked]] = []
+    for asked in ways:
+        same = next((each for each in alike if _sampled_alike(each[0], asked)), None)
+        if same is None:
+            alike.append([asked])
+        else:
+            same.append(asked)
+    for together in alike:
+        if sum(map(_completions, together)) <= how.block_rows:
+            _collect_block(engine, together, folder, grader, how)
+            continue
+        for asked in together:
+            collect(engine, asked, folder, grader, how)
+
+
+def _collect_block(
+    engine: Engine, together: Sequence[Asked], folder: Path, grader: Grader, how: Collecting
+) -> None:
+    """All of them in one call, also where only some are missing: neighbours stay what they were."""
+    files = [rows_file(folder, each.task.name, each.setting.label) for each in together]
+    kept = from_main(
+        lambda: [
+            len(_kept_rows(file, each, len(each.prompts), how))
+            for file, each in zip(files, together, strict=True)
+        ]
+    )
+    if kept == [_completions(each) for each in together]:
+        return
+    how.before_sampling()
+    prompts = [prompt for each in together for prompt in each.prompts]
+    seeds = [seed for each in together for seed in _seeds(each, how)]
+    samples = together[0].setting.samples
+    clock, names = time.monotonic(), ", ".join(each.setting.label for each in together)
+    with make_progress("completions") as progress:
+        bar = progress.add_task(f"{together[0].task.name} {names}", total=len(prompts) * samples)
+        advance = functools.partial(progress.advance, bar)
+        groups = iter(engine.generate(prompts, samples, together[0].params, seeds, advance))
+    release_freed_memory()
+    seconds = (time.monotonic() - clock) / (len(prompts) * samples)
+    for file, each, rows in zip(files, together, kept, strict=True):
+        own = [next(groups) for _ in each.prompts]
+        if rows < _completions(each):
+            from_main(functools.partial(_write, file, each, own, seconds, grader, how))
+
+
+def _completions(asked: Asked) -> int:
+    return len(asked.prompts) * asked.setting.samples
+
+
+def _sampled_alike(one: Asked, other: Asked) -> bool:
+    return one.params == other.params and one.setting.samples == other.setting.samples
+
+
+def _seeds(asked: Asked, how: Collecting, part: slice = slice(None)) -> list[int]:
+    stream = asked.setting.stream
+    return [seed_for(how.seed, "evaluate", stream, prompt.id) for prompt in asked.prompts[part]]
 
 
 def stored_samples(file: Path) -> int:

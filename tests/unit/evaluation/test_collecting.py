@@ -14,6 +14,7 @@ from rlsc.evaluation.asking import Asked
 from rlsc.evaluation.collecting import (
     Collecting,
     check_kept,
+    collect_ways,
     graded,
     regrade,
     unreadable_references,
@@ -381,3 +382,58 @@ def test_a_choice_is_right_by_letter_or_by_text(file: Path) -> None:
 def test_references_that_nobody_can_read_are_listed() -> None:
     answers = AnswerKey({"a": "7", "b": r"\frac{1}{2}", "c": r"\begin{", "d": "x + 1"})
     assert unreadable_references(replace(TASK, answers=answers), shared_grader()) == ["c"]
+
+
+# Several ways to ask at once.
+
+
+def ways() -> list[Asked]:
+    """Two with the same limits, and between them one that ends at a text."""
+    stopped = replace(PARAMS, stop_strings=("Q:",))
+    plain, terse, shots = (
+        replace(asked(), setting=replace(asked().setting, name=name))
+        for name in ("chat", "terse", "shots")
+    )
+    return [plain, replace(shots, params=stopped), terse]
+
+
+def way_files(folder: Path) -> list[Path]:
+    return [rows_file(folder, "math500", each.setting.label) for each in ways()]
+
+
+def collect_all(folder: Path, block_rows: int = 20) -> Recorder:
+    engine = Recorder()
+    how = Collecting(3, {"model": "m"}, block_rows)
+    collect_ways(engine, ways(), folder, shared_grader(), how)
+    return engine
+
+
+def test_ways_of_the_same_limits_are_sampled_in_one_call(tmp_path: Path) -> None:
+    assert collect_all(tmp_path / "at-once").asked == ["abcdeabcde", "abcde"]
+    for each in ways():
+        how = Collecting(3, {"model": "m"}, 20)
+        collect_rows(Recorder(), each, tmp_path / "alone", shared_grader(), how)
+    pairs = zip(way_files(tmp_path / "at-once"), way_files(tmp_path / "alone"), strict=True)
+    for file, alone in pairs:
+        assert timeless(read_rows(file)) == timeless(read_rows(alone))
+        assert file.with_suffix(".key.json").read_text() == (
+            alone.with_suffix(".key.json").read_text()
+        )
+
+
+@pytest.mark.parametrize("kept", [0, 3])
+def test_a_way_that_was_cut_off_is_asked_in_the_same_company(tmp_path: Path, kept: int) -> None:
+    collect_all(tmp_path)
+    first, _, cut = way_files(tmp_path)
+    whole = read_rows(cut)
+    lines = cut.read_text("utf-8").split("\n")
+    cut.write_text("".join(f"{line}\n" for line in lines[:kept]), "utf-8")
+    before = first.read_bytes()
+    assert collect_all(tmp_path).asked == ["abcdeabcde"]
+    assert timeless(read_rows(cut)) == timeless(whole)
+    assert first.read_bytes() == before  # its own seconds are not measured again
+    assert collect_all(tmp_path).asked == []
+
+
+def test_ways_that_are_more_than_a_block_are_sampled_one_by_one(tmp_path: Path) -> None:
+    assert collect_all(tmp_path, block_rows=19).asked == ["abcde", "abcde", "abcde"]
