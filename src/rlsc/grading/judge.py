@@ -62,21 +62,25 @@ def clusters(answers: Sequence[tuple[str, bool, bool]]) -> list[int]:
     """The cluster of each answer: that of the first one it equals.
 
     With each comes whether it was boxed, and whether it is a number; no two are the same number.
+    Nor do two get into one cluster by a third that equals both: 25% is 0.25, and 25 with its sign.
     """
-    heads: list[tuple[str, bool, bool]] = []
+    heads: list[tuple[str, bool]] = []
+    with_number: set[int] = set()
     result: list[int] = []
     for text, in_box, number in answers:
         final = number or in_box or not _holds(is_unevaluated, text)
         equal = (
             place
-            for place, (head, head_final, head_number) in enumerate(heads)
+            for place, (head, head_final) in enumerate(heads)
             if final == head_final
-            and not (number and head_number)
+            and not (number and place in with_number)
             and (_holds(same, text, head) or _holds(same, head, text))
         )
         place = next(equal, len(heads))
         if place == len(heads):
-            heads.append((text, final, number))
+            heads.append((text, final))
+        if number:
+            with_number.add(place)
         result.append(place)
     return result
 

@@ -28,6 +28,9 @@ def grader():
         # Thoughts without an end have no vote, however many they are.
         (["<think>So it is 11. Or 12"] * 3 + ["It is 11."], (None, None, None, 0)),
         ([r"<think>\boxed{3 + 8}</think>It is 3 + 8", "It is 11"], (0, 1)),
+        # 25% equals both numbers, which are two answers all the same: it votes with the first.
+        ([r"\boxed{25\%}", r"\boxed{0.25}", r"\boxed{25}", "so 25"], (0, 0, 1, 1)),
+        ([r"\boxed{25}", r"\boxed{0.25}", r"\boxed{25\%}"], (0, 1, 0)),
         (["The answer is 12。", "So 7+5=12！", "12"], (0, 0, 0)),
     ],
 )
