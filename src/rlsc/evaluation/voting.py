@@ -14,8 +14,8 @@ from rlsc.grading import Grader, after_prompt, answer_key, vote_keys
 from rlsc.records import AnswerRow
 
 COMPARED_KINDS = ("math", "numeric")
-"""Of the others a choice is a letter already, its options known to the question as they are not to
-training; and a program's answer has the key of its value."""
+"""Not choices: their answers are letters, by options that training is not told, so it cannot do as
+much. Nor programs, whose answers have the keys of their values."""
 
 
 def with_votes(rows: Sequence[AnswerRow], kind: str, grader: Grader) -> list[AnswerRow]:
