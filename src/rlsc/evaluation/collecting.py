@@ -22,6 +22,7 @@ from rlsc.errors import OutputError
 from rlsc.evaluation.asking import Asked
 from rlsc.evaluation.programs import PYTHON_KINDS, graded_python, unreadable_python
 from rlsc.evaluation.token_spans import token_ends
+from rlsc.evaluation.voting import with_votes
 from rlsc.grading import VERSION, Grader, Item, after_prompt, extract_answer
 from rlsc.records import (
     AnswerRow,
@@ -180,9 +181,11 @@ def regrade(task: Task, file: Path, grader: Grader) -> int:
     with make_progress("verdicts") as progress:
         bar = progress.add_task(task.name, total=len(rows))
         judged = []
-        for row in graded(rows, task, grader):
+        for row in _judged(rows, task, grader):
             judged.append(row)
             progress.advance(bar)
+    with waiting(f"comparing the answers to {task.name}"):
+        judged = with_votes(judged, task.kind, grader)
     write_rows(file, judged)
     key_file = _key_file(file)
     if key_file.exists():
@@ -191,8 +194,15 @@ def regrade(task: Task, file: Path, grader: Grader) -> int:
     return sum(a.verdict != b.verdict for a, b in zip(rows, judged, strict=True))
 
 
-def graded(rows: Sequence[AnswerRow], task: Task, grader: Grader) -> Iterator[AnswerRow]:
-    """The same answers with verdicts, where the question has a reference answer."""
+def graded(rows: Sequence[AnswerRow], task: Task, grader: Grader) -> list[AnswerRow]:
+    """The same answers with verdicts, where the question has a reference answer, and votes.
+
+    `rows` have all samples of a question, or none.
+    """
+    return with_votes(list(_judged(rows, task, grader)), task.kind, grader)
+
+
+def _judged(rows: Sequence[AnswerRow], task: Task, grader: Grader) -> Iterator[AnswerRow]:
     if task.kind in PYTHON_KINDS:
         yield from graded_python(rows, task)
         return
@@ -209,12 +219,13 @@ def graded(rows: Sequence[AnswerRow], task: Task, grader: Grader) -> Iterator[An
     for row in rows:
         if row.id not in task.answers:
             answer = extract_answer(after_prompt(row.prompt, row.text))
-            yield replace(row, answer=answer, verdict=None, grading_seconds=0.0)
+            yield replace(row, answer=answer, key=None, verdict=None, grading_seconds=0.0)
             continue
         judgement = next(judged)
         yield replace(
             row,
             answer=judgement.answer,
+            key=None,
             verdict=judgement.verdict.value,
             grading_seconds=round(judgement.seconds, 4),
         )
@@ -255,7 +266,7 @@ def _write(
         for group in groups
         for number, completion in enumerate(group.completions)
     ]
-    rows = list(graded(rows, asked.task, grader))
+    rows = graded(rows, asked.task, grader)
     append_rows(file, rows)
     return rows
 

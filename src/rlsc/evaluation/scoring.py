@@ -39,7 +39,7 @@ _CORRECT = Verdict.CORRECT.value
 
 @dataclass(frozen=True)
 class Votes:
-    """One question's samples: their answers' keys (None: no answer) and which are right."""
+    """One question's samples: what they vote by (None: no answer) and which are right."""
 
     keys: Sequence[str | None]
     right: Sequence[bool]
@@ -76,7 +76,10 @@ class Answers:
 
 
 def by_question(rows: Iterable[AnswerRow]) -> dict[str, Votes]:
-    """The graded samples of each question, in the order of the rows."""
+    """The graded samples of each question, in the order of the rows.
+
+    Equal answers have one key: the row's, by `with_votes`, else that of its answer.
+    """
     keys: dict[str, list[str | None]] = {}
     right: dict[str, list[bool]] = {}
     sure: dict[str, list[float]] = {}

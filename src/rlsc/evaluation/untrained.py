@@ -99,7 +99,7 @@ def tried(
         else:
             cut = [_cut(row, cap) for row in rows]
             shorter = replace(asked.setting, max_new_tokens=cap)
-            yield score(list(graded(cut, asked.task, grader)), shorter)
+            yield score(graded(cut, asked.task, grader), shorter)
 
 
 def best_ways(scores: Iterable[Score]) -> list[Setting]:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import atexit
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from rlsc.errors import ConfigError, GradingError
 from rlsc.runtime import Job, Workers
 from rlsc.types import Verdict
 
-VERSION = 4
-"""Of the grading rules. Stored with results: accuracies of two versions do not compare."""
+Given = TypeVar("Given")
+Found = TypeVar("Found")
+
+VERSION = 5
+"""Of the grading rules. Stored with results: figures of two versions do not compare."""
 SECONDS = 5.0
 """Limit of one comparison, in wall-clock time."""
 MEGABYTES = 1024
@@ -85,8 +88,14 @@ class Grader:
 
     def grade_all(self, items: Iterable[Item]) -> Iterator[Judgement]:
         """Judgements in the order of `items`, computed side by side."""
+        yield from self.side_by_side(self.grade, items)
+
+    def side_by_side(
+        self, ask: Callable[[Given], Found], given: Iterable[Given]
+    ) -> Iterator[Found]:
+        """What `ask` finds for each, in order; as many calls at once as there are workers."""
         with ThreadPoolExecutor(self._workers.count) as pool:
-            yield from pool.map(self.grade, items)
+            yield from pool.map(ask, given)
 
     def close(self) -> None:
         """End the processes."""

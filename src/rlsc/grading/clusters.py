@@ -50,6 +50,19 @@ def cluster_answers(
     return answers, tuple(None if key is None else places[key] for key in keys)
 
 
+def vote_keys(texts: Sequence[str], grader: Grader) -> list[str | None]:
+    """What the final answer of each text votes by: one key for the answers of one cluster.
+
+    It is the `answer_key` of the cluster's first answer; None where a text has no answer.
+    """
+    answers, clusters = cluster_answers(texts, grader)
+    first: dict[int | None, str] = {}
+    for answer, cluster in zip(answers, clusters, strict=True):
+        if answer is not None and cluster not in first:
+            first[cluster] = answer_key(answer)
+    return [None if cluster is None else first[cluster] for cluster in clusters]
+
+
 def answer_key(answer: str) -> str:
     r"""Equal for two answers when they are one number, or one text in LaTeX spelling.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rlsc.grading.equality.compare import is_literal, is_readable, is_unevaluated, same
@@ -62,23 +63,40 @@ def clusters(answers: Sequence[tuple[str, bool, bool]]) -> list[int]:
     """The cluster of each answer: that of the first one it equals.
 
     With each comes whether it was boxed, and whether it is a number; no two are the same number.
+    Nor do two get into one cluster by a third that equals both: 25% is 0.25, and 25 with its sign.
+    As in `judge`, an expression that is not worked out is no vote for a literal number.
     """
-    heads: list[tuple[str, bool, bool]] = []
+    found: list[_Cluster] = []
     result: list[int] = []
     for text, in_box, number in answers:
-        final = number or in_box or not _holds(is_unevaluated, text)
+        literal = number or _holds(is_literal, text)
+        unfinished = not (literal or in_box) and _holds(is_unevaluated, text)
         equal = (
             place
-            for place, (head, head_final, head_number) in enumerate(heads)
-            if final == head_final
-            and not (number and head_number)
-            and (_holds(same, text, head) or _holds(same, head, text))
+            for place, cluster in enumerate(found)
+            if not (number and cluster.has_number)
+            and not (unfinished and cluster.has_literal)
+            and not (literal and cluster.has_unfinished)
+            and (_holds(same, text, cluster.head) or _holds(same, cluster.head, text))
         )
-        place = next(equal, len(heads))
-        if place == len(heads):
-            heads.append((text, final, number))
+        place = next(equal, len(found))
+        if place == len(found):
+            found.append(_Cluster(text))
+        found[place].has_number |= number
+        found[place].has_literal |= literal
+        found[place].has_unfinished |= unfinished
         result.append(place)
     return result
+
+
+@dataclass
+class _Cluster:
+    """The first of some equal answers, and of what kinds they are."""
+
+    head: str
+    has_number: bool = False
+    has_literal: bool = False
+    has_unfinished: bool = False
 
 
 def _holds(test: Callable[..., bool], *texts: str) -> bool:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 
 from rlsc.engines import seed_for
 from rlsc.environments import Environment, Judge
 from rlsc.errors import ConfigError
 from rlsc.grading import Item, shared_grader
 from rlsc.objectives import Objective
+from rlsc.records import listed
+from rlsc.runtime import console, is_main, waiting
 from rlsc.training.arguments import RLSCConfig
 from rlsc.types import AnswerKey, Verdict
 
@@ -35,7 +38,10 @@ def reads_labels(objective: Objective, environment: Environment) -> bool:
 
 
 def check_judged(environment: Environment, ids: Collection[str], answers: AnswerKey | None) -> None:
-    """Raise `ConfigError` where an environment judges by answers that questions have not."""
+    """Raise `ConfigError` where an environment judges by answers that questions have not.
+
+    References that are no mathematics are said in a line, as an evaluation says them.
+    """
     if not environment.needs_labels:
         return
     missing = [name for name in ids if answers is None or name not in answers]
@@ -44,6 +50,22 @@ def check_judged(environment: Environment, ids: Collection[str], answers: Answer
             f"environment {type(environment).__name__} judges answers by reference answers, and "
             f"{len(missing)} of {len(ids)} training questions have none (such as {missing[0]!r}): "
             "name the column with --answer_column"
+        )
+    if answers is not None and is_main():
+        _say_unreadable(answers, tuple(ids))
+
+
+@lru_cache(maxsize=1)  # said once: the command checks before a model is loaded, its trainer again
+def _say_unreadable(answers: AnswerKey, ids: tuple[str, ...]) -> None:
+    grader = shared_grader()
+    with waiting("reading the answers of the training questions"):
+        readable = list(grader.side_by_side(grader.readable, (answers[name] for name in ids)))
+    unreadable = [name for name, is_read in zip(ids, readable, strict=True) if not is_read]
+    if unreadable:
+        console.print(
+            f"note: {len(unreadable)} of {len(ids)} reference answers do not parse, so that only "
+            f"the same text equals them: {listed(unreadable)}",
+            soft_wrap=True,
         )
 
 

@@ -142,6 +142,7 @@ def test_other_answers_are_another_run(tmp_path: Path) -> None:
 def test_the_command_line_plays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = save_ascii_model(tmp_path / "tiny")
     rows = [{"id": f"q{n}", "question": f"{n} + 3?", "answer": str(n + 3)} for n in range(4)]
+    rows[3]["answer"] = r"\begin{"
     file = write_jsonl(tmp_path / "sums.jsonl", rows)
     bare = write_jsonl(tmp_path / "bare.jsonl", [{"question": row["question"]} for row in rows])
     flags = f"train --model {model} --environment spc --objective trr --max_steps 1 --guard off"
@@ -152,8 +153,12 @@ def test_the_command_line_plays(tmp_path: Path, capsys: pytest.CaptureFixture[st
     folder = tmp_path / "run"
     good = [*flags.split(), own, "--questions", str(file), "--output_dir", str(folder)]
     assert _main([*good, "--dry_run"]) == 0, capsys.readouterr().err
-    assert "the environment does not say how much it samples" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "the environment does not say how much it samples" in said
+    unreadable = "note: 1 of 4 reference answers do not parse"
+    assert said.count(unreadable) == 1
     assert _main(good) == 0, capsys.readouterr().err
+    assert capsys.readouterr().out.count(unreadable) == 1
     (metrics,) = read_jsonl(folder / "metrics.jsonl")
     assert metrics["spc/confirmed_share"] == 0  # this model solves nothing
     assert metrics["grad_norm"] == 0  # so the step teaches nothing

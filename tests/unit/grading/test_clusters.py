@@ -28,6 +28,15 @@ def grader():
         # Thoughts without an end have no vote, however many they are.
         (["<think>So it is 11. Or 12"] * 3 + ["It is 11."], (None, None, None, 0)),
         ([r"<think>\boxed{3 + 8}</think>It is 3 + 8", "It is 11"], (0, 1)),
+        ([r"\boxed{3 + 8}", "The answer is 11", "The answer is 8 + 3"], (0, 0, 1)),
+        (["The answer is 8 + 3", r"\boxed{3 + 8}", "The answer is 11"], (0, 0, 1)),
+        # Where nothing is to be worked out, a box makes no difference.
+        ([r"\boxed{\text{east}}", "The answer is east.", "It is west."], (0, 0, 1)),
+        ([r"\boxed{B}", "The answer is (B).", r"\boxed{\text{(B)}}"], (0, 0, 0)),
+        (["The answer is $x + 1$.", r"\boxed{1 + x}"], (0, 0)),
+        # 25% equals both numbers, which are two answers all the same: it votes with the first.
+        ([r"\boxed{25\%}", r"\boxed{0.25}", r"\boxed{25}", "so 25"], (0, 0, 1, 1)),
+        ([r"\boxed{25}", r"\boxed{0.25}", r"\boxed{25\%}"], (0, 1, 0)),
         (["The answer is 12。", "So 7+5=12！", "12"], (0, 0, 0)),
     ],
 )

@@ -67,6 +67,24 @@ def test_an_environment_that_judges_is_given_verdicts_alone() -> None:
         check_judged(SPC(source="solutions"), ["1", "x"], KEY)
 
 
+def test_references_that_nobody_can_read_are_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    key = AnswerKey(
+        {"a": "7", "b": r"\frac{1}{2}", "c": r"\begin{", "d": "x + 1", "e": r"\begin{a"}
+    )
+    game, ids = SPC(source="solutions"), ["a", "b", "c", "d"]
+    check_judged(game, ids, key)
+    assert capsys.readouterr().out == (
+        "note: 1 of 4 reference answers do not parse, so that only the same text equals them: c\n"
+    )
+    check_judged(game, ids, key)  # as the command and its trainer do
+    assert not capsys.readouterr().out
+    check_judged(game, ["e", "c"], key)
+    assert "2 of 2 reference answers do not parse" in capsys.readouterr().out
+    check_judged(game, ["a", "b"], key)
+    check_judged(SPC(), ["c"], key)  # this game judges no answers
+    assert not capsys.readouterr().out
+
+
 def test_what_cannot_be_is_said() -> None:
     with pytest.raises(ConfigError, match="label_share is for objectives with labels"):
         config(objective="ttrl", label_share=0.5)
