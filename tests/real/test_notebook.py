@@ -62,7 +62,7 @@ def test_nothing_is_installed_where_all_is_there(cells) -> None:
 
 def test_the_table_has_n_and_paired_intervals_beside_the_untrained_at_its_best(cells) -> None:
     table = shown(cells["table"], "text/markdown")
-    assert "On 3 of 39 questions: held-out questions" in table
+    assert "On 3 of 245 questions: held-out questions" in table
     assert "n = 3" in table
     row = rf"^\| greedy accuracy, % \| {_PERCENT} \| {_PERCENT} \| [+-]\d+\.\d \[[^]]+\] \|$"
     assert re.search(row, table, re.MULTILINE)
