@@ -115,6 +115,24 @@ _TASK = re.compile(
     r"(?: to)? (?:find|compute|determine|calculate|figure|know|solve|work|evaluate)\b)",
     re.IGNORECASE,
 )
+# "To add 48 and 90, you simply add them together." names what is added, and not what comes out.
+_OPERATION = re.compile(
+    r"\W*(?:(?:so|now|first|then|next|here|finally|well|okay|ok),?\s+)?"
+    r"(?:(?:in order to|to|when|by|if|for)\s[^,.:=\n]{1,200},\s*)?"
+    r"(?:(?:we|you|i|one|let's|let us)(?:'ll)?\s+)?"
+    r"(?:(?:can|could|will|must|should|may|might|would|need to|have to|simply|just|also|first|then"
+    r"|only|start by|begin by)\s+)*"
+    r"(?:add|adding|sum|subtract|subtracting|multiply|multiplying|divide|dividing|combine|combining"
+    r"|carry|calculate|compute)\b",
+    re.IGNORECASE,
+)
+_OUTCOME = re.compile(
+    r"[=≈:→]|\b(?:is|are|was|were|equals?|gets?|gives?|giving|makes?|making|totals?|totall?ing"
+    r"|sums? to|results? in|resulting|yields?|becomes?|obtain|have(?! to)|has|leaves?|leaving"
+    r"|so|thus|hence|therefore|which|answers?|altogether|in total)\b"
+    r"|\b(?:to (?:find|reach|make|form|obtain|arrive at)|up to|for|for a total of) \$?\d",
+    re.IGNORECASE,
+)
 _RESULT = re.compile(
     r"\d\s*(?:[-+*×·/÷]|\\times|\\cdot|\\div)\s*\$?\(?\d[\d\s+*×·/÷().,$%-]*="
     r"|\b(?:which|so(?! that)|thus|therefore|hence|gets?|gives?|giving|obtain|yields?|makes)\b.*\d"
@@ -234,9 +252,12 @@ def _last_line(aligned: re.Match[str]) -> str:
 
 
 def _is_task(sentence: str) -> bool:
+    head = sentence[:2000]
+    operation = _OPERATION.match(head)
     return sentence.rstrip("*_ ").endswith("?") or bool(
-        _UNKNOWN.search(sentence[:2000])
-        or (_TASK.match(sentence) and not _RESULT.search(sentence[:2000]))
+        _UNKNOWN.search(head)
+        or (_TASK.match(head) and not _RESULT.search(head))
+        or (operation and re.search(r"\d", head) and not _OUTCOME.search(head, operation.end()))
     )
 
 
