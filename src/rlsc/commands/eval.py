@@ -176,7 +176,7 @@ def _regrade(files: Mapping[Path, tuple[Task, Setting]]) -> None:
     for file, (task, setting) in files.items():
         changed = regrade(task, file, shared_grader())
         of = len(task.questions) * setting.samples
-        console.print(f"{file}: {changed} of {of} verdicts changed", soft_wrap=True)
+        console.print(f"{file}: {changed} of {of} verdicts or votes changed", soft_wrap=True)
 
 
 def _baseline(config: EvalConfig, folder: Path, tasks: Sequence[Task]) -> Baseline | None:

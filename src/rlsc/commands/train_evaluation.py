@@ -360,7 +360,7 @@ class RunEvaluation:
         return found
 
     def _collect(self, folder: Path, everything: Sequence[Asked], together: bool = False) -> None:
-        """Answers to all; `together` where they are of one task, so that some are asked at once."""
+        """Answers to all. `together`: of one task, and those that are sampled alike in one call."""
         trainer = self._trainer
         engine = spread(trainer.engine)
 

@@ -2,7 +2,8 @@
 
 Questions go in blocks of fixed composition, each written when it is done. What was interrupted
 drops a block that is not whole and samples it again: with seeds by question and the same
-neighbours in the batch, it gets the very rows that an uninterrupted one gets.
+neighbours in the batch, it gets the very rows that an uninterrupted one gets. Ways to ask that
+are sampled together (`collect_ways`) are one block.
 
 Beside each file of rows lies its key: what the rows depend on. Rows of another key are never
 taken for these.
@@ -96,7 +97,7 @@ def collect(
 def collect_ways(
     engine: Engine, ways: Sequence[Asked], folder: Path, grader: Grader, how: Collecting
 ) -> None:
-    """As `collect` for each; those that share an engine's limits are sampled in one call.
+    """As `collect` for each; those of equal sampling parameters and samples share one call.
 
     A few questions in many ways, one way at a time, would leave an engine half empty. Ways that
     are more than a block together are collected one after the other.
@@ -176,7 +177,7 @@ def check_kept(asked: Iterable[Asked], folder: Path, how: Collecting) -> None:
 
 
 def regrade(task: Task, file: Path, grader: Grader) -> int:
-    """Judge the rows of a file anew, in place; how many verdicts changed."""
+    """Judge the rows of a file anew, in place; of how many the verdict or the vote changed."""
     rows = read_rows(file)
     with make_progress("verdicts") as progress:
         bar = progress.add_task(task.name, total=len(rows))
@@ -191,7 +192,10 @@ def regrade(task: Task, file: Path, grader: Grader) -> int:
     if key_file.exists():
         ids = list(dict.fromkeys(row.id for row in rows))
         write_json(key_file, read_json(key_file) | _grading_key(task, ids))
-    return sum(a.verdict != b.verdict for a, b in zip(rows, judged, strict=True))
+    return sum(
+        (old.verdict, old.key) != (new.verdict, new.key)
+        for old, new in zip(rows, judged, strict=True)
+    )
 
 
 def graded(rows: Sequence[AnswerRow], task: Task, grader: Grader) -> list[AnswerRow]:

@@ -78,7 +78,7 @@ class Answers:
 def by_question(rows: Iterable[AnswerRow]) -> dict[str, Votes]:
     """The graded samples of each question, in the order of the rows.
 
-    Equal answers have one key: the row's, by `with_votes`, else that of its answer.
+    Equal answers have one key: the row's (by `with_votes`, or a program's), else its answer's.
     """
     keys: dict[str, list[str | None]] = {}
     right: dict[str, list[bool]] = {}

@@ -14,8 +14,8 @@ from rlsc.grading import Grader, after_prompt, answer_key, vote_keys
 from rlsc.records import AnswerRow
 
 COMPARED_KINDS = ("math", "numeric")
-"""Not choices: their answers are letters, by options that training is not told, so it cannot do as
-much. Nor programs, whose answers have the keys of their values."""
+"""Not choices: in an evaluation their answers are letters, found by options that training is not
+told. Nor programs, whose answers have the keys of their values."""
 
 
 def with_votes(rows: Sequence[AnswerRow], kind: str, grader: Grader) -> list[AnswerRow]:

@@ -63,8 +63,9 @@ def clusters(answers: Sequence[tuple[str, bool, bool]]) -> list[int]:
     """The cluster of each answer: that of the first one it equals.
 
     With each comes whether it was boxed, and whether it is a number; no two are the same number.
-    Nor do two get into one cluster by a third that equals both: 25% is 0.25, and 25 with its sign.
-    As in `judge`, an expression that is not worked out is no vote for a literal number.
+    Two different numbers do not get into one cluster by a third that equals both: 25% is 0.25, and
+    25 with its sign. As in `judge`, an expression that is not worked out (3 + 8) is no vote for a
+    literal number, unless it is boxed.
     """
     found: list[_Cluster] = []
     result: list[int] = []

@@ -59,7 +59,7 @@ def load_model(
         model, tokenizer = _load(name, dtype, trust_remote_code, how, quantised)
         origin = f"{name}@{revision}" if revision else name
         if load_in_4bit:
-            _one_product(model)
+            _same_weights_in_sampling(model)
             return model, tokenizer, f"{origin}, in 4 bits"
         return model, tokenizer, origin
 
@@ -87,7 +87,7 @@ def _nf4(dtype: torch.dtype) -> Any:
     )
 
 
-def _one_product(model: Any) -> None:
+def _same_weights_in_sampling(model: Any) -> None:
     """Layers in 4 bits compute the same in sampling and in training.
 
     On a CPU that has bfloat16 products, bitsandbytes lays a layer's weights out for them once it is

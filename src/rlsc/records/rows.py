@@ -39,7 +39,8 @@ class AnswerRow:
     """A `Verdict`'s value; None where the question has no reference answer."""
     grading_seconds: float = 0.0
     key: str | None = None
-    """What equal answers of a question share, where it is not their own `answer_key`."""
+    """What it votes by, where that is not its own answer's `answer_key`: that of another which it
+    equals, its own after a timeout, a program's value."""
     token_ends: Sequence[int] | None = None
     """Characters of the text that are said once each token is there; of first samples only."""
     token_logps: Sequence[float] | None = None

@@ -40,7 +40,7 @@ def reads_labels(objective: Objective, environment: Environment) -> bool:
 def check_judged(environment: Environment, ids: Collection[str], answers: AnswerKey | None) -> None:
     """Raise `ConfigError` where an environment judges by answers that questions have not.
 
-    References that are no mathematics are said in a line, as an evaluation says them.
+    References that do not parse are said in a line, by the main process and once.
     """
     if not environment.needs_labels:
         return

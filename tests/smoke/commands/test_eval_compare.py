@@ -240,8 +240,8 @@ def test_regrading_restores_verdicts_scores_and_report(
         for place, row in enumerate(samples(sampled)["math500/chat-T1-k4"])
     )
     printed = capsys.readouterr().out
-    assert f"{file}: {changed} of 48 verdicts changed" in printed
-    assert "chat-T1-k4.jsonl: 0 of 24 verdicts changed" in printed
+    assert f"{file}: {changed} of 48 verdicts or votes changed" in printed
+    assert "chat-T1-k4.jsonl: 0 of 24 verdicts or votes changed" in printed
 
 
 def test_regrading_keeps_the_comparison_and_the_controls(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from rlsc.engines.native.engine import NativeEngine
 from rlsc.records.results import TrainingResults, read_results_of
 from tests.smoke.conftest import command, libraries_as_they_were, read_jsonl
 
@@ -13,11 +16,21 @@ FLAGS = """--questions arithmetic:two_digit --max_steps 1 --num_generations 2 --
 
 
 def test_the_best_way_is_chosen_on_validation_and_asked_on_held_out(
-    model_folder: Path, tmp_path: Path
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Each temperature in two calls: four worked sums end at a text, the other prompts do not."""
+    calls: list[int] = []
+    generate = NativeEngine.generate
+
+    def counted(self, prompts, *args, **how):
+        calls.append(len(prompts))
+        return generate(self, prompts, *args, **how)
+
+    monkeypatch.setattr(NativeEngine, "generate", counted)
     run = tmp_path / "run"
     with libraries_as_they_were():
         assert command("train", "--model", model_folder, *FLAGS, "--output_dir", run) == 0
+    assert sorted(size for size in calls if size > 4) == [39, 39, 3 * 39, 3 * 39]
     found = read_results_of(TrainingResults, run).evaluation
     assert found is not None
     assert found.base is not None

@@ -388,7 +388,7 @@ def test_references_that_nobody_can_read_are_listed() -> None:
 
 
 def ways() -> list[Asked]:
-    """Two with the same limits, and between them one that ends at a text."""
+    """Two that are sampled alike, and between them one that ends at a text."""
     stopped = replace(PARAMS, stop_strings=("Q:",))
     plain, terse, shots = (
         replace(asked(), setting=replace(asked().setting, name=name))
@@ -408,7 +408,7 @@ def collect_all(folder: Path, block_rows: int = 20) -> Recorder:
     return engine
 
 
-def test_ways_of_the_same_limits_are_sampled_in_one_call(tmp_path: Path) -> None:
+def test_ways_that_are_sampled_alike_go_in_one_call(tmp_path: Path) -> None:
     assert collect_all(tmp_path / "at-once").asked == ["abcdeabcde", "abcde"]
     for each in ways():
         how = Collecting(3, {"model": "m"}, 20)

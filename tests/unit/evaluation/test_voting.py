@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from rlsc.evaluation.collecting import graded
+from rlsc.evaluation.collecting import graded, regrade
 from rlsc.evaluation.scoring import by_question, score
 from rlsc.grading import Grader, cluster_answers
-from rlsc.records.rows import AnswerRow
+from rlsc.records.rows import AnswerRow, read_rows, rows_file, write_rows
 from rlsc.types import AnswerKey, Question, Setting, Task
 
 FORMS = {
@@ -133,9 +134,15 @@ def test_answers_are_read_behind_the_thought_that_the_prompt_opens(grader: Grade
     assert numbered(found.keys) == (None, 0, 0)
 
 
-def test_what_is_judged_anew_votes_anew(grader: Grader) -> None:
+def test_what_is_judged_anew_votes_anew(grader: Grader, tmp_path: Path) -> None:
     rows = [row(r"\boxed{x+1}", 0), row(r"\boxed{1+x}", 1)]
     stale = [replace(one, key="of another grader") for one in rows]
     assert [one.key for one in graded(stale, task(), grader)] == [None, "x+1"]
+    file = rows_file(tmp_path, task().name, "chat")
+    file.parent.mkdir(parents=True)
+    write_rows(file, stale)
+    assert regrade(task(), file, grader) == 2  # no verdict among them
+    assert [one.key for one in read_rows(file)] == [None, "x+1"]
+    assert regrade(task(), file, grader) == 0
     unlabelled = replace(task(), answers=AnswerKey({}))
     assert [one.key for one in graded(stale, unlabelled, grader)] == [None, None]

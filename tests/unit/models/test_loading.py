@@ -166,6 +166,16 @@ def test_the_hash_of_4_bit_weights_is_also_of_their_scales(tiny_folder: Path) ->
     assert hashes[0] != hashes[1]
 
 
+def test_4_bits_are_laid_out_for_no_other_product(tiny_folder: Path) -> None:
+    """bitsandbytes would, on CPUs with bfloat16 products, once a layer computes no gradient."""
+    nn = pytest.importorskip("bitsandbytes.nn")
+    assert hasattr(nn.Linear4bit(2, 2), "support_avx512bf16_for_cpu"), "it has another name now"
+    model = load_model(str(tiny_folder), load_in_4bit=True)[0]
+    layers = [layer for layer in model.modules() if isinstance(layer, nn.Linear4bit)]
+    assert layers
+    assert not any(layer.support_avx512bf16_for_cpu for layer in layers)
+
+
 @pytest.mark.parametrize("name", ["tokenizer.json", "config.json"])
 def test_any_file_of_a_folder_may_be_a_pointer(tiny_folder: Path, name: str) -> None:
     (tiny_folder / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\n")
