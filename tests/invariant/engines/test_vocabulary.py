@@ -88,7 +88,9 @@ def test_log_probs_entropies_and_gradients_are_those_without_them(
     (stats, grads), (expected, expected_grads) = found
     assert torch.allclose(stats, expected, atol=1e-5)
     for grad, other in zip(grads, expected_grads, strict=True):
-        assert torch.allclose(grad[: len(other)], other, atol=1e-4, rtol=1e-4)
+        # A sum's rounding goes with its largest terms, which may cancel each other.
+        bound = 64 * torch.finfo(other.dtype).eps * float(other.abs().max())
+        assert (grad[: len(other)] - other).abs().max() <= bound
         assert not grad[len(other) :].any()
 
 
