@@ -19,7 +19,7 @@ Found = TypeVar("Found")
 VERSION = 5
 """Of the grading rules. Stored with results: figures of two versions do not compare."""
 SECONDS = 5.0
-"""Limit of one comparison, in wall-clock time."""
+"""Limit of one comparison, in processor time: a busy machine gives the same verdicts."""
 MEGABYTES = 1024
 """Limit of a worker's address space beyond what it has after its imports."""
 KINDS = ("math", "choice", "numeric")

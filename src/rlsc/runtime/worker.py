@@ -28,6 +28,10 @@ from rlsc.errors import RLSCError
 from rlsc.runtime.children import safe_path
 
 START_SECONDS = 120.0
+PATIENCE = 12
+"""So many times its seconds of processor time a request may take by the clock."""
+_TICK = 0.02
+"""Finer than processor time is told."""
 _CODE = """\
 import sys
 sys.path[:] = {path!r}
@@ -56,8 +60,9 @@ class Job:
 class Workers:
     """`count` guarded processes (None: one a core, eight at most); a request goes to an idle one.
 
-    `seconds` limits a request, in wall-clock time, and `megabytes` a process's address space beyond
-    what it has after its imports.
+    `seconds` limits a request, in the process's own processor time, so that a busy machine gives
+    the replies of an idle one; by the clock it may take `PATIENCE` times that. `megabytes` limits
+    a process's address space beyond what it has after its imports.
     """
 
     def __init__(self, job: Job, count: int | None, seconds: float, megabytes: int) -> None:
@@ -124,7 +129,7 @@ class Worker:
         """
         self.start()
         if not self._ready:
-            greeting = self._reply(START_SECONDS)
+            greeting = self._line(START_SECONDS)
             if greeting not in (READY, UNLIMITED):
                 self.stop()  # and with it the readers, who have read all that it said
                 reason = self._said or f"no word from it in {START_SECONDS:g} s"
@@ -143,20 +148,42 @@ class Worker:
     def _exchange(self, request: bytes) -> bytes | None:
         assert self._process is not None
         assert self._process.stdin is not None
+        used = self._processor_seconds()
         try:
             self._process.stdin.write(request)
             self._process.stdin.flush()
         except OSError:  # a broken pipe: it has died
             return None
-        return self._reply(self._seconds)
+        return self._reply(used)
 
-    def _reply(self, seconds: float) -> bytes | None:
-        """A line, or None where the time is over or the process has died."""
+    def _reply(self, used: float) -> bytes | None:
+        """The reply to a request before which the process had `used` so many seconds; or None.
+
+        It computes in one thread: its limit cannot be reached sooner than by the clock.
+        """
+        left, until = self._seconds, time.monotonic() + PATIENCE * self._seconds
+        while left > 0 and time.monotonic() < until:
+            line = self._line(max(left, _TICK))
+            if line is not None:
+                return line if line.endswith(b"\n") else None
+            left = self._seconds - (self._processor_seconds() - used)
+        return None
+
+    def _line(self, seconds: float) -> bytes | None:
+        """What it says next, of which nothing is left at its end; None where nothing came."""
         try:
-            line = self._lines.get(timeout=seconds)
+            return self._lines.get(timeout=seconds)
         except Empty:
             return None
-        return line if line.endswith(b"\n") else None
+
+    def _processor_seconds(self) -> float:
+        """Of the process until now; 0 once it has ended, which `_line` tells."""
+        assert self._process is not None
+        try:
+            times = psutil.Process(self._process.pid).cpu_times()
+        except psutil.Error:
+            return 0.0
+        return times.user + times.system
 
     def _relay(self, pipe: IO[bytes]) -> None:
         """What it says on stderr goes there; before it is ready the last line is kept, for errors.
