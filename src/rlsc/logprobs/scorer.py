@@ -1,7 +1,7 @@
 """What the policy says of a micro-batch's tokens: log-probs, entropies, self-certainty.
 
 Padded rows are the plain way and the reference. A token tree computes no padding and no shared
-beginning twice; whether it serves a model is tested by comparing the two.
+beginning twice; whether it serves a model is tested by comparing the two (support.py).
 """
 
 from __future__ import annotations
@@ -12,16 +12,15 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from rlsc.errors import ModelError
-from rlsc.logprobs.padded_rows import MicroBatch, ScoredSequence, make_micro_batches, pad
+from rlsc.logprobs.padded_rows import MicroBatch, ScoredSequence, make_micro_batches
 from rlsc.logprobs.token_logprobs import token_entropies, token_logps, token_self_certainty
-from rlsc.logprobs.token_tree import TreeBatch, make_tree, make_tree_batches
+from rlsc.logprobs.token_tree import TreeBatch, make_tree_batches
 from rlsc.logprobs.tree_attention import NAME, Paths
 from rlsc.logprobs.vocabulary_head import pair_scores
-from rlsc.models import check_architecture, hides_its_window, lent_attention
-from rlsc.runtime import is_out_of_memory, unsharded
+from rlsc.models import lent_attention
+from rlsc.runtime import unsharded
 
 Batch = MicroBatch | TreeBatch
 
@@ -259,78 +258,3 @@ def _scoring_head(
         del head.forward
         if replaced is not None:
             head.forward = replaced
-
-
-def supported_layout(model: Any, layout: Layout) -> tuple[Layout, str | None]:
-    """The layout that serves the model: `layout`, or padded rows and the reason why."""
-    if not layout.padding_free:
-        return layout, None
-    try:
-        _check(model, layout)
-    except ModelError as error:
-        return Layout(padding_free=False, vocabulary=layout.vocabulary), str(error)
-    return layout, None
-
-
-_EXACT = 1e-3
-"""A tree's log-probs may be so far from padded rows' in any case, in nats."""
-_LOOSE = 0.02
-"""Never more, as a share of the largest log-prob: a wrong mask or position is further off."""
-_ROUNDINGS = 4
-"""How many times padded rows' own rounding a tree may be off: it adds up in another order."""
-
-
-@torch.no_grad()
-def _check(model: Any, layout: Layout) -> None:
-    """A tree's log-probs must be the padded rows'."""
-    check_architecture(model)
-    size = model.config.get_text_config().vocab_size
-    prompt = tuple(index % size for index in range(1, 8))
-    ends = ((2, 3, 4), (2, 3, 5, 6), (7,))
-    rows = [
-        ScoredSequence(prompt[:stop], tuple(token % size for token in end), (0,))
-        for stop in (7, 4)
-        for end in ends
-    ]
-    scorer = Scorer(model, layout)
-    training = model.training
-    device = next(model.parameters()).device
-    paths = Paths(make_tree(rows, layout.share_prefixes).to(device), scorer._replaces)
-    try:
-        model.eval()
-        expected = _padded_logps(model, (rows[:3], rows[3:]))
-        model.train()  # dropout that is on would be drawn once for all paths: it shows here
-        with scorer.attached(), torch.random.fork_rng():
-            tree = score_tree(model, paths, 1.0, layout.logits_chunk_size).logps_BT
-    except ModelError:
-        raise
-    except Exception as error:
-        if is_out_of_memory(error):
-            raise  # padded rows would take more
-        raise ModelError(f"its forward failed: {error}") from error
-    finally:
-        model.train(training)
-    if not paths.windows:
-        raise ModelError("its layers do not call the attention function")
-    if hides_its_window(model.config.get_text_config(), paths.windows):
-        raise ModelError("its attention is not told of its sliding window")
-    difference = (tree[:, : expected.shape[1]] - expected).abs().max().item()
-    bound, loose = _EXACT, _LOOSE * max(1.0, expected.abs().max().item())
-    if next(model.parameters()).dtype == torch.bfloat16:
-        bound = loose
-    elif not difference <= bound:
-        # These tokens are improbable, and a CPU may round sums of such size by more: what padded
-        # rows themselves change by, where each is computed alone, is the measure then.
-        model.eval()
-        alone = _padded_logps(model, [[row] for row in rows])
-        model.train(training)
-        bound = max(bound, min(_ROUNDINGS * (alone - expected).abs().max().item(), loose))
-    if not difference <= bound:
-        raise ModelError(f"its log-probs are off by {difference:.2g} (bound {bound:.2g})")
-
-
-def _padded_logps(model: Any, parts: Sequence[Sequence[ScoredSequence]]) -> Tensor:
-    """Log-probs of all rows, [B, T], each part padded and computed by itself."""
-    logps = [score_completions(model, pad(part), 1.0)[0] for part in parts]
-    width = max(part.shape[1] for part in logps)
-    return torch.cat([nn.functional.pad(part, (0, width - part.shape[1])) for part in logps])

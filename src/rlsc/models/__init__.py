@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         lent_attention,
         softcap_of,
     )
+    from rlsc.models.float64 import in_float64
     from rlsc.models.loading import (
         context_length,
         disable_dropout,

@@ -10,7 +10,8 @@ from rlsc.engines.hf import HFEngine
 from rlsc.engines.native.engine import NativeEngine
 from rlsc.engines.vllm import _settings
 from rlsc.logprobs.padded_rows import make_rows
-from rlsc.logprobs.scorer import Layout, Scorer, supported_layout
+from rlsc.logprobs.scorer import Layout, Scorer
+from rlsc.logprobs.support import supported_layout
 from rlsc.types import Completion, CompletionGroup, Prompt
 from tests.conftest import VOCABULARY, tiny_model, tiny_tokenizer
 

@@ -13,13 +13,15 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch import Tensor
 
-from rlsc.logprobs import scorer as scorer_module
+from rlsc.logprobs import support
 from rlsc.logprobs import tree_attention as path_attention
 from rlsc.logprobs.padded_rows import ScoredSequence, make_rows
-from rlsc.logprobs.scorer import Layout, Scorer, supported_layout
+from rlsc.logprobs.scorer import Layout, Scorer
+from rlsc.logprobs.support import supported_layout
 from rlsc.logprobs.token_logprobs import token_entropies, token_logps, token_self_certainty
 from rlsc.logprobs.token_tree import make_tree, make_tree_batches
 from rlsc.logprobs.vocabulary_head import pair_scores
+from rlsc.models import in_float64
 from rlsc.models.loading import disable_dropout
 from rlsc.objectives import RLSC, Objective
 from rlsc.objectives.entropy_loss import EntropyLoss
@@ -505,25 +507,85 @@ def test_rows_of_no_weight_are_skipped_and_a_group_may_be_empty() -> None:
     assert [row.members for row in kept] == [(2,), (4,)]
 
 
-@pytest.mark.parametrize(("rounding", "served"), [(0.01, True), (1e-4, False)])
-def test_a_difference_is_measured_by_what_padded_rows_round(
-    rounding: float, served: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A CPU that rounds more is no other architecture; the same difference without it is one."""
-    tree, padded = scorer_module.score_tree, scorer_module._padded_logps
+def off_by(monkeypatch: pytest.MonkeyPatch, nats: float, in_float64: float) -> None:
+    """Trees are off by so much in the model's own type, and in float64."""
+    tree = support.score_tree
 
     def off(*arguments):
         scores = tree(*arguments)
-        return scores._replace(logps_BT=scores.logps_BT + 0.015)
+        by = in_float64 if scores.logps_BT.dtype == torch.float64 else nats
+        return scores._replace(logps_BT=scores.logps_BT + by)
+
+    monkeypatch.setattr(support, "score_tree", off)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("in_float64", "served"), [(0.0, True), (2e-3, False), (0.015, False)])
+def test_what_rounding_alone_makes_is_no_other_architecture(
+    in_float64: float, served: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A difference that float64 does not have is rounding, of whatever CPU; one that it has is not,
+    even where bfloat16 would hide it."""
+    off_by(monkeypatch, 0.015, in_float64)
+    model = tiny_model().to(dtype)
+    layout, why = supported_layout(model, Layout())
+    assert layout.padding_free is served
+    assert why is None if served else str(why).startswith(f"its log-probs are off by {in_float64}")
+    assert {weight.dtype for weight in model.parameters()} == {dtype}
+
+
+@pytest.mark.parametrize(("rounding", "served"), [(0.01, True), (1e-4, False)])
+def test_without_float64_padded_rows_own_rounding_is_the_measure(
+    rounding: float, served: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    padded = support._padded_logps
 
     def rounded(model, parts):
         return padded(model, parts) + rounding * (len(parts) > 2)  # each row alone
 
-    monkeypatch.setattr(scorer_module, "score_tree", off)
-    monkeypatch.setattr(scorer_module, "_padded_logps", rounded)
-    layout, why = supported_layout(tiny_model(), Layout())
+    off_by(monkeypatch, 0.015, 0.015)
+    monkeypatch.setattr(support, "_padded_logps", rounded)
+    model = tiny_model()
+    # As a quantised weight, which no forward pass here reads.
+    model.quantised = torch.nn.Parameter(torch.zeros(1, dtype=torch.uint8), requires_grad=False)
+    layout, why = supported_layout(model, Layout())
     assert layout.padding_free is served
     assert why is None if served else str(why).startswith("its log-probs are off by 0.015")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_pass_in_float64_is_that_of_a_model_in_float64(family: str, dtype: torch.dtype) -> None:
+    model = tiny_model(family).to(dtype).eval()
+    stored = {name: (id(weight), weight.clone()) for name, weight in model.named_parameters()}
+    ids = torch.tensor([[3, 4, 5, 6, 7, 8]])
+    with torch.no_grad(), in_float64(model):
+        logits = model(ids).logits
+        with pytest.raises(IndexError):  # and a pass that fails leaves nothing behind
+            model(torch.tensor([[10**6]]))
+    assert logits.dtype == torch.float64
+    for name, weight in model.named_parameters():
+        assert (id(weight), weight.dtype) == (stored[name][0], dtype)
+        assert torch.equal(weight, stored[name][1])
+    with torch.no_grad():
+        expected = model.double()(ids).logits
+    assert (logits - expected).abs().max() <= 1e-9
+
+
+def test_passes_in_float64_take_an_adapter_and_no_quantised_weights() -> None:
+    model = get_peft_model(tiny_model(), LoraConfig(target_modules=["q_proj", "lm_head"]))
+    for name, weight in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight)
+    ids = torch.tensor([[3, 4, 5, 6]])
+    with torch.no_grad(), in_float64(model):
+        logits = model(ids).logits
+    with torch.no_grad():
+        # An adapter narrows its own input.
+        assert (logits - model.double()(ids).logits).abs().max() <= 1e-6
+    model.quantised = torch.nn.Parameter(torch.zeros(1, dtype=torch.int8), requires_grad=False)
+    with pytest.raises(TypeError, match="quantised"), in_float64(model):
+        pass
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma2"])  # the second caps its logits

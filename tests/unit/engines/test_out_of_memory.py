@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from rlsc.engines.native.engine import NativeEngine
-from rlsc.logprobs import scorer
+from rlsc.logprobs import support
 from rlsc.runtime import is_out_of_memory
 from tests.conftest import tiny_model, tiny_tokenizer
 
@@ -41,6 +41,6 @@ def test_of_the_layout(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         torch.empty(2**60)
 
-    monkeypatch.setattr(scorer, "score_tree", full)
+    monkeypatch.setattr(support, "score_tree", full)
     with pytest.raises(RuntimeError, match="can't allocate memory"):
-        scorer.supported_layout(tiny_model(), scorer.Layout())
+        support.supported_layout(tiny_model(), support.Layout())
