@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import json
+import zlib
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from rlsc import RLSCTrainer
 from rlsc.commands.arguments import parse
 from rlsc.commands.compare import _runs, parse_compare
 from rlsc.commands.main import _main, recipes_folder
 from rlsc.commands.train import check_together
+from rlsc.engines.native.engine import NativeEngine
 from rlsc.environments import make_executor
+from rlsc.environments.azr.environment import AZR
 from rlsc.environments.azr.python import language
 from rlsc.errors import ConfigError
+from rlsc.records.jsonl import read_jsonl
+from rlsc.types import Completion, CompletionGroup
+from tests.ascii_model import ascii_model, ascii_tokenizer
 from tests.conftest import tiny_model, tiny_tokenizer
+from tests.smoke.objectives.test_objectives import Forbidden
+from tests.smoke.training.test_games import cut_and_whole
+from tests.smoke.training.test_trainer import config
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +94,56 @@ def test_what_runs_no_programs_refuses_a_sandbox(
     flags = "train --questions arithmetic --max_steps 1 --sandbox auto"
     assert _main([*flags.split(), "--output_dir", str(tmp_path / "run")]) == 2
     assert "environment dataset runs no programs" in capsys.readouterr().err
+
+
+PLAIN = {"per_device_train_batch_size": 8, "num_generations": 16}
+
+
+class Playing(NativeEngine):
+    """Samples as ever, and says programs in place of what a random model says; tokens are its own."""
+
+    def generate(self, *args: Any, **kwargs: Any) -> list[CompletionGroup]:
+        return [
+            replace(group, completions=tuple(map(_played, group.completions)))
+            for group in super().generate(*args, **kwargs)
+        ]
+
+
+def _played(completion: Completion) -> Completion:
+    """A task, its input and an output, which is that of some tasks and not of others."""
+    number = zlib.crc32(bytes(completion.token_ids)) % 7
+    program = f"def f(x):\n    return x * {number % 3} + {number}"
+    if number == 6:
+        program = "def f(x):\n    return ("
+    blocks = {"python": program, "input": "3", "output": f"{number}"}
+    text = "\n".join(f"```{name}\n{content}\n```" for name, content in blocks.items())
+    return replace(completion, text=text, finish_reason="stop")
+
+
+def test_a_run_that_goes_on_is_the_uninterrupted_one(backend: str, tmp_path: Path) -> None:
+    """To the bit: tasks.jsonl, completions, weights, the probe, the state with its verdicts."""
+    game = {"language": "python", "batch": 2, "seed_size": 3, "estimates": 2, "probe_tasks": 1}
+
+    def trainer(folder: Path, **changes: Any) -> RLSCTrainer:
+        model, tokenizer = ascii_model(), ascii_tokenizer()
+        settings = {"objective": "trr", "temperature": 1.0, "guard": "off", **PLAIN}
+        return RLSCTrainer(
+            model=model,
+            args=config(folder, eval_steps=2, **(settings | changes)),
+            processing_class=tokenizer,
+            environment=AZR(**game),
+            engine=Playing(model, tokenizer, model.dtype),
+            answer_key=Forbidden({}),
+        )
+
+    whole = cut_and_whole(trainer, tmp_path)
+    tasks = read_jsonl(whole / "tasks.jsonl")
+    assert {task["step"] for task in tasks} > {-1, 0}
+    assert len({task.get("program") for task in tasks}) > 3
+    rows = [read_jsonl(whole / "completions" / f"{step}.jsonl") for step in range(4)]
+    pools = {row["pool"] for row in sum(rows, [])}
+    assert {"propose/deduction", "solve/abduction"} <= pools
+    assert len({row["reward"] for row in sum(rows, [])}) > 2
 
 
 def test_every_row_of_the_recipe_is_ready_to_run(
