@@ -100,7 +100,7 @@ PLAIN = {"per_device_train_batch_size": 8, "num_generations": 16}
 
 
 class Playing(NativeEngine):
-    """Samples as ever, and says programs in place of what a random model says; tokens are its own."""
+    """Samples as ever, and says programs where a random model says nothing; tokens are its own."""
 
     def generate(self, *args: Any, **kwargs: Any) -> list[CompletionGroup]:
         return [
@@ -140,10 +140,10 @@ def test_a_run_that_goes_on_is_the_uninterrupted_one(backend: str, tmp_path: Pat
     tasks = read_jsonl(whole / "tasks.jsonl")
     assert {task["step"] for task in tasks} > {-1, 0}
     assert len({task.get("program") for task in tasks}) > 3
-    rows = [read_jsonl(whole / "completions" / f"{step}.jsonl") for step in range(4)]
-    pools = {row["pool"] for row in sum(rows, [])}
-    assert {"propose/deduction", "solve/abduction"} <= pools
-    assert len({row["reward"] for row in sum(rows, [])}) > 2
+    files = [whole / "completions" / f"{step}.jsonl" for step in range(4)]
+    rows = [row for file in files for row in read_jsonl(file)]
+    assert {"propose/deduction", "solve/abduction"} <= {row["pool"] for row in rows}
+    assert len({row["reward"] for row in rows}) > 2
 
 
 def test_every_row_of_the_recipe_is_ready_to_run(
