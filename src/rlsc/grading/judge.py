@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,8 @@ from rlsc.grading.extract.answer import extract_answer
 from rlsc.grading.extract.boxes import boxed
 from rlsc.grading.extract.choice import extract_choice
 from rlsc.grading.extract.own_words import own_words
+from rlsc.grading.extract.span import name_before
+from rlsc.grading.notation.normalise import normalise
 from rlsc.types import LETTERS, Verdict
 
 _log = logging.getLogger(__name__)
@@ -56,7 +59,21 @@ def judge(
         and is_unevaluated(answer)
     ):
         correct = False
+    if correct and _names_another(response, answer, reference):
+        correct = False
     return answer, Verdict.CORRECT if correct else Verdict.WRONG
+
+
+def _names_another(response: str, answer: str, reference: str) -> bool:
+    """Whether `$x = 5$` answers for y = 5: extraction keeps the value alone."""
+    equation = _EQUATION.fullmatch(normalise(reference))
+    if equation is None:
+        return False
+    name = name_before(response, answer)
+    return name is not None and name.lower() != equation[1].lower()
+
+
+_EQUATION = re.compile(r"([A-Za-z])\s*=[^=<>]+")
 
 
 def clusters(answers: Sequence[tuple[str, bool, bool]]) -> list[int]:

@@ -1,8 +1,8 @@
 """Whole responses with the verdict they should have, half of them near-misses.
 
-`labelled_responses.txt`, `labelled_fresh.txt` and `labelled_benchmarks.txt` were written without
-sight of the grader; `labelled_kinds.txt` with it, to have near-misses beside every kind that was
-mended for them.
+`labelled_responses.txt`, `labelled_fresh.txt`, `labelled_benchmarks.txt` and `labelled_suite.txt`
+were written without sight of the grader; `labelled_kinds.txt` with it, to have near-misses beside
+every kind that was mended for them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FRESH = list(labelled("labelled_responses.txt"))
 KINDS = list(labelled("labelled_kinds.txt"))
 WHOLE = {
     category: list(cases)
-    for name in ("labelled_fresh.txt", "labelled_benchmarks.txt")
+    for name in ("labelled_fresh.txt", "labelled_benchmarks.txt", "labelled_suite.txt")
     for category, cases in groupby(labelled(name), lambda case: case.category)
 }
 
@@ -57,6 +57,7 @@ def right(case: Labelled) -> bool:
 
 
 def test_near_misses_are_as_many() -> None:
-    for cases in (FRESH, KINDS, list(labelled("labelled_benchmarks.txt"))):
+    suites = (list(labelled(f"labelled_{name}.txt")) for name in ("benchmarks", "suite"))
+    for cases in (FRESH, KINDS, *suites):
         correct = sum(map(right, cases))
         assert correct <= 1.05 * (len(cases) - correct)

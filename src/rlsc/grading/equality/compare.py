@@ -20,6 +20,7 @@ from rlsc.grading.equality.forms import (
     parse,
     unwrap,
 )
+from rlsc.grading.equality.pieces import same_function
 from rlsc.grading.equality.relations import (
     by_name,
     distinct_names,
@@ -36,7 +37,7 @@ from rlsc.grading.equality.sets import as_set
 from rlsc.grading.equality.values import equal_values, expression, within
 from rlsc.grading.notation.normalise import normalise
 from rlsc.grading.notation.numbers import number
-from rlsc.grading.notation.times import same_time, time_of_day
+from rlsc.grading.notation.times import date, same_time, time_of_day
 from rlsc.grading.notation.units import compound, other_currency, simple, split_unit
 
 MAX_LENGTH = 2000
@@ -59,9 +60,17 @@ def same(answer: str, reference: str, tolerance: float = 0.0) -> bool:
         return False
     if squeeze(answer) == squeeze(reference):
         return True
+    if r"\emptyset" in reference + answer and all(map(_EMPTY.fullmatch, (reference, answer))):
+        return True
     option = _option(answer, reference, tolerance)
     if option is not None:
         return option
+    function = same_function(reference, answer)
+    if function is not None:
+        return function
+    gold_date, day = date(reference), date(answer)
+    if gold_date and day:
+        return gold_date == day
     gold_time, time = time_of_day(reference), time_of_day(answer)
     if gold_time and time:
         return same_time(gold_time, time)
@@ -81,6 +90,9 @@ def _option(answer: str, reference: str, tolerance: float) -> bool | None:
 
     None where neither is, or its text alone does not say.
     """
+    wanted, chosen = _GOLD_LETTER.fullmatch(reference), _CHOSEN.fullmatch(answer)
+    if wanted and chosen:  # option (d)
+        return wanted[1] == (chosen[1] or chosen[2]).upper()
     (gold_letter, gold), (letter, value) = _lettered(reference), _lettered(answer)
     if gold_letter and letter:
         return gold_letter == letter and same(value, gold, tolerance)
@@ -101,6 +113,17 @@ _LETTERED = re.compile(
 )
 
 
+_GOLD_LETTER = re.compile(r"(?:\\text\s*\{\s*)?\(?\s*([A-J])\s*\)?(?:\s*\})?")
+_CHOSEN = re.compile(
+    r"(?:\\text\s*\{\s*)?(?:(?i:option|choice|letter)\s*(?:\}\s*)?\(?\s*([A-Ja-j])\s*\)?"
+    r"|\(\s*([a-j])\s*\))(?:\s*\})?"
+)
+# Other ends of sentences (no integer solutions, does not exist) say more or something else.
+_EMPTY = re.compile(
+    r"(?:[A-Za-z]\s*(?:=|\\in)\s*)?\\emptyset"
+    r"|(?:\\text\s*\{\s*)?(?:there (?:is|are) )?no (?:real )?(?:solution|root)s?(?:\s*\})?",
+    re.IGNORECASE,
+)
 _SHORT_WORD = re.compile(r"\s*\$?\\text\s*\{\s*([A-Za-z][a-z]{2})\s*\}\$?\s*")
 _LEAD = re.compile(
     r"^(?:\\text\s*\{\s*)?(?:there (?:is|are)|(?:the )?(?:final )?answer(?: is|:)|it is|ratio"
@@ -117,7 +140,7 @@ def is_literal(text: str) -> bool:
 
 def is_unevaluated(text: str) -> bool:
     """Whether `text` is one value but no literal number: 3 + 8, 2^3, \\sqrt{9}."""
-    plain = normalise(text)
+    plain = _lettered(normalise(text))[1]
     form = parse(plain)
     return isinstance(form, Atom) and not is_literal(form.text) and compound(plain) is None
 

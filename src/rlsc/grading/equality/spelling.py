@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from rlsc.grading.notation.numbers import MIXED
+from rlsc.grading.notation.numbers import MIXED, REPEATING, repeating
 
 _DECIMAL = re.compile(r"(?<![\w.])(\d*)\.(\d+)(?![\w.])|(?<![\w.])(\d+)\.(\d*)")
 _DERIVATIVE = re.compile(
@@ -22,14 +22,11 @@ _RESERVED = re.compile(
 )
 _NAME_PARTS = re.compile(r"[^A-Za-z0-9]")
 _SPELLINGS = {r"\hbar": "h_{bar}", r"\odot": "odot", "°": "", r"\ast": r"\cdot"}
-_REPEATING = re.compile(r"(\d*)\.(\d*)\s*\\(?:overline|bar)\s*\{\s*(\d+)\s*\}")
 
 
 def _repeating(match: re.Match[str]) -> str:
-    """0.1\\overline{6} is 1/6."""
-    whole, fixed, cycle = match[1] or "0", match[2], match[3]
-    top = int(whole + fixed + cycle) - int(whole + fixed)
-    return rf"\frac{{{top}}}{{{(10 ** len(cycle) - 1) * 10 ** len(fixed)}}}"
+    value = repeating(match)
+    return rf"\frac{{{value.numerator}}}{{{value.denominator}}}"
 
 
 def _alias(match: re.Match[str]) -> str:
@@ -49,7 +46,7 @@ def prepare(text: str) -> str:
 
     # 1/3 π is a third of π.
     text = re.sub(r"(?<![\w}.])(\d+)\s*/\s*(\d+)(?=\s*[\\A-Za-z(])", r"\\frac{\1}{\2}", text)
-    text = _REPEATING.sub(_repeating, text)
+    text = REPEATING.sub(_repeating, text)
     text = re.sub(r"(?<![\\A-Za-z])([fgh])\s*\^\s*\{\s*-1\s*\}\s*\(", r"\1_{inv}(", text)
     text = _DERIVATIVE.sub(lambda m: derived(m[2], int(m[1] or 1)), text)
     text = _DOT.sub(lambda m: derived(m[2], 2 if m[1] else 1, m[3] or ""), text)

@@ -22,7 +22,14 @@ from rlsc.grading.extract.fallback import (
     last_number,
     without_numbering,
 )
-from rlsc.grading.extract.own_words import CONFIRMED, STATED, own_words, without_tasks
+from rlsc.grading.extract.in_words import DATE, said_in_words
+from rlsc.grading.extract.own_words import (
+    CONFIRMED,
+    STATED,
+    own_words,
+    without_remarks,
+    without_tasks,
+)
 from rlsc.grading.extract.passages import (
     BOUND,
     CIRCUMSTANCE,
@@ -97,10 +104,10 @@ def _found(text: str) -> str | None:
     for find in (_answer_line, _stated):
         if (answer := find(text)) is not None:
             return answer
-    text = _COMPUTED.sub(r"\1", _REMARK.sub("", text))
+    text = _COMPUTED.sub(r"\1", _REMARK.sub("", without_remarks(text)))
     text = _VALIDITY.sub(r"\1", without_numbering(without_tasks(text)))
     text = _REASON.sub(r"\1", text)
-    for find in (_both, _ratio, _bare, _conclusion, last_formula, last_number):
+    for find in (_both, _ratio, said_in_words, _bare, _conclusion, last_formula, last_number):
         if (answer := find(text)) is not None:
             return answer
     return None
@@ -111,13 +118,27 @@ _kept = functools.lru_cache(maxsize=1024)(_found)  # 20 million characters at mo
 
 def _marked(text: str) -> str | None:
     marked = last_mark(text)
-    return None if marked is None else right_side(marked)
+    return None if marked is None else _told(marked) or right_side(marked)
+
+
+def _told(marked: str) -> str | None:
+    """14 of `#### Liam is 14 years old`: a sentence with one number."""
+    numbers = NUMBER.findall(marked) or SPELLED.findall(marked)
+    if is_mathematics(marked) or len(numbers) != 1 or not _TELLS.search(marked):
+        return None
+    if DENIAL.search(marked) or re.search(r"\bthan\b|\band (?:an?|one|two|three)\b", marked):
+        return None
+    spelled = SPELLED.search(marked)
+    return spelled.group() if spelled and not NUMBER.search(marked) else _value_of(marked)
 
 
 def _answer_line(text: str) -> str | None:
     """A last line `A: 42`."""
     line = _ANSWER_LINE.search(text)
-    return right_side(clean(line.group(1))) if line else None
+    said = clean(line.group(1)) if line else ""
+    if not said or (re.search(r"[.!?]\s+[A-Z]", said) and not is_mathematics(said)):
+        return None  # "A: Let's think step by step. …" is read as any text
+    return right_side(said)
 
 
 def _stated(text: str) -> str | None:
@@ -153,7 +174,9 @@ def _stated(text: str) -> str | None:
 
 def _value_of(statement: str) -> str | None:
     """The value in a few words: all of them if they are mathematics, else what they hold."""
-    statement = _HEDGES.sub("", statement)
+    statement = _THEN.sub("", _HEDGES.sub("", statement))
+    if DATE.fullmatch(statement):
+        return statement
     statement = re.sub(r"^[\d\s+*×·/-]+\b(?:equals?|is|makes|gives)\s+", "", statement)
     head, _, rest = statement.partition(", ")
     if rest.startswith(("a ", "an ", "the ")) and is_mathematics(head):
@@ -195,6 +218,12 @@ _IS_VALUE = re.compile(r"(.*)\s(?:is|are|equals?|becomes?)\s+(.+)", re.DOTALL)
 _NAME = re.compile(r"\\?[A-Za-z]+")  # "The area $A$ of the circle is given by" names no value
 _WHICH_IS = re.compile(r",?\s*which\s+(?:equals|is|gives|makes)\s+(-?\d[\d.,/]*\b)")
 _HEDGES = re.compile(r"\b(?:either|maybe|perhaps|possibly|exactly|probably)\s+", re.IGNORECASE)
+_THEN = re.compile(r"^(?:so|thus|hence|therefore|then|consequently)[,:]?\s+", re.IGNORECASE)
+_TELLS = re.compile(
+    r"\b(?:is|are|was|were|be|has|have|had|gets?|got|needs?|costs?|makes?|made|pays?|paid|earns?"
+    r"|takes?|took|sells?|sold|buys?|bought|spends?|spent|saves?|saved|reads?|runs?|ran|eats?|ate"
+    r"|equals|left|remain|remains)\b"
+)
 _TWO_COUNTS = re.compile(r"^(\d[\d,.]*) [a-z]+ and (\d[\d,.]*) [a-z]+$")
 _SUBJECT = re.compile(
     r"^(?:there|it|he|she|they|this|that|we|i)\s+(?:is|are|was|were|has|have|gets?|got)\s+"
@@ -246,6 +275,8 @@ def _bare(text: str) -> str | None:
         return None
     if formula := MATH.fullmatch(plain):
         return right_side(inside(formula))
+    if DATE.fullmatch(plain):
+        return plain
     if is_mathematics(plain):
         return right_side(plain) if re.search(r"[\dA-Za-z\\]", normalise(plain)) else None
     if valueless := _NO_VALUE.search(plain):
@@ -268,7 +299,7 @@ def _bare(text: str) -> str | None:
     before = plain[: ending.start(1)] if ending else ""
     is_word = is_word and not (plain.endswith(" left") and SPELLED.search(before))
     denied = DENIAL.search(before) or _CONDITION.search(before)
-    if ending and not denied and _DATE.fullmatch(ending[1]):
+    if ending and not denied and DATE.fullmatch(ending[1]):
         return ending[1]
     if ending and not denied and (is_mathematics(ending[1]) or is_word):
         return _value_of(ending[1])
@@ -280,7 +311,7 @@ def _conclusion(text: str) -> str | None:
     sentence = re.split(r"(?<=[.!?])\s+|\n", text.rstrip())[-1][-600:]
     sentence = _HEDGES.sub("", sentence)
     words = clean(sentence).split(" ")
-    if said := _DATE.search(clean(sentence)) or _DAY.search(clean(sentence)):
+    if said := DATE.search(clean(sentence)) or _DAY.search(clean(sentence)):
         return said.group()
     start = len(words)
     if numbered := _WITH_COLON.search(clean(sentence)):
@@ -350,10 +381,6 @@ _VALIDITY = re.compile(
 )
 _CONDITION = re.compile(
     r"\d\S*(?: \S+)? (?:when|if|provided|given)\b[^,]*$|\d[^,]*, (?:who|whose)\b[^,]*$"
-)
-_DATE = re.compile(
-    r"\b(?:January|February|March|April|May|June|July|August|September|October|November|December)"
-    r" \d{1,2}(?:, \d{4})?$"
 )
 _BOTH = re.compile(
     r"\bis\s+\$?(-?[\d.,/]*\d)\$?,?\s+(?:and\s+)?the\s[a-z ]{1,40}\sis\s+\$?(-?[\d.,/]*\d)\$?$"

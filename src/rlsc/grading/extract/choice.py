@@ -20,7 +20,7 @@ _LETTER = (
 _LEAD = r"[\s:→–-]*(?:option|choice|letter|answer)?\s*[*_$`\"\s]*(?:\\boxed\s*\{\s*)?"
 # "The answer is (B)", "I would go with B", "it's B". No letter before "=" or a verb, or of two.
 _STATED = re.compile(
-    r"(?:(?:answer|ans|choice|option|答案)\"?"
+    r"(?:(?:answer|ans|choice|option|答案)\"?(?:\s+\([a-z][^()\n]{2,60}\))?"
     r"(?:\s+(?:is|would be|should be|must be|choice|to [^.\n]{1,60}? is))*\s*"
     r"(?:is|:|=|是|为|為|选|選)?"
     r"|(?:\.\.\.|…)\s*(?:no|wait|actually)[,.]?(?:\s+it's)?\s+"

@@ -50,7 +50,7 @@ MARKS = re.compile(
 )
 STATED = re.compile(
     r"(?:(?:answers?|(?:final|correct|right|possible)\s+(?:results?|solutions?|values?|options?))\s*"
-    r"(?:(?:to|of|for)\s+[^.:\n]{1,80}?\s+)?(?:\*\*)?\s*"
+    r"(?:(?:to|of|for)\s+[^.:\n]{1,80}?\s+)?(?:\([a-z][^()\n]{2,60}\)\s*)?(?:\*\*)?\s*"
     r"(?:is(?!n)|are(?!n)|=|:|would be|should be|will be)|答案\s*(?:是|为|為|[:=]))"
     r"\s*(?:\*\*|:|therefore|thus|simply|indeed"
     r"|given by|about|approximately|roughly|exactly|\s)*",
@@ -69,6 +69,17 @@ _EMPTY_BOX = re.compile(
 )
 _CALCULATOR = re.compile(r"<<[-+*/().,=\d\s%$]{1,80}>>")  # of GSM8K's solutions: 2 + 1 = <<2+1=3>>3
 _UNDERSCORED = re.compile(r"(?<![\w\\])__(?=[^\s_])([^_\n]{1,80})__(?!\w)")
+# "7, or rather 8", "7 apples. Sorry, I mean 8", "B, or rather C": the last counts.
+_CORRECTS = (
+    r"(?:or\srather(?!\sthan)|correction:?|scratch\sthat|(?:(?:no|sorry|oops|wait)[,:.]?\s+)?"
+    r"(?:I\smeant?|make\s(?:that|it)|it\sshould\sbe))"
+)
+_CORRECTED = re.compile(
+    r"(?<![\w.,/\\])(?:\$[^$\n]{1,60}\$|[*(]{0,3}-?[$＄]?\d[\d.,/]{0,30}%?[*)]{0,3})(?:\s[a-z]{1,12}){0,2}"
+    rf"(?:\s?[,;–—(-]+\s?|[.!]\s+|\s)(?:(?i:{_CORRECTS})|(?<=[,;–—(-]\s)(?i:no|sorry|oops|wait),)[,:]?\s+"
+    r"(?:(?:it|that)(?:'s|\sis)\s+)?(?=[*＄]*-?(?:\d|\$|\\[a-z(\[]|[a-z]\s?=))"
+    r"|(?<![\w.\\])[A-Za-z(][A-Za-z]*\)?,?\s(?i:or\srather),?\s(?=\(?[A-Za-z])"
+)
 # In the first person, since what others get wrong takes nothing back.
 _TAKEN_BACK = re.compile(
     r"(?:^|[.!\n])[\s*_]{0,8}"
@@ -184,7 +195,7 @@ def own_words(text: str) -> str:
     text = _without_thought(_CODE.sub("", text).strip() or text)
     text = _UNDERSCORED.sub(r"**\1**", _CALCULATOR.sub("", text))
     text = _ALIGNED.sub(_last_line, text)
-    text = _HEADING.sub(r"\1:", text)
+    text = _CORRECTED.sub("", _HEADING.sub(r"\1:", text))
     text = _without_afterthought(_without_taken_back(text))
     for match in _NEXT_QUESTION.finditer(text):
         if text[: match.start()].strip():
@@ -228,6 +239,47 @@ def without_tasks(text: str) -> str:
     kept = ["" if _is_task(piece) else piece for piece in kept]
     breaks = [*pieces[1::2], ""]
     return "".join(one + gap for one, gap in zip(kept, breaks, strict=True)).strip()
+
+
+# What a last sentence adds about the answer: what confirms it, what it leaves out, an aside.
+_SUBJECT = r"(?:this|that|it|these|the\s(?:result|value|answer|number|total|sum|figure|amount))"
+_KNOWN = (
+    r"(?:with\b|(?:the|our|what|all)\b[^.\n]{0,40}\b(?:formulas?|rules?|patterns?|results?|estimates?"
+    r"|expect\w*|conditions?|statements?|data|definitions?|graph|diagram|table|theorem)\b)"
+)
+_REMARK = re.compile(
+    rf"(?:{_SUBJECT}\s(?:[a-z]+ly\s|also\s|indeed\s)?(?:(?:agrees?|match(?:es)?|fits?|coincides?"
+    rf"|accords?|tall(?:y|ies))\s{_KNOWN}"
+    r"|(?:is|are)\s(?:[a-z]+ly\s)?(?:consistent|in\s(?:agreement|line|accord(?:ance)?)|as\sexpected"
+    r"|reasonable|plausible|what\s(?:we|one|you)\b)|makes?\s(?:good\s)?sense|confirms?\s)"
+    r"|(?:please\s)?(?:(?:keep|bear)\sin\smind|note|notice|remember|be\saware|(?:do\snot|don't)\sforget)"
+    rf",?\s(?:(?:however|though|also),?\s)?(?:that\s)?{_SUBJECT}\s(?:[a-z]+\s)?"
+    r"(?:(?:does|do|did|is|are)(?:\snot|n't)|excludes?|includes?|assumes?|ignores?|leaves?\sout)\b"
+    r"|(?:as\san?\s(?:[a-z]+\s)?check|for\scomparison|by\sthe\sway|incidentally|fun\sfact)\b"
+    r")[^\n]*$",
+    re.IGNORECASE,
+)
+_FINDS = re.compile(
+    r"\b(?:so|thus|hence|therefore|options?|choices?|means|giving|leaves?|leaving|actually|instead"
+    r"|only|when|if)\b|:\s*[$*]{0,3}-?\d|\bfor\s\$?[a-z]\s?="
+    r"|\([A-J]\)|\b(?:answer|result)\s(?:is|should|must)\s[-$*\d\\]",
+    re.IGNORECASE,
+)
+
+
+def without_remarks(text: str) -> str:
+    """Without last sentences about the answer (`This agrees with the formula 2n - 1.`).
+
+    One that finds something (`…, so it is 8`) stays, as does one that no number comes before.
+    """
+    for _ in range(2):
+        sentence = max((cut.end() for cut in _SENTENCES.finditer(text.rstrip())), default=0)
+        remark = _REMARK.match(text, max(0, sentence)) if sentence else None
+        before = text[:sentence].rstrip()
+        if remark is None or _FINDS.search(remark.group()) or not re.search(r"\d", before):
+            return text
+        text = before
+    return text
 
 
 def _without_rejection(sentence: str) -> str:
@@ -311,7 +363,9 @@ _FINE = re.compile(
 
 # "The answer is correct" answers nothing.
 CONFIRMED = re.compile(
-    r"(?:\w+ly\s+)?(?:(?:correct|verified|confirmed)\b|right\W*$)", re.IGNORECASE | re.MULTILINE
+    r"(?:\w+ly\s+)?(?:(?:correct|verified|confirmed|reasonable|plausible|as expected"
+    r"|consistent with|in (?:agreement|line) with)\b|right\W*$)",
+    re.IGNORECASE | re.MULTILINE,
 )
 
 

@@ -10,15 +10,23 @@ from rlsc.grading.notation.units import is_unit_word
 
 _COMMAND = re.compile(r"\\text\s*\{[^{}]*\}|\\(?:begin|end)\s*\{[^{}]*\}|\\[A-Za-z]+")
 _WORD = re.compile(r"[A-Za-z]{2,}")
+_PART = "[¼½¾⅐-⅞]"
 NUMBER = re.compile(
-    r"-?[$＄€£]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?(?:/\d+)?"
-    r"(?:\s*(?:×|\\times|\\cdot|\*|x)\s*10(?:\s*\^\s*\{?\s*[-−]?\d+\}?|[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+))?(?:\s?\\?%)?"
+    r"-?[$＄€£]?(?:\d{1,3}(?:,\d{3})+|\d+)"
+    # 6½ cm and 6 1/2 cm, but not 6 1/2-cup servings
+    rf"(?:\s?{_PART}| \d{{1,2}}/\d{{1,2}}(?![\d/-])"
+    r"|(?:\.\d+)?(?:[eE][-+]?\d+)?(?:/\d+)?"
+    r"(?:\s*(?:×|\\times|\\cdot|\*|x)\s*10(?:\s*\^\s*\{?\s*[-−]?\d+\}?|[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+))?)"
+    r"(?:\s?\\?%)?"
+    # ½ cm, but not ½mv²
+    rf"|(?<![\w)])-?[$＄€£]?{_PART}(?=\s+[a-z]|[*.,;!]|\s*$)"
 )
 MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$(?!\d)|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
+_ADDING = "".join(f"(?<!{verb} )" for verb in "round rounds rounded add adds adding added".split())
 CIRCUMSTANCE = re.compile(
     r"\b(?:not|n't|cannot be|can't be|never|less than|more than|at least|at most|between|of the"
     r"|satisfying|for which|such that|where|(?<!exactly )(?<!precisely )(?<!only )when"
-    r"|(?<!round )(?<!rounds )(?<!rounded )up to"
+    rf"|{_ADDING}up to"
     r"|multiples? of|divisible by|factor of|divisor of"
     r"|under|below|above|beyond|exceeds?|exceeding"
     r"|over|(?<!results )(?<!result )(?<!resulting )in|after|within|during|than|out of"
@@ -33,7 +41,7 @@ DENIAL = re.compile(
 )
 BOUND = re.compile(
     r"\b(?:under|below|beneath|above|beyond|exceed(?:s|ing)?|(?<=is )over|(?<=are )over"
-    r"|at least|at most|(?<!round )(?<!rounds )(?<!rounded )up to|no (?:more|less|fewer) than"
+    rf"|at least|at most|{_ADDING}up to|no (?:more|less|fewer) than"
     r"|between|(?:less|more|fewer|greater|larger|smaller|higher|lower|bigger) than(?: or equal to)?"
     r"|(?:a )?multiples? of|divisible by|(?:a )?(?:factor|divisor) of)\s+[*$]*(?=[-\d\\])"
 )
@@ -174,7 +182,7 @@ _NAMED_AMOUNT = (
     rf"|\s+(?:(?:square|cubic) )?(?!{_UNCOUNTED})[A-Za-z]{{2,20}}"
     r" per (?!cent|half|dozen|hundred|thousand|million|billion)[a-z]{2,20}\b"
 )
-_AMOUNT = re.compile(rf"(?<=\d)(?:{_NAMED_AMOUNT})\W*$")
+_AMOUNT = re.compile(rf"(?<=[\d¼½¾⅐-⅞])(?:{_NAMED_AMOUNT})\W*$")
 _SIZELESS = re.compile(r"(?:dollars?|euros?|pounds?|yen|units?)")
 _AFTER_NUMBER = re.compile(
     r"\s*(?:degrees|radians|°|(?:dozen|hundred|thousand|million|billion|trillion)\b)"

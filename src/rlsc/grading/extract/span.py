@@ -37,6 +37,16 @@ def answer_span(text: str, answer: str | None = None) -> tuple[int, int] | None:
     return (offset + found.start(), offset + found.end()) if found else None
 
 
+def name_before(text: str, answer: str) -> str | None:
+    """The single letter that the text gives the answer for: x of `$x = 5$`; None without one."""
+    span = answer_span(text, answer)
+    name = _NAMED.search(text[max(0, span[0] - 100) : span[0]]) if span else None
+    return name[1] if name else None
+
+
+_NAMED = re.compile(r"(?<![\w\\^_{}(')])([A-Za-z])\s*=(?:[^=$\n,;]{1,60}=)?[\s{]*$")
+
+
 def _pattern(answer: str) -> re.Pattern[str]:
     """The answer as it is spelt, but for white space, and not as a part of a longer word."""
     spelt = r"\s*".join(re.escape(part) for part in answer.split())

@@ -113,6 +113,8 @@ _REWRITES = [
         (r"\\text\s*\{\s*(-?\d[\d.,]*)\s*\}", r" \1 "),
         (r"\\overline\s*\{\s*([A-Z]{2})\s*\}", r"\1"),  # a segment
         (r"\\log_\s*(?:e(?![A-Za-z])|\{\s*e\s*\})", r"\\ln "),
+        (r"\\(dot|overline|bar)\s*(\d)", r"\\\1{\2}"),  # \dot3
+        (r"^([-+]?\d+\.\d*)\((\d+)\)$", r"\1\\overline{\2}"),  # 0.1(6)
         (r"(\d*\.\d*)\s*\\dot\s*\{(\d)\}(?:(\d*)\\dot\s*\{(\d)\})?", r"\1\\overline{\2\3\4}"),
         (r"^([-+\d.\s]*[-+]\s*[\d.]*)j$", r"\1i"),
         # Intervals as the French write them: ]0, 1[.
@@ -161,6 +163,9 @@ _REWRITES = [
     )
 ]
 _MULTI_SQRT = re.compile(r"√\s*(\d+(?:\.\d+)?)")
+# 0.3 with a line or a dot above
+_OVERLINED = re.compile("(?:\\d[\u0304\u0305])+")
+_DOTTED = re.compile("(\\d)\u0307")
 _CALLS = re.compile(r"(\\sqrt|\^|_)\s*\(")
 
 
@@ -180,6 +185,8 @@ def _unicode(text: str) -> str:
     if text.isascii():
         return text
     text = _MULTI_SQRT.sub(r"\\sqrt{\1}", text)
+    text = _OVERLINED.sub(lambda run: rf"\overline{{{run[0][::2]}}}", text)
+    text = _DOTTED.sub(r"\\dot{\1}", text)
     out: list[str] = []
     run: list[str] = []  # a run of raised or lowered characters, written as one group
     kind = ""

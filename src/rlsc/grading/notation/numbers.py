@@ -12,11 +12,12 @@ _SCIENTIFIC = re.compile(
 _SIMPLE = re.compile(r"([+-]?)\s*(\d+)\s*/\s*(-?)\s*(\d+)")
 _FRACTION = re.compile(r"([+-]?)\s*\\frac\{\s*(-?\d+)\s*\}\{\s*(-?\d+)\s*\}")
 MIXED = re.compile(r"([+-]?)\s*(\d+)\s*(?:\\frac\{\s*(\d+)\s*\}\{\s*(\d+)\s*\}|[ -](\d+)/(\d+))")
+REPEATING = re.compile(r"(\d*)\.(\d*)\s*\\(?:overline|bar)\s*\{\s*(\d+)\s*\}")
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?|[+-]?\d{1,3}(?: \d{3})+(?:\.\d+)?")
 
 
 def number(text: str) -> Fraction | None:
-    r"""A literal number exactly: 1,234.5, 3/4, 1\frac{4}{5}, 4.5e33, 2 \times 10^{3}, twelve.
+    r"""A literal number exactly: 1,234.5, 3/4, 1\frac{4}{5}, 0.\overline{3}, 4.5e33, twelve.
 
     None for anything else, and for more than 1000 characters.
     """
@@ -44,9 +45,18 @@ def number(text: str) -> Fraction | None:
             sign, whole, *parts = match.groups()
             top, bottom = (part for part in parts if part is not None)
             return _signed(sign, int(whole) + Fraction(int(top), int(bottom)))
+        if match := REPEATING.fullmatch(text.lstrip("+-").lstrip()):
+            return _signed(text[0], repeating(match))
     except (ZeroDivisionError, ValueError):
         return None
     return _in_words(text)
+
+
+def repeating(match: re.Match[str]) -> Fraction:
+    r"""0.1\overline{6} is 1/6."""
+    whole, fixed, cycle = match[1] or "0", match[2], match[3]
+    top = int(whole + fixed + cycle) - int(whole + fixed)
+    return Fraction(top, (10 ** len(cycle) - 1) * 10 ** len(fixed))
 
 
 def _signed(sign: str, value: Fraction) -> Fraction:

@@ -1,4 +1,4 @@
-r"""Times of day: ``7:15 \text{ a.m.}``, ``4 PM``, ``15:40``. A time is not a ratio."""
+r"""Times of day: ``7:15 \text{ a.m.}``, ``4 PM``, ``15:40``; dates. A time is not a ratio."""
 
 from __future__ import annotations
 
@@ -31,3 +31,27 @@ def same_time(gold: tuple[int, int, int, bool], answer: tuple[int, int, int, boo
     if gold[3]:
         return gold == answer
     return (gold[0] % 12, *gold[1:3]) == (answer[0] % 12, *answer[1:3])
+
+
+_MONTHS = (
+    "january february march april may june july august september october november december"
+).split()
+_MONTH = "|".join([*_MONTHS, *(month[:3] for month in _MONTHS), "sept"])
+_DATE = re.compile(
+    rf"(?:on )?(?:the )?(?:(?P<day>\d{{1,2}})(?: of)? (?P<month>{_MONTH})\.?"
+    rf"|(?P<month2>{_MONTH})\.? (?:the )?(?P<day2>\d{{1,2}}))(?: (?P<year>\d{{4}}))?",
+    re.IGNORECASE,
+)
+
+
+def date(text: str) -> tuple[int, int, int | None] | None:
+    r"""Month, day and year of ``\text{March } 4``, 4 March, the 4th of March, Mar. 4, 2021."""
+    plain = re.sub(r"\\text\s*|[{}~,]", " ", text)
+    plain = re.sub(r"(?<=\d)\s*(?:st|nd|rd|th)\b", "", plain)
+    match = _DATE.fullmatch(" ".join(plain.split()))
+    if match is None:
+        return None
+    month = (match["month"] or match["month2"]).lower()[:3]
+    day = int(match["day"] or match["day2"])
+    number = next(place for place, name in enumerate(_MONTHS, 1) if name.startswith(month))
+    return (number, day, int(match["year"]) if match["year"] else None) if 0 < day < 32 else None

@@ -262,6 +262,11 @@ LONG = {
     "numbers in words": "five hundred and " * 20_000,
     "rates": "3 red eggs per " * 20_000,
     "long answers": "Long answer: " * 20_000,
+    "corrections": "7, or rather " * 20_000,
+    "corrections, not made": "7 a b, no, (" * 20_000,
+    "remarks": "It is 5. This agrees with the formula. " * 20_000,
+    "brackets behind an answer": "The answer (in " * 20_000,
+    "figures": "so the graph of the " * 20_000 + "is a circle.",
 }
 
 
