@@ -67,6 +67,10 @@ class RLSC(Objective):
     def added(self) -> float:
         return self.alpha
 
+    @property
+    def zero_weight_is_zero_gradient(self) -> bool:
+        return self.alpha == 0 and self.weight in OF_SIBLINGS
+
     def weigh(self, pool: PoolView) -> Tensor | None:
         if self.weight not in OF_SIBLINGS:
             return None  # the row's own log-probs are enough: `loss` has them

@@ -87,9 +87,8 @@ def check_zero3(accelerator: Any, args: RLSCConfig, objective: Objective) -> Non
     zero = getattr(accelerator.state, "deepspeed_plugin", None)
     if zero is None or zero.zero_stage != 3:
         return
-    scores = takes_forward(objective)
     alone = {
-        f"--objective {args.objective}": scores or objective.zero_weight_is_zero_gradient,
+        f"--objective {args.objective}": takes_forward(objective),
         "--rollout_policy base": args.rollout_policy == "base",
         "--skip_weight_below": args.skip_weight_below,
         "--dataloader_drop_last false": not args.dataloader_drop_last,

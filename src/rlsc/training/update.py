@@ -121,7 +121,7 @@ class Update:
         size, tokens = sum(map(len, everywhere)), sum(map(sum, everywhere))
         rows = split_unalike(make_rows(groups, args.merge_duplicates), advantages)
         weightless: list[ScoredSequence] = []
-        if self._objective.zero_weight_is_zero_gradient:
+        if self._spares():
             rows, weightless = without_weightless(rows, advantages)
         roles = [adapters.get(group.prompt.id, "") for group in groups for _ in group.completions]
         adapters_N = roles if any(roles) else ()
@@ -136,6 +136,15 @@ class Update:
             engine_logps_N=summed_logps(groups) if args.importance_sampling_correction else None,
             adapters_N=adapters_N,
         )
+
+    def _spares(self) -> bool:
+        """Whether what weighs nothing is computed without gradient."""
+        if self._args.skip_weight_below:
+            return False  # which does so itself, by weights that a first pass fills in
+        zero = getattr(self._accelerator.state, "deepspeed_plugin", None)
+        if zero is not None and zero.zero_stage == 3:
+            return False  # passes without gradient would need whole weights
+        return self._objective.zero_weight_is_zero_gradient
 
     def _cut(self, rows: Sequence[ScoredSequence], adapters_N: Sequence[str]) -> Sequence[Batch]:
         if not adapters_N:
