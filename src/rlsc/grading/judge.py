@@ -13,7 +13,7 @@ from rlsc.grading.extract.answer import extract_answer
 from rlsc.grading.extract.boxes import boxed
 from rlsc.grading.extract.choice import extract_choice
 from rlsc.grading.extract.own_words import own_words
-from rlsc.grading.extract.span import name_before
+from rlsc.grading.extract.span import names_before
 from rlsc.grading.notation.normalise import normalise
 from rlsc.types import LETTERS, Verdict
 
@@ -69,8 +69,8 @@ def _names_another(response: str, answer: str, reference: str) -> bool:
     equation = _EQUATION.fullmatch(normalise(reference))
     if equation is None:
         return False
-    name = name_before(response, answer)
-    return name is not None and name.lower() != equation[1].lower()
+    names = {name.lower() for name in names_before(response, answer)}
+    return bool(names) and equation[1].lower() not in names
 
 
 _EQUATION = re.compile(r"([A-Za-z])\s*=[^=<>]+")

@@ -25,7 +25,8 @@ EXACT = 1e-3
 """A tree's log-probs may be so far from padded rows' in any case, in nats."""
 EXACT_IN_FLOAT64 = 1e-4
 """In float64, as a share of the largest log-prob: norms and softmaxes that a model computes in
-float32 round by less, and a wrong mask or position is off by more than a hundred times that."""
+float32 round by less, and a wrong mask or position is off by more than a hundred times that. Of
+log-probs beyond 10 nats it is the larger of the two bounds."""
 LOOSE = 0.02
 """As a share of the largest log-prob, where float64 cannot be had: still less than a wrong mask."""
 ROUNDINGS = 4

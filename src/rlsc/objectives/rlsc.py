@@ -69,7 +69,8 @@ class RLSC(Objective):
 
     @property
     def zero_weight_is_zero_gradient(self) -> bool:
-        return self.alpha == 0 and self.weight in OF_SIBLINGS
+        known = self.alpha == 0 and self.weight in OF_SIBLINGS
+        return known and type(self).loss is RLSC.loss  # a user's own may add to it
 
     def weigh(self, pool: PoolView) -> Tensor | None:
         if self.weight not in OF_SIBLINGS:

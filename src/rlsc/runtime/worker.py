@@ -163,7 +163,7 @@ class Worker:
         """
         left, until = self._seconds, time.monotonic() + PATIENCE * self._seconds
         while left > 0 and time.monotonic() < until:
-            line = self._line(max(left, _TICK))
+            line = self._line(min(max(left, _TICK), max(0.0, until - time.monotonic())))
             if line is not None:
                 return line if line.endswith(b"\n") else None
             left = self._seconds - (self._processor_seconds() - used)

@@ -141,10 +141,13 @@ class Update:
         """Whether what weighs nothing is computed without gradient."""
         if self._args.skip_weight_below:
             return False  # which does so itself, by weights that a first pass fills in
-        zero = getattr(self._accelerator.state, "deepspeed_plugin", None)
-        if zero is not None and zero.zero_stage == 3:
+        if self._zero_stage() == 3:
             return False  # passes without gradient would need whole weights
         return self._objective.zero_weight_is_zero_gradient
+
+    def _zero_stage(self) -> int:
+        plugin = getattr(self._accelerator.state, "deepspeed_plugin", None)
+        return 0 if plugin is None else plugin.zero_stage
 
     def _cut(self, rows: Sequence[ScoredSequence], adapters_N: Sequence[str]) -> Sequence[Batch]:
         if not adapters_N:

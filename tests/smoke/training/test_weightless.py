@@ -33,7 +33,9 @@ class Speaking(NativeEngine):
         ]
 
 
-def step(folder: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> tuple[int, list[Any]]:
+def step(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, zero_stage: int = 0, **changes: Any
+) -> tuple[int, list[Any]]:
     """How many micro-batches have no weight; outcome and gradients of the step without and with
     its sparing them."""
     engine = Speaking(tiny_model(), tiny_tokenizer(), torch.float32)
@@ -53,6 +55,8 @@ def step(folder: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> tuple
         return outcome
 
     monkeypatch.setattr(run.update, "backward", both)
+    if zero_stage:
+        monkeypatch.setattr(run.update, "_zero_stage", lambda: zero_stage)
     run.train()
     return spared[0], found
 
@@ -86,6 +90,7 @@ def test_the_step_is_the_same(
         {"weight": "answer", "alpha": 0.1},  # which every completion weighs
         {"weight": "sequence", "alpha": 0.0},  # known after the forward pass
         {"weight": "answer", "alpha": 0.0, "skip_weight_below": 0.1},  # spares by itself
+        {"weight": "answer", "alpha": 0.0, "zero_stage": 3},  # has no pass without gradient
     ],
 )
 def test_what_has_a_gradient_keeps_it(

@@ -74,8 +74,9 @@ def test_what_needs_whole_weights_is_refused_under_zero3(
     with pytest.raises(ConfigError, match=said):
         check_zero3(accelerator(), args, create_objective(args))
     check_zero3(accelerator(stage=2), args, create_objective(args))
-    plain = config(tmp_path)
-    check_zero3(accelerator(), plain, create_objective(plain))
+    for objective in ("rlsc", "ttrl"):
+        plain = config(tmp_path, objective=objective)
+        check_zero3(accelerator(), plain, create_objective(plain))
 
 
 @pytest.mark.parametrize(

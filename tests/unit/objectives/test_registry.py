@@ -64,6 +64,19 @@ class OwnLoss(Mine):
         return weighted_likelihood(rows)
 
 
+class OwnRLSC(RLSC):
+    def loss(self, rows):
+        loss = super().loss(rows)
+        return dataclasses.replace(loss, loss_B=loss.loss_B + rows.logps_BT.sum(-1))
+
+
+def test_a_loss_of_ones_own_keeps_the_gradient_of_what_weighs_nothing() -> None:
+    settings = {"weight": "answer", "alpha": 0.0}
+    assert made(objective="rlsc", **settings).zero_weight_is_zero_gradient
+    assert not made(objective=f"{__name__}:OwnRLSC", **settings).zero_weight_is_zero_gradient
+    assert not made(objective="rlsc", weight="answer").zero_weight_is_zero_gradient
+
+
 def test_settings_reach_a_class_of_the_users_own() -> None:
     here = f"{__name__}:Mine"
     assert made(objective=here).alpha == 0.1

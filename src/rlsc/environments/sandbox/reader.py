@@ -10,7 +10,7 @@ from rlsc.errors import SandboxError
 from rlsc.runtime import Job, Workers
 
 SECONDS, MEGABYTES = 2.0, 256
-"""Limits of one text: wall-clock time, and address space beyond what a worker starts with."""
+"""Limits of one text: processor time, and address space beyond what a worker starts with."""
 _JOB = Job(
     "reading", "rlsc.environments.sandbox.inspection:answer_request", ("value", "1"), SandboxError
 )

@@ -60,8 +60,11 @@ def same(answer: str, reference: str, tolerance: float = 0.0) -> bool:
         return False
     if squeeze(answer) == squeeze(reference):
         return True
-    if r"\emptyset" in reference + answer and all(map(_EMPTY.fullmatch, (reference, answer))):
-        return True
+    if r"\emptyset" in reference + answer:
+        none = _EMPTY.fullmatch(reference), _EMPTY.fullmatch(answer)
+        if none[0] and none[1]:
+            names = {match[1] for match in none if match and match[1]}
+            return len(names) < 2
     option = _option(answer, reference, tolerance)
     if option is not None:
         return option
@@ -120,7 +123,7 @@ _CHOSEN = re.compile(
 )
 # Other ends of sentences (no integer solutions, does not exist) say more or something else.
 _EMPTY = re.compile(
-    r"(?:[A-Za-z]\s*(?:=|\\in)\s*)?\\emptyset"
+    r"(?:([A-Za-z])\s*(?:=|\\in)\s*)?\\emptyset"
     r"|(?:\\text\s*\{\s*)?(?:there (?:is|are) )?no (?:real )?(?:solution|root)s?(?:\s*\})?",
     re.IGNORECASE,
 )

@@ -18,6 +18,7 @@ _NAMED = re.compile(r"\s*([A-Za-z])\s*(?:\(\s*[A-Za-z]\s*\))?\s*=(.*)", re.DOTAL
 _ROWS = re.compile(r"\s*\\begin\{cases\}(.*)\\end\{cases\}\s*", re.DOTALL)
 _TALK = re.compile(r"\\text\s*\{\s*,?\s*(?:if|for|when)?\s*\}|\b(?:if|for|when)\b")
 _OTHERWISE = re.compile(r"(?:\\text\s*\{\s*)?,?\s*(?:otherwise|else)\s*\}?")
+_LETTER = re.compile(r"(?<![\\A-Za-z])[A-Za-z](?![A-Za-z])")
 _STEPS = [sympy.Rational(*step) for step in ((1, 13), (5, 7), (17, 9), (13, 3), (101, 9), (999, 7))]
 
 Pieces = list[tuple[Any, Any]]
@@ -35,11 +36,11 @@ def same_function(gold: str, answer: str) -> bool | None:
     whole = [sympy.Union(*(part for _, part in pieces)) for pieces in (left, right)]
     if len(symbols) > 1 or whole[0] != whole[1]:
         return False
+    symbol = next(iter(symbols), sympy.Dummy())  # constants are compared too
     points = (
         (a.subs(symbol, point), b.subs(symbol, point))
         for (a, one), (b, other) in product(left, right)
         for point in _points(sympy.Intersection(one, other))
-        for symbol in symbols
     )
     return all(equal_expressions(a, b) for a, b in points)
 
@@ -53,6 +54,7 @@ def _named(text: str) -> tuple[str | None, Pieces | None]:
         value = expression(body.strip())
         return name, None if value is None else [(value, sympy.Reals)]
     pieces: Pieces = []
+    letters: set[str] = set()
     for row in filter(str.strip, re.split(r"\\\\", rows[1])):
         cells = [cell.strip(" ,.") for cell in row.split("&")]
         value = expression(cells[0]) if len(cells) == 2 else None
@@ -65,6 +67,10 @@ def _named(text: str) -> tuple[str | None, Pieces | None]:
         if value is None or here is None:
             return name, None
         pieces.append((value, here - earlier))
+        letters |= set(_LETTER.findall(_TALK.sub(" ", cells[-1])))
+    symbols = {str(symbol) for value, _ in pieces for symbol in value.free_symbols}
+    if len(letters) > 1 or (letters and symbols and letters != symbols):
+        return name, None  # conditions on another variable
     return name, pieces
 
 

@@ -87,8 +87,8 @@ def _distance(relation: Relation) -> Any | None:
     r"""``|x| \ge 2``; of |x − 1| < 3 it is not known whether that is the task again, unsolved."""
     parts = map(expression, relation.sides)
     sizes = [isinstance(part, sympy.Abs) and bool(part.args[0].is_Symbol) for part in parts]
-    if len(sizes) != 2 or sum(sizes) != 1:
-        return None
+    if len(sizes) != 2 or sum(sizes) != 1 or relation.signs[0] in ("=", "!="):
+        return None  # |x| = 2 is the task again
     place = sizes.index(True)
     end = _real(parse(relation.sides[1 - place]))
     if end is None:

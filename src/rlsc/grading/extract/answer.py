@@ -121,12 +121,18 @@ def _marked(text: str) -> str | None:
     return None if marked is None else _told(marked) or right_side(marked)
 
 
+_AMOUNTS_TO_MORE = re.compile(
+    r"\b(?:than|and (?:an?|one|two|three)|at (?:least|most)|(?<!left )over|under|about|around|more"
+    r"|fewer|less|too|debt|short)\b|\d(?:st|nd|rd|th)\b"
+)
+
+
 def _told(marked: str) -> str | None:
     """14 of `#### Liam is 14 years old`: a sentence with one number."""
     numbers = NUMBER.findall(marked) or SPELLED.findall(marked)
     if is_mathematics(marked) or len(numbers) != 1 or not _TELLS.search(marked):
         return None
-    if DENIAL.search(marked) or re.search(r"\bthan\b|\band (?:an?|one|two|three)\b", marked):
+    if DENIAL.search(marked) or _AMOUNTS_TO_MORE.search(marked):
         return None
     spelled = SPELLED.search(marked)
     return spelled.group() if spelled and not NUMBER.search(marked) else _value_of(marked)

@@ -71,13 +71,16 @@ _CALCULATOR = re.compile(r"<<[-+*/().,=\d\s%$]{1,80}>>")  # of GSM8K's solutions
 _UNDERSCORED = re.compile(r"(?<![\w\\])__(?=[^\s_])([^_\n]{1,80})__(?!\w)")
 # "7, or rather 8", "7 apples. Sorry, I mean 8", "B, or rather C": the last counts.
 _CORRECTS = (
-    r"(?:or\srather(?!\sthan)|correction:?|scratch\sthat|(?:(?:no|sorry|oops|wait)[,:.]?\s+)?"
+    r"(?:or\srather(?!\sthan)|correction:|scratch\sthat|(?:(?:no|sorry|oops|wait)[,:.]?\s+)?"
     r"(?:I\smeant?|make\s(?:that|it)|it\sshould\sbe))"
 )
+# "It should be 3 times the first", "no, 9 is not possible": nothing is put right.
+_GOES_ON = "times|(?:[a-z]+er|more|less|wrong|is|isn't|was|are|does|of) ?"
 _CORRECTED = re.compile(
     r"(?<![\w.,/\\])(?:\$[^$\n]{1,60}\$|[*(]{0,3}-?[$＄]?\d[\d.,/]{0,30}%?[*)]{0,3})(?:\s[a-z]{1,12}){0,2}"
     rf"(?:\s?[,;–—(-]+\s?|[.!]\s+|\s)(?:(?i:{_CORRECTS})|(?<=[,;–—(-]\s)(?i:no|sorry|oops|wait),)[,:]?\s+"
-    r"(?:(?:it|that)(?:'s|\sis)\s+)?(?=[*＄]*-?(?:\d|\$|\\[a-z(\[]|[a-z]\s?=))"
+    r"(?:(?:it|that)(?:'s|\sis)\s+)?(?=(?:[*＄]*-?\$?\d[\d.,/]{0,30}+|\$[^$\n]{1,60}\$|\\[a-z(\[]|[a-z]\s?=)"
+    rf"(?!(?:\s[a-z]{{1,12}})?\s(?:{_GOES_ON})\b))"
     r"|(?<![\w.\\])[A-Za-z(][A-Za-z]*\)?,?\s(?i:or\srather),?\s(?=\(?[A-Za-z])"
 )
 # In the first person, since what others get wrong takes nothing back.
