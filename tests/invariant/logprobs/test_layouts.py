@@ -553,6 +553,22 @@ def test_without_float64_padded_rows_own_rounding_is_the_measure(
     assert why is None if served else str(why).startswith("its log-probs are off by 0.015")
 
 
+def test_padding_that_is_nan_in_float64_alone_is_no_other_architecture(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    padded = support._padded_logps
+
+    def narrowed(model, parts):
+        logps = padded(model, parts)
+        return logps * torch.nan if logps.dtype == torch.float64 else logps
+
+    monkeypatch.setattr(support, "_padded_logps", narrowed)
+    for dtype in (torch.float32, torch.bfloat16):
+        model = tiny_model().to(dtype)
+        off_by(monkeypatch, 0.002 if dtype == torch.bfloat16 else 0.0, 0.0)
+        assert supported_layout(model, Layout()) == (Layout(), None)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_pass_in_float64_is_that_of_a_model_in_float64(family: str, dtype: torch.dtype) -> None:
