@@ -139,11 +139,11 @@ class Update:
 
     def _spares(self) -> bool:
         """Whether what weighs nothing is computed without gradient."""
+        if not self._objective.zero_weight_is_zero_gradient:
+            return False
         if self._args.skip_weight_below:
             return False  # which does so itself, by weights that a first pass fills in
-        if self._zero_stage() == 3:
-            return False  # passes without gradient would need whole weights
-        return self._objective.zero_weight_is_zero_gradient
+        return self._zero_stage() != 3  # its passes without gradient would need whole weights
 
     def _zero_stage(self) -> int:
         plugin = getattr(self._accelerator.state, "deepspeed_plugin", None)

@@ -225,7 +225,8 @@ def test_with_gradient_checkpointing(model) -> None:
         calls += 1
 
     layer = model.get_decoder().layers if hasattr(model, "model") else model.transformer.h
-    layer[0].register_forward_pre_hook(count)
+    # Of a part: the layer's own hooks lie outside of what transformers 5.24 computes again.
+    next(layer[0].children()).register_forward_pre_hook(count)
     check_same(plain, update(model, make_groups(), Layout(), tokens=10**6), 1e-5)
     assert calls == 2  # forward, and again for the backward pass
 
