@@ -31,7 +31,7 @@ START_SECONDS = 120.0
 PATIENCE = 12
 """So many times its seconds of processor time a request may take by the clock."""
 _TICK = 0.02
-"""Finer than processor time is told."""
+"""No wait is shorter: systems tell processor time in steps of a hundredth of a second."""
 _CODE = """\
 import sys
 sys.path[:] = {path!r}

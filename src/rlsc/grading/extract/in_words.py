@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from rlsc.grading.extract.passages import DENIAL, clean
+from rlsc.grading.notation.times import MONTHS
 
 _SENTENCE = 600
 _SO = r"(?:(?:so|thus|hence|therefore|then|consequently)[,:]?\s|[→⇒∴]\s?)"
@@ -46,9 +47,7 @@ _FIGURE = re.compile(
     rf"\s(?:describes|represents|defines|forms|gives|is|must be)\san?\s({_FIGURES})",
     re.IGNORECASE,
 )
-_MONTH = (
-    r"(?:January|February|March|April|May|June|July|August|September|October|November|December)"
-)
+_MONTH = rf"(?:{'|'.join(map(str.title, MONTHS))})"
 DATE = re.compile(
     rf"\b(?:on )?(?:the )?(?:{_MONTH} (?:the )?\d{{1,2}}(?:st|nd|rd|th)?"
     rf"|(?<![\d.,/])\d{{1,2}}(?:st|nd|rd|th)?(?: of)? {_MONTH})(?:,? \d{{4}})?$"

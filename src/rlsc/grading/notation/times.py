@@ -33,10 +33,10 @@ def same_time(gold: tuple[int, int, int, bool], answer: tuple[int, int, int, boo
     return (gold[0] % 12, *gold[1:3]) == (answer[0] % 12, *answer[1:3])
 
 
-_MONTHS = (
+MONTHS = (
     "january february march april may june july august september october november december"
 ).split()
-_MONTH = "|".join([*_MONTHS, *(month[:3] for month in _MONTHS), "sept"])
+_MONTH = "|".join([*MONTHS, *(month[:3] for month in MONTHS), "sept"])
 _DATE = re.compile(
     rf"(?:on )?(?:the )?(?:(?P<day>\d{{1,2}})(?: of)? (?P<month>{_MONTH})\.?"
     rf"|(?P<month2>{_MONTH})\.? (?:the )?(?P<day2>\d{{1,2}}))(?: (?P<year>\d{{4}}))?",
@@ -53,5 +53,5 @@ def date(text: str) -> tuple[int, int, int | None] | None:
         return None
     month = (match["month"] or match["month2"]).lower()[:3]
     day = int(match["day"] or match["day2"])
-    number = next(place for place, name in enumerate(_MONTHS, 1) if name.startswith(month))
+    number = next(place for place, name in enumerate(MONTHS, 1) if name.startswith(month))
     return (number, day, int(match["year"]) if match["year"] else None) if 0 < day < 32 else None
