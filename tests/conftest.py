@@ -14,7 +14,14 @@ from pathlib import Path
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    AttentionInterface,
+    AttentionMaskInterface,
+    AutoConfig,
+    AutoModelForCausalLM,
+    PreTrainedTokenizerFast,
+)
+from transformers.masking_utils import eager_mask
 
 CHARACTERS = "0123456789+=?. WhatisTe\n"
 SPECIAL = ["<end>", "<user>", "<assistant>"]
@@ -43,6 +50,34 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
     return fast
 
 
+EXACT = "exact"
+
+
+def exact_attention(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float,
+    softcap: float | None = None,
+    **kwargs: object,
+) -> tuple[torch.Tensor, None]:
+    """As transformers' eager ones, all in the query's own dtype."""
+    groups = query.shape[1] // key.shape[1]
+    key, value = (each.repeat_interleave(groups, 1) for each in (key, value))
+    scores = query @ key.mT * scaling
+    if softcap is not None:
+        scores = torch.tanh(scores / softcap) * softcap
+    if attention_mask is not None:
+        scores = scores + attention_mask
+    return (scores.softmax(-1) @ value).transpose(1, 2).contiguous(), None
+
+
+AttentionInterface.register(EXACT, exact_attention)
+AttentionMaskInterface.register(EXACT, eager_mask)
+
+
 def tiny_model(family: str = "llama", seed: int = 0, **changes: object) -> torch.nn.Module:
     """A random model of `family` in float32. Wide initialisation: confident, varied outputs."""
     torch.manual_seed(seed)
@@ -65,7 +100,11 @@ def tiny_model(family: str = "llama", seed: int = 0, **changes: object) -> torch
         shape |= {"sliding_window": 6, "layer_types": ["sliding_attention", "full_attention"]}
     name = {"gemma3": "gemma3_text"}.get(family, family)
     config = AutoConfig.for_model(name, **(common | shape | changes))
-    return AutoModelForCausalLM.from_config(config).eval()
+    model = AutoModelForCausalLM.from_config(config).eval()
+    if model.config._attn_implementation == "eager" and "attn_implementation" not in changes:
+        # As Gemma 2 from transformers 5.24 on: it rounds to float32, and proofs are in float64.
+        model.set_attn_implementation(EXACT)
+    return model
 
 
 FAMILIES = ("llama", "qwen2", "gpt2")

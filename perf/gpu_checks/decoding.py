@@ -18,7 +18,7 @@ from transformers import StaticCache
 from gpu_checks.isolation import first_line
 from gpu_checks.products import DTYPES, synchronize
 from gpu_checks.rows import EAGER, Figures, NotHere, Row, Setting, ratio
-from rlsc.models import load_model
+from rlsc.models import cache_argument, load_model
 
 _CONTEXT = 256
 _TOKENS = 32
@@ -71,8 +71,8 @@ class _Step:
             input_ids=self._token_11,
             position_ids=self._position_11,
             attention_mask=visible,
-            past_key_values=self._cache,
             use_cache=True,
+            **{cache_argument(self._model): self._cache},
         ).logits[0, -1]
         return logits
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     )
     from rlsc.models.attention import (
         asks_for_more,
+        cache_argument,
         check_architecture,
         hides_its_window,
         lent_attention,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -31,6 +32,12 @@ def lent_attention(model: Any, name: str) -> Iterator[str]:
         yield own
     finally:
         model.set_attn_implementation(own)
+
+
+def cache_argument(model: Any) -> str:
+    """What the model's forward calls its keys and values: `cache` from transformers 5.24 on."""
+    arguments = inspect.signature(model.get_decoder().forward).parameters
+    return "cache" if "cache" in arguments else "past_key_values"
 
 
 def check_architecture(model: Any) -> None:

@@ -21,6 +21,7 @@ from rlsc.engines.native.kv_cache import BLOCK, RolloutCache
 from rlsc.engines.native.prefill import PromptForward, common_beginning
 from rlsc.engines.packed import PackedLinears
 from rlsc.errors import ConfigError, ModelError, ShardedModelError
+from rlsc.models import cache_argument
 from rlsc.runtime import console
 from rlsc.types import Prompt
 from tests.conftest import VOCABULARY, tiny_model, tiny_tokenizer
@@ -86,11 +87,12 @@ def test_a_model_whose_forward_differs_is_refused() -> None:
     attention = model.model.layers[1].self_attn
     plain = attention.forward
 
-    def odd(*args, position_embeddings, past_key_values=None, **kwargs):
-        if past_key_values is not None:  # other positions, but only where there is a cache
+    cache = cache_argument(model)
+
+    def odd(*args, position_embeddings, **kwargs):
+        if kwargs[cache] is not None:  # other positions, but only where there is a cache
             position_embeddings = tuple(torch.roll(x, 1, -1) for x in position_embeddings)
-        kwargs |= {"position_embeddings": position_embeddings, "past_key_values": past_key_values}
-        return plain(*args, **kwargs)
+        return plain(*args, position_embeddings=position_embeddings, **kwargs)
 
     attention.forward = odd
     with pytest.raises(ModelError, match="log-probs are off by"):
@@ -266,6 +268,7 @@ def with_a_common_beginning(common: int) -> list[Prompt]:
     return [Prompt(str(index), "", start + end) for index, end in enumerate(ends)]
 
 
+@pytest.mark.filterwarnings("error::FutureWarning")  # of names that transformers is to remove
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("family", ["llama", "gpt2", "qwen2", "gemma2", "gemma3"])
 def test_a_common_beginning_is_computed_once_and_changes_no_bit(

@@ -19,6 +19,7 @@ from rlsc.engines.base import Progress, SamplingParams, completes_stop_string
 from rlsc.engines.native.kv_cache import FEWEST, Decode, RolloutCache, aligned, key_value_heads
 from rlsc.engines.native.prefill import PromptForward, Question
 from rlsc.engines.native.sampling import sample_tokens
+from rlsc.models import cache_argument
 
 
 @dataclass(eq=False)
@@ -63,6 +64,7 @@ class Rollout:
         on_progress: Progress | None = None,
     ) -> None:
         self._model, self._tokenizer, self._params = model, tokenizer, params
+        self._cache_argument = cache_argument(model)
         self._max_rows, self._on_progress = max_rows, on_progress
         # Prompts of like length together: the shorter are padded to the longest in flight.
         self._queue = deque(sorted(decodings, key=lambda decoding: -decoding.question.length))
@@ -157,9 +159,9 @@ class Rollout:
         return self._model(
             input_ids=input_ids,
             position_ids=position_ids,
-            past_key_values=self.cache,
             use_cache=True,
             rollout=self.cache,
+            **{self._cache_argument: self.cache},
         ).logits[:, -1]
 
     def _sample(self, branches: Sequence[Branch], logits_BV: Tensor) -> None:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from rlsc.engines.native.kv_cache import Prefill, RolloutCache, aligned
+from rlsc.models import cache_argument
 from rlsc.types import Prompt
 
 _TOKENS = 8192  # in one forward
@@ -46,6 +47,7 @@ class PromptForward:
 
     def __init__(self, model: Any, cache: RolloutCache, questions: Sequence[Question]) -> None:
         self._model, self._cache = model, cache
+        self._cache_argument = cache_argument(model)
         self._device = next(model.parameters()).device
         self._common = common_beginning([question.prompt.token_ids for question in questions])
         self._is_known = False
@@ -86,9 +88,9 @@ class PromptForward:
             return self._model(
                 input_ids=input_ids[None],
                 position_ids=self._cache.step.column_T[None],
-                past_key_values=self._cache,
                 use_cache=True,
                 rollout=self._cache,
+                **{self._cache_argument: self._cache},
             ).logits[0]
 
     def _tensor(self, values: list[int]) -> Tensor:
