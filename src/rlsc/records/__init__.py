@@ -83,5 +83,6 @@ if TYPE_CHECKING:
         check_writable,
         open_folder,
     )
+    from rlsc.records.tasks import GameRow
 
 __getattr__ = lazy_face(__name__)
