@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TypedDict
 
 from rlsc.environments.azr.tasks import KINDS, SEED, TRIPLETS, Kind, Task
-from rlsc.records import GameRow
+from rlsc.records import GameRow, from_json
 
 
 class BufferState(TypedDict):
@@ -70,7 +70,7 @@ class Buffer:
 
     def load(self, state: BufferState) -> None:
         """Take up what `state` gave."""
-        tasks = [Task.from_json(row) for row in state["tasks"]]
+        tasks = [from_json(Task, row) for row in state["tasks"]]
         self._tasks = {kind: [task for task in tasks if task.kind == kind] for kind in KINDS}
         self._keys = {kind: {task.key for task in self._tasks[kind]} for kind in KINDS}
         self._made = {kind: int(state["made"][kind]) for kind in KINDS}

@@ -31,7 +31,7 @@ from rlsc.environments.azr.settings import AZRSettings, check_azr
 from rlsc.environments.azr.step import Proposal, Solution, Step, drawn_rows
 from rlsc.environments.azr.tasks import TRIPLETS, Judgement, Kind, Refusal, Task
 from rlsc.environments.base import Beginning, Bounds, Environment, Examination, Groups, Play
-from rlsc.records import GameRow, hash_of_files
+from rlsc.records import GameRow, from_json, hash_of_files
 from rlsc.runtime import console
 from rlsc.types import Ask, CompletionGroup, Example, Pool
 
@@ -403,7 +403,7 @@ class AZR(AZRSettings, Environment[AZRState]):
 
     def load(self, state: AZRState) -> None:
         self._buffer.load(state["buffer"])
-        self._probe = [Task.from_json(row) for row in state["probe"]]
+        self._probe = [from_json(Task, row) for row in state["probe"]]
         self._barren = int(state["barren"])
         self._language.load(state["language"])
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from rlsc.environments.azr.asking import propose_asks
 from rlsc.environments.azr.buffer import Buffer
@@ -163,5 +163,8 @@ def _task_of(row: dict[str, Any], where: str) -> Task | None:
     )
     if not (text and listed):
         raise ConfigError(f"{where}: program, input, output and pairs must be text")
-    names = ("kind", *columns, "message")
-    return Task.from_json(cast(GameRow, {name: row[name] for name in names if name in row}))
+    message = row.get("message", "")
+    if kind == "induction":
+        shown = tuple((given, output) for given, output in pairs)
+        return Task(kind, row["program"], pairs=shown, message=message)
+    return Task(kind, row["program"], row["input"], row["output"], message=message)

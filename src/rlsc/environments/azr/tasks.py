@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
-from rlsc.records import GameRow
+from rlsc.records import GameRow, to_json
 
 Kind = Literal["deduction", "abduction", "induction"]
 KINDS: tuple[Kind, ...] = ("deduction", "abduction", "induction")
@@ -59,34 +59,8 @@ class Task:
 
     def to_json(self) -> GameRow:
         """All fields, as JSON has them."""
-        return {
-            "kind": self.kind,
-            "program": self.program,
-            "input": self.input,
-            "output": self.output,
-            "pairs": [list(pair) for pair in self.pairs],
-            "message": self.message,
-            "id": self.id,
-            "born": self.born,
-            "references": list(self.references),
-            "rate": self.rate,
-        }
-
-    @classmethod
-    def from_json(cls, row: GameRow) -> Task:
-        """From what `to_json` gave; further columns are not read."""
-        return cls(
-            cast(Kind, row["kind"]),
-            row["program"],
-            row.get("input", ""),
-            row.get("output", ""),
-            tuple((given, output) for given, output in row.get("pairs", ())),
-            row.get("message", ""),
-            row.get("id", ""),
-            row.get("born", SEED),
-            tuple(row.get("references", ())),
-            row.get("rate"),
-        )
+        row: GameRow = to_json(self)
+        return row
 
 
 @dataclass(frozen=True)
