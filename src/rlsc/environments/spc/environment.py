@@ -34,16 +34,7 @@ from rlsc.environments.spc.derivations import (
     wrong_steps,
 )
 from rlsc.environments.spc.exploitability import Judged, exploitability, p_correct
-from rlsc.environments.spc.games import (
-    Games,
-    KeptSum,
-    KeptText,
-    Probe,
-    Rewrite,
-    kept_of,
-    kept_row,
-    rewrite_of,
-)
+from rlsc.environments.spc.games import Games, Kept, Probe, Rewrite, kept_of, kept_row, rewrite_of
 from rlsc.environments.spc.prompts import (
     CORRECT,
     INCORRECT,
@@ -70,7 +61,7 @@ _BARREN, _SILENT = 10, 3
 class SPCState(TypedDict):
     """What is kept in checkpoints."""
 
-    kept: list[KeptSum | KeptText]
+    kept: list[Kept]
     barren: int
     silent: int
     opponent: str

@@ -278,7 +278,10 @@ class KeptText(TypedDict):
     step: str
 
 
-def kept_row(place: AnyPlace, step: AnyStep) -> KeptSum | KeptText:
+Kept = KeptSum | KeptText
+
+
+def kept_row(place: AnyPlace, step: AnyStep) -> Kept:
     """A wrong step that is kept."""
     if isinstance(place, TextPlace):
         return {"place": dict(vars(place)), "step": str(step)}
@@ -287,7 +290,7 @@ def kept_row(place: AnyPlace, step: AnyStep) -> KeptSum | KeptText:
     return {"terms": list(place.terms), "done": place.done, "step": numbers}
 
 
-def kept_of(row: KeptSum | KeptText) -> tuple[AnyPlace, AnyStep]:
+def kept_of(row: Kept) -> tuple[AnyPlace, AnyStep]:
     """The step of a row."""
     if "place" in row:
         return TextPlace(**row["place"]), str(row["step"])
