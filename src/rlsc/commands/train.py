@@ -28,7 +28,7 @@ from rlsc.commands.train_evaluation import (
     untrained_answers,
 )
 from rlsc.config import RunConfig, settings_of
-from rlsc.data import QuestionSet, format_question, render
+from rlsc.data import PromptRow, QuestionSet, format_question, render
 from rlsc.engines import engine_class
 from rlsc.environments import Environment, create_environment
 from rlsc.errors import ConfigError, RLSCError
@@ -445,13 +445,13 @@ def _say_trained(trainer: RLSCTrainer) -> None:
         console.print(f"training {trained:,} of {of:,} parameters, sampling by {engine}")
 
 
-def prompt_rows(config: RunConfig, questions: QuestionSet, tokenizer: Any) -> list[dict[str, Any]]:
+def prompt_rows(config: RunConfig, questions: QuestionSet, tokenizer: Any) -> list[PromptRow]:
     """The training questions as the trainer takes them."""
     rows = []
     for question in questions.train:
-        pair = questions.preferences.get(question.id, ())
-        both = dict(zip(("chosen", "rejected"), pair, strict=False))
-        row = prompt_row(config, question, tokenizer) | both
+        row = prompt_row(config, question, tokenizer)
+        if question.id in questions.preferences:
+            row["chosen"], row["rejected"] = questions.preferences[question.id]
         if question.id in questions.paraphrases:
             other = prompt_row(config, questions.paraphrases[question.id], tokenizer)
             row["paraphrase"] = other["prompt"]
@@ -468,7 +468,7 @@ def game_prompts(
     return {name: render(prompt, name, tokenizer, kwargs) for name, prompt in prompts.items()}
 
 
-def prompt_row(config: RunConfig, question: Question, tokenizer: Any) -> dict[str, Any]:
+def prompt_row(config: RunConfig, question: Question, tokenizer: Any) -> PromptRow:
     prompt = format_question(question, tokenizer, config.template, config.system_prompt)
     return {"id": question.id, "prompt": prompt}
 

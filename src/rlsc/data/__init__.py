@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from rlsc.data.messages import as_prompt, with_suffix
     from rlsc.data.prompts import (
         TRAINING_ADVICE,
+        PromptRow,
         check_vocabulary,
         end_of_turn,
         fit_context,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from jinja2 import TemplateError
 
@@ -13,6 +13,16 @@ from rlsc.data.messages import as_prompt
 from rlsc.data.templates import find_template, render_template
 from rlsc.errors import ConfigError, QuestionError
 from rlsc.types import Message, Prompt, Question
+
+
+class PromptRow(TypedDict):
+    """A question as a trainer takes it."""
+
+    id: str
+    prompt: str | list[Message]
+    chosen: NotRequired[object]
+    rejected: NotRequired[object]
+    paraphrase: NotRequired[str | list[Message]]
 
 
 def format_question(

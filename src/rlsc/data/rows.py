@@ -22,7 +22,7 @@ from typing import Any
 from rlsc.errors import QuestionError
 from rlsc.runtime import waiting
 
-Row = Mapping[str, Any]
+Row = Mapping[str, object]
 """A row as its source has it, by column."""
 Rows = Sequence[tuple[str, Row]]
 """Each with where it stands, for errors."""

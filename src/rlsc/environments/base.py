@@ -26,7 +26,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, NotRequired, TypedDict, TypeVar, cast
 
 from rlsc.errors import ConfigError
 from rlsc.types import Ask, CompletionGroup, Example, Message, Pool
@@ -39,6 +39,8 @@ Examination = Generator[Sequence[Ask], Groups, Mapping[str, float]]
 Answer = Callable[[Sequence[Ask]], Groups]
 Judge = Callable[[Sequence[tuple[str, str]]], Sequence[bool | None]]
 """From ids of the data set's questions with answers to whether each is right; None: not known."""
+State = TypeVar("State", bound=Mapping[str, object])
+"""What an environment keeps in checkpoints."""
 Asked = dict[str, tuple[Ask, CompletionGroup | None]]
 """What was asked in a step and what came of it, by the ask's id."""
 
@@ -57,7 +59,17 @@ class Bounds:
     """One of each role and kind, by its name, about as long as they come."""
 
 
-class Environment(ABC):
+class Demonstration(TypedDict):
+    """A row of a supervised start; `stop` where another text than the stop token ends it."""
+
+    prompt: str | Sequence[Message]
+    completion: str
+    stop: NotRequired[str]
+    adapter: NotRequired[str]
+    """Whose it is, where roles have adapters."""
+
+
+class Environment(ABC, Generic[State]):
     """Makes the pools of each step. A user's own is a subclass with `play`.
 
     All but `play` may be left out. An instance is made several times before a run begins: what
@@ -99,7 +111,7 @@ class Environment(ABC):
         """
         return {}
 
-    def take_judge(self, judge: Judge) -> None:  # noqa: B027
+    def take_judge(self, judge: Judge) -> None:
         """Before the first play, where it `needs_labels`: what judges by the reference answers."""
 
     def begin(self, seed: int) -> Beginning | None:
@@ -113,11 +125,10 @@ class Environment(ABC):
         """
         return None
 
-    def demonstrations(self) -> Sequence[Mapping[str, Any]]:
+    def demonstrations(self) -> Sequence[Demonstration]:
         """Rows of a supervised start (`--sft_rows environment`): prompts of its own, right answers.
 
-        Each has `prompt`, `completion` and, where another text than the stop token is to end it,
-        `stop`. They are right by what the game itself knows, and none is of a held-out task.
+        They are right by what the game itself knows, and none is of a held-out task.
         """
         return []
 
@@ -125,15 +136,15 @@ class Environment(ABC):
         """Of the last play, to be logged with its step."""
         return {}
 
-    def records(self) -> Sequence[Mapping[str, Any]]:
+    def records(self) -> Sequence[Mapping[str, object]]:
         """Of the last play, or of `begin`: rows of tasks.jsonl, JSON values only."""
         return []
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """What outlives a step, as JSON values with text as keys: it is kept in checkpoints."""
-        return {}
+        return cast(State, {})
 
-    def load(self, state: dict[str, Any]) -> None:  # noqa: B027
+    def load(self, state: State) -> None:
         """Take up what `state` gave. Raises `ConfigError` for what cannot be gone on with here."""
 
     def bounds(self) -> Bounds | None:
@@ -144,7 +155,7 @@ class Environment(ABC):
         """Hashes of what it reads beside its settings, by name: a run that goes on has the same."""
         return {}
 
-    def close(self) -> None:  # noqa: B027
+    def close(self) -> None:
         """End what it has started, such as processes."""
 
 

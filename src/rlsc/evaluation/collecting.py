@@ -265,22 +265,21 @@ def _write(
             max_new_tokens=asked.setting.max_new_tokens,
             seconds=round(seconds, 4),
             spent=completion.spent,
-            **_by_token(how.tokenizer if how.every_token or not number else None, completion),
+            token_ends=ends,
+            token_logps=None if ends is None else [round(logp, 3) for logp in completion.logps],
         )
         for group in groups
         for number, completion in enumerate(group.completions)
+        for ends in [_ends(how.tokenizer if how.every_token or not number else None, completion)]
     ]
     rows = graded(rows, asked.task, grader)
     append_rows(file, rows)
     return rows
 
 
-def _by_token(tokenizer: Any, completion: Completion) -> dict[str, Any]:
-    """Where each token ends in the text, and its log-prob, for a reader; nothing without both."""
-    ends = token_ends(tokenizer, completion.token_ids, completion.text) if tokenizer else None
-    if ends is None:
-        return {}
-    return {"token_ends": ends, "token_logps": [round(logp, 3) for logp in completion.logps]}
+def _ends(tokenizer: Any, completion: Completion) -> Sequence[int] | None:
+    """Where each token ends in the text, for a reader; None: nothing is shown by token."""
+    return token_ends(tokenizer, completion.token_ids, completion.text) if tokenizer else None
 
 
 # What is kept.

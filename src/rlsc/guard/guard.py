@@ -34,7 +34,15 @@ from rlsc.guard.selection import candidates, choose, score
 from rlsc.guard.signals import answer_keys, group_signals, question_values
 from rlsc.guard.snapshots import Snapshots
 from rlsc.logprobs import Scorer
-from rlsc.records import GuardResults, GuardVerdict, append_jsonl, read_jsonl, to_json, write_jsonl
+from rlsc.records import (
+    GuardResults,
+    GuardVerdict,
+    append_jsonl,
+    from_json,
+    read_jsonl,
+    to_json,
+    write_jsonl,
+)
 from rlsc.runtime import Advance, console, gathered, release_freed_memory
 from rlsc.types import CompletionGroup, Prompt
 
@@ -90,9 +98,9 @@ class Sight:
         return {name: value for name, value in vars(self).items() if value is not None}
 
     @classmethod
-    def of(cls, row: Mapping[str, Any]) -> Sight:
+    def of(cls, row: Mapping[str, object]) -> Sight:
         """From a line of guard.jsonl."""
-        return cls(row["step"], row["signals"], row["questions"], row.get("probe_answers"))
+        return from_json(cls, {name: row[name] for name in row.keys() & cls.__dataclass_fields__})
 
 
 class Guard(TrainerCallback):

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 
@@ -32,6 +32,17 @@ SCORED = 2
 
 Score = Callable[[Batch], TokenStats]
 Cut = Callable[[Sequence[Any]], Sequence[Batch]]
+
+
+class Vote(TypedDict):
+    """A question in probe.json, with the untrained model's answers."""
+
+    id: str
+    prompt_token_ids: list[int]
+    texts: list[str]
+    token_ids: list[int]
+    """Of the first answer, as `logps`, which are empty where it is not scored."""
+    logps: list[float]
 
 
 @dataclass(frozen=True)
@@ -89,7 +100,7 @@ class Probe:
     def resume(self) -> None:
         """The votes of the run that is gone on with. Raises `OutputError` where there are none."""
         try:
-            rows = json.loads(self._file.read_text("utf-8"))
+            rows: list[Vote] = json.loads(self._file.read_text("utf-8"))
             if len(rows) != len(self):
                 raise ValueError(f"{len(rows)} instead of {len(self)}")
             pool = {prompt.id: prompt for prompt in self._pool}
@@ -142,7 +153,7 @@ class Probe:
         return logps
 
     def _store(self) -> None:
-        rows = [
+        rows: list[Vote] = [
             {
                 "id": group.prompt.id,
                 "prompt_token_ids": list(group.prompt.token_ids),
@@ -167,7 +178,7 @@ def most_agreed(texts: Sequence[Sequence[str]], size: int) -> list[int]:
     return sorted(sorted(range(len(texts)), key=lambda index: -votes[index])[:size])
 
 
-def _group(prompt: Prompt | None, row: dict[str, Any]) -> CompletionGroup:
+def _group(prompt: Prompt | None, row: Vote) -> CompletionGroup:
     if prompt is None or tuple(row["prompt_token_ids"]) != prompt.token_ids:
         raise ValueError(f"question {row['id']} is not asked, or has another text")
     ids = tuple(row["token_ids"])

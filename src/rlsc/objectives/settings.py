@@ -43,7 +43,8 @@ class Declared:
             text if len(names) >= _MANY else f"{', '.join(names)}: {text}"
             for text, names in texts.items()
         ]
-        ranges: dict[str, Any] = {key: self.fields[0].metadata.get(key) for key in _RANGE}
+        metadata = self.fields[0].metadata
+        ranges = {key: metadata[key] for key in _RANGE if key in metadata}
         return setting(None, " ".join(parts), **ranges)
 
 

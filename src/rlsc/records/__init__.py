@@ -13,8 +13,8 @@ if TYPE_CHECKING:
         seal,
         sync,
     )
-    from rlsc.records.conversion import to_json
-    from rlsc.records.environment import write_environment
+    from rlsc.records.conversion import from_json, to_json
+    from rlsc.records.environment import HowMade, write_environment
     from rlsc.records.files import read_json, write_json, write_text
     from rlsc.records.guided import (
         GUIDED,
@@ -83,5 +83,6 @@ if TYPE_CHECKING:
         check_writable,
         open_folder,
     )
+    from rlsc.records.tasks import GameRow
 
 __getattr__ = lazy_face(__name__)

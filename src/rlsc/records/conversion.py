@@ -37,7 +37,7 @@ def from_json(kind: type[T], content: object) -> T:
 
 def _read(kind: Any, content: Any, where: str) -> Any:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if kind is Any:
+    if kind is object:
         return content
     if dataclasses.is_dataclass(kind):
         return _read_fields(kind, content, where)
@@ -79,9 +79,7 @@ def _read_fields(kind: Any, content: Any, where: str) -> Any:
     return kind(**{name: _read(hints[name], content[name], f"{where}.{name}") for name in names})
 
 
-@functools.cache
-def _hints(kind: Any) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
+_hints = functools.cache(typing.get_type_hints)
 
 
 def _plain(kind: Any, content: Any, where: str) -> Any:

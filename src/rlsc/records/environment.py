@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import NotRequired, TypedDict
 
 from rlsc.records.files import write_json
 from rlsc.records.run_folder import ENVIRONMENT
@@ -22,25 +23,40 @@ _PACKAGES = (
 )
 
 
+class HowMade(TypedDict):
+    """environment.json."""
+
+    command: list[str]
+    model: str
+    git_commit: str | None
+    python: str
+    packages: dict[str, str | None]
+    platform: str
+    device: str
+    cpu: NotRequired[dict[str, object]]
+    """A `Cpu`; a record of before it was noted has `cpu_threads`."""
+    cpu_threads: NotRequired[int]
+    cpu_count: int | None
+    questions: dict[str, dict[str, int]]
+
+
 def write_environment(
     folder: Path, model: str, questions: Mapping[str, Sequence[Question]]
 ) -> None:
     """Write environment.json."""
-    write_json(
-        folder / ENVIRONMENT,
-        {
-            "command": without_secrets(sys.argv),
-            "model": model,
-            "git_commit": _git_commit(),
-            "python": platform.python_version(),
-            "packages": {name: _version(name) for name in _PACKAGES},
-            "platform": platform.platform(),
-            "device": device_name(),
-            "cpu": asdict(Cpu.here()),
-            "cpu_count": os.cpu_count(),
-            "questions": {name: {"n": len(items)} for name, items in questions.items()},
-        },
-    )
+    made: HowMade = {
+        "command": without_secrets(sys.argv),
+        "model": model,
+        "git_commit": _git_commit(),
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "platform": platform.platform(),
+        "device": device_name(),
+        "cpu": asdict(Cpu.here()),
+        "cpu_count": os.cpu_count(),
+        "questions": {name: {"n": len(items)} for name, items in questions.items()},
+    }
+    write_json(folder / ENVIRONMENT, made)
 
 
 def without_secrets(command: Sequence[str]) -> list[str]:

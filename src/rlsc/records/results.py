@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 from rlsc.errors import OutputError
 from rlsc.records.conversion import from_json, to_json
@@ -277,7 +277,7 @@ class ComparedMethod:
     """An objective's runs, and the means over those that are done, with intervals over seeds."""
 
     label: str
-    settings: Mapping[str, Any]
+    settings: Mapping[str, object]
     """In which its runs differ from those of others; any setting of `rlsc train`."""
     runs: tuple[ComparedRun, ...]
     summary: Mapping[str, Estimate] = field(default_factory=dict)

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import yaml
 
@@ -32,6 +32,9 @@ from rlsc.records.results import (
 )
 from rlsc.records.rows import rows_file
 from rlsc.runtime import from_main, is_main, wait
+
+if TYPE_CHECKING:
+    from rlsc.records.environment import HowMade
 
 RUN, CONFIG, ENVIRONMENT = "run.json", "config.yaml", "environment.json"
 MODEL = "model"
@@ -184,9 +187,9 @@ class RunFolder:
         """config.yaml. Raises `OutputError` where it is missing or damaged."""
         return read_yaml(self.path / CONFIG)
 
-    def read_environment(self) -> dict[str, Any]:
+    def read_environment(self) -> HowMade:
         """environment.json. Raises `OutputError` where it is missing or damaged."""
-        return read_json(self.path / ENVIRONMENT)
+        return cast("HowMade", read_json(self.path / ENVIRONMENT))
 
     def _artefacts(self) -> list[Path]:
         # run.json comes last: a folder that is being cleared still holds a run until the end.

@@ -161,7 +161,7 @@ class KeepEnvironment(TrainerCallback):
         if figures:
             self.examined[step] = figures
 
-    def _content(self) -> dict[str, Any]:
+    def _content(self) -> dict[str, object]:
         name = type(self._environment).__name__
         state = self._environment.state() if self._begun else {}
         try:

@@ -140,7 +140,7 @@ def _has_optimizer(checkpoint: Path) -> bool:
 
 
 def _check_settings(folder: Path, args: RLSCConfig) -> None:
-    stored: Mapping[str, Any] = read_json(folder / IDENTITY).get(_SETTINGS, {})
+    stored: Mapping[str, object] = read_json(folder / IDENTITY).get(_SETTINGS, {})
     if not stored:  # it ended before it had begun to train
         return
     now = _as_json(settings_of(args))

@@ -94,7 +94,7 @@ def supervised_groups(
             tokenizer,
             model,
             args.max_completion_length,
-            row.get("stop") or "",
+            str(row.get("stop") or ""),
         )
         length = len(prompt.token_ids) + len(completion.token_ids)
         if context is not None and length > context:
@@ -122,7 +122,7 @@ def supervised_start(
 def supervised_adapters(rows: Rows, environment: Environment) -> dict[str, str]:
     """By the prompt's id whose adapter a row is for; nothing where roles have none."""
     named = zip(identifiers(rows), rows, strict=True) if environment.adapters else ()
-    return {f"{_ID}{name}": row["adapter"] for name, (_, row) in named}
+    return {f"{_ID}{name}": str(row["adapter"]) for name, (_, row) in named}
 
 
 def supervised_parts(rows: Rows) -> dict[str, str]:

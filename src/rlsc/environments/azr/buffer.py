@@ -5,9 +5,18 @@ from __future__ import annotations
 import random
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TypedDict
 
 from rlsc.environments.azr.tasks import KINDS, SEED, TRIPLETS, Kind, Task
+from rlsc.records import GameRow, from_json
+
+
+class BufferState(TypedDict):
+    """What is kept in checkpoints."""
+
+    tasks: list[GameRow]
+    made: dict[Kind, int]
+    """How many there have been of each kind."""
 
 
 class Buffer:
@@ -54,14 +63,14 @@ class Buffer:
         """Tasks of a program and an input, whose programs induction is proposed for."""
         return [task for kind in TRIPLETS for task in self._tasks[kind]]
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> BufferState:
         """As JSON."""
         tasks = [task.to_json() for kind in KINDS for task in self._tasks[kind]]
         return {"tasks": tasks, "made": {kind: self._made[kind] for kind in KINDS}}
 
-    def load(self, state: dict[str, Any]) -> None:
+    def load(self, state: BufferState) -> None:
         """Take up what `state` gave."""
-        tasks = [Task.from_json(row) for row in state["tasks"]]
+        tasks = [from_json(Task, row) for row in state["tasks"]]
         self._tasks = {kind: [task for task in tasks if task.kind == kind] for kind in KINDS}
         self._keys = {kind: {task.key for task in self._tasks[kind]} for kind in KINDS}
         self._made = {kind: int(state["made"][kind]) for kind in KINDS}

@@ -13,13 +13,13 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict
 
 from rlsc.config import check_settings
 from rlsc.engines import seed_for
 from rlsc.environments.azr.asking import propose_asks, solve_ask
-from rlsc.environments.azr.buffer import Buffer
-from rlsc.environments.azr.language import Language, create_language
+from rlsc.environments.azr.buffer import Buffer, BufferState
+from rlsc.environments.azr.language import Language, LanguageState, Text, create_language
 from rlsc.environments.azr.rewards import best_rate, proposer_reward, solver_reward
 from rlsc.environments.azr.seeding import (
     rows_of_file,
@@ -28,10 +28,10 @@ from rlsc.environments.azr.seeding import (
     uniform_seeds,
 )
 from rlsc.environments.azr.settings import AZRSettings, check_azr
-from rlsc.environments.azr.step import Proposal, Solution, Step
+from rlsc.environments.azr.step import Proposal, Solution, Step, drawn_rows
 from rlsc.environments.azr.tasks import TRIPLETS, Judgement, Kind, Refusal, Task
 from rlsc.environments.base import Beginning, Bounds, Environment, Examination, Groups, Play
-from rlsc.records import hash_of_files
+from rlsc.records import GameRow, from_json, hash_of_files
 from rlsc.runtime import console
 from rlsc.types import Ask, CompletionGroup, Example, Pool
 
@@ -40,8 +40,23 @@ _PREFIX = "azr/"
 _BARREN = 10
 
 
+class NamedState(LanguageState):
+    """Which language it is of, too."""
+
+    name: str
+
+
+class AZRState(TypedDict):
+    """What is kept in checkpoints."""
+
+    buffer: BufferState
+    probe: list[GameRow]
+    barren: int
+    language: NamedState
+
+
 @dataclass(eq=False)
-class AZR(AZRSettings, Environment):
+class AZR(AZRSettings, Environment[AZRState]):
     """Absolute Zero Reasoner, arXiv 2505.03335; train it by objective `trr`.
 
     Left out: prediction of errors (off in the authors' runs), rewards for complexity and diversity
@@ -58,7 +73,7 @@ class AZR(AZRSettings, Environment):
     _barren: int = field(default=0, init=False, repr=False)
     """Steps in a row without a task among the proposals."""
     _metrics: dict[str, float] = field(default_factory=dict, init=False, repr=False)
-    _records: list[dict[str, Any]] = field(default_factory=list, init=False, repr=False)
+    _records: list[GameRow] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_settings(self, "environment_settings: ")
@@ -101,7 +116,7 @@ class AZR(AZRSettings, Environment):
         if self.seeds == "uniform":
             draw = random.Random(seed_for(seed, "seeds", kind))
             found = uniform_seeds(self._language, kind, wanted, sources, draw)
-            self._records += [{**task.to_json(), "reason": "", "text": ""} for task in found]
+            self._records += drawn_rows(found)
             return found
         found, records = yield from seeds_of_model(self, self._language, kind, wanted, sources)
         self._records += records
@@ -374,10 +389,10 @@ class AZR(AZRSettings, Environment):
     def metrics(self) -> dict[str, float]:
         return dict(self._metrics)
 
-    def records(self) -> list[dict[str, Any]]:
+    def records(self) -> list[GameRow]:
         return list(self._records)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> AZRState:
         probe = [task.to_json() for task in self._probe]
         return {
             "buffer": self._buffer.state(),
@@ -386,9 +401,9 @@ class AZR(AZRSettings, Environment):
             "language": {"name": self.language, **self._language.state()},
         }
 
-    def load(self, state: dict[str, Any]) -> None:
+    def load(self, state: AZRState) -> None:
         self._buffer.load(state["buffer"])
-        self._probe = [Task.from_json(row) for row in state["probe"]]
+        self._probe = [from_json(Task, row) for row in state["probe"]]
         self._barren = int(state["barren"])
         self._language.load(state["language"])
 
@@ -403,7 +418,7 @@ class AZR(AZRSettings, Environment):
         )
         if self.train_estimates and self.train_roles != "propose":
             trained += estimates
-        prompts: dict[str, Any] = {}
+        prompts: dict[str, Text] = {}
         for kind in kinds:
             task = self._language.example(kind)
             shown = [task] * (self.references if kind in TRIPLETS else 1)

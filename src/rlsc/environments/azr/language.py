@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict, cast
 
 from rlsc.environments.azr.tasks import Judgement, Kind, Refusal, Task
 from rlsc.types import Completion, Message
@@ -13,6 +13,14 @@ if TYPE_CHECKING:
     from rlsc.environments.azr.settings import AZRSettings
 
 Text = str | Sequence[Message]
+
+
+class LanguageState(TypedDict, total=False):
+    """What is kept in checkpoints of a language whose verdicts are not the same everywhere."""
+
+    verdicts: dict[str, bool]
+    ran_by: dict[str, str]
+    """What gave them, by name."""
 
 
 class Language(Protocol):
@@ -59,10 +67,10 @@ class Language(Protocol):
     def counts(self) -> Mapping[str, float]:
         """Of what ran since they were asked for: metrics of a step."""
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> LanguageState:
         """What is kept in checkpoints, as JSON."""
 
-    def load(self, state: dict[str, Any]) -> None:
+    def load(self, state: LanguageState) -> None:
         """Take up what `state` gave. Raises `ConfigError` where verdicts could differ here."""
 
     def close(self) -> None:

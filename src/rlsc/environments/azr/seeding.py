@@ -18,12 +18,13 @@ from rlsc.environments.azr.step import SHOWN
 from rlsc.environments.azr.tasks import KINDS, SEED, TRIPLETS, Kind, Refusal, Task
 from rlsc.environments.base import Groups
 from rlsc.errors import ConfigError
+from rlsc.records import GameRow
 from rlsc.runtime import console
 from rlsc.types import Ask
 
 _WAVE = 64
 _COLUMNS = {"deduction": ("input", "output"), "abduction": ("input", "output")}
-Seeding = Generator[Sequence[Ask], Groups, tuple[list[Task], list[dict[str, Any]]]]
+Seeding = Generator[Sequence[Ask], Groups, tuple[list[Task], list[GameRow]]]
 """Returns tasks in the order they were found, and a record of each proposal."""
 
 
@@ -35,7 +36,7 @@ def seeds_of_model(
     References are drawn from what there is so far; of induction the programs of `sources`. Raises
     `ConfigError` where the attempts are used up.
     """
-    buffer, found, records = Buffer(wanted), list[Task](), list[dict[str, Any]]()
+    buffer, found, records = Buffer(wanted), list[Task](), list[GameRow]()
     for task in language.first(kind) if kind in TRIPLETS else ():
         if (kept := buffer.add(task)) is not None:
             found.append(kept)
@@ -162,5 +163,8 @@ def _task_of(row: dict[str, Any], where: str) -> Task | None:
     )
     if not (text and listed):
         raise ConfigError(f"{where}: program, input, output and pairs must be text")
-    names = ("kind", *columns, "message")
-    return Task.from_json({name: row[name] for name in names if name in row})
+    message = row.get("message", "")
+    if kind == "induction":
+        shown = tuple((given, output) for given, output in pairs)
+        return Task(kind, row["program"], pairs=shown, message=message)
+    return Task(kind, row["program"], row["input"], row["output"], message=message)

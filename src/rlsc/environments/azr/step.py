@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Any
 
 from rlsc.environments.azr.buffer import Buffer
 from rlsc.environments.azr.language import Language
 from rlsc.environments.azr.tasks import TRIPLETS, Judgement, Kind, Refusal, Task
+from rlsc.records import GameRow
 from rlsc.types import Completion, CompletionGroup
 
 _RECENT = 5
@@ -66,15 +66,15 @@ class Proposal:
         known = {line.strip() for one in self.references for line in one.program.splitlines()}
         return fmean(line in known for line in lines) if len(lines) > 1 else None
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> GameRow:
         """A row of tasks.jsonl."""
         made = self.kept or self.made
-        row: dict[str, Any] = {"kind": self.kind, "text": self.completion.text[:SHOWN]}
+        row: GameRow = {"kind": self.kind, "text": self.completion.text[:SHOWN]}
         row["reason"] = made.reason if isinstance(made, Refusal) else ""
         row |= {"reward": self.reward, "has_format": self.has_format, "duplicate": self.duplicate}
         if isinstance(made, Refusal):
-            return row | {"detail": made.detail[:SHOWN]}
-        return row | made.to_json() | {"rate": self.rate}
+            return {**row, "detail": made.detail[:SHOWN]}
+        return {**row, **made.to_json(), "rate": self.rate}
 
 
 @dataclass
@@ -168,10 +168,14 @@ class Step:
                 found[f"solver_accuracy_{kind}_{name}"] = fmean(one.right for one in judged)
         return found
 
-    def records(self) -> list[dict[str, Any]]:
+    def records(self) -> list[GameRow]:
         """A row for each proposal, refused ones too, and for each task that was drawn."""
-        drawn = [task.to_json() | {"reason": "", "text": ""} for task in self.drawn]
-        return [proposal.record() for proposal in self.proposals] + drawn
+        return [each.record() for each in self.proposals] + drawn_rows(self.drawn)
+
+
+def drawn_rows(tasks: Sequence[Task]) -> list[GameRow]:
+    """Of tasks that nobody proposed."""
+    return [{**task.to_json(), "reason": "", "text": ""} for task in tasks]
 
 
 def _of_kind(kind: Kind, proposals: Sequence[Proposal]) -> dict[str, float]:

@@ -11,9 +11,8 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from rlsc.environments.azr.language import Text
+from rlsc.environments.azr.language import LanguageState, Text
 from rlsc.environments.azr.prompts import rendered
 from rlsc.environments.azr.tasks import Judgement, Kind, Refusal, Task
 from rlsc.types import Completion
@@ -133,10 +132,10 @@ class Sums:
     def counts(self) -> Mapping[str, float]:
         return {}
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> LanguageState:
         return {}
 
-    def load(self, state: dict[str, Any]) -> None:
+    def load(self, state: LanguageState) -> None:
         """Arithmetic is the same everywhere."""
 
     def close(self) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, cast
+from dataclasses import dataclass
+from typing import Literal
+
+from rlsc.records import GameRow, to_json
 
 Kind = Literal["deduction", "abduction", "induction"]
 KINDS: tuple[Kind, ...] = ("deduction", "abduction", "induction")
@@ -56,19 +57,10 @@ class Task:
         """The pairs that a program is judged by."""
         return self.pairs[len(self.pairs) // 2 :]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> GameRow:
         """All fields, as JSON has them."""
-        own = asdict(self)
-        lists = {"pairs": [list(pair) for pair in self.pairs], "references": list(self.references)}
-        return own | lists
-
-    @classmethod
-    def from_json(cls, row: Mapping[str, Any]) -> Task:
-        """From what `to_json` gave; further columns are not read."""
-        known = {field.name: row[field.name] for field in fields(cls) if field.name in row}
-        known["pairs"] = tuple(cast(Any, tuple(pair)) for pair in known.get("pairs", ()))
-        known["references"] = tuple(known.get("references", ()))
-        return cls(**known)
+        row: GameRow = to_json(self)
+        return row
 
 
 @dataclass(frozen=True)

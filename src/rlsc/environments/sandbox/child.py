@@ -211,7 +211,7 @@ def line_of(
         return "error " + class_name(error)
 
 
-def call_of(module: Any, args: tuple[Any, ...], named: dict[str, Any]) -> Callable[[], object]:
+def call_of(module: Any, args: tuple[Any, ...], named: dict[str, object]) -> Callable[[], object]:
     return lambda: module.f(*args, **named)
 
 
@@ -225,7 +225,7 @@ def main() -> None:
         limited(limits)
     reply("ready")
     # `calls` are literals that a guarded reader has rendered anew: `f(1, x={2})`, inf and nan.
-    names: dict[str, Any] = {
+    names: dict[str, object] = {
         "__builtins__": {"set": set, "frozenset": frozenset},
         "f": lambda *args, **named: (args, named),
         "inf": float("inf"),

@@ -12,11 +12,19 @@ from collections import Counter
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Any, ClassVar
+from typing import ClassVar, NotRequired, TypedDict
 
 from rlsc.config import check_settings
 from rlsc.engines import seed_for
-from rlsc.environments.base import Bounds, Environment, Examination, Groups, Judge, Play
+from rlsc.environments.base import (
+    Bounds,
+    Demonstration,
+    Environment,
+    Examination,
+    Groups,
+    Judge,
+    Play,
+)
 from rlsc.environments.spc.derivations import (
     FAULTS,
     Place,
@@ -26,7 +34,7 @@ from rlsc.environments.spc.derivations import (
     wrong_steps,
 )
 from rlsc.environments.spc.exploitability import Judged, exploitability, p_correct
-from rlsc.environments.spc.games import Games, Probe, Rewrite, kept_of, kept_row, rewrite_of
+from rlsc.environments.spc.games import Games, Kept, Probe, Rewrite, kept_of, kept_row, rewrite_of
 from rlsc.environments.spc.prompts import (
     CORRECT,
     INCORRECT,
@@ -40,6 +48,7 @@ from rlsc.environments.spc.prompts import verdict as verdict_of
 from rlsc.environments.spc.settings import SPCSettings, check_spc
 from rlsc.environments.spc.text_games import TextGames
 from rlsc.errors import ConfigError
+from rlsc.records import GameRow
 from rlsc.runtime import console
 from rlsc.types import Ask, Example, Pool
 
@@ -49,8 +58,19 @@ _BARREN, _SILENT = 10, 3
 """Steps in a row after which a line is said: without a wrong step; with few verdicts."""
 
 
+class SPCState(TypedDict):
+    """What is kept in checkpoints."""
+
+    kept: list[Kept]
+    barren: int
+    silent: int
+    opponent: str
+    source: NotRequired[str]
+    """Not said by a run that knew sums alone."""
+
+
 @dataclass(eq=False)
-class SPC(SPCSettings, Environment):
+class SPC(SPCSettings, Environment[SPCState]):
     """Self-Play Critic, arXiv 2504.19162; train it by objective `trr`.
 
     Other than the paper: online, a step at a time, and not in rounds of collected games; both roles
@@ -66,7 +86,7 @@ class SPC(SPCSettings, Environment):
     _barren: int = field(default=0, init=False, repr=False)
     _silent: int = field(default=0, init=False, repr=False)
     _metrics: dict[str, float] = field(default_factory=dict, init=False, repr=False)
-    _records: list[dict[str, Any]] = field(default_factory=list, init=False, repr=False)
+    _records: list[GameRow] = field(default_factory=list, init=False, repr=False)
     _texts: TextGames | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -371,7 +391,7 @@ class SPC(SPCSettings, Environment):
         left_out = {"exploit_left_out": float(len(sizes) - len(judged))}
         return left_out | (exploitability(judged) if judged else {})
 
-    def demonstrations(self) -> list[dict[str, Any]]:
+    def demonstrations(self) -> list[Demonstration]:
         """By the truth, of sums that are trained on: a random corruption, and both verdicts.
 
         So right and wrong steps are as many, and each fault as likely as it can be. None on
@@ -379,7 +399,7 @@ class SPC(SPCSettings, Environment):
         """
         if self.source == "solutions":
             return []
-        draw, rows = random.Random("rlsc/spc/demonstrations"), []
+        draw, rows = random.Random("rlsc/spc/demonstrations"), list[Demonstration]()
         for _ in range(self.sft_places):
             place = draw_place(draw, "train", self.terms, self.digits)
             wrong = corrupted(draw, place)
@@ -388,17 +408,18 @@ class SPC(SPCSettings, Environment):
                 ("critic", critic_prompt(place, place.step), CORRECT),
                 ("critic", critic_prompt(place, wrong), INCORRECT),
             ):
-                row = {"prompt": prompt, "completion": said, "stop": STOP[0]}
-                rows.append(row | ({"adapter": role} if self.adapters else {}))
+                rows.append({"prompt": prompt, "completion": said, "stop": STOP[0]})
+                if self.adapters:
+                    rows[-1]["adapter"] = role
         return rows
 
     def metrics(self) -> dict[str, float]:
         return dict(self._metrics)
 
-    def records(self) -> list[dict[str, Any]]:
+    def records(self) -> list[GameRow]:
         return list(self._records)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> SPCState:
         return {
             "kept": [kept_row(place, step) for place, step in self._kept],
             "barren": self._barren,
@@ -407,7 +428,7 @@ class SPC(SPCSettings, Environment):
             "source": self.source,
         }
 
-    def load(self, state: dict[str, Any]) -> None:
+    def load(self, state: SPCState) -> None:
         if state["opponent"] != self.opponent:
             raise ConfigError(
                 f"this run was played against opponent={state['opponent']}, not {self.opponent}: "

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Any
+from typing import TypedDict, final
 
 from rlsc.environments.spc.derivations import FAULTS, Place, Step, canonical, fault, read, slip
 from rlsc.environments.spc.prompts import AnyPlace, AnyStep, verdict
 from rlsc.environments.spc.rewards import critic_reward, sneaky_reward
 from rlsc.environments.spc.solutions import TextPlace
+from rlsc.records import GameRow
 from rlsc.types import Completion, CompletionGroup
 
 _SHOWN = 300
@@ -198,16 +199,9 @@ class Games:
                 yield f"error_{name}", len(of_fault) / len(wrong)
                 yield from _share(f"found_{name}", of_fault)
 
-    def records(self) -> list[dict[str, Any]]:
+    def records(self) -> list[GameRow]:
         """Rows of tasks.jsonl: what is no wrong step, and each step that was judged."""
-        refused = [
-            _of_place(one.place)
-            | {"kind": "rewritten", "text": one.text[:_SHOWN], "reason": one.reason}
-            | {"reward": one.reward}
-            | _successes(one)
-            for one in self.rewrites
-            if one.reason
-        ]
+        refused = [_refused(one) for one in self.rewrites if one.reason]
         return refused + [_record(probe) for probe in self.judged]
 
 
@@ -225,14 +219,17 @@ def _fault_of(probe: Probe) -> str:
     return "" if probe.is_correct else "by_samples"
 
 
-def _successes(rewrite: Rewrite) -> dict[str, Any]:
-    if not rewrite.successes:
-        return {}
-    undecided = {"undecided": rewrite.undecided} if rewrite.undecided else {}
-    return {"successes": list(rewrite.successes)} | undecided
+def _of_writer(rewrite: Rewrite) -> GameRow:
+    """How it was paid, and by what."""
+    row: GameRow = {"reward": rewrite.reward}
+    if rewrite.successes:
+        row["successes"] = list(rewrite.successes)
+        if rewrite.undecided:
+            row["undecided"] = rewrite.undecided
+    return row
 
 
-def _of_place(place: AnyPlace) -> dict[str, Any]:
+def _of_place(place: AnyPlace) -> GameRow:
     if isinstance(place, TextPlace):
         return {
             "question": place.question,
@@ -247,20 +244,45 @@ def _of_place(place: AnyPlace) -> dict[str, Any]:
     }
 
 
-def _record(probe: Probe) -> dict[str, Any]:
-    shown = str(probe.step)[:_SHOWN]
-    row = _of_place(probe.place) | {"kind": probe.kind, "step_judged": shown}
+def _refused(rewrite: Rewrite) -> GameRow:
+    row: GameRow = {"kind": "rewritten", "text": rewrite.text[:_SHOWN], "reason": rewrite.reason}
+    return {**_of_place(rewrite.place), **row, **_of_writer(rewrite)}
+
+
+def _record(probe: Probe) -> GameRow:
     found = _fault_of(probe)
+    row = _of_place(probe.place)
+    row |= {"kind": probe.kind, "step_judged": str(probe.step)[:_SHOWN]}
     row |= {"reason": "", "fault": found, "verdicts": list(probe.verdicts)}
     if found == "calculation" and isinstance(probe.step, Step):
         row["slip"] = slip(probe.step)
-    if probe.by is None:
-        return row
-    return row | {"reward": probe.by.reward} | _successes(probe.by)
+    if probe.by is not None:
+        row |= _of_writer(probe.by)
+    return row
 
 
-def kept_row(place: AnyPlace, step: AnyStep) -> dict[str, Any]:
-    """A wrong step that is kept, as JSON."""
+@final
+class KeptSum(TypedDict):
+    """A wrong step of a sum, as JSON."""
+
+    terms: list[int]
+    done: int
+    step: list[int]
+
+
+@final
+class KeptText(TypedDict):
+    """The same of a solution; `place` has the fields of `TextPlace`."""
+
+    place: dict[str, str]
+    step: str
+
+
+Kept = KeptSum | KeptText
+
+
+def kept_row(place: AnyPlace, step: AnyStep) -> Kept:
+    """A wrong step that is kept."""
     if isinstance(place, TextPlace):
         return {"place": dict(vars(place)), "step": str(step)}
     assert isinstance(step, Step)
@@ -268,7 +290,7 @@ def kept_row(place: AnyPlace, step: AnyStep) -> dict[str, Any]:
     return {"terms": list(place.terms), "done": place.done, "step": numbers}
 
 
-def kept_of(row: Mapping[str, Any]) -> tuple[AnyPlace, AnyStep]:
+def kept_of(row: Kept) -> tuple[AnyPlace, AnyStep]:
     """The step of a row."""
     if "place" in row:
         return TextPlace(**row["place"]), str(row["step"])

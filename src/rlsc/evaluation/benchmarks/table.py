@@ -10,10 +10,11 @@ modules.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from functools import partial
+from typing import cast
 
 from rlsc.data import Row, text_of
 from rlsc.environments import python_question
@@ -135,9 +136,10 @@ def mmlu_item(row: Row, number: int) -> Item:
     subject, index = row["subject"], row["answer"]
     # Anatomy is a file of its own in the folder form, and ids are the same from either source.
     prefix = "mmlu_anatomy" if subject == "anatomy" else "mmlu_stem"
-    choices = tuple(text_of(choice) for choice in row["choices"] or ())
-    known = isinstance(index, int) and 0 <= index < len(choices)
-    letter = LETTERS[index] if known else text_of(index)
+    choices = tuple(map(text_of, cast(Iterable[object], row["choices"] or ())))
+    letter = (
+        LETTERS[index] if isinstance(index, int) and 0 <= index < len(choices) else text_of(index)
+    )
     return Item(f"{prefix}/{subject}/{number}", text_of(row["question"]), letter, choices)
 
 

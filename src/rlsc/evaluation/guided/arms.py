@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from rlsc.evaluation.collecting import Collecting, collect, stored_samples
 from rlsc.evaluation.guided.critics import ModelCritic, PerfectCritic, RandomCritic
 from rlsc.evaluation.guided.decoding import Critic, Guidance, GuidedEngine
 from rlsc.evaluation.guided.outcome import (
+    Description,
     GuidedArms,
     mean_length,
     plain_samples,
@@ -109,7 +110,7 @@ def collect_guided(
     if form.knows_truth:
         answer(PERFECT, PerfectCritic(form, questions), "truth")
     plain = _collect_plain(engine, asked, list(found.values()), folder, grader, how)
-    described: Mapping[str, object] = {
+    described: Description = {
         "critic": critic.origin,
         "steps": steps,
         "tries": guidance.tries,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import TypedDict
 
 from rlsc.evaluation.scoring import Votes, by_question, score
 from rlsc.records import (
@@ -28,19 +28,36 @@ CRITICS = {GUIDED: "model", RANDOM: "random", PERFECT: "perfect"}
 """By the label of its setting."""
 
 
+class Description(TypedDict):
+    """The fields of `GuidedResults` that rows do not say."""
+
+    critic: str
+    steps: str
+    tries: int
+    threshold: float
+    step_tokens: int
+    no_perfect_critic: str
+
+
 @dataclass(frozen=True)
 class GuidedArms:
     """What was asked of a task: the plain setting, and one for each critic."""
 
     plain: Setting
     guided: tuple[Setting, ...]
-    described: Mapping[str, object]
-    """The fields of `GuidedResults` that rows do not say."""
+    described: Description
 
     @classmethod
     def of(cls, results: GuidedResults) -> GuidedArms:
         """As results that are there say it."""
-        described = {name: getattr(results, name) for name in _DESCRIPTION}
+        described: Description = {
+            "critic": results.critic,
+            "steps": results.steps,
+            "tries": results.tries,
+            "threshold": results.threshold,
+            "step_tokens": results.step_tokens,
+            "no_perfect_critic": results.no_perfect_critic,
+        }
         return cls(results.plain.setting, tuple(g.score.setting for g in results.guided), described)
 
     @property
@@ -89,11 +106,7 @@ def guided_results(folder: Path, task: str, arms: GuidedArms) -> GuidedResults:
         _guided_score(read_rows(rows_file(folder, task, each.label)), each, plain)
         for each in arms.guided
     )
-    described: Mapping[str, Any] = arms.described
-    return GuidedResults(**described, plain=score(plain, arms.plain), guided=scores)
-
-
-_DESCRIPTION = ("critic", "steps", "tries", "threshold", "step_tokens", "no_perfect_critic")
+    return GuidedResults(**arms.described, plain=score(plain, arms.plain), guided=scores)
 
 
 def _guided_score(

@@ -98,13 +98,7 @@ def parse(text: str, lists: bool = False) -> Form:
     if number(text) is not None and not lists:
         return Atom(text)  # "one hundred and five" is not two answers
     if matrix := _MATRIX.match(text):
-        rows = [row for row in _ROW_END.split(matrix.group(3)) if row.strip()]
-        factor = _factor(matrix.group(1))
-        if matrix.group(2) == "vmatrix":
-            return Atom(text)  # a determinant
-        return Matrix(
-            tuple(tuple(parse(factor.format(cell)) for cell in row.split("&")) for row in rows)
-        )
+        return Atom(text) if matrix[2] == "vmatrix" else _matrix(matrix[1], matrix[3])
     text = unwrap(_MEMBER.sub("", text))
     parts = [part for part in split(text, _SEPARATOR) if part]
     if len(parts) > 1:
@@ -128,17 +122,11 @@ def parse(text: str, lists: bool = False) -> Form:
         if len(parts) > 1:
             return Union(tuple(parse(part) for part in parts), minus)
     if r"\pm" in text or r"\mp" in text:
-        signs = ((r"\pm", "+", "-"), (r"\mp", "-", "+"))
-        if points := _points(text):
-            return points
-        both = [text, text]
-        for command, *replaced in signs:
-            both = [text.replace(command, sign) for text, sign in zip(both, replaced, strict=True)]
-        return _many([text.strip().removeprefix("+").strip() for text in both])
+        return _points(text) or _both_signs(text)
     relation = split(text, _SIGN, keep=True)
     if len(relation) > 1:
-        signs_ = tuple(_SIGNS.get(sign, sign) for sign in relation[1::2])
-        return Relation(tuple(relation[::2]), signs_)
+        signs = tuple(_SIGNS.get(sign, sign) for sign in relation[1::2])
+        return Relation(tuple(relation[::2]), signs)
     if re.match(r"[-+]\s*[(\[]", text) and "," in text:  # −(0, 1, 1)
         inner = parse(text[1:])
         if isinstance(inner, Tuple) and text[0] == "-":
@@ -152,6 +140,23 @@ def parse(text: str, lists: bool = False) -> Form:
         if text[0] + text[-1] == "()" or number(text[1:-1]) is not None:
             return parse(text[1:-1])
     return _with_common_unit(text) or Atom(text)
+
+
+def _matrix(factor: str, entries: str) -> Matrix:
+    """By its rows, each entry times what stands before all of them."""
+    entry = _factor(factor)
+    rows = [row for row in _ROW_END.split(entries) if row.strip()]
+    return Matrix(
+        tuple(tuple(parse(entry.format(cell)) for cell in row.split("&")) for row in rows)
+    )
+
+
+def _both_signs(text: str) -> Many:
+    r"""2 \pm 1 as 2 + 1 and 2 - 1."""
+    both = [text, text]
+    for command, *signs in ((r"\pm", "+", "-"), (r"\mp", "-", "+")):
+        both = [text.replace(command, sign) for text, sign in zip(both, signs, strict=True)]
+    return _many([text.strip().removeprefix("+").strip() for text in both])
 
 
 def _points(text: str) -> Many | None:

@@ -6,9 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
-from typing import Any
 
-from rlsc.records import ComparedRun, ComparisonResults
+from rlsc.records import ComparedRun, ComparisonResults, GameRow
 from rlsc.report.charts import COLOURS, Chart, Series
 from rlsc.report.page import Block, Bullets, Curves, Heading, Paragraph, Table
 from rlsc.report.sections.programs import is_program, program_cell, program_section
@@ -24,10 +23,12 @@ _SHOWN, _LONGEST = 12, 300
 """Tasks of a table, and characters of a text of theirs."""
 _BINS = 5
 _REFUSED = f"{AZR}refused_"
+Rated = Sequence[tuple[float, GameRow]]
+"""Tasks whose solve rate was estimated, with it."""
 
 
 def game_section(
-    tasks: Sequence[Line],
+    tasks: Sequence[GameRow],
     metrics: Sequence[Line],
     examined: Mapping[int, Mapping[str, float]] | None = None,
 ) -> Iterator[Block]:
@@ -44,7 +45,8 @@ def game_section(
         yield Bullets(critics)
     if examined:
         yield from _examined(examined)
-    rated = [row for row in tasks if isinstance(row.get("rate"), int | float)]
+    rates = ((row.get("rate"), row) for row in tasks)
+    rated = [(rate, row) for rate, row in rates if isinstance(rate, int | float)]
     if rated:
         yield from _learnability(rated)
     yield from program_section(tasks)
@@ -125,7 +127,7 @@ def _doubts(metrics: Sequence[Line]) -> Iterator[Block]:
         *((f"mastered_{k}", 0.8, f"of new {k} tasks are always solved: too easy") for k in _KINDS),
         *((f"unsolved_{k}", 0.8, f"of new {k} tasks are never solved: too hard") for k in _KINDS),
     ):
-        values = [row[AZR + name] for row in last if row.get(AZR + name) is not None]
+        values = [value for row in last if (value := row.get(AZR + name)) is not None]
         if values and sum(values) / len(values) > bound:
             found.append(f"{share(sum(values) / len(values))} {text}.")
     near = sum(row.get(AZR + "near_limit") or 0 for row in last)
@@ -206,18 +208,18 @@ def _interval(values: Sequence[float]) -> str:
     return NOTHING if found is None else f"[{found[0]:.2f}, {found[1]:.2f}]"
 
 
-def _learnability(rated: Sequence[Line]) -> Iterator[Block]:
+def _learnability(rated: Rated) -> Iterator[Block]:
     """How often new tasks are solved: the first and the last fifth of the steps."""
-    last_step = max(row["step"] for row in rated)
+    last_step = max(row["step"] for _, row in rated)
     parts = {
-        "first fifth": [row for row in rated if row["step"] <= last_step / 5],
-        "last fifth": [row for row in rated if row["step"] >= last_step - last_step / 5],
+        "first fifth": [each for each in rated if each[1]["step"] <= last_step / 5],
+        "last fifth": [each for each in rated if each[1]["step"] >= last_step - last_step / 5],
     }
     header = ["", *(f"{20 * n}–{20 * n + 20} %" for n in range(_BINS)), "mean", "tasks"]
     rows = []
     for kind in _KINDS:
         for name, of_part in parts.items():
-            rates = [row["rate"] for row in of_part if row.get("kind") == kind]
+            rates = [rate for rate, row in of_part if row.get("kind") == kind]
             if rates:
                 bins = Counter(min(int(rate * _BINS), _BINS - 1) for rate in rates)
                 shares = [share(bins[n] / len(rates)) for n in range(_BINS)]
@@ -228,14 +230,15 @@ def _learnability(rated: Sequence[Line]) -> Iterator[Block]:
         yield Table(header, rows)
 
 
-def _browser(tasks: Sequence[Line], rated: Sequence[Line]) -> Iterator[Block]:
+def _browser(tasks: Sequence[GameRow], rated: Rated) -> Iterator[Block]:
     """The hardest, easiest, newest and refused ones; all are in tasks.jsonl."""
-    solvable = [row for row in rated if row["rate"] > 0]
+    hardest = sorted((each for each in rated if each[0] > 0), key=lambda each: each[0])
+    easiest = sorted(rated, key=lambda each: -each[0])
     refused = [row for row in tasks if row.get("reason")]
     groups = {
-        "Newest tasks": list(reversed(rated))[:_SHOWN],
-        "Hardest tasks that were solved": sorted(solvable, key=lambda r: r["rate"])[:_SHOWN],
-        "Easiest tasks": sorted(rated, key=lambda row: -row["rate"])[:_SHOWN],
+        "Newest tasks": [row for _, row in reversed(rated)][:_SHOWN],
+        "Hardest tasks that were solved": [row for _, row in hardest[:_SHOWN]],
+        "Easiest tasks": [row for _, row in easiest[:_SHOWN]],
         "Refused proposals": list(reversed(refused))[:_SHOWN],
     }
     if refused:
@@ -250,7 +253,7 @@ def _browser(tasks: Sequence[Line], rated: Sequence[Line]) -> Iterator[Block]:
             yield Table(header, [_row(row) for row in rows], words=True, folded=title)
 
 
-def _row(row: Line) -> tuple[str, ...]:
+def _row(row: GameRow) -> tuple[str, ...]:
     rate, reward = row.get("rate"), row.get("reward")
     return (
         str(row.get("step", "")),
@@ -262,7 +265,7 @@ def _row(row: Line) -> tuple[str, ...]:
     )
 
 
-def _task(row: Mapping[str, Any]) -> str:
+def _task(row: GameRow) -> str:
     """Program, input and output; of a refused proposal its text."""
     if row.get("reason") or "program" not in row:
         return str(row.get("text", ""))[:_LONGEST]

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
+from rlsc.records import GameRow
 from rlsc.report.page import Block, Code, Paragraph, Table
-from rlsc.report.sections.steps import Line
 from rlsc.report.sections.words import share
 
 _LONGEST = 2000
@@ -27,12 +26,12 @@ _TYPES = (  # by how a literal begins, so that nothing a model wrote is parsed
 )
 
 
-def is_program(row: Mapping[str, Any]) -> bool:
+def is_program(row: GameRow) -> bool:
     """Whether the task of a row is of Python."""
     return "def f(" in str(row.get("program", ""))
 
 
-def program_cell(row: Mapping[str, Any]) -> Code:
+def program_cell(row: GameRow) -> Code:
     """Program, what goes in and what comes out, and the message if there is one."""
     pairs = row.get("pairs") or [[row.get("input", ""), row.get("output", "")]]
     lines = [str(row["program"]), *(f"f({given}) → {output}" for given, output in pairs)]
@@ -41,7 +40,7 @@ def program_cell(row: Mapping[str, Any]) -> Code:
     return Code("\n".join(lines)[:_LONGEST])
 
 
-def program_section(tasks: Sequence[Line]) -> Iterator[Block]:
+def program_section(tasks: Sequence[GameRow]) -> Iterator[Block]:
     """Of what types the outputs are, and how many lines programs have: first and last fifth."""
     made = [row for row in tasks if is_program(row) and not row.get("reason")]
     if not made:
@@ -77,6 +76,6 @@ def type_of(literal: str) -> str:
     return next((name for name, form in _TYPES if re.match(form, literal)), "other")
 
 
-def _outputs(row: Mapping[str, Any]) -> list[str]:
+def _outputs(row: GameRow) -> list[str]:
     pairs = row.get("pairs") or []
     return [str(pair[1]) for pair in pairs] or [str(row.get("output", ""))]

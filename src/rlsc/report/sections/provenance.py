@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from rlsc.records import RunFolder
+from rlsc.records import HowMade, RunFolder, from_json
 from rlsc.report.page import Block, Code, Heading, Table
 from rlsc.runtime import Cpu
 
@@ -28,7 +27,7 @@ def made(folder: RunFolder, more: Rows = (), name: str = "") -> Iterator[Block]:
     yield Table(("setting", "value"), rows, words=True, folded=title)
 
 
-def code_rows(environment: Mapping[str, Any]) -> list[tuple[str, str]]:
+def code_rows(environment: HowMade) -> list[tuple[str, str]]:
     """Command, commit, versions, device and CPU."""
     versions = ", ".join(f"{name} {version}" for name, version in environment["packages"].items())
     return [
@@ -39,10 +38,10 @@ def code_rows(environment: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def hardware_rows(environment: Mapping[str, Any]) -> list[tuple[str, str]]:
+def hardware_rows(environment: HowMade) -> list[tuple[str, str]]:
     """The kind of the CPU is in every record but those of before it was noted."""
     device = environment["device"]
     if "cpu" not in environment:
         return [("device", f"{device}, {environment['cpu_threads']} CPU threads")]
     accelerator = [] if device == "cpu" else [("device", device)]
-    return [*accelerator, ("CPU", str(Cpu(**environment["cpu"])))]
+    return [*accelerator, ("CPU", str(from_json(Cpu, environment["cpu"])))]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
+from rlsc.records import GameRow
 from rlsc.report.charts import COLOURS, Chart, Series
 from rlsc.report.page import Block, Table
 from rlsc.report.sections.steps import Line, is_known, signal
@@ -52,7 +52,7 @@ def spc_doubts(
     last = metrics[-max(1, len(metrics) // 5) :]
 
     def mean(name: str) -> float | None:
-        values = [row[SPC + name] for row in last if row.get(SPC + name) is not None]
+        values = [value for row in last if (value := row.get(SPC + name)) is not None]
         return sum(values) / len(values) if values else None
 
     incorrect, noop = mean("verdict_share"), mean("noop_share")
@@ -64,7 +64,7 @@ def spc_doubts(
         of_all = mean(f"error_{name}")
         if of_all is not None and of_all > 0.9:
             yield f"{share(of_all)} of the last wrong steps are of one fault, {name}."
-    found = [row[f"{SPC}critic_wrong"] for row in metrics if is_known([row], f"{SPC}critic_wrong")]
+    found = [each for row in metrics if (each := row.get(f"{SPC}critic_wrong")) is not None]
     steps = sorted(examined or {})
     if len(steps) < 2 or len(found) < 2 or examined is None:
         return
@@ -76,7 +76,7 @@ def spc_doubts(
         )
 
 
-def spc_games(tasks: Sequence[Line]) -> Iterator[Block]:
+def spc_games(tasks: Sequence[GameRow]) -> Iterator[Block]:
     """The newest games, and those in which most critics were deceived; all are in tasks.jsonl."""
     judged = [row for row in tasks if row.get("verdicts")]
     wrong = [row for row in judged if row.get("fault")]
@@ -93,12 +93,12 @@ def spc_games(tasks: Sequence[Line]) -> Iterator[Block]:
             yield Table(header, [_row(row) for row in rows], words=True, folded=title)
 
 
-def _share_of(row: Mapping[str, Any], verdict: bool) -> float:
+def _share_of(row: GameRow, verdict: bool) -> float:
     verdicts = row["verdicts"]
     return float(sum(one is verdict for one in verdicts) / len(verdicts))
 
 
-def _row(row: Line) -> tuple[str, ...]:
+def _row(row: GameRow) -> tuple[str, ...]:
     said = row["verdicts"]
     reward = row.get("reward")
     return (

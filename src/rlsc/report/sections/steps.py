@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from rlsc.records import CurvePoint, GuardResults, TrainingResults
 from rlsc.report.charts import Band, Chart, Series
@@ -12,8 +11,10 @@ from rlsc.report.page import Block, Curves, Heading, Paragraph, Table
 from rlsc.report.sections.words import asked, decimal
 from rlsc.types import Estimate
 
-Line = Mapping[str, Any]
-"""Of metrics.jsonl or guard.jsonl, whose columns differ by objective and environment."""
+Line = Mapping[str, float | None]
+"""Of metrics.jsonl, whose columns differ by objective and environment; None: no number."""
+Verdicts = Sequence[tuple[int, str]]
+"""The guard's, by step."""
 
 FIRST = 4
 """As many charts stand on the first screen."""
@@ -55,10 +56,10 @@ _COLUMNS = (
 
 
 def step_charts(
-    metrics: Sequence[Line], guard: Sequence[Line], results: TrainingResults | None = None
+    metrics: Sequence[Line], guard: Verdicts, results: TrainingResults | None = None
 ) -> list[Chart]:
     """Accuracy where it was measured, then the signals; the guard's verdicts behind them."""
-    bands = [Band(row["step"] - 0.5, row["step"] + 0.5, row["verdict"]) for row in guard]
+    bands = [Band(step - 0.5, step + 0.5, verdict) for step, verdict in guard]
     kept = results.guard if results else None
     marks = [(float(kept.kept_step), "kept")] if kept else []
     charts = [_accuracy(results, bands, marks)] if results and results.curve else []
@@ -76,7 +77,7 @@ def step_charts(
 
 def signal(metrics: Sequence[Line], name: str, label: str, colour: int) -> Series:
     """A column of the metrics as a line; a step without a value leaves a gap."""
-    known = [(row["step"], row[name]) for row in metrics if name in row]
+    known = [(row["step"] or 0, row[name]) for row in metrics if name in row]
     points = [(step, math.nan if value is None else float(value)) for step, value in known]
     return Series(label, points, colour=colour)
 
@@ -170,8 +171,6 @@ def guard_text(results: TrainingResults) -> str:
     return f"{text} No label was used: the signs are of {seen}."
 
 
-def guard_rows(rows: Sequence[Line], guard: GuardResults | None) -> Sequence[Line]:
-    """By the run's records, or by its results where those are gone."""
-    if rows or guard is None:
-        return rows
-    return [{"step": step, "verdict": each.verdict} for step, each in guard.verdicts.items()]
+def guard_verdicts(guard: GuardResults | None) -> Verdicts:
+    """By a run's results, where its records are gone."""
+    return [(step, each.verdict) for step, each in guard.verdicts.items()] if guard else []

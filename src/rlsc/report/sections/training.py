@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 from rlsc.records import (
     EVALUATION,
     AnswerRow,
+    GameRow,
     TrainingFolder,
     TrainingResults,
     read_jsonl,
@@ -26,9 +28,10 @@ REFRESH = 10
 def training_page(folder: TrainingFolder) -> Page:
     """From results.json where the run is finished, else from what there is of it."""
     config, results = folder.read_settings(), folder.results()
-    metrics, guard, tasks = (
+    metrics, seen, rows = (
         read_jsonl(folder.path / f"{name}.jsonl") for name in ("metrics", "guard", "tasks")
     )
+    guard, tasks = [(row["step"], row["verdict"]) for row in seen], cast(list[GameRow], rows)
     title = (
         f"{config.get('objective', 'rlsc')} on {config.get('questions') or config['environment']}"
     )
@@ -38,7 +41,7 @@ def training_page(folder: TrainingFolder) -> Page:
         begun = Curves(charts) if charts else Paragraph("No step is finished yet.")
         played = game_section(tasks, metrics)
         return Page(title, [Headline(f"Under way: {made}."), begun, *played], REFRESH)
-    charts = steps.step_charts(metrics, steps.guard_rows(guard, results.guard), results)
+    charts = steps.step_charts(metrics, guard or steps.guard_verdicts(results.guard), results)
     game = not config.get("questions")
     blocks = [
         headline(results, "" if game else f"{config.get('num_generations')} completions each"),
@@ -148,7 +151,7 @@ def _costs(results: TrainingResults, metrics: Sequence[steps.Line]) -> list[tupl
     """Tokens and seconds."""
     rows = []
     if metrics and all("sampled_tokens" in row for row in metrics):
-        tokens = sum(row["sampled_tokens"] for row in metrics)
+        tokens = sum(row["sampled_tokens"] or 0 for row in metrics)
         rows.append(("tokens sampled in training", f"{tokens:,.0f}"))
     sampling, total = (
         sum(row.get(name) or 0.0 for row in metrics) for name in ("sample_seconds", "seconds")

@@ -374,6 +374,7 @@ def test_a_file_of_seeds_that_cannot_be_read_is_said_before_anything(
         ({"kind": "magic"}, "line 1: kind must be one of deduction"),
         ({"kind": "deduction", "program": "x + 2"}, "line 1 has no 'input'"),
         ({"kind": "induction", "program": "x + 2", "pairs": [["1"]]}, "line 1: program, input"),
+        ({"kind": "induction", "program": "x + 2", "pairs": None}, "has 0 deduction tasks"),
         (
             {"kind": "deduction", "program": "x + 2", "input": "1", "output": "3"},
             "has 1 deduction tasks that can be played, and 2 are needed",

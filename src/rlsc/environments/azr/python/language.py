@@ -8,9 +8,8 @@ import random
 import tokenize
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from rlsc.environments.azr.language import Text
+from rlsc.environments.azr.language import LanguageState, Text
 from rlsc.environments.azr.prompts import rendered
 from rlsc.environments.azr.python.judging import Judge
 from rlsc.environments.azr.python.proposals import Draft, Validity
@@ -173,7 +172,7 @@ class Python:
     def counts(self) -> Mapping[str, float]:
         return self._runner.end_step()
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> LanguageState:
         """Verdicts, and what gave them: another Python or sandbox may say otherwise."""
         return {"verdicts": dict(self._memo), "ran_by": self._ran_by()}
 
@@ -182,7 +181,7 @@ class Python:
         minor = ".".join(executor.python.split(".")[:2])
         return {"python": minor, "sandbox": f"{executor.name} {VERSION}"}
 
-    def load(self, state: dict[str, Any]) -> None:
+    def load(self, state: LanguageState) -> None:
         before, here = state["ran_by"], self._ran_by()
         for name, value in here.items():
             if before.get(name) != value:
