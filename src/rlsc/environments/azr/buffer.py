@@ -42,7 +42,7 @@ class Buffer:
         tasks.append(kept)
         keys.add(kept.key)
         if len(tasks) > self._size:
-            oldest = next((at for at, one in enumerate(tasks) if one.born != SEED), 0)
+            oldest = next((at for at, candidate in enumerate(tasks) if candidate.born != SEED), 0)
             keys.discard(tasks.pop(oldest).key)
         return kept
 

@@ -95,17 +95,17 @@ class AZR(AZRSettings, Environment[AZRState]):
         wanted, triplets = self.seed_size + self.probe_tasks, list[Task]()
         for kind in self.played:
             if kind in given:
-                found = given[kind]
+                seeds = given[kind]
             elif kind in TRIPLETS and triplets:  # the same begin both
-                found = [replace(task, kind=kind) for task in triplets]
+                seeds = [replace(task, kind=kind) for task in triplets]
             else:
-                found = yield from self._seeds(kind, wanted, triplets, seed)
-            triplets = found if kind in TRIPLETS and not triplets else triplets
-            held_out = len(found) - self.probe_tasks
+                seeds = yield from self._seeds(kind, wanted, triplets, seed)
+            triplets = seeds if kind in TRIPLETS and not triplets else triplets
+            held_out = len(seeds) - self.probe_tasks
             self._probe += [
-                replace(task, id=f"probe/{kind}/{n}") for n, task in enumerate(found[held_out:])
+                replace(task, id=f"probe/{kind}/{n}") for n, task in enumerate(seeds[held_out:])
             ]
-            for task in found[:held_out]:
+            for task in seeds[:held_out]:
                 self._buffer.add(task)
         self._language.counts()  # of seeding, which is no part of the first step
 
@@ -115,12 +115,12 @@ class AZR(AZRSettings, Environment[AZRState]):
             sources = list(self._language.first("deduction"))
         if self.seeds == "uniform":
             draw = random.Random(seed_for(seed, "seeds", kind))
-            found = uniform_seeds(self._language, kind, wanted, sources, draw)
-            self._records += drawn_rows(found)
-            return found
-        found, records = yield from seeds_of_model(self, self._language, kind, wanted, sources)
+            seeds = uniform_seeds(self._language, kind, wanted, sources, draw)
+            self._records += drawn_rows(seeds)
+            return seeds
+        seeds, records = yield from seeds_of_model(self, self._language, kind, wanted, sources)
         self._records += records
-        return found
+        return seeds
 
     # A step.
 
@@ -143,10 +143,10 @@ class AZR(AZRSettings, Environment[AZRState]):
             for pool in pools
             if pool.name.count("/") == 1
         }
-        found = this.metrics(self._language, self._buffer, self.played, rewards)
+        metrics = this.metrics(self._language, self._buffer, self.played, rewards)
         if this.proposals and not self.boundary_reward:
-            found["best_rate"] = best_rate(self.estimates)
-        self._metrics = {_PREFIX + name: value for name, value in found.items()}
+            metrics["best_rate"] = best_rate(self.estimates)
+        self._metrics = {_PREFIX + name: value for name, value in metrics.items()}
         self._records = this.records()
         return self._trained(pools)
 
@@ -157,7 +157,9 @@ class AZR(AZRSettings, Environment[AZRState]):
         for kind in self.played if self.proposer == "policy" else ():
             names = [f"propose/{kind}/{place}" for place in range(self.batch)]
             drawn = [self._references(kind, seed, place) for place in range(self.batch)]
-            draws |= {name: (kind, one) for name, one in zip(names, drawn, strict=True)}
+            draws |= {
+                name: (kind, references) for name, references in zip(names, drawn, strict=True)
+            }
             more, left_out = propose_asks(self, self._language, kind, names, drawn)
             asks += more
             this.left_out += left_out
@@ -190,41 +192,41 @@ class AZR(AZRSettings, Environment[AZRState]):
 
     def _uniform(self, this: Step, seed: int) -> list[Task]:
         """In place of proposals: B tasks of each kind from the grammar, not estimated."""
-        found = []
+        tasks = []
         for kind in self.played:
             for place in range(self.batch):
                 draw = random.Random(seed_for(seed, "uniform", kind, place))
                 program = self._references(kind, seed, place)[0].program
                 drawn = replace(self._language.drawn(kind, draw, program), born=this.number)
                 kept = None if self._is_held_out(drawn) else self._buffer.add(drawn)
-                found += [] if kept is None else [kept]
-        return found
+                tasks += [] if kept is None else [kept]
+        return tasks
 
     def _estimate(self, this: Step) -> Waves:
         """The second wave: G solutions of each valid task, sampled as all that is trained on.
 
         A solution that was cut off, or has no answer, is not right, and stays in the denominator.
         """
-        valid = [one for one in this.proposals if isinstance(one.made, Task)]
+        valid = [proposal for proposal in this.proposals if isinstance(proposal.made, Task)]
         asks = [
-            solve_ask(self, self._language, f"estimate/{n}", one.made, self.estimates)
-            for n, one in enumerate(valid)
-            if isinstance(one.made, Task)
+            solve_ask(self, self._language, f"estimate/{n}", proposal.made, self.estimates)
+            for n, proposal in enumerate(valid)
+            if isinstance(proposal.made, Task)
         ]
         groups = (yield asks) if asks else []
         solved: list[tuple[Task, CompletionGroup]] = []
-        for one, group in zip(valid, groups, strict=True):
+        for proposal, group in zip(valid, groups, strict=True):
             if group is None:
-                one.made = Refusal("too_long", "its question does not fit the context")
+                proposal.made = Refusal("too_long", "its question does not fit the context")
                 this.too_long += 1
-            elif isinstance(one.made, Task):
-                one.estimates = group
-                solved.append((one.made, group))
+            elif isinstance(proposal.made, Task):
+                proposal.estimates = group
+                solved.append((proposal.made, group))
         judged = iter(self._judged(solved))
-        for one in valid:
-            if one.estimates is not None:
-                one.judged = next(judged)
-                one.rate = fmean(each.right for each in one.judged)
+        for proposal in valid:
+            if proposal.estimates is not None:
+                proposal.judged = next(judged)
+                proposal.rate = fmean(each.right for each in proposal.judged)
 
     def _judged(self, solved: Sequence[tuple[Task, CompletionGroup]]) -> list[list[Judgement]]:
         """Of each group's completions, all at once: programs run beside each other."""
@@ -233,37 +235,45 @@ class AZR(AZRSettings, Environment[AZRState]):
         return [[next(judged) for _ in group.completions] for _, group in solved]
 
     def _pay(self, this: Step, seed: int) -> None:
-        for place, one in enumerate(this.proposals):
-            one.reward = proposer_reward(
-                one.rate, one.has_format, self.boundary_reward, self.invalid_reward
+        for place, proposal in enumerate(this.proposals):
+            proposal.reward = proposer_reward(
+                proposal.rate, proposal.has_format, self.boundary_reward, self.invalid_reward
             )
             if self.reward == "format":
-                one.reward = proposer_reward(None, one.has_format, invalid=0.0)
+                proposal.reward = proposer_reward(None, proposal.has_format, invalid=0.0)
             if self.reward == "random":
-                one.reward = _coin(seed, "propose", place)
+                proposal.reward = _coin(seed, "propose", place)
 
     def _keep(self, this: Step) -> None:
         """New tasks enter the buffer, as far as `keep` lets them."""
-        for one in this.proposals:
-            if not isinstance(one.made, Task) or one.rate is None or self._is_held_out(one.made):
+        for proposal in this.proposals:
+            if (
+                not isinstance(proposal.made, Task)
+                or proposal.rate is None
+                or self._is_held_out(proposal.made)
+            ):
                 continue
-            solved, learnable = one.rate == 1, 0 < one.rate < 1
+            solved, learnable = proposal.rate == 1, 0 < proposal.rate < 1
             if (self.keep == "not_solved" and solved) or (
                 self.keep == "learnable" and not learnable
             ):
                 continue
-            references = tuple(task.id for task in one.references)
-            task = replace(one.made, born=this.number, references=references, rate=one.rate)
-            one.kept = self._buffer.add(task)
-            one.duplicate |= one.kept is None
+            references = tuple(task.id for task in proposal.references)
+            task = replace(
+                proposal.made, born=this.number, references=references, rate=proposal.rate
+            )
+            proposal.kept = self._buffer.add(task)
+            proposal.duplicate |= proposal.kept is None
 
     def _is_held_out(self, task: Task) -> bool:
         """Whether it is one of the probe, proposed anew: paid, and never trained on."""
-        return any(task.kind == one.kind and task.key == one.key for one in self._probe)
+        return any(
+            task.kind == held_out.kind and task.key == held_out.key for held_out in self._probe
+        )
 
     def _say_barren(self, this: Step) -> None:
         """A line after ten steps in which nothing that was proposed is a task."""
-        made = any(isinstance(one.made, Task) for one in this.proposals)
+        made = any(isinstance(proposal.made, Task) for proposal in this.proposals)
         self._barren = 0 if made or not this.proposals else self._barren + 1
         if self._barren == _BARREN:
             reasons = Counter(p.made.reason for p in this.proposals if isinstance(p.made, Refusal))
@@ -295,12 +305,12 @@ class AZR(AZRSettings, Environment[AZRState]):
             born = this.number - 1
             yield from (task for task in self._buffer.of(kind) if task.born == born >= 0)
             return
-        for one in this.proposals:
-            made = one.made
-            if not isinstance(made, Task) or made.kind != kind or one.rate is None:
+        for proposal in this.proposals:
+            made = proposal.made
+            if not isinstance(made, Task) or made.kind != kind or proposal.rate is None:
                 continue
             if not self._is_held_out(made):
-                yield one.kept or made
+                yield proposal.kept or made
         yield from (task for task in this.drawn if task.kind == kind)
 
     def _solve(self, this: Step, chosen: Sequence[tuple[Task, bool]], beside: list[Ask]) -> Waves:
@@ -329,16 +339,22 @@ class AZR(AZRSettings, Environment[AZRState]):
         """One of each role and kind; of the solver with `pool_by=task` one of each task."""
         pools = []
         for kind in self.played:
-            proposed = [one for one in this.proposals if one.kind == kind]
-            rewards = [[one.reward] for one in proposed]
-            pools.append(Pool(f"propose/{kind}", [one.group for one in proposed], rewards))
-            solved = [(one.group, one.judged) for one in this.solutions if one.task.kind == kind]
+            proposed = [proposal for proposal in this.proposals if proposal.kind == kind]
+            rewards = [[proposal.reward] for proposal in proposed]
+            pools.append(
+                Pool(f"propose/{kind}", [proposal.group for proposal in proposed], rewards)
+            )
+            solved = [
+                (solution.group, solution.judged)
+                for solution in this.solutions
+                if solution.task.kind == kind
+            ]
             if self.train_estimates:
                 solved += [
-                    (one.estimates, one.judged)
-                    for one in proposed
-                    if one.estimates and isinstance(one.made, Task)
-                    if not self._is_held_out(one.made)
+                    (proposal.estimates, proposal.judged)
+                    for proposal in proposed
+                    if proposal.estimates and isinstance(proposal.made, Task)
+                    if not self._is_held_out(proposal.made)
                 ]
             paid = [self._solver_rewards(judged, seed, group) for group, judged in solved]
             groups = [group for group, _ in solved]
@@ -359,8 +375,10 @@ class AZR(AZRSettings, Environment[AZRState]):
         if self.reward == "random":
             return [_coin(seed, group.prompt.id, place) for place in range(len(judged))]
         if self.reward == "format":
-            return [proposer_reward(None, one.has_format, invalid=0.0) for one in judged]
-        return [solver_reward(one.right, one.has_format) for one in judged]
+            return [
+                proposer_reward(None, judgement.has_format, invalid=0.0) for judgement in judged
+            ]
+        return [solver_reward(judgement.right, judgement.has_format) for judgement in judged]
 
     def _trained(self, pools: Sequence[Pool]) -> list[Pool]:
         roles = {"both": ("propose", "solve")}.get(self.train_roles, (self.train_roles,))
@@ -378,13 +396,17 @@ class AZR(AZRSettings, Environment[AZRState]):
             if group is not None
         ]
         judged = list(zip(pairs, self._language.judgements(pairs), strict=True))
-        found = {}
+        figures = {}
         for kind in self.played:
-            mine = [one for (task, _), one in judged if task.kind == kind]
+            mine = [judgement for (task, _), judgement in judged if task.kind == kind]
             number = sum(task.kind == kind for task in self._probe)
-            found[f"{_PREFIX}probe_accuracy_{kind}"] = sum(one.right for one in mine) / number
-            found[f"{_PREFIX}probe_format_{kind}"] = sum(one.has_format for one in mine) / number
-        return found
+            figures[f"{_PREFIX}probe_accuracy_{kind}"] = (
+                sum(judgement.right for judgement in mine) / number
+            )
+            figures[f"{_PREFIX}probe_format_{kind}"] = (
+                sum(judgement.has_format for judgement in mine) / number
+            )
+        return figures
 
     def metrics(self) -> dict[str, float]:
         return dict(self._metrics)

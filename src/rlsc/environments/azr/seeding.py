@@ -36,13 +36,13 @@ def seeds_of_model(
     References are drawn from what there is so far; of induction the programs of `sources`. Raises
     `ConfigError` where the attempts are used up.
     """
-    buffer, found, records = Buffer(wanted), list[Task](), list[GameRow]()
+    buffer, seeds, records = Buffer(wanted), list[Task](), list[GameRow]()
     for task in language.first(kind) if kind in TRIPLETS else ():
         if (kept := buffer.add(task)) is not None:
-            found.append(kept)
+            seeds.append(kept)
     attempts, reasons = 0, Counter[str]()
-    while len(found) < wanted and attempts < settings.attempts:
-        number = min(_WAVE, 2 * (wanted - len(found)), settings.attempts - attempts)
+    while len(seeds) < wanted and attempts < settings.attempts:
+        number = min(_WAVE, 2 * (wanted - len(seeds)), settings.attempts - attempts)
         draws = [
             _references(buffer, kind, settings.references, sources, attempts + place)
             for place in range(number)
@@ -57,21 +57,21 @@ def seeds_of_model(
             if group is not None
         ]
         for made, (completion, _) in zip(language.tasks(kind, pairs), pairs, strict=True):
-            kept = buffer.add(made) if isinstance(made, Task) and len(found) < wanted else None
+            kept = buffer.add(made) if isinstance(made, Task) and len(seeds) < wanted else None
             reason = made.reason if isinstance(made, Refusal) else "" if kept else "duplicate"
             reasons[reason] += 1
             records.append({"kind": kind, "text": completion.text[:SHOWN], "reason": reason})
             if kept is not None:
-                found.append(kept)
+                seeds.append(kept)
                 records[-1] |= kept.to_json()
-    if len(found) < wanted:
+    if len(seeds) < wanted:
         del reasons[""]
         why = ", ".join(f"{name} {count}" for name, count in reasons.most_common(3))
         raise ConfigError(
-            f"the model proposed {len(found)} different {kind} tasks of {wanted} in {attempts} "
+            f"the model proposed {len(seeds)} different {kind} tasks of {wanted} in {attempts} "
             f"attempts ({why}): {language.advice}"
         )
-    return found, records
+    return seeds, records
 
 
 def _references(
@@ -86,14 +86,14 @@ def uniform_seeds(
     language: Language, kind: Kind, wanted: int, sources: Sequence[Task], draw: random.Random
 ) -> list[Task]:
     """Distinct tasks drawn from the grammar. Raises `ConfigError` where it has too few."""
-    buffer, found = Buffer(wanted), list[Task]()
+    buffer, seeds = Buffer(wanted), list[Task]()
     for attempt in range(100 * wanted):
         program = sources[attempt % len(sources)].program if sources else ""
         drawn = language.drawn(kind, draw, program)
         if (kept := buffer.add(drawn)) is not None:
-            found.append(kept)
-        if len(found) == wanted:
-            return found
+            seeds.append(kept)
+        if len(seeds) == wanted:
+            return seeds
     raise ConfigError(f"the grammar has no {wanted} different {kind} tasks: lower seed_size")
 
 
@@ -110,19 +110,19 @@ def seeds_of_file(settings: AZRSettings, language: Language) -> dict[Kind, list[
     if refused:
         why = ", ".join(f"{name} {count}" for name, count in refused.most_common(3))
         console.print(f"note: {refused.total()} of {len(replayed)} seed_tasks refused: {why}")
-    found: dict[Kind, list[Task]] = {}
+    seeds: dict[Kind, list[Task]] = {}
     for kind in settings.played:
         buffer = Buffer(max(1, len(replayed)))
         alike = TRIPLETS if kind in TRIPLETS else (kind,)  # the same begin both
-        of_kind = [one for one in replayed if isinstance(one, Task) and one.kind in alike]
-        added = [buffer.add(replace(one, kind=kind)) for one in of_kind]
-        found[kind] = [one for one in added if one is not None]
-        if len(found[kind]) < 2 + settings.probe_tasks:
+        of_kind = [task for task in replayed if isinstance(task, Task) and task.kind in alike]
+        added = [buffer.add(replace(task, kind=kind)) for task in of_kind]
+        seeds[kind] = [task for task in added if task is not None]
+        if len(seeds[kind]) < 2 + settings.probe_tasks:
             raise ConfigError(
-                f"environment_settings: seed_tasks {file} has {len(found[kind])} {kind} tasks that "
+                f"environment_settings: seed_tasks {file} has {len(seeds[kind])} {kind} tasks that "
                 f"can be played, and {2 + settings.probe_tasks} are needed"
             )
-    return found
+    return seeds
 
 
 def rows_of_file(file: Path) -> list[dict[str, Any]]:

@@ -52,7 +52,9 @@ class Proposal:
     def copies(self) -> bool:
         """Whether it stands in its references."""
         made = self.made
-        return isinstance(made, Task) and any(made.key == one.key for one in self.references)
+        return isinstance(made, Task) and any(
+            made.key == reference.key for reference in self.references
+        )
 
     @property
     def copied_lines(self) -> float | None:
@@ -63,7 +65,9 @@ class Proposal:
         if not isinstance(self.made, Task) or self.kind not in TRIPLETS:
             return None
         lines = [line.strip() for line in self.made.program.splitlines()]
-        known = {line.strip() for one in self.references for line in one.program.splitlines()}
+        known = {
+            line.strip() for reference in self.references for line in reference.program.splitlines()
+        }
         return fmean(line in known for line in lines) if len(lines) > 1 else None
 
     def record(self) -> GameRow:
@@ -107,20 +111,20 @@ class Step:
         self, language: Language, buffer: Buffer, kinds: Sequence[Kind], pools: Mapping[str, float]
     ) -> dict[str, float]:
         """By name without `azr/`; `pools` has the mean reward of each."""
-        found: dict[str, float] = dict(self._of_proposals())
+        metrics: dict[str, float] = dict(self._of_proposals())
         for kind in kinds:
-            found |= _of_kind(kind, [p for p in self.proposals if p.kind == kind])
-            found |= self._solver(kind)
-            found[f"buffer_{kind}"] = len(buffer.of(kind))
-        found |= self._of_solutions()
-        found |= {f"reward_{name.replace('/', '_')}": value for name, value in pools.items()}
-        found |= _of_recent(buffer, kinds, self.number)
+            metrics |= _of_kind(kind, [p for p in self.proposals if p.kind == kind])
+            metrics |= self._solver(kind)
+            metrics[f"buffer_{kind}"] = len(buffer.of(kind))
+        metrics |= self._of_solutions()
+        metrics |= {f"reward_{name.replace('/', '_')}": value for name, value in pools.items()}
+        metrics |= _of_recent(buffer, kinds, self.number)
         tasks = [p.made for p in self.proposals if isinstance(p.made, Task)] + self.drawn
         described = [language.described(task) for task in tasks]
         for name in described[0] if described else ():
-            found[name] = fmean(each[name] for each in described)
-        found |= {"solve_skipped": self.skipped, "references_left_out": self.left_out}
-        return found | {"prompts_too_long": self.too_long} | dict(language.counts())
+            metrics[name] = fmean(each[name] for each in described)
+        metrics |= {"solve_skipped": self.skipped, "references_left_out": self.left_out}
+        return metrics | {"prompts_too_long": self.too_long} | dict(language.counts())
 
     def _of_proposals(self) -> Iterator[tuple[str, float]]:
         number = len(self.proposals)
@@ -140,13 +144,13 @@ class Step:
             yield f"refused_{reason}", count / number
 
     def _of_solutions(self) -> Iterator[tuple[str, float]]:
-        judged = [one for solution in self.solutions for one in solution.judged]
-        judged += [one for proposal in self.proposals for one in proposal.judged]
+        judged = [judgement for solution in self.solutions for judgement in solution.judged]
+        judged += [judgement for proposal in self.proposals for judgement in proposal.judged]
         if judged:
-            yield "format_share_solve", fmean(one.has_format for one in judged)
+            yield "format_share_solve", fmean(judgement.has_format for judgement in judged)
         low, high = _LEARNABLE
         old = [
-            (fmean(one.right for one in each.judged), each.task.rate)
+            (fmean(judgement.right for judgement in each.judged), each.task.rate)
             for each in self.solutions
             if each.task.rate is not None
             and low < each.task.rate < high
@@ -156,17 +160,19 @@ class Step:
             yield "old_learnable_gain", fmean(right - rate for right, rate in old)
 
     def _solver(self, kind: Kind) -> dict[str, float]:
-        found = {}
+        accuracies = {}
         for name, is_new in (("new", True), ("buffer", False)):
             judged = [
-                one
+                judgement
                 for each in self.solutions
                 if each.task.kind == kind and each.is_new is is_new
-                for one in each.judged
+                for judgement in each.judged
             ]
             if judged:
-                found[f"solver_accuracy_{kind}_{name}"] = fmean(one.right for one in judged)
-        return found
+                accuracies[f"solver_accuracy_{kind}_{name}"] = fmean(
+                    judgement.right for judgement in judged
+                )
+        return accuracies
 
     def records(self) -> list[GameRow]:
         """A row for each proposal, refused ones too, and for each task that was drawn."""
@@ -183,15 +189,15 @@ def _of_kind(kind: Kind, proposals: Sequence[Proposal]) -> dict[str, float]:
     if not proposals:
         return {}
     rates = [p.rate for p in proposals if p.rate is not None]
-    found = {f"valid_share_{kind}": fmean(isinstance(p.made, Task) for p in proposals)}
+    metrics = {f"valid_share_{kind}": fmean(isinstance(p.made, Task) for p in proposals)}
     if rates:
-        found |= {
+        metrics |= {
             f"solve_rate_{kind}": fmean(rates),
             f"learnability_{kind}": fmean(1 - rate if 0 < rate < 1 else 0.0 for rate in rates),
             f"unsolved_{kind}": fmean(rate == 0 for rate in rates),
             f"mastered_{kind}": fmean(rate == 1 for rate in rates),
         }
-    return found
+    return metrics
 
 
 def _of_recent(buffer: Buffer, kinds: Sequence[Kind], step: int) -> dict[str, float]:

@@ -72,10 +72,10 @@ class Sums:
             return Refusal("truncated")
         if kind == "induction":
             return self._induction(completion.text.strip(), references[0].program)
-        found = _EXERCISE.fullmatch(completion.text.strip())
-        if found is None:
+        match = _EXERCISE.fullmatch(completion.text.strip())
+        if match is None:
             return Refusal("bad_format")
-        given, sign, operand = found.groups()
+        given, sign, operand = match.groups()
         if max(len(given), len(operand)) > self.digits:
             return Refusal("too_long")
         program = f"x {sign} {int(operand)}"
@@ -171,17 +171,17 @@ def _judgement(task: Task, completion: Completion) -> Judgement:
         return Judgement(False, False)
     text = completion.text.strip()
     pattern = _PROGRAM if task.kind == "induction" else _NUMBER
-    found = pattern.search(text)
-    if found is None or len(found[0]) > _MOST_DIGITS:
+    match = pattern.search(text)
+    if match is None or len(match[0]) > _MOST_DIGITS:
         return Judgement(False, False)
-    return Judgement(found[0] == text, _is_right(task, found))
+    return Judgement(match[0] == text, _is_right(task, match))
 
 
-def _is_right(task: Task, found: re.Match[str]) -> bool:
+def _is_right(task: Task, match: re.Match[str]) -> bool:
     if task.kind == "induction":
-        program = f"x {found[1]} {int(found[2])}"
+        program = f"x {match[1]} {int(match[2])}"
         return all(run(program, given) == output for given, output in task.hidden)
-    number = str(int(found[0]))
+    number = str(int(match[0]))
     if task.kind == "deduction":
         return number == task.output
     return run(task.program, number) == task.output

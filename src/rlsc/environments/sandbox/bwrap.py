@@ -97,12 +97,14 @@ def _folders() -> Iterator[tuple[str, str]]:
 
 def _site_packages(folders: list[str]) -> list[str]:
     """Every folder of packages that the bound ones hold."""
-    found = set()
+    site_packages = set()
     for folder in folders:
         for name in _PACKAGES:
             for middle in ("", "*/"):
-                found |= set(glob.glob(f"{glob.escape(folder)}/{middle}{name}"))
-    return sorted(path for path in found if os.path.isdir(path) and not os.path.islink(path))
+                site_packages |= set(glob.glob(f"{glob.escape(folder)}/{middle}{name}"))
+    return sorted(
+        path for path in site_packages if os.path.isdir(path) and not os.path.islink(path)
+    )
 
 
 def _sealed(content: bytes) -> int:

@@ -175,8 +175,8 @@ def validate(
         return first
     second = executor.run(program, list(reversed(calls)), limits, hash_seed=1)[::-1]
     return [
-        one
-        if (one.status, one.value) == (other.status, other.value)
-        else Outcome(Status.NONDETERMINISTIC, seconds=one.seconds)
-        for one, other in zip(first, second, strict=True)
+        outcome
+        if (outcome.status, outcome.value) == (other.status, other.value)
+        else Outcome(Status.NONDETERMINISTIC, seconds=outcome.seconds)
+        for outcome, other in zip(first, second, strict=True)
     ]

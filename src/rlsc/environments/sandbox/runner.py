@@ -54,13 +54,17 @@ class Runner:
     def judge(self, requests: Iterable[Request]) -> list[list[Outcome]]:
         """The outcomes of each request's calls, by one run with hash seed 0."""
         return self._map(
-            lambda one: self.executor.run(one.program, one.calls, one.limits, hash_seed=0), requests
+            lambda request: self.executor.run(
+                request.program, request.calls, request.limits, hash_seed=0
+            ),
+            requests,
         )
 
     def validate(self, requests: Iterable[Request]) -> list[list[Outcome]]:
         """As `judge`, by two runs that must agree: `executor.validate`."""
         return self._map(
-            lambda one: validate(self.executor, one.program, one.calls, one.limits), requests
+            lambda request: validate(self.executor, request.program, request.calls, request.limits),
+            requests,
         )
 
     def _map(

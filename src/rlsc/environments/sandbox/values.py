@@ -86,9 +86,9 @@ def _value(tree: Any, depth: int) -> Any:
     return _refused(tag)
 
 
-def same(one: str, other: str) -> bool:
+def same(text: str, other: str) -> bool:
     """Whether two canonical texts are of equal values, by the table above."""
-    return one == other or _key(decode(one)) == _key(decode(other))
+    return text == other or _key(decode(text)) == _key(decode(other))
 
 
 def _key(value: Any) -> Any:

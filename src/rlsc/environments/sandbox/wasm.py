@@ -230,7 +230,7 @@ def _compiled() -> _Runtime:
     except ImportError as error:
         raise SandboxError(f"wasm needs an extra ({error}): pip install 'rlsc[wasm]'") from error
     path = Path(package.path())
-    found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "no file"
-    if found != SHA256:
-        raise SandboxError(f"{path} is not the interpreter that is known: SHA-256 {found}")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "no file"
+    if digest != SHA256:
+        raise SandboxError(f"{path} is not the interpreter that is known: SHA-256 {digest}")
     return _Runtime(wasmtime, path)

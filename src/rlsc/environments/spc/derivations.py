@@ -87,8 +87,8 @@ def read(text: str) -> Step | None:
     """
     if len(text) > _LONGEST or "\n" in text.strip():
         return None
-    found = _STEP.fullmatch(text)
-    return None if found is None else Step(*map(int, found.groups()))
+    match = _STEP.fullmatch(text)
+    return None if match is None else Step(*map(int, match.groups()))
 
 
 def fault(place: Place, step: Step) -> Fault | None:
@@ -160,8 +160,8 @@ def wrong_steps(place: Place) -> list[Step]:
     Results off by up to 20 and with digits exchanged; each summand another number of the problem,
     another partial sum, off by 1 or 10 or with digits exchanged, rightly added.
     """
-    found = {canonical(place, step): None for step in _candidates(place)}
-    return [step for step in found if fault(place, step) is not None]
+    candidates = {canonical(place, step): None for step in _candidates(place)}
+    return [step for step in candidates if fault(place, step) is not None]
 
 
 def _candidates(place: Place) -> Iterator[Step]:

@@ -160,8 +160,8 @@ class SPC(SPCSettings, Environment[SPCState]):
             yield from self._texts.validate(games)
             return
         games.left_out += len(games.rewrites)
-        for one in games.rewrites:
-            one.step, one.reason, one.reward = None, "unconfirmed", 0.0
+        for rewrite in games.rewrites:
+            rewrite.step, rewrite.reason, rewrite.reward = None, "unconfirmed", 0.0
 
     def _rewrite(self, games: Games, places: Sequence[AnyPlace], seed: int) -> Waves:
         """The first wave: a wrong step in place of each right one, or by chance."""
@@ -198,7 +198,11 @@ class SPC(SPCSettings, Environment[SPCState]):
         unpaid. Where λ asks for more right steps than places, others are drawn.
         """
         kind = "random" if self.opponent == "random" else "rewritten"
-        wrong = [Probe(one.place, one.wrong, kind, one) for one in games.rewrites if one.wrong]
+        wrong = [
+            Probe(rewrite.place, rewrite.wrong, kind, rewrite)
+            for rewrite in games.rewrites
+            if rewrite.wrong
+        ]
         again = min(len(self._kept), round(self.replay_share * self.games))
         drawn = random.Random(seed_for(seed, "replay")).sample(self._kept, again)
         wrong += [Probe(place, step, "replayed") for place, step in drawn]
@@ -206,12 +210,12 @@ class SPC(SPCSettings, Environment[SPCState]):
         places: list[AnyPlace] = [probe.place for probe in wrong][:number]
         places += [self._drawn(seed, "untouched", n) for n in range(number - len(places))]
         right = [Probe(place, place.step, "untouched") for place in places]
-        for one, partner in zip(right, wrong, strict=False):
-            one.partner = partner
+        for probe, partner in zip(right, wrong, strict=False):
+            probe.partner = partner
         nobody = self.train_roles == "critic" or (self.needs_rows and len(games.rewrites) < 2)
         if not wrong and nobody:
             # Nobody can be trained: one right step, unpaid, stands for the step.
-            others: list[AnyPlace] = [one.place for one in games.rewrites]
+            others: list[AnyPlace] = [rewrite.place for rewrite in games.rewrites]
             stand_in = [*others, *games.stand_ins, self._drawn(seed)][0]
             right = [Probe(stand_in, stand_in.step, "untouched")]
         return wrong + right
@@ -244,14 +248,18 @@ class SPC(SPCSettings, Environment[SPCState]):
 
         With two pools of verdicts a constant critic would have equal rewards in each: no weight.
         """
-        written = [one for one in games.rewrites if one.group is not None]
+        written = [rewrite for rewrite in games.rewrites if rewrite.group is not None]
         sneaky = Pool(
             "sneaky",
-            [one.group for one in written if one.group is not None],
+            [rewrite.group for rewrite in written if rewrite.group is not None],
             [
                 # Stand-ins are unpaid, by chance too.
-                [0.0 if one.reason == "unconfirmed" else self._paid(one.reward, seed, "sneaky", n)]
-                for n, one in enumerate(written)
+                [
+                    0.0
+                    if rewrite.reason == "unconfirmed"
+                    else self._paid(rewrite.reward, seed, "sneaky", n)
+                ]
+                for n, rewrite in enumerate(written)
             ],
         )
         judged = games.judged
@@ -295,18 +303,18 @@ class SPC(SPCSettings, Environment[SPCState]):
         """The newest wrong steps of the generator, none twice."""
         if not self.replay:
             return
-        new = [(one.place, one.wrong) for one in games.rewrites if one.wrong]
+        new = [(rewrite.place, rewrite.wrong) for rewrite in games.rewrites if rewrite.wrong]
         self._kept = list(dict.fromkeys([*self._kept, *new]))[-self.replay :]
 
     def _say(self, games: Games) -> None:
         """A line where the game stands still."""
-        wrong = any(one.wrong for one in games.rewrites)
+        wrong = any(rewrite.wrong for rewrite in games.rewrites)
         self._barren = 0 if wrong else self._barren + 1
         if self._barren == _BARREN:
-            reasons = Counter(one.reason for one in games.rewrites).most_common(1)
+            reasons = Counter(rewrite.reason for rewrite in games.rewrites).most_common(1)
             why = f" (now {reasons[0][1]} are {reasons[0][0]})" if reasons else ""
             console.print(f"note: no rewritten step of {_BARREN} steps is a wrong one{why}")
-        said = [one for probe in games.judged for one in probe.verdicts]
+        said = [verdict for probe in games.judged for verdict in probe.verdicts]
         few = said.count(None) * 2 > len(said)
         self._silent = self._silent + 1 if few else 0
         if self._silent == _SILENT:
@@ -326,12 +334,12 @@ class SPC(SPCSettings, Environment[SPCState]):
         return self._examined() if wanted else None
 
     def _examined(self) -> Examination:
-        found: dict[str, float] = {}
+        figures: dict[str, float] = {}
         if self.held_out:
-            found |= yield from self._fixed()
+            figures |= yield from self._fixed()
         if self.exploit_places:
-            found |= yield from self._exploited()
-        return {_PREFIX + name: value for name, value in found.items()}
+            figures |= yield from self._exploited()
+        return {_PREFIX + name: value for name, value in figures.items()}
 
     def _fixed(self) -> Generator[Sequence[Ask], Groups, dict[str, float]]:
         """a, b: right verdicts on right steps and on their corruptions; none is not right."""
@@ -354,17 +362,19 @@ class SPC(SPCSettings, Environment[SPCState]):
         groups = yield asks
         said = [None if group is None else verdict_of(group.completions[0]) for group in groups]
         right, wrong = said[: len(places)], said[len(places) :]
-        found = {
-            "fixed_correct": fmean(one is True for one in right),
-            "fixed_wrong": fmean(one is False for one in wrong),
-            "fixed_no_verdict": fmean(one is None for one in said),
+        figures = {
+            "fixed_correct": fmean(verdict is True for verdict in right),
+            "fixed_wrong": fmean(verdict is False for verdict in wrong),
+            "fixed_no_verdict": fmean(verdict is None for verdict in said),
         }
         faults = [fault(place, step) for place, step in steps[len(places) :]]
         for name in FAULTS:
-            mine = [one is False for one, of in zip(wrong, faults, strict=True) if of == name]
+            mine = [
+                verdict is False for verdict, of in zip(wrong, faults, strict=True) if of == name
+            ]
             if mine:
-                found[f"fixed_found_{name}"] = fmean(mine)
-        return found
+                figures[f"fixed_found_{name}"] = fmean(mine)
+        return figures
 
     def _exploited(self) -> Generator[Sequence[Ask], Groups, dict[str, float]]:
         draw = random.Random("rlsc/spc/exploit")
@@ -384,7 +394,9 @@ class SPC(SPCSettings, Environment[SPCState]):
             p = []
             for group in (next(groups) for _ in range(size)):
                 if group is not None:
-                    p.append(p_correct(*(sum(one.logps) for one in group.completions)))
+                    p.append(
+                        p_correct(*(sum(completion.logps) for completion in group.completions))
+                    )
             if len(p) == size:
                 judged.append(Judged(p[0], p[1:]))
         # A place of which a prompt does not fit the context has no maximum.

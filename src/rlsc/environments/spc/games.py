@@ -9,7 +9,8 @@ from statistics import fmean
 from typing import TypedDict, final
 
 from rlsc.environments.spc.derivations import FAULTS, Place, Step, canonical, fault, read, slip
-from rlsc.environments.spc.prompts import AnyPlace, AnyStep, verdict
+from rlsc.environments.spc.prompts import AnyPlace, AnyStep
+from rlsc.environments.spc.prompts import verdict as verdict_of
 from rlsc.environments.spc.rewards import critic_reward, sneaky_reward
 from rlsc.environments.spc.solutions import TextPlace
 from rlsc.records import GameRow
@@ -83,7 +84,7 @@ class Probe:
     def heard(self, group: CompletionGroup) -> None:
         """Take up the critics' completions, and pay the generator by them."""
         self.group = group
-        self.verdicts = [verdict(completion) for completion in group.completions]
+        self.verdicts = [verdict_of(completion) for completion in group.completions]
         if self.by is not None:
             self.by.reward = sneaky_reward(True, self.verdicts)
 
@@ -144,44 +145,53 @@ class Games:
     @property
     def completions(self) -> list[Completion]:
         """Of the critics."""
-        return [one for probe in self.judged if probe.group for one in probe.group.completions]
+        return [
+            completion
+            for probe in self.judged
+            if probe.group
+            for completion in probe.group.completions
+        ]
 
     def metrics(self) -> dict[str, float]:
         """By name, without `spc/`."""
-        found = dict(self._of_rewrites()) | dict(self._of_verdicts())
-        return found | {"left_out": self.left_out, "prompts_too_long": self.too_long}
+        metrics = dict(self._of_rewrites()) | dict(self._of_verdicts())
+        return metrics | {"left_out": self.left_out, "prompts_too_long": self.too_long}
 
     def _of_rewrites(self) -> Iterator[tuple[str, float]]:
-        written = [one for one in self.rewrites if one.group is not None]
+        written = [rewrite for rewrite in self.rewrites if rewrite.group is not None]
         yield "games", len(self.rewrites)
         if self.stand_ins:
             yield "solution_steps", self.steps
             yield "unshown_steps", self.steps - self.shown
             yield "confirmed_share", self.confirmed / self.drawn if self.drawn else 0.0
-            tried = [one.reason == "unproven" for one in self.rewrites if one.successes]
+            tried = [rewrite.reason == "unproven" for rewrite in self.rewrites if rewrite.successes]
             if tried:
                 yield "unproven_share", fmean(tried)
             if self.cut_off_share is not None:
                 yield "validation_cut_off", self.cut_off_share
         if not written:
             return
-        reasons = Counter(one.reason for one in written)
+        reasons = Counter(rewrite.reason for rewrite in written)
         number, noop = len(written), reasons["unchanged"] + reasons["equivalent"]
         yield "readable_share", 1 - (reasons["truncated"] + reasons["unreadable"]) / number
         yield "valid_share", reasons[""] / number
         yield "noop_share", noop / number
         for reason in sorted(reasons.keys() - {""}):
             yield f"refused_{reason}", reasons[reason] / number
-        yield "reward_sneaky", fmean(one.reward for one in written)
-        lengths = [len(str(one.wrong)) / len(str(one.place.step)) for one in written if one.wrong]
+        yield "reward_sneaky", fmean(rewrite.reward for rewrite in written)
+        lengths = [
+            len(str(rewrite.wrong)) / len(str(rewrite.place.step))
+            for rewrite in written
+            if rewrite.wrong
+        ]
         if lengths:
             yield "length_ratio", fmean(lengths)
 
     def _of_verdicts(self) -> Iterator[tuple[str, float]]:
-        said = [one for probe in self.judged for one in probe.verdicts]
+        said = [verdict for probe in self.judged for verdict in probe.verdicts]
         if not said:
             return
-        heard = [one for one in said if one is not None]
+        heard = [verdict for verdict in said if verdict is not None]
         yield "no_verdict", 1 - len(heard) / len(said)
         if heard:
             yield "verdict_share", heard.count(False) / len(heard)
@@ -201,7 +211,7 @@ class Games:
 
     def records(self) -> list[GameRow]:
         """Rows of tasks.jsonl: what is no wrong step, and each step that was judged."""
-        refused = [_refused(one) for one in self.rewrites if one.reason]
+        refused = [_refused(rewrite) for rewrite in self.rewrites if rewrite.reason]
         return refused + [_record(probe) for probe in self.judged]
 
 
@@ -250,11 +260,11 @@ def _refused(rewrite: Rewrite) -> GameRow:
 
 
 def _record(probe: Probe) -> GameRow:
-    found = _fault_of(probe)
+    fault_name = _fault_of(probe)
     row = _of_place(probe.place)
     row |= {"kind": probe.kind, "step_judged": str(probe.step)[:_SHOWN]}
-    row |= {"reason": "", "fault": found, "verdicts": list(probe.verdicts)}
-    if found == "calculation" and isinstance(probe.step, Step):
+    row |= {"reason": "", "fault": fault_name, "verdicts": list(probe.verdicts)}
+    if fault_name == "calculation" and isinstance(probe.step, Step):
         row["slip"] = slip(probe.step)
     if probe.by is not None:
         row |= _of_writer(probe.by)

@@ -59,7 +59,9 @@ def in_a_line(text: str) -> str:
 
 
 def _rendered(role: str, place: Place, step: AnyStep) -> str:
-    return _of_sum(role, place.terms, [str(one) for one in place.prefix], str(step))
+    return _of_sum(
+        role, place.terms, [str(earlier_step) for earlier_step in place.prefix], str(step)
+    )
 
 
 def _of_sum(role: str, terms: Sequence[int], done: Sequence[str], step: str) -> str:

@@ -28,5 +28,5 @@ def sneaky_reward(is_wrong: bool, verdicts: Sequence[bool | None] = ()) -> float
     """By the table; `verdicts` are those of its step."""
     if not is_wrong:
         return WRONG
-    said = [one for one in verdicts if one is not None]
-    return -fmean(critic_reward(one, False) for one in said) if said else 0.0
+    said = [verdict for verdict in verdicts if verdict is not None]
+    return -fmean(critic_reward(verdict, False) for verdict in said) if said else 0.0

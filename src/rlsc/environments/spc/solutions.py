@@ -57,7 +57,7 @@ def places_of(question: str, problem: str, answer: Completion, steps: str) -> li
 
     Of an answer that was cut off, not the last.
     """
-    separator, found, at = SEPARATORS[steps], [], 0
+    separator, places, at = SEPARATORS[steps], [], 0
     parts = answer.text.split(separator)
     for n, part in enumerate(parts):
         last = n == len(parts) - 1
@@ -68,9 +68,9 @@ def places_of(question: str, problem: str, answer: Completion, steps: str) -> li
             end = start + len(part.strip())
             after = answer.text[end : at + len(part) + (0 if last else len(separator))]
             step = answer.text[start:end]
-            found.append(TextPlace(question, problem, answer.text[:start], step, after, steps))
+            places.append(TextPlace(question, problem, answer.text[:start], step, after, steps))
         at += len(part) + len(separator)
-    return found
+    return places
 
 
 def number_of_steps(answer: Completion, steps: str) -> int:

@@ -51,13 +51,15 @@ class SumSteps(StepForm):
 
     def shown(self, question: str, done: Sequence[str], step: str) -> str:
         """In the game's one form, where it is a step; else as it is."""
-        found, place = read(step), _place(question, done)
-        if found is None:
+        equation, place = read(step), _place(question, done)
+        if equation is None:
             return in_a_line(step)
-        return str(found if place is None else canonical(place, found))
+        return str(equation if place is None else canonical(place, equation))
 
     def prompt(self, question: str, done: Sequence[str], step: str) -> str:
-        before = [self.shown(question, done[:k], one) for k, one in enumerate(done)]
+        before = [
+            self.shown(question, done[:k], earlier_step) for k, earlier_step in enumerate(done)
+        ]
         shown = self.shown(question, done, step)
         return sum_critic_prompt(terms_of(question) or (), before, shown)
 
@@ -66,8 +68,8 @@ class SumSteps(StepForm):
 
         A text that is no step, and one behind the last, is not.
         """
-        found, place = read(step), _place(question, done)
-        return found is not None and place is not None and fault(place, found) is None
+        equation, place = read(step), _place(question, done)
+        return equation is not None and place is not None and fault(place, equation) is None
 
 
 @dataclass(frozen=True)
@@ -89,11 +91,11 @@ def terms_of(question: str) -> tuple[int, ...] | None:
     >>> terms_of("What is 3 + 8 + 4?"), terms_of("What is 3 * 8?")
     ((3, 8, 4), None)
     """
-    found = _SUM.fullmatch(question.strip())
-    return None if found is None else tuple(map(int, found[1].split(" + ")))
+    match = _SUM.fullmatch(question.strip())
+    return None if match is None else tuple(map(int, match[1].split(" + ")))
 
 
 def _place(question: str, done: Sequence[str]) -> Place | None:
     """None behind the last step. What is no sum, such as a preface or half a line, is no step."""
-    terms, steps = terms_of(question) or (), sum(read(one) is not None for one in done)
+    terms, steps = terms_of(question) or (), sum(read(step) is not None for step in done)
     return Place(terms, steps) if steps < len(terms) - 1 else None

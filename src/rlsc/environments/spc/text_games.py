@@ -59,28 +59,28 @@ class TextGames:
         """Solutions of the step's questions, and steps of them that completions confirm."""
         self._prompts = {row.id: row for row in rows}
         groups = yield [Ask(f"solve/{row.id}", row.prompt, policy=self._policy) for row in rows]
-        found: list[TextPlace] = []
+        places: list[TextPlace] = []
         for row, group in zip(rows, groups, strict=True):
             if group is None:
                 games.too_long += 1
             else:
                 answer, problem = group.completions[0], problem_of(row.prompt)
-                found += places_of(row.id, problem, answer, self._settings.text_steps)
+                places += places_of(row.id, problem, answer, self._settings.text_steps)
                 games.steps += number_of_steps(answer, self._settings.text_steps)
         drawn = random.Random(seed_for(seed, "places")).sample(
-            found, min(len(found), self._settings.games)
+            places, min(len(places), self._settings.games)
         )
-        games.shown, games.drawn = len(found), len(drawn)
+        games.shown, games.drawn = len(places), len(drawn)
         beginnings = [(place, place.with_step(place.step)) for place in drawn]
-        found_tries = yield from self._finished("confirm", beginnings, games)
+        tries_of_drawn = yield from self._finished("confirm", beginnings, games)
         kept = [
             place
-            for place, tries in zip(drawn, found_tries, strict=True)
+            for place, tries in zip(drawn, tries_of_drawn, strict=True)
             if tries is not None and confirmed(tries.right, self._settings.samples)
         ]
         self._successes = {
             place: tries.right
-            for place, tries in zip(drawn, found_tries, strict=True)
+            for place, tries in zip(drawn, tries_of_drawn, strict=True)
             if tries is not None
         }
         games.confirmed = len(kept)
@@ -99,24 +99,24 @@ class TextGames:
 
     def validate(self, games: Games) -> Waves:
         """Leaves those wrong from which all completions come to another answer."""
-        written = [one for one in games.rewrites if one.wrong is not None]
+        written = [rewrite for rewrite in games.rewrites if rewrite.wrong is not None]
         beginnings = [
-            (one.place, one.place.with_step(str(one.wrong)))
-            for one in written
-            if isinstance(one.place, TextPlace)
+            (rewrite.place, rewrite.place.with_step(str(rewrite.wrong)))
+            for rewrite in written
+            if isinstance(rewrite.place, TextPlace)
         ]
-        found = yield from self._finished("validate", beginnings, games)
+        tries_of_written = yield from self._finished("validate", beginnings, games)
         samples = self._settings.samples
-        for one, tries in zip(written, found, strict=True):
-            assert isinstance(one.place, TextPlace)
-            before = self._successes[one.place]
+        for rewrite, tries in zip(written, tries_of_written, strict=True):
+            assert isinstance(rewrite.place, TextPlace)
+            before = self._successes[rewrite.place]
             if tries is None:
-                one.reason, one.reward = "too_long", 0.0
+                rewrite.reason, rewrite.reward = "too_long", 0.0
                 continue
             if tries.undecided or not accepted(before, tries.right, samples):
-                one.reason = "unproven"
-            one.successes, one.undecided = (before, tries.right), tries.undecided
-        cut_off = [tries.cut_off / samples for tries in found if tries is not None]
+                rewrite.reason = "unproven"
+            rewrite.successes, rewrite.undecided = (before, tries.right), tries.undecided
+        cut_off = [tries.cut_off / samples for tries in tries_of_written if tries is not None]
         games.cut_off_share = fmean(cut_off) if cut_off else None
 
     def _finished(
@@ -142,7 +142,9 @@ class TextGames:
         said = iter(self._judge(answers))
         games.too_long += groups.count(None)
         return [
-            None if group is None else _tries([(next(said), one) for one in group.completions])
+            None
+            if group is None
+            else _tries([(next(said), completion) for completion in group.completions])
             for group in groups
         ]
 
@@ -152,9 +154,9 @@ class TextGames:
 
 
 def _tries(judged: Sequence[tuple[bool | None, Completion]]) -> _Tries:
-    found = [_is_right(*each) for each in judged]
-    cut_off = sum(_was_cut_off(one) for _, one in judged)
-    return _Tries(found.count(True), found.count(None), cut_off)
+    rights = [_is_right(*each) for each in judged]
+    cut_off = sum(_was_cut_off(completion) for _, completion in judged)
+    return _Tries(rights.count(True), rights.count(None), cut_off)
 
 
 def _is_right(said: bool | None, completion: Completion) -> bool | None:

@@ -41,16 +41,16 @@ def answer_in(text: str, asked: str) -> str | None:
     '[2, 4]'
     """
     written = read(text.partition("</answer>")[0], "fence")
-    found = written.last(asked)
-    if found is None and written.has_form:
-        found = written.blocks[-1][1]
-    if found is None:
+    answer = written.last(asked)
+    if answer is None and written.has_form:
+        answer = written.blocks[-1][1]
+    if answer is None:
         lines = [line.strip() for line in text.splitlines() if line.strip()]
-        found = re.sub(r"^(Answer:)?\s*`?(.*?)`?$", r"\2", lines[-1]) if lines else None
-    if found is not None and asked == "input":
-        call = re.fullmatch(r"\s*f\((.*)\)\s*", found, re.DOTALL)
-        found = call[1] if call else found
-    return found
+        answer = re.sub(r"^(Answer:)?\s*`?(.*?)`?$", r"\2", lines[-1]) if lines else None
+    if answer is not None and asked == "input":
+        call = re.fullmatch(r"\s*f\((.*)\)\s*", answer, re.DOTALL)
+        answer = call[1] if call else answer
+    return answer
 
 
 class PythonJudge:
@@ -111,13 +111,13 @@ class PythonJudge:
 
     def _read(self, text: str, check: Check | None) -> tuple[str | None, str | None]:
         """The answer and its key."""
-        found = answer_in(text, "output" if check is None else "input")
-        if found is None:
+        answer = answer_in(text, "output" if check is None else "input")
+        if answer is None:
             return None, None
         if check is not None:
-            call = self._reader.call(found.strip())
+            call = self._reader.call(answer.strip())
             return (None, None) if call is None else (call.text[2:-1], call.text)
-        key = self._reader.value(found)
+        key = self._reader.value(answer)
         return (None, None) if key is None else (python_text(key), key)
 
     def _equals(self, key: str, reference: str) -> bool:

@@ -51,10 +51,13 @@ class Judge:
         ran = self.runner.judge([request for request, _ in requests.values()])
         for (name, (_, outputs)), outcomes in zip(requests.items(), ran, strict=True):
             self.memo[name] = all(
-                one.value is not None and self._equal(one.value, output)
-                for one, output in zip(outcomes, outputs, strict=True)
+                outcome.value is not None and self._equal(outcome.value, output)
+                for outcome, output in zip(outcomes, outputs, strict=True)
             )
-        verdicts = [one if isinstance(one, bool) else self.memo[one] for one in named]
+        verdicts = [
+            name_or_verdict if isinstance(name_or_verdict, bool) else self.memo[name_or_verdict]
+            for name_or_verdict in named
+        ]
         for name in list(self.memo)[: max(0, len(self.memo) - _REMEMBERED)]:
             del self.memo[name]
         return verdicts

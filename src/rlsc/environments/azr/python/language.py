@@ -137,14 +137,16 @@ class Python:
 
     def replayed(self, tasks: Sequence[Task]) -> list[Task | Refusal]:
         """Run again from the source on; an output that is another is refused."""
-        found: dict[int, Task | Refusal] = {}
+        replays: dict[int, Task | Refusal] = {}
         for kind in dict.fromkeys(task.kind for task in tasks):
             places = [place for place, task in enumerate(tasks) if task.kind == kind]
             drafts = [self._drafted(tasks[place]) for place in places]
             made = self._validity.run(kind, drafts)
-            for place, one in zip(places, made, strict=True):
-                found[place] = one if isinstance(one, Refusal) else self._equal(tasks[place], one)
-        return [found[place] for place in range(len(tasks))]
+            for place, replay in zip(places, made, strict=True):
+                replays[place] = (
+                    replay if isinstance(replay, Refusal) else self._equal(tasks[place], replay)
+                )
+        return [replays[place] for place in range(len(tasks))]
 
     def _drafted(self, task: Task) -> Draft | Refusal:
         inputs = [given for given, _ in task.pairs] if task.kind == "induction" else [task.input]
@@ -207,4 +209,4 @@ def branches(program: str) -> int:
         tokens = list(tokenize.generate_tokens(io.StringIO(program).readline))
     except (tokenize.TokenError, SyntaxError):
         return 0
-    return sum(one.type == tokenize.NAME and one.string in _BRANCHES for one in tokens)
+    return sum(token.type == tokenize.NAME and token.string in _BRANCHES for token in tokens)

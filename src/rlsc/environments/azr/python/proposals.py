@@ -70,23 +70,26 @@ class Validity:
     def run(self, kind: Kind, drafts: Sequence[Draft | Refusal]) -> list[Task | Refusal]:
         """Those drafts that are none yet refused, each in two processes."""
         asked = [
-            Request(one.program, [call.text for call in one.calls], VALIDATION)
-            for one in drafts
-            if isinstance(one, Draft)
+            Request(draft.program, [call.text for call in draft.calls], VALIDATION)
+            for draft in drafts
+            if isinstance(draft, Draft)
         ]
         ran = iter(self.runner.validate(asked))
         make = self._induction if kind == "induction" else _triplet
-        return [one if isinstance(one, Refusal) else make(kind, one, next(ran)) for one in drafts]
+        return [
+            draft if isinstance(draft, Refusal) else make(kind, draft, next(ran))
+            for draft in drafts
+        ]
 
     def draft(self, source: str, inputs: Sequence[str], message: str = "") -> Draft | Refusal:
         """Rules 4 to 9. Of induction an input that is not of the form is left out."""
         long = max(map(len, inputs), default=0) > INPUT_CHARACTERS
         if len(source) > PROGRAM_CHARACTERS or long or len(message) > MESSAGE_CHARACTERS:
             return Refusal("too_long")
-        found = self.reader.program(source, self.helpers)
-        if found.reason is not None or found.normal is None:
-            return Refusal(found.reason or "syntax")
-        return self.called(found.normal, inputs, message)
+        inspection = self.reader.program(source, self.helpers)
+        if inspection.reason is not None or inspection.normal is None:
+            return Refusal(inspection.reason or "syntax")
+        return self.called(inspection.normal, inputs, message)
 
     def called(self, program: str, inputs: Sequence[str], message: str = "") -> Draft | Refusal:
         """Rule 9, of a program in normal form."""
@@ -126,7 +129,8 @@ class Validity:
     def _induction(self, kind: Kind, draft: Draft, outcomes: Sequence[Outcome]) -> Task | Refusal:
         """The first inputs that are valid, as many as there must be."""
         ran = zip(draft.calls, outcomes, strict=True)
-        valid = [(call, one.value) for call, one in ran if one.value is not None][: self.inputs]
+        valid = [(call, outcome.value) for call, outcome in ran if outcome.value is not None]
+        valid = valid[: self.inputs]
         if len(valid) < self.inputs:
             bad = next((each for each in outcomes if not each.is_ok), None)
             why = f", {bad.status} {bad.detail}".rstrip() if bad else ""
