@@ -64,7 +64,7 @@ def main() -> None:
         ("a proposal, valid: two runs", valid),
         ("a proposal, refused by its input", refused),
     ):
-        each: list[tuple[Completion, list[Task]]] = [(one, []) for one in proposals]
+        each: list[tuple[Completion, list[Task]]] = [(proposal, []) for proposal in proposals]
         spent = milliseconds(functools.partial(language.tasks, "deduction", each), number)
         print(f"{name:<48}{spent:8.1f}")
     for name, solutions in answers.items():

@@ -60,8 +60,8 @@ def main() -> None:
 
 
 def _write(out: Path, about: dict[str, Any], results: list[Result], seconds: float) -> None:
-    found = json.dumps(report.content(about, results, seconds), indent=2)
-    (out / "gpu-check.json").write_text(found + "\n", "utf-8")
+    text = json.dumps(report.content(about, results, seconds), indent=2)
+    (out / "gpu-check.json").write_text(text + "\n", "utf-8")
     (out / "gpu-check.md").write_text(report.markdown(about, results), "utf-8")
 
 

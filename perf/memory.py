@@ -75,15 +75,15 @@ def _measure(flags: list[str]) -> dict[str, Any]:
             trainer.train()
     prompts = [render(row.prompt, row.id, tokenizer) for row in trainer.train_dataset]
     longest = max(len(prompt.token_ids) for prompt in prompts)
-    found = footprint(config, training, model.config, this_device(training), longest)
+    plan = footprint(config, training, model.config, this_device(training), longest)
     peak = memory.peak - before
     return {
-        "predicted": found.peak,
+        "predicted": plan.peak,
         "measured": peak,
-        "ratio": found.peak / peak,
+        "ratio": plan.peak / peak,
         "dtype": "bf16" if training.bf16 else "fp16" if training.fp16 else "fp32",
-        "phases": found.phases,
-        "parts": {part.name: (part.start, part.sampling, part.update) for part in found.parts},
+        "phases": plan.phases,
+        "parts": {part.name: (part.start, part.sampling, part.update) for part in plan.parts},
     }
 
 

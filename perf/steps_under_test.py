@@ -140,8 +140,8 @@ def _replayed(file: str) -> tuple[list[dict[str, Any]], ScriptedEngine]:
     texts: dict[str, str] = {}
     for row in read_jsonl(Path(file)):
         ids = tuple(row["completion_token_ids"])
-        one = Completion(row["text"], ids, (0.0,) * len(ids), row["finish_reason"])
-        script.setdefault(row["id"], []).append(one)
+        completion = Completion(row["text"], ids, (0.0,) * len(ids), row["finish_reason"])
+        script.setdefault(row["id"], []).append(completion)
         texts[row["id"]] = row["prompt"]
     if not script:
         sys.exit(f"{file} is missing or empty: --run names a folder of `rlsc train`")
@@ -245,7 +245,7 @@ def _timed(function: Callable[..., Any], report: _Report, count: Callable[[Any],
 
 
 def _tokens(groups: Any) -> int:
-    return sum(len(one.token_ids) for group in groups for one in group.completions)
+    return sum(len(completion.token_ids) for group in groups for completion in group.completions)
 
 
 def _trl_tokens(result: Any) -> int:
@@ -263,7 +263,7 @@ def _bound(model: Any, batch: StepBatch, dtype: torch.dtype | None) -> float:
 
     In `dtype`; None: in that of the weights.
     """
-    layers = [one for one in model.modules() if isinstance(one, torch.nn.Linear)]
+    layers = [module for module in model.modules() if isinstance(module, torch.nn.Linear)]
     head = model.get_output_embeddings()
     seconds = 0.0
     for part in batch.micro_batches:

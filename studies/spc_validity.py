@@ -39,18 +39,18 @@ def prompt(place: Place, step: Step) -> str:
 
 
 class Validation(SPC):
-    """Asks for completions in place of a game; `found` has the successes of each ask."""
+    """Asks for completions in place of a game; `successes` has those of each ask."""
 
     jobs: Sequence[tuple[Place, Step]] = ()
     samples: int = 4
 
     def play(self, step: int, seed: int, rows: Sequence[Any]) -> Any:
         asks = [
-            Ask(str(n), prompt(place, one), self.samples, stop=("\n",))
-            for n, (place, one) in enumerate(self.jobs)
+            Ask(str(n), prompt(place, addition), self.samples, stop=("\n",))
+            for n, (place, addition) in enumerate(self.jobs)
         ]
         groups = yield asks
-        self.found = [
+        self.successes = [
             sum(_final(completion.text) == sum(place.terms) for completion in group.completions)
             for (place, _), group in zip(self.jobs, groups, strict=True)
         ]
@@ -58,8 +58,8 @@ class Validation(SPC):
 
 
 def _final(text: str) -> int | None:
-    found = re.findall(r"= (\d{1,9})", text)
-    return int(found[-1]) if found else None
+    totals = re.findall(r"= (\d{1,9})", text)
+    return int(totals[-1]) if totals else None
 
 
 def main(places: int = 60, samples: int = 4) -> None:
@@ -76,7 +76,7 @@ def main(places: int = 60, samples: int = 4) -> None:
     game.jobs, game.samples = [*right, *right, *wrong], samples
     with tempfile.TemporaryDirectory() as folder:
         untrained(game, folder, 32).sampler.collect(game, 0, [])
-    first, again, rewritten = (game.found[n * places : (n + 1) * places] for n in range(3))
+    first, again, rewritten = (game.successes[n * places : (n + 1) * places] for n in range(3))
     false_valid = [accepted(a, b, samples) for a, b in zip(first, again, strict=True)]
     valid = [accepted(a, b, samples) for a, b in zip(first, rewritten, strict=True)]
     p0, p1 = fmean([*first, *again]) / samples, fmean(rewritten) / samples

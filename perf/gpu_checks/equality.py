@@ -75,14 +75,14 @@ class _Subject:
 
     def differences(self) -> list[tuple[str, float, str]]:
         """Engines from the training forward; layouts from transformers' forward of each row."""
-        found = []
+        differences = []
         for kind, name in ((HFEngine, "generate"), (NativeEngine, "the native engine")):
             engine = kind(self._model, self._tokenizer, self._dtype)
             groups = self._sampled(engine)
-            found.append((f"log-probs of {name}", self._from_forward(groups), "nats"))
+            differences.append((f"log-probs of {name}", self._from_forward(groups), "nats"))
         again = self._sampled(engine)
         other = [a.completions != b.completions for a, b in zip(groups, again, strict=True)]
-        found.append(("differ when sampled again", float(sum(other)), "questions"))
+        differences.append(("differ when sampled again", float(sum(other)), "questions"))
         engine.release()
         rows = make_rows(groups, merge_duplicates=False)
         reference = self._scored(partial(self._alone, rows))
@@ -90,9 +90,9 @@ class _Subject:
         for layout in self._scorers:
             logps = self._scored(partial(self._in_batches, rows, layout))
             difference = (logps - reference).abs().mean().item()
-            found.append((f"log-probs of {layout}", difference, "nats"))
-            found.append((f"gradient of {layout}", self._from(gradients), "relative"))
-        return found
+            differences.append((f"log-probs of {layout}", difference, "nats"))
+            differences.append((f"gradient of {layout}", self._from(gradients), "relative"))
+        return differences
 
     def _sampled(self, engine: Any) -> list[CompletionGroup]:
         groups: list[CompletionGroup] = engine.generate(self._prompts, 4, self._params, self._seeds)
@@ -107,8 +107,8 @@ class _Subject:
             batch = pad(make_rows(groups, merge_duplicates=False))
             logps_BT = scorer(batch, _TEMPERATURE).logps_BT
         differences = [
-            (row[: len(one.logps)].float().cpu() - torch.tensor(one.logps)).abs()
-            for row, one in zip(logps_BT, completions, strict=True)
+            (row[: len(completion.logps)].float().cpu() - torch.tensor(completion.logps)).abs()
+            for row, completion in zip(logps_BT, completions, strict=True)
         ]
         return torch.cat(differences).mean().item()
 

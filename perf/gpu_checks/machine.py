@@ -56,10 +56,10 @@ def prepare(device: str, model: str, folder: Path) -> Machine:
     """What the machine is; and a random model's folder, where `model` is the name of one."""
     from gpu_checks.models import PRESETS, save_random_model
 
-    found = machine(device)
+    facts = machine(device)
     if model in PRESETS:
         save_random_model(model, device, folder)
-    return found
+    return facts
 
 
 def machine(device: str) -> Machine:

@@ -30,12 +30,12 @@ def sampling(setting: Setting, earlier: Figures, engine: str) -> list[Row]:
             speeds.append(tokens / (time.perf_counter() - start))
     speed = statistics.median(speeds)
     note = f"{rows} rows of {case.max_new_tokens} tokens, {setting.precision}"
-    found = [
+    figures = [
         Row("speed", speed, _SPEED, note=note),
         Row("a token of all rows", 1000 * rows / speed, "ms"),
         Row("peak memory", memory.peak / 1e9, "GB"),
     ]
     native = ratio(earlier, NATIVE, "speed", speed)
     if engine != "native" and native:
-        found.append(Row("native is faster by", 1 / native, "×"))
-    return found
+        figures.append(Row("native is faster by", 1 / native, "×"))
+    return figures

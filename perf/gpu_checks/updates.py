@@ -51,7 +51,7 @@ def step(setting: Setting, earlier: Figures, system: str) -> list[Row]:
         Row("peak memory", peak, "GB"),
     ]
     if "flops" in answers[0]:
-        rate = statistics.median(one["flops"] / one["update_seconds"] for one in answers)
+        rate = statistics.median(answer["flops"] / answer["update_seconds"] for answer in answers)
         rows += _of_peak(rate, setting, earlier)
     for row in rows[:2] if system != "rlsc" else ():
         ours = ratio(earlier, TREES, row.what, row.value or 0.0)

@@ -162,3 +162,39 @@ def test_files_and_functions_stay_short(file: Path) -> None:
         and (length := (node.end_lineno or 0) - node.lineno + 1) > LONGEST_FUNCTION
     }
     assert long == {}
+
+
+def names_that_say_nothing(code: str) -> list[int]:
+    """The lines of variables and arguments named `one` or `found`."""
+    nodes = ast.walk(ast.parse(code))
+    names = [node for node in nodes if isinstance(node, ast.Name | ast.arg)]
+    return sorted({node.lineno for node in names if _name(node) in {"one", "found"}})
+
+
+def _name(node: ast.Name | ast.arg) -> str:
+    return node.id if isinstance(node, ast.Name) else node.arg
+
+
+def test_names_are_nouns_that_say_what_they_hold() -> None:
+    empty = [
+        f"{relative(file)}:{line}"
+        for file in FILES
+        for line in names_that_say_nothing(file.read_text("utf-8"))
+    ]
+    assert empty == [], f"{len(empty)} lines name a value `one` or `found`: {', '.join(empty)}"
+
+
+@pytest.mark.parametrize(
+    ("line", "bare"),
+    [
+        ("one = 1", True),
+        ("[found for found in rows]", True),
+        ("key = lambda one: one[0]", True),
+        ("def taken(*, found): ...", True),
+        ('done(f"{one}")', True),
+        ("row.found(one=1)", False),
+        ('text = "one found"  # one found', False),
+    ],
+)
+def test_which_names_say_nothing(line: str, bare: bool) -> None:
+    assert names_that_say_nothing(line) == ([1] if bare else [])

@@ -138,24 +138,24 @@ def _differences(
     from rlsc.commands.train_evaluation import AFTER  # with torch: not for --help
     from rlsc.evaluation import Answers, compare
 
-    found: dict[str, Difference] = {}
+    differences: dict[str, Difference] = {}
     own = results.evaluation
     assert own is not None, "a comparison has an evaluation"
     by_label = {each.after: each for each in own.differences}
-    found[AS_TRAINED] = by_label[GREEDY]
-    found[VOTE] = by_label[AT_TRAINING_TEMPERATURE]
+    differences[AS_TRAINED] = by_label[GREEDY]
+    differences[VOTE] = by_label[AT_TRAINING_TEMPERATURE]
     tasks = {EVALUATION: own} | dict(results.benchmarks)
     for name, task in tasks.items():
         title = "" if name == EVALUATION else f"{name}, "
         if name != EVALUATION and task.difference:
-            found[f"{title}{AS_TRAINED}"] = task.difference
+            differences[f"{title}{AS_TRAINED}"] = task.difference
         if base is not None:
             label = task.tuned.main.setting.label
             after = read_rows(rows_file(folder.stage(AFTER), name, label))
             before = read_rows(rows_file(base, name, UNTRAINED_BEST))
             sides = Answers(UNTRAINED_BEST, before), Answers(label, after)
-            found[f"{title}{AT_BEST}"] = compare(*sides)
-    return found
+            differences[f"{title}{AT_BEST}"] = compare(*sides)
+    return differences
 
 
 def _seen_by_guard(guard: GuardResults | None) -> int | None:

@@ -214,11 +214,11 @@ def _finish(
         facts = task_facts(task, config.max_new_tokens, shared, shared_grader())
         references = task.answers if task.steps else None
         side = score_side(folder.samples, task.name, used[task.name], references)
-        found = task_results(facts, side, baseline.side(task.name) if baseline else None)
+        outcome = task_results(facts, side, baseline.side(task.name) if baseline else None)
         if task.name in arms:
             guided = guided_results(folder.samples, task.name, arms[task.name])
-            found = replace(found, guided=guided)
-        by_task[task.name] = found
+            outcome = replace(outcome, guided=guided)
+        by_task[task.name] = outcome
     compared = baseline.describe(resolved(config)) if baseline else None
     results = EvaluationResults(origin, by_task, compared)
     write_results(folder.path, results)

@@ -205,7 +205,7 @@ def load_benchmarks(config: RunConfig) -> list[Task]:
     return load_tasks(config.benchmarks, config.data_dir, limit, sandbox)
 
 
-_PLANNED_PROMPTS = 64  # of which the longest counts: what they change in a plan is little
+_PLANNED = 64  # prompts, of which the longest counts: what they change in a plan is little
 
 
 def _check_memory(config: RunConfig, training: RLSCConfig, questions: QuestionSet) -> None:
@@ -215,7 +215,7 @@ def _check_memory(config: RunConfig, training: RLSCConfig, questions: QuestionSe
         return
     model_config, _ = policy_config(config)
     tokenizer = policy_tokenizer(config)
-    rows = [prompt_row(config, one, tokenizer) for one in questions.train[:_PLANNED_PROMPTS]]
+    rows = [prompt_row(config, question, tokenizer) for question in questions.train[:_PLANNED]]
     kwargs = training.chat_template_kwargs
     prompts = [render(row["prompt"], row["id"], tokenizer, kwargs) for row in rows]
     longest = max((len(prompt.token_ids) for prompt in prompts), default=1)

@@ -130,7 +130,7 @@ def note_columns(config: RunConfig) -> None:
     """
     named = (config.questions, config.eval_questions, config.guard_questions)
     sources = [source for source in named if source]
-    if any(not (is_built_in(one) or one.startswith(OF_BENCHMARK)) for one in sources):
+    if any(not (is_built_in(source) or source.startswith(OF_BENCHMARK)) for source in sources):
         return
     for name in ("question_column", "answer_column", "questions_config"):
         if (value := getattr(config, name)) is not None:
@@ -181,7 +181,11 @@ def evaluation_set(
         source=source.name,
         available=len(questions),
     )
-    others = [*training.train, *asked, *(one for task in benchmarks for one in task.questions)]
+    others = [
+        *training.train,
+        *asked,
+        *(question for task in benchmarks for question in task.questions),
+    ]
     return OwnTask(task, relation, shared, _validation(config, source, others))
 
 
@@ -351,13 +355,13 @@ class RunEvaluation:
         by_task = [asked]
         for of in self._benchmarks:
             by_task.append([*of, *self._prepared(of[0].task, best, lower_cap=True)])
-        found = {}
+        untrained = {}
         for each in by_task:
             self._collect(folder, each)
             own = each is asked
             results = self._results(each, _side(folder, each), tried=self._tried if own else ())
-            found[each[0].task.name] = results
-        return found
+            untrained[each[0].task.name] = results
+        return untrained
 
     def _collect(self, folder: Path, everything: Sequence[Asked], together: bool = False) -> None:
         """Answers to all. `together`: of one task, and those that are sampled alike in one call."""

@@ -139,10 +139,10 @@ def _chat_text(
 def _check_plain(text: str, identifier: str, tokenizer: Any) -> None:
     """Raise `QuestionError` for text that would become a control token, such as the turn's end."""
     pattern = _control_tokens(tokenizer)
-    found = pattern.search(text) if pattern else None
-    if found:
+    match = pattern.search(text) if pattern else None
+    if match:
         raise QuestionError(
-            f"question {identifier} holds {found[0]!r}, which the tokenizer reads as a control "
+            f"question {identifier} holds {match[0]!r}, which the tokenizer reads as a control "
             "token: write it in another way, as with a space in it"
         )
 

@@ -151,8 +151,8 @@ def _completions(asked: Asked) -> int:
     return len(asked.prompts) * asked.setting.samples
 
 
-def _sampled_alike(one: Asked, other: Asked) -> bool:
-    return one.params == other.params and one.setting.samples == other.setting.samples
+def _sampled_alike(asked: Asked, other: Asked) -> bool:
+    return asked.params == other.params and asked.setting.samples == other.setting.samples
 
 
 def _seeds(asked: Asked, how: Collecting, part: slice = slice(None)) -> list[int]:

@@ -53,8 +53,8 @@ def score_side(
 
 
 def _scored(rows: Sequence[AnswerRow], setting: Setting, steps: AnswerKey | None) -> Score:
-    found = score(rows, setting)
-    return found if steps is None else replace(found, steps=step_rates(rows, steps))
+    figures = score(rows, setting)
+    return figures if steps is None else replace(figures, steps=step_rates(rows, steps))
 
 
 def best_of(scores: Sequence[Score]) -> Best | None:

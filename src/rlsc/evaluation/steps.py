@@ -64,6 +64,6 @@ def _first_errors(
     clean: list[float] = []
     for names in asked.values():
         if all(name in right for name in names):
-            found = float(all(right[name][0] for name in names))
-            (erroneous if names[-1] in wrong_steps else clean).append(found)
+            figure = float(all(right[name][0] for name in names))
+            (erroneous if names[-1] in wrong_steps else clean).append(figure)
     return erroneous, clean

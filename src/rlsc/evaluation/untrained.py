@@ -119,7 +119,7 @@ def _best(figures: Iterable[tuple[Estimate | None, Score]], name: str) -> Settin
     known = [(figure.value, -each.mean_length, each) for figure, each in figures if figure]
     if not known:
         return None
-    return replace(max(known, key=lambda one: one[:2])[2].setting, name=name)
+    return replace(max(known, key=lambda candidate: candidate[:2])[2].setting, name=name)
 
 
 def _cut(row: AnswerRow, cap: int) -> AnswerRow:

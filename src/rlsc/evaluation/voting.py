@@ -34,8 +34,8 @@ def with_votes(rows: Sequence[AnswerRow], kind: str, grader: Grader) -> list[Ans
     several = [own for own in places.values() if len(own) > 1]
     texts = [[after_prompt(rows[n].prompt, rows[n].text) for n in own] for own in several]
     voting = list(rows)
-    found = grader.side_by_side(partial(vote_keys, grader=grader), texts)
-    for own, keys in zip(several, found, strict=True):
+    key_lists = grader.side_by_side(partial(vote_keys, grader=grader), texts)
+    for own, keys in zip(several, key_lists, strict=True):
         for place, key in zip(own, keys, strict=True):
             answer = rows[place].answer
             known = answer is not None and key == answer_key(answer)

@@ -39,13 +39,14 @@ def score_texts(
             logps_BT = scorer.evaluate(batch, 1.0).logps_BT
         for row, of_row in zip(batch.rows, logps_BT.tolist(), strict=True):
             logps[row.members[0]] = tuple(of_row[: len(row.completion_ids)])
-    found, start = [], 0
+    scored_groups, start = [], 0
     for group in groups:
         scored = [
-            replace(one, logps=logps[start + place]) for place, one in enumerate(group.completions)
+            replace(completion, logps=logps[start + place])
+            for place, completion in enumerate(group.completions)
         ]
-        found.append(replace(group, completions=scored))
+        scored_groups.append(replace(group, completions=scored))
         start += len(scored)
         if on_progress is not None:
             on_progress(1)
-    return found
+    return scored_groups

@@ -95,15 +95,15 @@ class Scorer:
         head = self.model.get_output_embeddings()
         softcap = getattr(self.model.config.get_text_config(), "final_logit_softcapping", None)
         dtype = next((p.dtype for p in head.parameters() if p.is_floating_point()), None)
-        found = [states_MH.new_zeros(0, dtype=torch.float32)]
+        gaps = [states_MH.new_zeros(0, dtype=torch.float32)]
         for part_MH in states_MH.split(self.layout.logits_chunk_size or len(states_MH) or 1):
             logits_MV = head(part_MH.to(dtype))
             if softcap is not None:
                 logits_MV = torch.tanh(logits_MV / softcap) * softcap
             scaled_MV = logits_MV[:, : self.layout.vocabulary].float() / temperature
             best_M2 = (scaled_MV.topk(2, -1).values - scaled_MV.logsumexp(-1, True)).exp()
-            found.append(best_M2[:, 0] - best_M2[:, 1])
-        return torch.cat(found)
+            gaps.append(best_M2[:, 0] - best_M2[:, 1])
+        return torch.cat(gaps)
 
     def evaluate(self, batch: Batch, temperature: float) -> TokenStats:
         """Apart from training: attached, alone, and without dropout, which would change a run."""

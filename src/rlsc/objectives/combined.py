@@ -140,7 +140,7 @@ def _normalised(
         return parts
     total = everyone @ torch.tensor(coefficients, dtype=everyone.dtype)
     means, scale = everyone.mean(0), total.std() + _EPSILON
-    found = list(parts)
+    weights = list(parts)
     for place, mean in zip(rewarded, means, strict=True):
-        found[place] = (parts[place] - mean) / scale
-    return tuple(found)
+        weights[place] = (parts[place] - mean) / scale
+    return tuple(weights)

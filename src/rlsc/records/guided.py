@@ -68,4 +68,4 @@ class GuidedResults:
 
     def by(self, critic: str) -> GuidedScore | None:
         """The answers under a critic, if it was asked."""
-        return next((one for one in self.guided if one.critic == critic), None)
+        return next((score for score in self.guided if score.critic == critic), None)

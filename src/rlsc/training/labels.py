@@ -78,7 +78,7 @@ def judge_by(answers: AnswerKey) -> Judge:
 
     def judge(said: Sequence[tuple[str, str]]) -> list[bool | None]:
         items = [Item(text, answers[name]) for name, text in said]
-        return [_IS_RIGHT.get(one.verdict) for one in shared_grader().grade_all(items)]
+        return [_IS_RIGHT.get(judgement.verdict) for judgement in shared_grader().grade_all(items)]
 
     return judge
 

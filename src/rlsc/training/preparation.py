@@ -231,7 +231,7 @@ def _rendered(
 ) -> list[Prompt]:
     kwargs = args.chat_template_kwargs
     with waiting(f"rendering the prompts of {name}"):
-        prompts = [render(one.prompt, one.id, tokenizer, kwargs) for one in examples]
+        prompts = [render(example.prompt, example.id, tokenizer, kwargs) for example in examples]
     check_vocabulary(prompts, tokenizer, model)
     return prompts
 
@@ -249,7 +249,7 @@ def paraphrases_of(
             f"votes_of paraphrase: {len(missing)} of {len(examples)} questions have no "
             f"'paraphrase' (such as {missing[0]!r}): add the column, or take votes_of teacher"
         )
-    others = [Example(one.id, one.paraphrase or "") for one in examples]
+    others = [Example(example.id, example.paraphrase or "") for example in examples]
     prompts = _rendered(others, "paraphrases", model, tokenizer, args)
     fit_context(prompts, args.max_completion_length, context_length(model), skip=False)
     return {prompt.id: prompt for prompt in prompts}

@@ -207,7 +207,7 @@ class Sampler:
     ) -> dict[str, CompletionGroup]:
         """The completions of these asks, by id: one call of the engine for all that are alike."""
         alike: dict[tuple[str, str, int, int, tuple[str, ...]], list[Ask]] = {}
-        for ask in (one for one in asks if not one.scored):
+        for ask in (ask for ask in asks if not ask.scored):
             key = (ask.policy, ask.adapter, ask.n, self._cap(ask), ask.stop)
             alike.setdefault(key, []).append(ask)
         # Where weights are sharded, all processes must come to each call.
@@ -256,7 +256,7 @@ class Sampler:
         if size is None:
             return
         completions = (completion for group in groups for completion in group.completions)
-        highest = max((id for one in completions for id in one.token_ids), default=0)
+        highest = max((id for completion in completions for id in completion.token_ids), default=0)
         if highest >= size:
             raise ModelError(
                 f"{type(self._engine).__name__} has sampled the id {highest}, which pads the "

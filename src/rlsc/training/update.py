@@ -116,7 +116,9 @@ class Update:
         args = self._args
         if args.train_generations and groups:
             groups, advantages = first_of_each(groups, advantages, args.train_generations)
-        lengths = [len(one.token_ids) for group in groups for one in group.completions]
+        lengths = [
+            len(completion.token_ids) for group in groups for completion in group.completions
+        ]
         everywhere = gathered(lengths)
         size, tokens = sum(map(len, everywhere)), sum(map(sum, everywhere))
         rows = split_unalike(make_rows(groups, args.merge_duplicates), advantages)

@@ -160,7 +160,7 @@ def _items(
     if benchmark.steps is None:
         return [(where, _convert(benchmark.convert, row, n, where)) for where, row, n in rows]
     steps = benchmark.steps
-    found = [
+    items = [
         (f"{where}, step {k}", item)
         for where, row, number in rows
         for k, item in enumerate(_convert(lambda row, _: steps(row), row, number, where))
@@ -171,7 +171,7 @@ def _items(
             f"benchmark {benchmark.name}: {source} is not the data set that is known ({len(rows)} "
             f"rows, content {content[:12]}, not {benchmark.content:.12})"
         )
-    return found
+    return items
 
 
 def _convert(convert: Callable[[Row, int], T], row: Row, number: int, where: str) -> T:

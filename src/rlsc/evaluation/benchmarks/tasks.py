@@ -100,8 +100,8 @@ def _load(name: str, folder: Path | None, limit: int, sandbox: str) -> Task:
 
 def _parted(name: str) -> tuple[str, tuple[int, int] | None]:
     """``gsm8k#200-300`` → ``gsm8k`` and its ranks; None of a whole task."""
-    found = _PART.fullmatch(name)
-    return (found[1], (int(found[2]), int(found[3]))) if found else (name, None)
+    match = _PART.fullmatch(name)
+    return (match[1], (int(match[2]), int(match[3]))) if match else (name, None)
 
 
 def part_of(task: Task, start: int, stop: int, limit: int = 0) -> Task:
@@ -205,10 +205,10 @@ def _of_class(name: str, limit: int, sandbox: str) -> Task:
 def _of_file(file: Path, limit: int) -> Task:
     """A data file: a question and `answer`; `id` and `choices` (with a letter as answer) if any."""
     rows = read_rows(file)
-    found = question_set(str(file), rows, None)
-    answers = {name: found.answers[name] for name in found.answers}
+    questions = question_set(str(file), rows, None)
+    answers = {name: questions.answers[name] for name in questions.answers}
     items = []
-    for question, (where, row) in zip(found.train, rows, strict=True):
+    for question, (where, row) in zip(questions.train, rows, strict=True):
         try:
             choices = choices_of(row)
         except ValueError as error:

@@ -94,22 +94,22 @@ def collect_guided(
     guidance = Guidance(
         form.separator, config.critic_tries, config.critic_threshold, config.critic_step_tokens
     )
-    found: dict[str, list[AnswerRow]] = {}
+    answers: dict[str, list[AnswerRow]] = {}
 
     def answer(label: str, by: Critic, identity: object) -> None:
         mine = replace(asked, setting=replace(asked.setting, name=label))
         of = {"critic": identity, "guidance": vars(guidance), "steps": steps}
         guided = GuidedEngine(engine, tokenizer, by, guidance)
         origin = replace(how, origin={**how.origin, **of})
-        found[label] = collect(guided, mine, folder, grader, origin)
+        answers[label] = collect(guided, mine, folder, grader, origin)
 
     by_model = ModelCritic(critic.model, critic.tokenizer, form, questions)
     answer(GUIDED, by_model, critic.weights)
-    rate = rejection_rate(found[GUIDED])
+    rate = rejection_rate(answers[GUIDED])
     answer(RANDOM, RandomCritic(rate), ["random", rate])
     if form.knows_truth:
         answer(PERFECT, PerfectCritic(form, questions), "truth")
-    plain = _collect_plain(engine, asked, list(found.values()), folder, grader, how)
+    plain = _collect_plain(engine, asked, list(answers.values()), folder, grader, how)
     described: Description = {
         "critic": critic.origin,
         "steps": steps,
@@ -118,7 +118,7 @@ def collect_guided(
         "step_tokens": guidance.step_tokens,
         "no_perfect_critic": "" if form.knows_truth else _NO_TRUTH,
     }
-    settings = tuple(replace(asked.setting, name=label) for label in found)
+    settings = tuple(replace(asked.setting, name=label) for label in answers)
     return GuidedArms(plain, settings, described)
 
 

@@ -50,7 +50,7 @@ class ModelCritic(Critic):
             for k in range(len(step.done) - step.new, len(step.done)):
                 read.append(self._form.shown(question, step.done[:k], step.done[k]))
             judged[n] = Judgement(
-                p_correct(*(sum(one.logps) for one in group.completions)),
+                p_correct(*(sum(completion.logps) for completion in group.completions)),
                 sum(len(self._ids(text)) for text in read) + self._verdict_tokens,
                 len(group.prompt.token_ids) + self._verdict_tokens,
             )

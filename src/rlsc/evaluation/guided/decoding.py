@@ -162,17 +162,17 @@ class GuidedEngine(Engine):
         for chain in chains:
             room = min(self._guidance.step_tokens, params.max_new_tokens - len(chain.ids))
             by_room.setdefault(room, []).append(chain)
-        found: dict[int, Completion] = {}
+        completions: dict[int, Completion] = {}
         for room, mine in by_room.items():
             stops = (*params.stop_strings, self._guidance.separator)
             how = replace(params, max_new_tokens=room, stop_strings=stops)
             prompts = [chain.went_on() for chain in mine]
             groups = self._solver.generate(prompts, 1, how, [chain.try_seed for chain in mine])
             for chain, group in zip(mine, groups, strict=True):
-                found[id(chain)] = group.completions[0]
+                completions[id(chain)] = group.completions[0]
                 tokens = len(group.completions[0].token_ids)
                 chain.spent = replace(chain.spent, sampled=chain.spent.sampled + tokens)
-        return [found[id(chain)] for chain in chains]
+        return [completions[id(chain)] for chain in chains]
 
     def _text_of(self, chain: _Chain, step: Completion, params: SamplingParams) -> str:
         """What the step adds to the answer's text, which ends before a stop string."""

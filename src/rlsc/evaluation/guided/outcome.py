@@ -71,8 +71,8 @@ def rejection_rate(rows: Sequence[AnswerRow]) -> float:
     A critic by chance is shown every step: so it rejects as many.
     """
     spent = [_spent(row) for row in rows]
-    steps = sum(one.judged + one.unjudged for one in spent)
-    return sum(one.rejected for one in spent) / steps if steps else 0.0
+    steps = sum(cost.judged + cost.unjudged for cost in spent)
+    return sum(cost.rejected for cost in spent) / steps if steps else 0.0
 
 
 def samples_for(tokens: float, a_sample: float) -> int:
@@ -123,19 +123,19 @@ def _guided_score(
         votes.majority if len(votes.right) > 1 else votes.accuracy for votes in mine.values()
     ]
     majorities = [_majority(votes, k) for votes in plain.values()]
-    judged = sum(one.judged for one in spent)
+    judged = sum(cost.judged for cost in spent)
     return GuidedScore(
         critic=CRITICS[setting.label],
         score=score(rows, setting),
         figure=share(figures) if figures else None,
         tokens=GuidedTokens(
-            fmean(one.sampled for one in spent),
-            fmean(one.judging for one in spent),
-            fmean(one.read for one in spent),
+            fmean(cost.sampled for cost in spent),
+            fmean(cost.judging for cost in spent),
+            fmean(cost.read for cost in spent),
         ),
         judged=judged / len(spent),
-        rejected=sum(one.rejected for one in spent) / judged if judged else None,
-        unjudged=fmean(one.unjudged for one in spent),
+        rejected=sum(cost.rejected for cost in spent) / judged if judged else None,
+        unjudged=fmean(cost.unjudged for cost in spent),
         plain_samples=k,
         plain_tokens=k * a_sample,
         majority=share(majorities) if majorities else None,

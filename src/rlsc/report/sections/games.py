@@ -117,7 +117,7 @@ def _chart(title: str, unit: str, metrics: Sequence[Line], names: Mapping[str, s
 def _doubts(metrics: Sequence[Line]) -> Iterator[Block]:
     """Signs that the game is not being played as it should be, of its last fifth."""
     last = metrics[-max(1, len(metrics) // 5) :]
-    found = []
+    doubts = []
     for name, bound, text in (
         (
             "duplicates",
@@ -129,15 +129,15 @@ def _doubts(metrics: Sequence[Line]) -> Iterator[Block]:
     ):
         values = [value for row in last if (value := row.get(AZR + name)) is not None]
         if values and sum(values) / len(values) > bound:
-            found.append(f"{share(sum(values) / len(values))} {text}.")
+            doubts.append(f"{share(sum(values) / len(values))} {text}.")
     near = sum(row.get(AZR + "near_limit") or 0 for row in last)
     if near:
-        found.append(
+        doubts.append(
             f"{near:.0f} of the last calls took more than half of their time: on a slower machine "
             "they may end otherwise."
         )
-    if found:
-        yield Bullets(found)
+    if doubts:
+        yield Bullets(doubts)
 
 
 def _examined(examined: Mapping[int, Mapping[str, float]]) -> Iterator[Block]:
@@ -156,7 +156,7 @@ def compared_examined(results: ComparisonResults) -> Iterator[Block]:
     A mean that is not over all seeds of the objective says over how many.
     """
     done = {m.label: [run for run in m.runs if run.done and run.examined] for m in results.methods}
-    examined = [one for runs in done.values() for run in runs for one in _ends(run)]
+    examined = [figures for runs in done.values() for run in runs for figures in _ends(run)]
     known = dict.fromkeys(name for figures in examined for name in figures)
     if not known:
         return
@@ -204,8 +204,8 @@ def _number(values: Sequence[float], seeds: int) -> str:
 
 
 def _interval(values: Sequence[float]) -> str:
-    found = seed_interval(values) if values else None
-    return NOTHING if found is None else f"[{found[0]:.2f}, {found[1]:.2f}]"
+    interval = seed_interval(values) if values else None
+    return NOTHING if interval is None else f"[{interval[0]:.2f}, {interval[1]:.2f}]"
 
 
 def _learnability(rated: Rated) -> Iterator[Block]:

@@ -26,41 +26,44 @@ _COUNTED = (
 
 def guided(tasks: Mapping[str, TaskResults]) -> Iterator[Block]:
     """Of tasks that were asked under a critic."""
-    found = {name: task.guided for name, task in tasks.items() if task.guided}
-    if not found:
+    by_task = {name: task.guided for name, task in tasks.items() if task.guided}
+    if not by_task:
         return
     yield Heading("Guided by a critic")
     yield table(tasks)
-    for name, one in found.items():
-        yield Paragraph(_how(name, one))
+    for name, results in by_task.items():
+        yield Paragraph(_how(name, results))
     yield Paragraph(_COUNTED)
 
 
 def table(tasks: Mapping[str, TaskResults]) -> Table:
     """A row for each critic of each task."""
     rows = [
-        _row(name, one) for name, task in tasks.items() if task.guided for one in task.guided.guided
+        _row(name, score)
+        for name, task in tasks.items()
+        if task.guided
+        for score in task.guided.guided
     ]
     return Table(_HEADER, rows, brief=_BRIEF)
 
 
-def _row(name: str, one: GuidedScore) -> tuple[str, ...]:
-    tokens = f"{one.tokens.solver:.1f} + {one.tokens.critic:.1f}"
-    rejected = NOTHING if one.rejected is None else share(one.rejected)
+def _row(name: str, score: GuidedScore) -> tuple[str, ...]:
+    tokens = f"{score.tokens.solver:.1f} + {score.tokens.critic:.1f}"
+    rejected = NOTHING if score.rejected is None else share(score.rejected)
     return (
-        *(name, _NAMES.get(one.critic, one.critic), percent(one.figure), tokens, rejected),
-        *(str(one.plain_samples), f"{one.plain_tokens:.1f}", percent(one.majority)),
-        change(one.difference) or NOTHING,
+        *(name, _NAMES.get(score.critic, score.critic), percent(score.figure), tokens, rejected),
+        *(str(score.plain_samples), f"{score.plain_tokens:.1f}", percent(score.majority)),
+        change(score.difference) or NOTHING,
     )
 
 
-def _how(name: str, found: GuidedResults) -> str:
-    setting, by_model = found.plain.setting, found.by("model")
-    answers = found.guided[0].score.setting.samples
+def _how(name: str, results: GuidedResults) -> str:
+    setting, by_model = results.plain.setting, results.by("model")
+    answers = results.guided[0].score.setting.samples
     text = (
-        f"{name}, n = {found.plain.n}: the critic is {found.critic}; a step ({found.steps}) is "
-        f"kept where it says Correct with a probability of {found.threshold:g} or more, of at most "
-        f"{found.tries} samples the last unseen; at temperature {setting.temperature:g}"
+        f"{name}, n = {results.plain.n}: the critic is {results.critic}; a step ({results.steps}) "
+        f"is kept where it says Correct with a probability of {results.threshold:g} or more, of at "
+        f"most {results.tries} samples the last unseen; at temperature {setting.temperature:g}"
     )
     text += "." if answers == 1 else f"; the majority of {answers} answers a question counts."
     if by_model:
@@ -68,6 +71,6 @@ def _how(name: str, found: GuidedResults) -> str:
         text += f", and read {by_model.tokens.critic_read:.0f} tokens with its prompts."
         if by_model.unjudged:
             text += f" {by_model.unjudged:.2f} steps an answer could not be shown to it, and stay."
-    if found.no_perfect_critic:
-        text += f" There is no perfect critic beside it: {found.no_perfect_critic}."
+    if results.no_perfect_critic:
+        text += f" There is no perfect critic beside it: {results.no_perfect_critic}."
     return text

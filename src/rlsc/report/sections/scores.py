@@ -291,14 +291,14 @@ def step_rates(tasks: Tasks) -> Iterator[Block]:
     """Of tasks whose questions are steps: both error rates, and the first errors found."""
     rows = [
         (
-            *(name, percent(found.right), percent(found.wrong)),
-            *(f"{100 * figure:.1f}" for figure in (found.mean, found.harmonic)),
-            *(percent(found.erroneous), percent(found.clean)),
-            *(NOTHING if found.f1 is None else f"{100 * found.f1:.1f}", share(found.invalid)),
-            f"{found.n_right} + {found.n_wrong}, {found.n_clean} + {found.n_erroneous}",
+            *(name, percent(rates.right), percent(rates.wrong)),
+            *(f"{100 * figure:.1f}" for figure in (rates.mean, rates.harmonic)),
+            *(percent(rates.erroneous), percent(rates.clean)),
+            *(NOTHING if rates.f1 is None else f"{100 * rates.f1:.1f}", share(rates.invalid)),
+            f"{rates.n_right} + {rates.n_wrong}, {rates.n_clean} + {rates.n_erroneous}",
         )
         for name, score in main_scores(tasks)
-        if (found := score.steps) is not None
+        if (rates := score.steps) is not None
     ]
     if rows:
         yield Heading("Steps judged")
@@ -382,8 +382,8 @@ def tried(task: TaskResults) -> Iterator[Block]:
     if not task.tried:
         return
     ordered = sorted(
-        (one for one in task.tried if one.accuracy),
-        key=lambda one: (-one.accuracy.value if one.accuracy else 0, one.mean_length),
+        (score for score in task.tried if score.accuracy),
+        key=lambda score: (-score.accuracy.value if score.accuracy else 0, score.mean_length),
     )
     yield Paragraph(
         f"How the base was asked at its best was chosen on {ordered[0].n} other questions, which "

@@ -64,12 +64,12 @@ def spc_doubts(
         of_all = mean(f"error_{name}")
         if of_all is not None and of_all > 0.9:
             yield f"{share(of_all)} of the last wrong steps are of one fault, {name}."
-    found = [each for row in metrics if (each := row.get(f"{SPC}critic_wrong")) is not None]
+    shares = [each for row in metrics if (each := row.get(f"{SPC}critic_wrong")) is not None]
     steps = sorted(examined or {})
-    if len(steps) < 2 or len(found) < 2 or examined is None:
+    if len(steps) < 2 or len(shares) < 2 or examined is None:
         return
     before, after = (examined[step].get(f"{SPC}fixed_wrong") for step in (steps[0], steps[-1]))
-    if before is not None and after is not None and found[-1] > found[0] and after <= before:
+    if before is not None and after is not None and shares[-1] > shares[0] and after <= before:
         yield (
             "The critic finds more of the generator's errors and no more of the fixed ones: it may "
             "have learned the generator's ways alone."
@@ -95,7 +95,7 @@ def spc_games(tasks: Sequence[GameRow]) -> Iterator[Block]:
 
 def _share_of(row: GameRow, verdict: bool) -> float:
     verdicts = row["verdicts"]
-    return float(sum(one is verdict for one in verdicts) / len(verdicts))
+    return float(sum(judgement is verdict for judgement in verdicts) / len(verdicts))
 
 
 def _row(row: GameRow) -> tuple[str, ...]:
@@ -108,6 +108,6 @@ def _row(row: GameRow) -> tuple[str, ...]:
         str(row.get("step_judged", "")),
         str(row.get("original", "")),
         str(row.get("fault") or NOTHING),
-        f"{sum(one is False for one in said)} of {len(said)}",
+        f"{sum(verdict is False for verdict in said)} of {len(said)}",
         NOTHING if reward is None else decimal(reward, 3),
     )
