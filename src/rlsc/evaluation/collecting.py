@@ -109,39 +109,39 @@ def collect_ways(
             alike.append([asked])
         else:
             same.append(asked)
-    for together in alike:
-        if sum(map(_completions, together)) <= how.block_rows:
-            _collect_block(engine, together, folder, grader, how)
+    for block in alike:
+        if sum(map(_completions, block)) <= how.block_rows:
+            _collect_block(engine, block, folder, grader, how)
             continue
-        for asked in together:
+        for asked in block:
             collect(engine, asked, folder, grader, how)
 
 
 def _collect_block(
-    engine: Engine, together: Sequence[Asked], folder: Path, grader: Grader, how: Collecting
+    engine: Engine, ways: Sequence[Asked], folder: Path, grader: Grader, how: Collecting
 ) -> None:
     """All of them in one call, also where only some are missing: neighbours stay what they were."""
-    files = [rows_file(folder, each.task.name, each.setting.label) for each in together]
+    files = [rows_file(folder, each.task.name, each.setting.label) for each in ways]
     kept = from_main(
         lambda: [
             len(_kept_rows(file, each, len(each.prompts), how))
-            for file, each in zip(files, together, strict=True)
+            for file, each in zip(files, ways, strict=True)
         ]
     )
-    if kept == [_completions(each) for each in together]:
+    if kept == [_completions(each) for each in ways]:
         return
     how.before_sampling()
-    prompts = [prompt for each in together for prompt in each.prompts]
-    seeds = [seed for each in together for seed in _seeds(each, how)]
-    samples = together[0].setting.samples
-    clock, names = time.monotonic(), ", ".join(each.setting.label for each in together)
+    prompts = [prompt for each in ways for prompt in each.prompts]
+    seeds = [seed for each in ways for seed in _seeds(each, how)]
+    samples = ways[0].setting.samples
+    clock, names = time.monotonic(), ", ".join(each.setting.label for each in ways)
     with make_progress("completions") as progress:
-        bar = progress.add_task(f"{together[0].task.name} {names}", total=len(prompts) * samples)
+        bar = progress.add_task(f"{ways[0].task.name} {names}", total=len(prompts) * samples)
         advance = functools.partial(progress.advance, bar)
-        groups = iter(engine.generate(prompts, samples, together[0].params, seeds, advance))
+        groups = iter(engine.generate(prompts, samples, ways[0].params, seeds, advance))
     release_freed_memory()
     seconds = (time.monotonic() - clock) / (len(prompts) * samples)
-    for file, each, rows in zip(files, together, kept, strict=True):
+    for file, each, rows in zip(files, ways, kept, strict=True):
         own = [next(groups) for _ in each.prompts]
         if rows < _completions(each):
             from_main(functools.partial(_write, file, each, own, seconds, grader, how))

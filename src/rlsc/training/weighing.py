@@ -327,8 +327,8 @@ def _metrics(weights: Sequence[Sequence[Tensor]], rewards: Sequence[Tensor]) -> 
     metrics: dict[str, float] = {}
     if not all(bool((w == 1).all()) for of_part in weights for w in of_part):
         of_pools = list(zip(*weights, strict=True))
-        idle = [not any(bool(w.any()) for w in of_pool) for of_pool in of_pools]
-        metrics["zero_weight"] = sum(idle) / len(idle)
+        weightless = [not any(bool(w.any()) for w in of_pool) for of_pool in of_pools]
+        metrics["zero_weight"] = sum(weightless) / len(weightless)
     if rewards:
         metrics["reward"] = float(torch.cat(list(rewards)).mean())
         spreads = [rewards_K.std().item() for rewards_K in rewards if len(rewards_K) > 1]
