@@ -103,17 +103,8 @@ def parse(text: str, lists: bool = False) -> Form:
     text = unwrap(text)
     if number(text) is not None and not lists:
         return Atom(text)  # "one hundred and five" is not two answers
-    bracketed = _BRACKETED.match(text)
-    if bracketed and bracketed[2] + bracketed[5] in ("()", "[]"):
-        text = bracketed[1] + bracketed[3]
-    if matrix := _MATRIX.match(text):
-        rows = [row for row in _ROW_END.split(matrix.group(3)) if row.strip()]
-        factor = _factor(matrix.group(1))
-        if matrix.group(2) in ("vmatrix", "Vmatrix"):
-            return Atom(text)  # a determinant, a norm
-        return Matrix(
-            tuple(tuple(parse(factor.format(cell)) for cell in row.split("&")) for row in rows)
-        )
+    if matrix := _matrix(text):
+        return matrix
     text = unwrap(_MEMBER.sub("", text))
     parts = [part for part in split(text, _SEPARATOR) if part]
     if len(parts) > 1:
@@ -166,6 +157,22 @@ def parse(text: str, lists: bool = False) -> Form:
         if text[0] + text[-1] == "()" or number(text[1:-1]) is not None:
             return parse(text[1:-1])
     return _with_common_unit(text) or Atom(text)
+
+
+def _matrix(text: str) -> Form | None:
+    bracketed = _BRACKETED.match(text)
+    if bracketed and bracketed[2] + bracketed[5] in ("()", "[]"):
+        text = bracketed[1] + bracketed[3]
+    matrix = _MATRIX.match(text)
+    if matrix is None:
+        return None
+    if matrix.group(2) in ("vmatrix", "Vmatrix"):
+        return Atom(text)  # a determinant, a norm
+    rows = [row for row in _ROW_END.split(matrix.group(3)) if row.strip()]
+    factor = _factor(matrix.group(1))
+    return Matrix(
+        tuple(tuple(parse(factor.format(cell)) for cell in row.split("&")) for row in rows)
+    )
 
 
 def _points(text: str) -> Many | None:
