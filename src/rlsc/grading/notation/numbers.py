@@ -57,8 +57,8 @@ def with_point(first: str, second: str) -> tuple[str, str] | None:
 
     1,234 is a number of thousands; 1,2 and 1, 25 are two numbers.
 
-    >>> with_point("2,74 €", "2.74")
-    ('2.74 €', '2.74')
+    >>> with_point("3,65 €", "3.65")
+    ('3.65 €', '3.65')
     """
     comma, point = (_COMMA.fullmatch(text.strip()) for text in (first, second))
     if comma and _POINT.fullmatch(second.strip()):
@@ -68,7 +68,7 @@ def with_point(first: str, second: str) -> tuple[str, str] | None:
     return None
 
 
-# With a unit or currency, of which no letter is a variable's: 2,74 €, \\text{ cm} or m².
+# With a unit or currency, of which no letter is a variable's: 3,65 €, \\text{ cm} or m².
 _UNIT = (
     r"(?:\s?(?:\\%|%|\\?\$|[€£¥＄°])|\s?\\text\s?\{[^{}\d]{1,30}\}|\s[A-Za-z]{1,12}"
     r"|\s?[A-Za-z]{2,12})?[²³]?\$?"
