@@ -16,7 +16,7 @@ from rlsc.types import Verdict
 Given = TypeVar("Given")
 Found = TypeVar("Found")
 
-VERSION = 6
+VERSION = 7
 """Of the grading rules. Stored with results: figures of two versions do not compare."""
 SECONDS = 5.0
 """Limit of one comparison, in processor time: a busy machine gives the same verdicts."""

@@ -8,13 +8,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rlsc.grading.equality.compare import is_literal, is_readable, is_unevaluated, same
+from rlsc.grading.equality.compare import (
+    is_equation,
+    is_literal,
+    is_readable,
+    is_unevaluated,
+    same,
+)
 from rlsc.grading.extract.answer import extract_answer
-from rlsc.grading.extract.boxes import boxed
+from rlsc.grading.extract.boxes import boxed, reference_answer
 from rlsc.grading.extract.choice import extract_choice
 from rlsc.grading.extract.own_words import own_words
 from rlsc.grading.extract.span import names_before
 from rlsc.grading.notation.normalise import normalise
+from rlsc.grading.notation.numbers import with_point
 from rlsc.types import LETTERS, Verdict
 
 _log = logging.getLogger(__name__)
@@ -38,14 +45,15 @@ def judge(
     """The extracted answer and its verdict. Unbounded in time: `9^{9^{9^9}}` is an answer too."""
     if kind == "choice":
         return _judge_choice(response, reference, choices)
-    # Of a reference with a worked solution, as GSM8K's, what follows #### counts.
-    reference = reference.rpartition("####")[2].strip()
+    reference = reference_answer(reference)
     answer = extract_answer(response)
     if answer is None:
         return None, Verdict.UNPARSED
     tolerance = NUMERIC_TOLERANCE if kind == "numeric" else 0.0
     try:
-        correct = same(answer, reference, tolerance)
+        correct = same(answer, reference, tolerance) or _otherwise(
+            response, answer, reference, tolerance
+        )
     except (MemoryError, RecursionError):
         raise  # a limit was reached: a timeout
     except Exception as error:  # a form that nobody thought of: not read, and said so on stderr
@@ -64,16 +72,36 @@ def judge(
     return answer, Verdict.CORRECT if correct else Verdict.WRONG
 
 
+def _otherwise(response: str, answer: str, reference: str, tolerance: float) -> bool:
+    """What equals a reference, and would make votes of one question hang on their order."""
+    if decimals := with_point(answer, reference):
+        return same(*decimals, tolerance)
+    # `$y = 3 - 2x$` for 2x + y = 3: extraction keeps the right side alone.
+    if not is_equation(reference):
+        return False
+    return any(same(f"{name} = {answer}", reference) for name in names_before(response, answer))
+
+
 def _names_another(response: str, answer: str, reference: str) -> bool:
-    """Whether `$x = 5$` answers for y = 5: extraction keeps the value alone."""
+    """Whether `$x = 5$` answers for y = 5, or AC = 5 for |AB| = 5.
+
+    Extraction keeps the value alone.
+    """
     equation = _EQUATION.fullmatch(normalise(reference))
     if equation is None:
         return False
-    names = {name.lower() for name in names_before(response, answer)}
-    return bool(names) and equation[1].lower() not in names
+    wanted = _ends(equation[1])
+    names = {_ends(name) for name in names_before(response, answer)}
+    names = {name for name in names if len(name) == len(wanted)}
+    return bool(names) and wanted not in names
 
 
-_EQUATION = re.compile(r"([A-Za-z])\s*=[^=<>]+")
+def _ends(name: str) -> str:
+    """The segment |AB| is BA; x is X."""
+    return "".join(sorted(name.strip("| ").lower()))
+
+
+_EQUATION = re.compile(r"([A-Za-z]|[A-Z]{2}|\|\s*[A-Z]{2}\s*\|)\s*=[^=<>]+")
 
 
 def clusters(answers: Sequence[tuple[str, bool, bool]]) -> list[int]:
@@ -130,7 +158,7 @@ def _holds(test: Callable[..., bool], *texts: str) -> bool:
 
 def readable(reference: str) -> bool:
     """Whether a reference has a meaning beyond its text, so that other spellings can equal it."""
-    return is_readable(reference.rpartition("####")[2].strip())
+    return is_readable(reference_answer(reference))
 
 
 def _judge_choice(

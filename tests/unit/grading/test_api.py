@@ -64,6 +64,10 @@ needs_proc = pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs /proc"
         (("The answer is 12.", "B", "choice", ("12", "15")), Verdict.WRONG),
         (("The answer is 13.", "B", "choice", ["12", "15"]), Verdict.UNPARSED),
         ((r"\boxed{½}", r"\frac{1}{2}"), Verdict.CORRECT),
+        (("5", "Add 2.\n\nSo $3 + 2 =$\n$\\boxed{5}$."), Verdict.CORRECT),
+        (("2", "Add 2.\n\nSo $3 + 2 =$\n$\\boxed{5}$."), Verdict.WRONG),
+        (("5", "3 + 2 = <<3+2=5>>5 are left.\n#### 5"), Verdict.CORRECT),
+        (("5", "So 3 + 2 is 5."), Verdict.WRONG),
         (("\\boxed{a\nb\u2028c}", "5"), Verdict.WRONG),
     ],
 )
@@ -109,6 +113,7 @@ def test_mistakes_of_the_caller(grader: Grader, item: Item, message: str) -> Non
 def test_readable(grader: Grader) -> None:
     assert grader.readable(r"\frac{1}{2}")
     assert not grader.readable(r"\frac{1}{")
+    assert grader.readable(r"So there are $\boxed{5}$ of them, in all.")
 
 
 def test_grade_all_keeps_the_order(grader: Grader) -> None:

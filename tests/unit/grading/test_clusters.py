@@ -37,6 +37,10 @@ def grader():
         # 25% equals both numbers, which are two answers all the same: it votes with the first.
         ([r"\boxed{25\%}", r"\boxed{0.25}", r"\boxed{25}", "so 25"], (0, 0, 1, 1)),
         ([r"\boxed{25}", r"\boxed{0.25}", r"\boxed{25\%}"], (0, 1, 0)),
+        # A decimal comma is one to a reference alone: here it could be two answers.
+        ([r"\boxed{3,65}", r"\boxed{3.65}", r"\boxed{3, 65}"], (0, 1, 0)),
+        ([r"\boxed{3.65}", r"\boxed{3, 65}", r"\boxed{3,65}"], (0, 1, 1)),
+        ([r"\boxed{|AB|=5}", "so 5", r"\boxed{BA=5}", r"\boxed{x+y=4}"], (0, 0, 0, 1)),
         (["The answer is 12。", "So 7+5=12！", "12"], (0, 0, 0)),
     ],
 )

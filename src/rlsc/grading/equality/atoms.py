@@ -47,7 +47,8 @@ def _with_units(gold: str, answer: str, tolerance: float) -> bool:
     if gold_unit is not None and not _is_meant(gold, plain_gold, gold_unit, unit):
         plain_gold, gold_unit = gold, None
     if gold_unit is None and unit is None:
-        return False
+        area = in_metres(answer) if number(plain_gold) is not None else None
+        return area is not None and _values(plain_gold, area, tolerance)
     if gold_unit is None:
         # A unit that the reference leaves out; letters of the reference are its variables.
         value = expression(plain_gold)
@@ -65,6 +66,15 @@ def _with_units(gold: str, answer: str, tolerance: float) -> bool:
             return False
         return _values(plain_gold, plain, tolerance, gold_unit.size / unit.size)
     return _values(plain_gold, plain, tolerance)
+
+
+def in_metres(text: str) -> str | None:
+    """The number of 12m^2: beside a number alone the letter is a unit, as it is in 12m."""
+    squared = _SQUARED.fullmatch(text)
+    return squared[1] if squared else None
+
+
+_SQUARED = re.compile(r"([-+]?[\d.]+)\s*m\s*\^\s*\{?\s*[23]\s*\}?")
 
 
 def _is_meant(gold: str, value: str, gold_unit: Unit, unit: Unit | None) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from rlsc.grading.equality.atoms import equal_atoms, is_value, squeeze
+from rlsc.grading.equality.atoms import equal_atoms, in_metres, is_value, squeeze
 from rlsc.grading.equality.forms import (
     Atom,
     Form,
@@ -20,9 +20,11 @@ from rlsc.grading.equality.forms import (
     parse,
     unwrap,
 )
+from rlsc.grading.equality.labels import is_labelled, other_label, same_label
 from rlsc.grading.equality.pieces import same_function
 from rlsc.grading.equality.relations import (
     by_name,
+    coordinates,
     distinct_names,
     equal_equations,
     is_definition,
@@ -138,7 +140,8 @@ _LEAD = re.compile(
 def is_literal(text: str) -> bool:
     """Whether `text` is a number as digits, with or without a unit or a percent sign."""
     plain = normalise(text)
-    return number(split_unit(plain.removesuffix("%"))[0]) is not None
+    plain = in_metres(plain) or split_unit(plain.removesuffix("%"))[0]
+    return number(plain) is not None
 
 
 def is_unevaluated(text: str) -> bool:
@@ -146,6 +149,19 @@ def is_unevaluated(text: str) -> bool:
     plain = _lettered(normalise(text))[1]
     form = parse(plain)
     return isinstance(form, Atom) and not is_literal(form.text) and compound(plain) is None
+
+
+def is_equation(reference: str) -> bool:
+    """Whether `reference` is an equation in two or more unknowns, solved for none of them."""
+    if len(reference) > MAX_LENGTH:
+        return False
+    form = parse(normalise(reference))
+    if not isinstance(form, Relation) or form.signs != ("=",) or is_definition(form):
+        return False
+    left, right = map(expression, form.sides)
+    if left is None or right is None:
+        return False
+    return len(left.free_symbols | right.free_symbols) > 1
 
 
 def is_readable(reference: str) -> bool:
@@ -171,6 +187,9 @@ def _readings(text: str) -> list[Form]:
 _THOUSANDS = re.compile(r"(?<![\d,.])\d{1,3}(?:,\d{3})+(?![\d,])")
 
 
+_UNEQUAL = {"<", ">", "<=", ">=", "!="}
+
+
 def _squeeze_name(text: str) -> str:
     """`B E A_{1}` and `BEA_1` are one name."""
     return re.sub(r"[\s{}]+", "", text)
@@ -185,7 +204,8 @@ class _Comparison:
         gold, answer = by_name(gold), by_name(answer)
         if isinstance(gold, Many) or isinstance(answer, Many):
             return self._many(gold, answer)
-        if isinstance(gold, Relation) and not isinstance(answer, Relation) and is_definition(gold):
+        says_value_of = isinstance(gold, Relation) and (is_definition(gold) or is_labelled(gold))
+        if isinstance(gold, Relation) and says_value_of and not isinstance(answer, Relation):
             return self.forms(parse(gold.sides[-1]), answer)
         if isinstance(answer, Relation) and not isinstance(gold, Relation):
             return self._last_side(gold, answer) or self._sets(gold, answer)
@@ -214,16 +234,20 @@ class _Comparison:
     def _many(self, gold: Form, answer: Form) -> bool:
         """All of the reference's values and no other, in any order."""
         if isinstance(gold, Many) and isinstance(answer, Many):
-            unequal = any(isinstance(item, Relation) for item in (*gold.items, *answer.items))
+            unequal = any(
+                isinstance(item, Relation) and item.signs != ("=",)
+                for item in (*gold.items, *answer.items)
+            )
             if unequal and gold.joined != answer.joined and self._sets(gold, gold):
                 return self._sets(gold, answer)  # x > 1 and x < 2 is not x > 1 or x < 2
             return self._matching(gold.items, answer.items) or self._sets(gold, answer)
         if isinstance(gold, Many):
             if isinstance(answer, Tuple) and named(gold.items):  # x = 1, y = 2 and (1, 2)
-                return self._sequences(
-                    [parse(i.sides[-1]) for i in named(gold.items)], answer.items
-                )
-            if isinstance(answer, Tuple) and not any(isinstance(i, Tuple) for i in gold.items):
+                ordered = named(coordinates(gold.items))
+                return self._sequences([parse(i.sides[-1]) for i in ordered], answer.items)
+            if isinstance(answer, Tuple) and not any(
+                isinstance(i, Tuple | Many) for i in gold.items
+            ):
                 return not _is_other_kind(answer, gold) and self._matching(gold.items, answer.items)
             if isinstance(answer, Relation) and is_definition(answer):  # x = {1, 2}
                 whole = parse(answer.sides[-1])
@@ -235,7 +259,7 @@ class _Comparison:
         if isinstance(gold, Tuple):
             if _is_other_kind(gold, answer) or not distinct_names(answer.items):
                 return False
-            return self._sequences(gold.items, answer.items)
+            return self._sequences(gold.items, coordinates(answer.items))
         if isinstance(gold, Relation) and len(gold.signs) == 1 and gold.signs[0] == "=":
             sides = parse(gold.sides[-1])
             if isinstance(sides, Many):
@@ -250,10 +274,9 @@ class _Comparison:
             return False
         if named(gold) and not any(isinstance(item, Relation) for item in answer):
             return self._sequences([parse(item.sides[-1]) for item in named(gold)], answer)
-        if all(isinstance(i, Relation) for i in answer) and not any(
-            isinstance(i, Relation) for i in gold
-        ):
-            answer = [parse(item.sides[-1]) for item in answer if isinstance(item, Relation)]
+        valued = [i for i in answer if isinstance(i, Relation) and not _UNEQUAL & set(i.signs)]
+        if len(valued) == len(answer) and not any(isinstance(i, Relation | Many) for i in gold):
+            answer = [parse(item.sides[-1]) for item in valued]
         left = list(answer)
         for item in gold:
             place = next((i for i, other in enumerate(left) if self.forms(item, other)), None)
@@ -341,7 +364,11 @@ class _Comparison:
         )
 
     def _equations(self, gold: Relation, answer: Relation) -> bool:
+        if other_label(gold, answer):
+            return False
         if self._same_sides(gold, answer):
+            return True
+        if same_label(gold, answer) and self.forms(parse(gold.sides[1]), parse(answer.sides[1])):
             return True
         names = gold.sides[0], answer.sides[0]
         variables = [variable(name) for name in names]

@@ -76,11 +76,17 @@ _CUP = re.compile(r"\s*\\cup(?![A-Za-z])\s*")
 _MINUS = re.compile(r"\s*\\setminus(?![A-Za-z])\s*")
 _SUCH_THAT = re.compile(r"\s*(?:\\mid(?![A-Za-z])|:|\|)\s*")
 _RATIO = re.compile(r"\s*(?::|\\text\s*\{\s*to\s*\}|\bto\b)\s*")
+_EQUALS = re.compile(r"\s*=\s*")
 _SIGN = re.compile(
     r"\s*(\\(?:approx|equiv|simeq|le|ge|ne|lt|gt|implies|Rightarrow)(?![A-Za-z])|[=<>])\s*"
 )
 _MATRIX = re.compile(
     r"^([^&=,]{0,40}?)\\begin\s*\{([pbvBV]?matrix|array)\}(?:\s*\{[lcr|]*\})?(.*)\\end\s*\{\2\}$",
+    re.DOTALL,
+)
+# [\begin{array}{cc} … \end{array}]: brackets around what has none of its own.
+_BRACKETED = re.compile(
+    r"^([^&=,]{0,40}?)([(\[])\s*(\\begin\s*\{(array|matrix)\}(?:(?!\\end).)*\\end\s*\{\4\})\s*([)\]])$",
     re.DOTALL,
 )
 _ROW_END = re.compile(r"\\\\(?:\[[^\]]*\])?|\\cr(?![A-Za-z])")
@@ -97,12 +103,14 @@ def parse(text: str, lists: bool = False) -> Form:
     text = unwrap(text)
     if number(text) is not None and not lists:
         return Atom(text)  # "one hundred and five" is not two answers
-    if matrix := _MATRIX.match(text):
-        return Atom(text) if matrix[2] == "vmatrix" else _matrix(matrix[1], matrix[3])
+    if matrix := _matrix(text):
+        return matrix
     text = unwrap(_MEMBER.sub("", text))
     parts = [part for part in split(text, _SEPARATOR) if part]
     if len(parts) > 1:
         many = _many(parts)
+        if solutions := _solutions(many.items):
+            return solutions
         return Many(many.items, joined=bool(_AND.search(text)) and not _OR.search(text))
     if text.startswith(r"\{") and text.endswith(r"\}") and closing(text, 1) == len(text) - 1:
         builder = split(text[2:-2], _SUCH_THAT)
@@ -114,6 +122,9 @@ def parse(text: str, lists: bool = False) -> Form:
         return Relation((named[1], named[2]), ("=",))
     if label := _LABEL.fullmatch(text):  # Ann: 3
         return Relation((rf"\text{{{label[1]}}}", label[2]), ("=",))
+    labelled = split(text, _EQUALS)
+    if len(labelled) == 2 and all(labelled) and len(split(labelled[0], _RATIO)) > 1:
+        return Relation((labelled[0], labelled[1]), ("=",))  # AB:CD = 2:3
     ratio = split(text, _RATIO)
     if len(ratio) > 1 and all(ratio):
         return Tuple(":", tuple(map(parse, ratio)), ":")
@@ -142,12 +153,19 @@ def parse(text: str, lists: bool = False) -> Form:
     return _with_common_unit(text) or Atom(text)
 
 
-def _matrix(factor: str, entries: str) -> Matrix:
-    """By its rows, each entry times what stands before all of them."""
-    entry = _factor(factor)
-    rows = [row for row in _ROW_END.split(entries) if row.strip()]
+def _matrix(text: str) -> Form | None:
+    bracketed = _BRACKETED.match(text)
+    if bracketed and bracketed[2] + bracketed[5] in ("()", "[]"):
+        text = bracketed[1] + bracketed[3]
+    matrix = _MATRIX.match(text)
+    if matrix is None:
+        return None
+    if matrix.group(2) in ("vmatrix", "Vmatrix"):
+        return Atom(text)  # a determinant, a norm
+    rows = [row for row in _ROW_END.split(matrix.group(3)) if row.strip()]
+    factor = _factor(matrix.group(1))
     return Matrix(
-        tuple(tuple(parse(entry.format(cell)) for cell in row.split("&")) for row in rows)
+        tuple(tuple(parse(factor.format(cell)) for cell in row.split("&")) for row in rows)
     )
 
 
@@ -215,6 +233,21 @@ def _many(parts: list[str]) -> Many:
     if isinstance(first, Relation) and all(isinstance(item, Atom) for item in items[1:]):
         items[0] = Atom(first.sides[-1])
     return Many(tuple(items))
+
+
+def _solutions(items: tuple[Form, ...]) -> Many | None:
+    """x = 1, y = 2; x = 3, y = 4 as two solutions, each of the same names in the same order."""
+    definitions = [i for i in items if isinstance(i, Relation) and i.signs == ("=",)]
+    names = [item.sides[0] for item in definitions]
+    size = len(set(names))
+    if (
+        len(names) < len(items)
+        or size < 2
+        or len(names) == size
+        or names[:size] * (len(names) // size) != names
+    ):
+        return None
+    return Many(tuple(Many(items[at : at + size]) for at in range(0, len(items), size)))
 
 
 def unwrap(text: str) -> str:

@@ -48,6 +48,14 @@ def named(items: Sequence[Form]) -> list[Relation]:
     return definitions if len(definitions) == len(items) and distinct_names(items) else []
 
 
+def coordinates(items: Sequence[Form]) -> Sequence[Form]:
+    """y = 1, x = 2 as the point (2, 1) has them; other names in the order that they stand in."""
+    points = [item for item in items if isinstance(item, Relation)]
+    if len(points) < len(items) or not {item.sides[0] for item in points} <= set("xyz"):
+        return items
+    return sorted(points, key=lambda item: item.sides[0])
+
+
 def by_name(form: Form) -> Form:
     """(x, y) = (1, 2) as x = 1, y = 2."""
     if not (isinstance(form, Relation) and form.signs == ("=",)):

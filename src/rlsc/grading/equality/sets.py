@@ -37,7 +37,8 @@ def _as_set(form: Form) -> Any | None:
         relations = [item for item in form.items if isinstance(item, Relation)]
         if not (relations or form.braced) or len({_variable(item) for item in relations}) > 1:
             return None  # bare values are compared one by one, as are x = 1, y = 2
-        if form.joined and len(relations) == len(form.items):
+        bounds = any(relation.signs != ("=",) for relation in relations)
+        if form.joined and bounds and len(relations) == len(form.items):
             halves = [_as_set(item) for item in relations]
             return None if None in halves else sympy.Intersection(*halves)
         parts = [_member_set(item) for item in form.items]

@@ -8,9 +8,17 @@ from rlsc.grading.extract.passages import clean, is_mathematics, last_match
 
 _BRACE_OR_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{|\\[{}]|[{}]")
 _GAP = r"(?:[\s$,;&~]|\\q?quad(?![A-Za-z])|\\[,;:!()\[\] ])*"
+# "3 for part (a) and 5", "(a) 3 (b) 5"
+_PLACE = r"(?:parts?|cases?|questions?)\s(?:\((?:[a-h]|[ivx]{1,4}|\d)\)|[A-Ha-h1-9]\b|[IVX]{1,4}\b)"
+_FOR_PART = (
+    r"(?:for|in|to|as)\s(?:the\s(?:first|second|third|other)(?:\s(?:one|part|case|question))?"
+    rf"|{_PLACE})"
+)
 _CONNECTOR = re.compile(
-    rf"{_GAP}(?:\\?\s*(?:and|or)|\\text\s*\{{\s*,?\s*(?:and|or)\s*\}})?{_GAP}"
-    r"(?:[A-Za-z](?:_\w)?\s*=\s*|(?<=and )(?:the )?[a-z ]{1,40} is\s*\$?)?"
+    rf"{_GAP}(?:\\text\s*\{{\s*)?(?:{_FOR_PART})?,?(?:\s*\}}(?=\s*\\text))?{_GAP}"
+    rf"(?:\\?\s*(?:and|or)(?:\s*\}})?|\\text\s*\{{\s*,?\s*(?:and|or)\s*\}})?{_GAP}"
+    r"(?:[A-Za-z](?:_\w)?\s*=\s*|(?<=and )(?:the )?[a-z ]{1,40} is\s*\$?"
+    r"|(?:\\text\s*\{\s*)?(?:[Pp]art\s)?\((?:[b-h]|[ivx]{2,4})\)[\s:$}]*)?"
 )
 _NEGATED = re.compile(r"[\s$,;]*(?:and|but)?\s*(?:is\s+)?not[\s$]*")
 
@@ -36,6 +44,31 @@ def boxed(text: str) -> str | None:
     # The sign of "-\boxed{5}" stands outside.
     sign = re.search(r"(?:^|[\s$=])-\s*$", text[max(0, group[0][0] - 6) : group[0][0]])
     return f"-({content})" if sign and len(group) == 1 else content
+
+
+def reference_answer(reference: str) -> str:
+    r"""The answer in a reference that is a whole solution: after `####`, or in its last box.
+
+    Prose without either is not read. Where a box stands among no words, it is a part of the answer
+    (`x = \boxed{5}`), and its brackets alone go.
+    """
+    reference = reference.rpartition("####")[2].strip()
+    boxes = _boxes(reference)
+    if not boxes:
+        return (boxed(reference) or reference) if r"\boxed" in reference else reference
+    outside, end = "", 0
+    for start, after, _ in boxes:
+        outside, end = outside + reference[end:start], after
+    outside += reference[end:]
+    if len(boxes) > 1 or _PROSE.search(_COMMANDS.sub(" ", outside)):
+        return boxed(reference) or reference
+    start, after, inside = boxes[0]
+    return reference[:start] + inside + reference[after:] if _PLAIN.fullmatch(inside) else reference
+
+
+_PROSE = re.compile(r"\b[A-Za-z][a-z]+\b")
+_COMMANDS = re.compile(r"\\text\s*\{[^{}]*\}|\\[A-Za-z]+")
+_PLAIN = re.compile(r"[\d.,/]+")
 
 
 def _is_rejected(text: str, box: tuple[int, int, str]) -> bool:

@@ -68,6 +68,15 @@ _EMPTY_BOX = re.compile(
     re.IGNORECASE,
 )
 _CALCULATOR = re.compile(r"<<[-+*/().,=\d\s%$]{1,80}>>")  # of GSM8K's solutions: 2 + 1 = <<2+1=3>>3
+# x=1orx=2, $p=1$and$p=2$
+_JOINED = re.compile(
+    r"(?<=[\d)}\]])(or|and)(?=-?[\d(]|\\[a-z]|[A-Za-z](?:_\{?\w+\}?)?\s?[=<>])|(?<=\$)\s?(or|and)\s?(?=\$)"
+)
+# A text as JSON has it: no backslash is single, and a row of a matrix ends in four.
+_DOUBLED = re.compile(r"(?:[^\\]|\\{2})*+", re.DOTALL)
+_COMMAND = re.compile(
+    r"(?<!\\)\\{2}(?:boxed|[dt]?frac|sqrt|left|right|text|begin|pi|cdot|times)(?![A-Za-z])"
+)
 _UNDERSCORED = re.compile(r"(?<![\w\\])__(?=[^\s_])([^_\n]{1,80})__(?!\w)")
 # "7, or rather 8", "7 apples. Sorry, I mean 8", "B, or rather C": the last counts.
 _CORRECTS = (
@@ -189,6 +198,8 @@ _OF_BEFORE = re.compile(
 
 def own_words(text: str) -> str:
     """The response without its thinking and without questions that the model made up itself."""
+    if _COMMAND.search(text) and _DOUBLED.fullmatch(text):
+        text = text.replace("\\\\", "\\")
     text = (
         _HTML.sub(_plain_html, text).translate(_WIDE).replace(r"\$", "＄")
     )  # an escaped dollar opens no formula
@@ -196,6 +207,7 @@ def own_words(text: str) -> str:
     text = _without_check(_PLACEHOLDER.sub("", text))
     text = _EMOJI.sub("", _QUOTED_QUESTION.sub("", _EMPTY_BOX.sub("", text))).strip()
     text = _without_thought(_CODE.sub("", text).strip() or text)
+    text = _JOINED.sub(lambda word: f" {word[0].strip()} ", text)
     text = _UNDERSCORED.sub(r"**\1**", _CALCULATOR.sub("", text))
     text = _ALIGNED.sub(_last_line, text)
     text = _CORRECTED.sub("", _HEADING.sub(r"\1:", text))
@@ -237,6 +249,7 @@ def without_tasks(text: str) -> str:
 
     "We need to find 5 + 7.", "What is 5 + 7?" and "12 is wrong." name numbers, and answer nothing.
     """
+    text = _INSTEAD.sub(r"\1\2\3 ", text)
     pieces = _SENTENCES.split(_COPY.sub("", text, count=1) if _COPY.match(text) else text)
     kept = [_without_rejection(_OF_OTHERS.sub(" ", piece)) for piece in pieces[::2]]
     kept = ["" if _is_task(piece) else piece for piece in kept]
@@ -283,6 +296,16 @@ def without_remarks(text: str) -> str:
             return text
         text = before
     return text
+
+
+# "It is not 10 but 12", "the total is not $10, but rather $12": what is said instead.
+_INSTEAD = re.compile(
+    r"\b(?:(is|are|was|were)(?:\s+not|n't)|(equals?|be|has|have|costs?)\s+not"
+    r"|(?:does|do|did)(?:\s+not|n't)\s+(have|get|need|cost|equal|make|take|weigh))\s+[*]{0,2}"
+    r"(?:\$[^$\n]{1,60}\$|-?[$＄€£]?\d[\d.,/]{0,30}(?<=\d)%?)(?:\s?[a-z€£°]{1,12}){0,2}[*]{0,2},?\s+but\s+"
+    r"(?:(?:rather|instead|actually|in fact)\s+)?(?=[*]{0,2}(?:\$|\\[(a-z]|-?[$＄€£]?\d))",
+    re.IGNORECASE,
+)
 
 
 def _without_rejection(sentence: str) -> str:

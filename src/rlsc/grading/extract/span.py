@@ -38,16 +38,17 @@ def answer_span(text: str, answer: str | None = None) -> tuple[int, int] | None:
 
 
 def names_before(text: str, answer: str) -> set[str]:
-    """The letters that the text gives the answer for: x of `$x = 5$`, n and x of `n = x = 5`."""
+    """The names that the text gives the answer for: x of `$x = 5$`, n and x of `n = x = 5`, AB."""
     span = answer_span(text, answer)
     named = _NAMED.search(text[max(0, span[0] - 100) : span[0]]) if span else None
     if named is None:
         return set()
     between = (named[2] or "").strip()
-    return {named[1], between} if len(between) == 1 and between.isalpha() else {named[1]}
+    return {named[1], between} if _NAME.fullmatch(between) else {named[1]}
 
 
-_NAMED = re.compile(r"(?<![\w\\^_{}(')])([A-Za-z])\s*=(?:([^=$\n,;]{1,60})=)?[\s{]*$")
+_NAME = re.compile(r"[A-Za-z]|[A-Z]{2}")
+_NAMED = re.compile(r"(?<![\w\\^_{}(')])([A-Za-z]|[A-Z]{2})\s*=(?:([^=$\n,;]{1,60})=)?[\s{]*$")
 
 
 def _pattern(answer: str) -> re.Pattern[str]:

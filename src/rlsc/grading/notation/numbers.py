@@ -52,6 +52,32 @@ def number(text: str) -> Fraction | None:
     return _in_words(text)
 
 
+def with_point(first: str, second: str) -> tuple[str, str] | None:
+    """Two texts with the decimal comma of one of them as a point, where the other has a point.
+
+    1,234 is a number of thousands; 1,2 and 1, 25 are two numbers.
+
+    >>> with_point("3,65 €", "3.65")
+    ('3.65 €', '3.65')
+    """
+    comma, point = (_COMMA.fullmatch(text.strip()) for text in (first, second))
+    if comma and _POINT.fullmatch(second.strip()):
+        return f"{comma[1]}.{comma[2]}", second
+    if point and _POINT.fullmatch(first.strip()):
+        return first, f"{point[1]}.{point[2]}"
+    return None
+
+
+# With a unit or currency, of which no letter is a variable's: 3,65 €, \\text{ cm} or m².
+_UNIT = (
+    r"(?:\s?(?:\\%|%|\\?\$|[€£¥＄°])|\s?\\text\s?\{[^{}\d]{1,30}\}|\s[A-Za-z]{1,12}"
+    r"|\s?[A-Za-z]{2,12})?[²³]?\$?"
+)
+_SIGNED = r"(?:\\?\$|[€£＄])?\s?[-+−]?"
+_COMMA = re.compile(rf"({_SIGNED}(?:0|[1-9]\d*(?!,\d{{3}}(?!\d)))),(\d{{2,30}}(?!\d){_UNIT})")
+_POINT = re.compile(rf"{_SIGNED}(?:\d+|\d{{1,3}}(?:,\d{{3}})+)\.\d+{_UNIT}")
+
+
 def repeating(match: re.Match[str]) -> Fraction:
     r"""0.1\overline{6} is 1/6."""
     whole, fixed, cycle = match[1] or "0", match[2], match[3]
