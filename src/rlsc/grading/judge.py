@@ -112,25 +112,25 @@ def clusters(answers: Sequence[tuple[str, bool, bool]]) -> list[int]:
     25 with its sign. As in `judge`, an expression that is not worked out (3 + 8) is no vote for a
     literal number, unless it is boxed.
     """
-    found: list[_Cluster] = []
+    merged: list[_Cluster] = []
     result: list[int] = []
     for text, in_box, number in answers:
         literal = number or _holds(is_literal, text)
         unfinished = not (literal or in_box) and _holds(is_unevaluated, text)
         equal = (
             place
-            for place, cluster in enumerate(found)
+            for place, cluster in enumerate(merged)
             if not (number and cluster.has_number)
             and not (unfinished and cluster.has_literal)
             and not (literal and cluster.has_unfinished)
             and (_holds(same, text, cluster.head) or _holds(same, cluster.head, text))
         )
-        place = next(equal, len(found))
-        if place == len(found):
-            found.append(_Cluster(text))
-        found[place].has_number |= number
-        found[place].has_literal |= literal
-        found[place].has_unfinished |= unfinished
+        place = next(equal, len(merged))
+        if place == len(merged):
+            merged.append(_Cluster(text))
+        merged[place].has_number |= number
+        merged[place].has_literal |= literal
+        merged[place].has_unfinished |= unfinished
         result.append(place)
     return result
 

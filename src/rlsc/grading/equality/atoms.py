@@ -169,15 +169,15 @@ def _unit_conflict(gold: str, answer: str) -> bool:
     if ("°" in gold) != ("°" in answer) and r"\pi" in gold:
         return True
     # As products of letters, miles per hour are hours per mile.
-    (value, one), (other_value, other) = split_unit(gold), split_unit(answer)
+    (value, unit), (other_value, other) = split_unit(gold), split_unit(answer)
     tails = (gold[len(value) :], answer[len(other_value) :])
-    if one is None or other is None or "°" in gold + answer:
+    if unit is None or other is None or "°" in gold + answer:
         return False
     if not all(re.search("[A-Za-z]{2}", tail) for tail in tails):
         return False
-    if one.words and other.words:
-        return one.words != other.words and not other.words.startswith(f"{one.words} per ")
-    return bool(one.dimensions and other.dimensions) and one.dimensions != other.dimensions
+    if unit.words and other.words:
+        return unit.words != other.words and not other.words.startswith(f"{unit.words} per ")
+    return bool(unit.dimensions and other.dimensions) and unit.dimensions != other.dimensions
 
 
 def _angle_fits(gold: str, unit: Unit | None) -> bool:

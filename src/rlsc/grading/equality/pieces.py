@@ -39,8 +39,8 @@ def same_function(gold: str, answer: str) -> bool | None:
     symbol = next(iter(symbols), sympy.Dummy())  # constants are compared too
     points = (
         (a.subs(symbol, point), b.subs(symbol, point))
-        for (a, one), (b, other) in product(left, right)
-        for point in _points(sympy.Intersection(one, other))
+        for (a, domain), (b, other) in product(left, right)
+        for point in _points(sympy.Intersection(domain, other))
     )
     return all(equal_expressions(a, b) for a, b in points)
 

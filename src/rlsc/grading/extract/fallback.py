@@ -158,8 +158,8 @@ def _without_circumstances(text: str, numbers: list[re.Match[str]]) -> re.Match[
 
 def after_verb(text: str) -> bool:
     """Whether a number in `text` stands right after a verb: `She has 7 eggs for `."""
-    numbers = NUMBER.finditer(text)
-    return any(_VERB.search(text, max(0, one.start() - 60), one.start()) for one in numbers)
+    starts = (number.start() for number in NUMBER.finditer(text))
+    return any(_VERB.search(text, max(0, start - 60), start) for start in starts)
 
 
 def _only_bold(text: str, start: int) -> re.Match[str] | None:
@@ -176,7 +176,8 @@ def _only_bold(text: str, start: int) -> re.Match[str] | None:
 def _only_formula(text: str, start: int) -> re.Match[str] | None:
     """The one number that a sentence sets as a formula: `They need \\(740\\) for 6 weeks.`"""
     formulas = list(MATH.finditer(text, start))
-    numbers = [number for one in formulas if (number := NUMBER.fullmatch(text, *_span(one)))]
+    spans = map(_span, formulas)
+    numbers = [number for span in spans if (number := NUMBER.fullmatch(text, *span))]
     if len(numbers) != 1 or not re.search(r"[A-Za-z]", text[start : formulas[0].start()]):
         return None
     before = text[start : formulas[0].start()]

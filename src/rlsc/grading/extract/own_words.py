@@ -254,7 +254,7 @@ def without_tasks(text: str) -> str:
     kept = [_without_rejection(_OF_OTHERS.sub(" ", piece)) for piece in pieces[::2]]
     kept = ["" if _is_task(piece) else piece for piece in kept]
     breaks = [*pieces[1::2], ""]
-    return "".join(one + gap for one, gap in zip(kept, breaks, strict=True)).strip()
+    return "".join(sentence + gap for sentence, gap in zip(kept, breaks, strict=True)).strip()
 
 
 # What a last sentence adds about the answer: what confirms it, what it leaves out, an aside.

@@ -32,9 +32,9 @@ def answer_span(text: str, answer: str | None = None) -> tuple[int, int] | None:
     region = text[offset : offset + len(own)] if text.startswith(own, offset) else text[offset:]
     pattern = _pattern(answer)
     box = last_match(_BOX, region)
-    found = pattern.search(region, box.start()) if box else None
-    found = found or last_match(pattern, region)
-    return (offset + found.start(), offset + found.end()) if found else None
+    answered = pattern.search(region, box.start()) if box else None
+    answered = answered or last_match(pattern, region)
+    return (offset + answered.start(), offset + answered.end()) if answered else None
 
 
 def names_before(text: str, answer: str) -> set[str]:
