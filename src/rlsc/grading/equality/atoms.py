@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from rlsc.grading.equality.values import equal_values, expression, within
 from rlsc.grading.notation.numbers import number
-from rlsc.grading.notation.units import Unit, split_unit
+from rlsc.grading.notation.units import Unit, read_unit, split_unit
 
 _LETTER = re.compile(r"(?:\\text\s*\{)?\s*\(([A-H])\)\s*\}?|([A-H])")
 _LETTERED = re.compile(r"(?:\\text\s*\{)?\s*\(?([A-H])(?:\)|[.:]|\s*$)")
@@ -44,6 +44,10 @@ def is_value(text: str) -> bool:
 def _with_units(gold: str, answer: str, tolerance: float) -> bool:
     plain_gold, gold_unit = split_unit(gold)
     plain, unit = split_unit(answer)
+    if gold_unit is None and unit is not None:
+        plain_gold, gold_unit = _of_metres(gold, unit) or (plain_gold, None)
+    elif unit is None and gold_unit is not None:
+        plain, unit = _of_metres(answer, gold_unit) or (plain, None)
     if gold_unit is not None and not _is_meant(gold, plain_gold, gold_unit, unit):
         plain_gold, gold_unit = gold, None
     if gold_unit is None and unit is None:
@@ -68,6 +72,15 @@ def _with_units(gold: str, answer: str, tolerance: float) -> bool:
     return _values(plain_gold, plain, tolerance)
 
 
+def _of_metres(text: str, other: Unit) -> tuple[str, Unit] | None:
+    """1 m^2 beside a unit of the same dimension: the letter is metres there."""
+    value = in_metres(text)
+    unit = read_unit(text[text.index("m") :]) if value is not None else None
+    if value is None or unit is None or unit.dimensions != other.dimensions:
+        return None
+    return value, unit
+
+
 def in_metres(text: str) -> str | None:
     """The number of 12m^2: beside a number alone the letter is a unit, as it is in 12m."""
     squared = _SQUARED.fullmatch(text)
@@ -85,7 +98,7 @@ def _is_meant(gold: str, value: str, gold_unit: Unit, unit: Unit | None) -> bool
     if number(value) is None:
         return False
     # "30 m" is metres only beside another length.
-    one_letter = re.fullmatch(r"\s*[A-Za-z]", tail) is not None
+    one_letter = re.fullmatch(r"\s*(?:[A-Za-z]|[MGT][A-Z])", tail) is not None  # a segment MN
     same = unit is not None and bool(unit.dimensions) and unit.dimensions == gold_unit.dimensions
     return same or not one_letter
 

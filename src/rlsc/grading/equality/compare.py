@@ -40,7 +40,13 @@ from rlsc.grading.equality.values import equal_values, expression, within
 from rlsc.grading.notation.normalise import normalise
 from rlsc.grading.notation.numbers import number
 from rlsc.grading.notation.times import date, same_time, time_of_day
-from rlsc.grading.notation.units import compound, other_currency, simple, split_unit
+from rlsc.grading.notation.units import (
+    compound,
+    money_beside_measure,
+    other_currency,
+    simple,
+    split_unit,
+)
 
 MAX_LENGTH = 2000
 """Longer answers are compared as text: no reference is near it, and work must stay bounded."""
@@ -55,7 +61,7 @@ def same(answer: str, reference: str, tolerance: float = 0.0) -> bool:
     word = _SHORT_WORD.fullmatch(reference)
     if word and word[1].casefold() == answer.strip().casefold() and answer.strip()[1:].islower():
         return True  # Red is red, where it is marked as a word; Abc is not abc
-    if other_currency(answer, reference):
+    if other_currency(answer, reference) or money_beside_measure(answer, reference):
         return False
     answer, reference = (_LEAD.sub("", unwrap(normalise(text))) for text in (answer, reference))
     if not answer or not reference:
@@ -257,6 +263,8 @@ class _Comparison:
             return self._sets(gold, answer)
         assert isinstance(answer, Many)
         if isinstance(gold, Tuple):
+            if answer.joined and self._sets(gold, answer):
+                return True  # x > 1 and x < 3
             if _is_other_kind(gold, answer) or not distinct_names(answer.items):
                 return False
             return self._sequences(gold.items, coordinates(answer.items))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import re
 
+from rlsc.grading.notation.languages import ANSWER_SAYS, english_connectives, with_scales
 from rlsc.types import CompletionGroup
 
 _THOUGHT = r"(?:seed:)?(?:think(?:ing)?|thoughts?|reasoning)"
@@ -51,7 +52,8 @@ MARKS = re.compile(
 STATED = re.compile(
     r"(?:(?:answers?|(?:final|correct|right|possible)\s+(?:results?|solutions?|values?|options?))\s*"
     r"(?:(?:to|of|for)\s+[^.:\n]{1,80}?\s+)?(?:\([a-z][^()\n]{2,60}\)\s*)?(?:\*\*)?\s*"
-    r"(?:is(?!n)|are(?!n)|=|:|would be|should be|will be)|答案\s*(?:是|为|為|[:=]))"
+    r"(?:is(?!n)|are(?!n)|=|:|would be|should be|will be)"
+    rf"|{ANSWER_SAYS})"
     r"\s*(?:\*\*|:|therefore|thus|simply|indeed"
     r"|given by|about|approximately|roughly|exactly|\s)*",
     re.IGNORECASE,
@@ -203,6 +205,9 @@ def own_words(text: str) -> str:
     text = (
         _HTML.sub(_plain_html, text).translate(_WIDE).replace(r"\$", "＄")
     )  # an escaped dollar opens no formula
+    if not text.isascii():
+        text = with_scales(text)
+    text = english_connectives(text)
     text = _LONG_SPACE.sub(lambda run: "\n\n" if "\n" in run.group() else "  ", text.strip())
     text = _without_check(_PLACEHOLDER.sub("", text))
     text = _EMOJI.sub("", _QUOTED_QUESTION.sub("", _EMPTY_BOX.sub("", text))).strip()

@@ -9,6 +9,9 @@ import functools
 import re
 import unicodedata
 
+from rlsc.grading.notation.calculator import calculator_text
+from rlsc.grading.notation.languages import english_connectives, without_counter
+
 _GREEK = (
     "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau "
     "upsilon phi chi psi omega"
@@ -36,6 +39,8 @@ _CHARACTERS = {
     **dict.fromkeys("“”„", '"'),
     **dict.fromkeys("‘’′", "'"),
     **dict.fromkeys("÷⁄", "/"),
+    **dict.fromkeys("∣❘", "|"),
+    "≃": r"\approx ",
     **dict.fromkeys("°º", r"^\circ "),
     **dict.fromkeys("\u212b\u00c5", r"\text{ angstrom}"),
     "ℝ": r"\mathbb{R}",
@@ -53,6 +58,20 @@ _SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 
 _TEXT_COMMANDS = r"\\(?:text(?:bf|it|rm|sf|tt|normal|up)|mbox|hbox|mathsf|mathtt|textrm)(?=\s*\{)"
 _UNIT = r"\\text\s*\{[^{}]*\}(?:\^\{?\d\}?)?"
 _ENDS = r"\s*[^][(),;\s][^][(),;]*[,;]\s*[^][(),;\s][^][(),;]*"
+_OHM = (
+    r"(?:(?<=[\d}])\s+|(?<=\d))(\\text\s*\{\s*)?([kMGm]|\\mu|μ)?\s*(?:\}\s*)?\\Omega\s*\}?$"
+)
+
+
+def _ohms(match: re.Match[str]) -> str:
+    r"""5 Ω, 3 kΩ, 5\Omega; of 3 + 2\Omega it is a name."""
+    glued = not (match[1] or match[2] or match.group()[0].isspace())
+    if glued and not re.fullmatch(r"-?[\d.]+", match.string[: match.start()]):
+        return match.group()
+    prefix = match[2] or ""
+    return rf"\text{{ {prefix if prefix in 'kMGm' else 'micro'}ohm}}"
+
+
 _REWRITES = [
     (re.compile(pattern), to)
     for pattern, to in (
@@ -63,18 +82,18 @@ _REWRITES = [
         (r"\\textcolor\s*\{[^{}]*\}|\\color\s*\{[^{}]*\}", ""),
         (
             r"\\(?:displaystyle|textstyle|limits|nolimits|rm|bf|[lL]arge|LARGE|[hH]uge|small"
-            r"|normalsize)(?![A-Za-z])",
+            r"|normalsize|boldsymbol|bm|pmb|mathbf|mathit)(?![A-Za-z])",
             "",
         ),
         (r"\\(?:mathrm|operatorname|mathop)\s*\{\s*([eid])\s*\}", r"\1"),
         (r"\\operatorname\s*\{\s*([a-zA-Z]+)\s*\}", r"\\\1 "),
         (r"\\mathrm(?=\s*\{)", r"\\text"),
         (_TEXT_COMMANDS, r"\\text"),
-        (r"\\(?:mathbf|boldsymbol|bm|mathit|mathcal)\s*\{([^{}]*)\}", r"\1"),
         (r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
         (r"\\leq(?:slant|q)?(?![A-Za-z])", r"\\le"),
         (r"\\geq(?:slant|q)?(?![A-Za-z])", r"\\ge"),
         (r"\\neq(?![A-Za-z])", r"\\ne"),
+        (r"\\(?:simeq|approxeq)(?![A-Za-z])", r"\\approx"),
         (r"\\(?:backslash)(?![A-Za-z])", r"\\setminus"),
         (r"\\langle(?![A-Za-z])", "("),
         (r"\\rangle(?![A-Za-z])", ")"),
@@ -105,6 +124,12 @@ _REWRITES = [
         ),
         (r"\\[lc]?dots(?![a-z])", r"\\ldots "),
         (r"\\lg(?![a-z])", r"\\log_{10} "),
+        # {x | x > 1}, as plain text has it
+        (
+            r"^\{\s*([A-Za-z](?:\s*\\in\s*[^{}|:]{0,12}(?:\{[^{}]*\})?)?)\s*(?:\||:|\\mid(?![A-Za-z]))"
+            r"\s*([^{}|:]*(?:[<>=]|\\(?:le|ge|ne|lt|gt)(?![A-Za-z]))[^{}|:]*)\}$",
+            r"\\{\1 | \2\\}",
+        ),
         (r"\\(?:vec|overrightarrow|hat)\s*\{([^{}]*)\}", r"\1"),
         (r"°\s*([CF])(?![A-Za-z])", r"\\text{ °\1}"),
         (r"\s*(?:\\text\s*\{\s*)?\b(?:per ?cent|pct)\b\.?\s*\}?", "%"),
@@ -117,10 +142,13 @@ _REWRITES = [
         (r"^([-+]?\d+\.\d*)\((\d+)\)$", r"\1\\overline{\2}"),  # 0.1(6)
         (r"(\d*\.\d*)\s*\\dot\s*\{(\d)\}(?:(\d*)\\dot\s*\{(\d)\})?", r"\1\\overline{\2\3\4}"),
         (r"^([-+\d.\s]*[-+]\s*[\d.]*)j$", r"\1i"),
-        # Intervals as the French write them: ]0, 1[.
+        # Intervals as the French write them: ]0, 1[. The brackets of \sqrt[3]{2} are no ends.
+        (r"\\sqrt\s*\[([^][]{1,20})\]", r"\\sqrt⟦\1⟧"),
         (rf"\]({_ENDS})\[", r"(\1)"),
         (rf"\[({_ENDS})\[", r"[\1)"),
         (rf"\]({_ENDS})\]", r"(\1]"),
+        (r"⟦", "["),
+        (r"⟧", "]"),
         (r"^\\begin\s*\{cases\}([^&]*)\\end\s*\{cases\}$", lambda m: m[1].replace(r"\\", ",")),
         # 7th, 7^{\text{th}}, (n + 1)^{th}
         (
@@ -128,9 +156,10 @@ _REWRITES = [
             r"|(?:\\text\s*)?\{\s*(?:st|nd|rd|th)\s*\}|(?:st|nd|rd|th))(?![A-Za-z])",
             "",
         ),
+        (_OHM, lambda m: _ohms(m)),
         # 1.2 μm; without a space before it a μ is a name
         (
-            r"(?<=\d)(?:\s+|\\,\s*)(?:\\mu(?![A-Za-z])|μ)\s*(?:\\text\s*\{\s*([msgFACV])\s*\}|([msgFACV]))$",
+            r"(?<=\d)(?:\s+|\\,\s*)(?:\\mu(?![A-Za-z])|μ)\s*(?:\\text\s*\{\s*([msgFACVLHNJWT])\s*\}|([msgFACVLHNJWT]))$",
             lambda m: rf"\text{{ micro{m[1] or m[2]}}}",
         ),
         (r"\\underline\s*\{([^{}]*)\}", r"\1"),
@@ -171,7 +200,7 @@ _MULTI_SQRT = re.compile(r"√\s*(\d+(?:\.\d+)?)")
 # 0.3 with a line or a dot above
 _OVERLINED = re.compile("(?:\\d[\u0304\u0305])+")
 _DOTTED = re.compile("(\\d)\u0307")
-_CALLS = re.compile(r"(\\sqrt|\^|_)\s*\(")
+_CALLS = re.compile(r"(\\sqrt(?:\[[^][]{1,20}\])?|\^|_)\s*\(")
 
 
 @functools.lru_cache(maxsize=4096)
@@ -179,6 +208,7 @@ def normalise(text: str) -> str:
     """The answer in one spelling, without decoration. Callers bound its length."""
     text = _unicode(text.strip())
     text = re.sub(r"^(?:\*\*|__|`|\*)+|(?:\*\*|__|`|\*)+$", "", text)
+    text = _without_fonts(calculator_text(english_connectives(without_counter(text))))
     text = _WORDS.sub(lambda match: rf"\{match.group(1)} ", text)
     for pattern, replacement in _REWRITES:
         text = pattern.sub(replacement, text)
@@ -219,6 +249,32 @@ def _character(character: str) -> str:
         top, _, bottom = plain.partition("⁄")
         return rf"\frac{{{top}}}{{{bottom}}}" if bottom else plain
     return plain
+
+
+_FONT = re.compile(
+    r"\\(?:math(?:bf|it|cal|normal)|boldsymbol|bm|pmb|symbf|bold|displaystyle|textstyle)\s*\{"
+)
+
+
+_TAKES = re.compile(r"(?:[\^_]|\\(?:sqrt(?:\s*\[[^][]{1,20}\])?|frac(?:\s*\{[^{}]*\})?))\s*$")
+
+
+def _without_fonts(text: str) -> str:
+    """What a font command such as `\\mathbf{}` holds; in braces where it is an argument."""
+    end = 0
+    while match := _FONT.search(text, end):
+        opening = match.end() - 1
+        last = closing(text, opening)
+        if last is None:
+            end = match.end()
+            continue
+        held, before = text[opening + 1 : last], text[: match.start()]
+        if _TAKES.search(before[-30:]):
+            held = f"{{{held}}}"
+        elif before[-1:].isalpha():
+            held = f" {held}"  # \\cdot\\mathbf{x}
+        text, end = f"{before}{held}{text[last + 1 :]}", match.start()
+    return text
 
 
 def _braces_for_calls(text: str) -> str:

@@ -56,27 +56,52 @@ _define(
 )
 _define("money", ("dollar dollars USD usd", 1), ("cent cents", _F(1, 100)))
 _define("euro", ("euro euros EUR", 1))
+_define("yuan", ("yuan RMB", 1))
 _define("yen", ("yen", 1))
 _define("degree", ("° degree degrees deg", 1))
 _define("radian", ("rad rads radian radians", 1))
-_define("volume", ("L liter liters litre litres", 1), ("mL ml", _F(1, 1000)))
-_define("volume", ("gal gallon gallons", _F(3785411784, 10**9)))
-_define("force", ("N newton newtons", 1), ("kN", 1000))
-_define("energy", ("J joule joules", 1), ("kJ", 1000), ("eV", 0), ("erg ergs", _F(1, 10**7)))
-_define("power", ("W watt watts", 1), ("kW", 1000))
-_define("frequency", ("Hz hertz", 1), ("kHz", 1000), ("MHz", 10**6))
+# A volume is a length to the third, and an area to the second.
+_define("volume", ("L liter liters litre litres", 1), ("milliliter milliliters ml", _F(1, 1000)))
+_define("volume", ("gal gallon gallons", _F(3785411784, 10**9)), ("cl", _F(1, 100)))
+_define("area", ("hectare hectares", 10000))
+_define("force", ("N newton newtons", 1))
+_define("energy", ("J joule joules", 1), ("eV", _F(1602176634, 10**28)), ("erg ergs", _F(1, 10**7)))
+_define("power", ("W watt watts", 1))
+_define("frequency", ("Hz hertz", 1))
 _define("temperature", ("K kelvin", 1))
 _define("celsius", ("°C celsius", 1))
 _define("fahrenheit", ("°F fahrenheit", 1))
-_define("capacitance", ("F farad farads", 1), ("microF", _F(1, 10**6)))
+_define("capacitance", ("F farad farads", 1))
 _define("inductance", ("H henry henries", 1))
-_define("charge", ("C coulomb coulombs", 1), ("microC", _F(1, 10**6)))
+_define("charge", ("C coulomb coulombs", 1))
 _define("field", ("T tesla", 1))
 _define("pressure", ("Pa pascal pascals", 1), ("atm", 101325))
 _define("amount", ("mol mole moles", 1))
-_define("voltage", ("V volt volts", 1), ("microV", _F(1, 10**6)))
-_define("current", ("A amp amps ampere amperes", 1), ("microA", _F(1, 10**6)))
+_define("voltage", ("V volt volts", 1))
+_define("current", ("A amp amps ampere amperes", 1))
 _define("resistance", ("ohm ohms", 1))
+
+_POWERS_OF_TEN = {"p": -12, "n": -9, "micro": -6, "m": -3, "c": -2, "d": -1, "k": 3, "M": 6, "G": 9}
+_POWERS_OF_TEN |= {"T": 12}
+_PREFIXED = {
+    "m": "n micro m c d k",
+    "g": "n micro m k",
+    "s": "p n micro m",
+    "L": "micro m c d",
+    "mol": "n micro m k",
+    "Pa": "m k M G",
+    "Hz": "k M G T",
+    "eV": "m k M G T",
+    **dict.fromkeys("NJWVA", "n micro m k M G T"),
+    **dict.fromkeys("FHC", "p n micro m"),
+    "T": "n micro m",
+    "ohm": "micro m k M G",
+}
+"""No pm, which is a time of day, nor what else is a word."""
+for _name, _prefixes in _PREFIXED.items():
+    for _prefix in _prefixes.split():
+        _dimension, _size = _BASE[_name]
+        _BASE.setdefault(_prefix + _name, (_dimension, _size * _F(10) ** _POWERS_OF_TEN[_prefix]))
 
 _POWER = r"[A-Za-z]+(?:\s*\^\s*\{?\s*-?\d\s*\}?)?"
 # N·m²/kg² after a number: letters in a fraction or with a power below zero are no names.
@@ -159,6 +184,28 @@ def other_currency(first: str, second: str) -> bool:
     return all(named) and not named[0] & named[1]
 
 
+_MONEY = {"money", "euro", "yen", "yuan"}
+
+
+def money_beside_measure(first: str, second: str) -> bool:
+    """Whether one of two amounts, as they were written, is of money and the other is measured.
+
+    12 pounds are a weight too, and a price per kilogram has two units.
+    """
+    return any(
+        any(sign.search(money[-200:]) for sign in _CURRENCIES.values())
+        and not any(sign.search(other[-200:]) for sign in _CURRENCIES.values())
+        and _measured(other)
+        for money, other in ((first, second), (second, first))
+    )
+
+
+def _measured(text: str) -> bool:
+    value, unit = split_unit(text.replace("$", "").strip()[-200:])
+    dimensions = {name for name, _ in unit.dimensions} if unit else set()
+    return number(value) is not None and bool(dimensions) and not dimensions & _MONEY
+
+
 def compound(text: str) -> tuple[str, Fraction] | None:
     """`2 \\text{ hours } 30 \\text{ minutes}` as ("time", 9000), in the dimension's first unit.
 
@@ -179,7 +226,11 @@ def simple(text: str) -> tuple[str, Fraction] | None:
     """A number with one unit of the table, as `compound` gives it."""
     value, unit = split_unit(text)
     exact = number(value)
-    if exact is None or unit is None or len(unit.dimensions) != 1 or unit.dimensions[0][1] != 1:
+    if exact is None or unit is None or len(unit.dimensions) != 1:
+        return None
+    if unit.dimensions == (("length", 3),):
+        return "volume", exact * unit.size * 1000
+    if unit.dimensions[0][1] != 1:
         return None
     return unit.dimensions[0][0], exact * unit.size
 
@@ -247,4 +298,8 @@ def read_unit(text: str) -> Unit | None:
             return Unit(words=" ".join(map(_canonical, tokens)))
     if not known:
         return Unit(words="")
+    for name, power, metres in (("volume", 3, _F(1, 1000)), ("area", 2, _F(1))):
+        if times := powers.pop(name, 0):
+            powers["length"] = powers.get("length", 0) + power * times
+            size *= metres**times
     return Unit(tuple(sorted((d, p) for d, p in powers.items() if p)), size)
