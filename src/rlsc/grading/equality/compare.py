@@ -29,6 +29,7 @@ from rlsc.grading.equality.relations import (
     equal_equations,
     is_definition,
     is_name,
+    is_rounded,
     named,
     renamed,
     same_inequality,
@@ -137,7 +138,7 @@ _EMPTY = re.compile(
 )
 _SHORT_WORD = re.compile(r"\s*\$?\\text\s*\{\s*([A-Za-z][a-z]{2})\s*\}\$?\s*")
 _LEAD = re.compile(
-    r"^(?:\\text\s*\{\s*)?(?:there (?:is|are)|(?:the )?(?:final )?answer(?: is|:)|it is|ratio"
+    r"^\\approx\s*|^(?:\\text\s*\{\s*)?(?:there (?:is|are)|(?:the )?(?:final )?answer(?: is|:)|it is|ratio"
     r"|total)\s*:?(?:\s*\}\s*|\s+)(?=\S)",
     re.IGNORECASE,
 )
@@ -210,7 +211,9 @@ class _Comparison:
         gold, answer = by_name(gold), by_name(answer)
         if isinstance(gold, Many) or isinstance(answer, Many):
             return self._many(gold, answer)
-        says_value_of = isinstance(gold, Relation) and (is_definition(gold) or is_labelled(gold))
+        says_value_of = isinstance(gold, Relation) and (
+            is_definition(gold) or is_labelled(gold) or is_rounded(gold)
+        )
         if isinstance(gold, Relation) and says_value_of and not isinstance(answer, Relation):
             return self.forms(parse(gold.sides[-1]), answer)
         if isinstance(answer, Relation) and not isinstance(gold, Relation):
@@ -282,7 +285,11 @@ class _Comparison:
             return False
         if named(gold) and not any(isinstance(item, Relation) for item in answer):
             return self._sequences([parse(item.sides[-1]) for item in named(gold)], answer)
-        valued = [i for i in answer if isinstance(i, Relation) and not _UNEQUAL & set(i.signs)]
+        valued = [
+            i
+            for i in answer
+            if isinstance(i, Relation) and not _UNEQUAL & set(i.signs) and says_value(i.sides[0])
+        ]
         if len(valued) == len(answer) and not any(isinstance(i, Relation | Many) for i in gold):
             answer = [parse(item.sides[-1]) for item in valued]
         left = list(answer)
@@ -361,6 +368,8 @@ class _Comparison:
             return self._relations(gold, Relation((answer.sides[0], answer.sides[-1]), ("=",)))
         if gold.signs == answer.signs and self._same_sides(gold, answer):
             return True
+        if is_rounded(gold) and (answer.signs == ("=",) or is_rounded(answer)):
+            return self._same_sides(gold, answer)  # v = 3.1 for v ≈ 3.1
         if len(gold.signs) == len(answer.signs) == 1:
             return same_inequality(gold, answer)
         return False

@@ -11,6 +11,8 @@ import sympy
 
 from rlsc.grading.equality.forms import Atom, Form, Many, Relation, Tuple, parse
 from rlsc.grading.equality.values import expression, proportional
+from rlsc.grading.notation.numbers import number
+from rlsc.grading.notation.units import split_unit
 
 _NAME = re.compile(
     r"(?:\\?[A-Za-z]+'*|\\angle\s*[A-Za-z ]+|\\text\s*\{[^{}]*\}|[A-Z]{1,4})"
@@ -18,9 +20,13 @@ _NAME = re.compile(
 )
 
 
+_CHANGE = re.compile(r"^\\(?:Delta|delta)\s*(?=\\?[A-Za-z])")  # of \Delta p
+
+
 def is_name(text: str) -> bool:
     r"""x, f(x), m_{\max}, \angle ABC, AB: what a definition has on its left."""
     text = text.strip().replace(" _", "_")
+    text = _CHANGE.sub("", text)
     return text not in (r"\pi", "e") and bool(_NAME.fullmatch(text))
 
 
@@ -31,15 +37,47 @@ def is_definition(relation: Relation) -> bool:
     return set(relation.signs) == {"="} and (all(map(is_name, names)) or left.startswith(r"\angle"))
 
 
+def is_rounded(relation: Relation) -> bool:
+    """`v \\approx 3.1`: what is named before the sign is said, if not exactly."""
+    return relation.signs == (r"\approx",) and is_name(relation.sides[0])
+
+
 def says_value(left: str) -> bool:
-    """Whether `left` = v says that the answer is v: not where it is a function of one unknown."""
+    """Whether `left` = v says that the answer is v: not where it is a function of unknowns.
+
+    Of sums of other letters than x, y, z it is asked, m + n or 100m + n; 3a + 2b is an equation.
+    """
+    if re.fullmatch(r"[t-z]{2,3}", left.strip()):
+        return False
     if is_name(left):
         return True
     value = expression(left)
-    if value is None or len(value.free_symbols) != 1:
+    if value is None or not value.free_symbols:
         return True
+    if len(value.free_symbols) > 1:
+        return _is_amount(left) or _is_asked(value)
     roots = (p for p in value.atoms(sympy.Pow) if p.exp.free_symbols or not p.exp.is_Integer)
     return not value.is_rational_function(*value.free_symbols) and not any(roots)
+
+
+def _is_amount(text: str) -> bool:
+    """`5 hours` of `5 hours = 300 minutes`, `4 weeks * 13/week`: words are no unknowns."""
+    return number(split_unit(text)[0]) is not None or bool(_UNIT_WORD.search(text))
+
+
+_UNIT_WORD = re.compile(r"(?<![\\A-Za-z])[a-z]{3,}(?![A-Za-z(])")
+
+
+def _is_asked(value: Any) -> bool:
+    """Whether a quantity of several names may be what a question is about: m + n, ab, A B + C D."""
+    names = {str(symbol) for symbol in value.free_symbols}
+    plain = [name for name in names if len(name) == 1]
+    if set(plain) & set("tuvwxyz"):
+        return False
+    if not value.is_polynomial(*value.free_symbols):
+        return True
+    factors = (abs(factor) for factor in sympy.Poly(value).coeffs())
+    return all(factor in (1, 10, 100, 1000, 10000) for factor in factors)
 
 
 def named(items: Sequence[Form]) -> list[Relation]:

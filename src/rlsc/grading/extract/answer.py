@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import re
 
-from rlsc.grading.extract.boxes import boxed
+from rlsc.grading.extract.boxes import boxed, cut_off
 from rlsc.grading.extract.fallback import (
     FOR,
     SPELLED,
@@ -46,6 +46,7 @@ from rlsc.grading.extract.passages import (
     right_side,
     with_unit,
 )
+from rlsc.grading.extract.unsolved import is_unsolved
 from rlsc.grading.notation.normalise import normalise
 from rlsc.grading.notation.numbers import number
 from rlsc.grading.notation.units import split_unit
@@ -104,13 +105,15 @@ def _found(text: str) -> str | None:
         if (answer := find(text)) is not None:
             return answer
     text = text[-LAST_WORDS:]
+    if cut_off(text) or is_unsolved(text):
+        return None
     for find in (_answer_line, _stated):
         if (answer := find(text)) is not None:
             return answer
     text = _COMPUTED.sub(r"\1", _REMARK.sub("", without_remarks(text)))
     text = _VALIDITY.sub(r"\1", without_numbering(without_tasks(text)))
     text = _REASON.sub(r"\1", text)
-    for find in (_both, _ratio, said_in_words, _bare, _conclusion, last_formula, last_number):
+    for find in (_both, _ratio, _part, said_in_words, _bare, _conclusion, last_formula, last_number):
         if (answer := find(text)) is not None:
             return answer
     return None
@@ -281,7 +284,8 @@ _QUALIFIED = re.compile(
     r"\b(?:even|odd|prime|except|multiples?|divisible)\b|\d(?:th|nd|rd) (?:power|root)\b"
     r"|\b(?:twice|thrice|half(?: of)?|double|triple|(?:square|cube) root of)\s+\$?[\d\\]"
     r"|\d\s+(?:times\s+(?:as\b|\$?[\d\\])|(?:more|less|fewer) than\b|to\s+\$?\d"
-    r"|(?:plus|minus|divided by|multiplied by)\b)|\bany (?:\w+ ){0,2}(?:number|integer|value)\b",
+    r"|(?:plus|minus|divided by|multiplied by)\b"
+    r"|(?:más|menos|moins|mehr|weniger|più|meno|mais) (?:que|als|d[eio])\b)|\bany (?:\w+ ){0,2}(?:number|integer|value)\b",
     re.IGNORECASE,
 )
 
@@ -313,6 +317,22 @@ def _ratio(text: str) -> str | None:
     """`2:3` of `The ratio of boys to girls is 2 to 3.`"""
     ratio = _RATIO.search(clean(text[-300:]))
     return ratio[1].replace(" to ", ":") if ratio else None
+
+
+def _part(text: str) -> str | None:
+    """`1/8` of `So 3 inches is 1/8 of 2 feet.`, `25%` of `8 is 25% of 32`."""
+    sentence = re.split(r"(?<=[.!?])\s+|\n", text.rstrip())[-1][-300:]
+    part = _PART_OF.search(sentence.rstrip(" .!*"))
+    return part[1] if part and not DENIAL.search(sentence[: part.start(1)]) else None
+
+
+_PART_OF = re.compile(
+    r"\b(?:is|are|was|were|equals|makes? up|represents?)\s+(?:exactly\s+|only\s+|just\s+)?[$*]{0,3}"
+    r"(\d{1,9}/\d{1,9}|\\[dt]?frac\s?\{\d{1,9}\}\s?\{\d{1,9}\}|\d{1,9}(?:\.\d{1,9})?\s?\\?%"
+    r"|(?:one|two|three|four|five|six|seven|eight|nine)[ -]"
+    r"(?:third|quarter|fourth|fifth|sixth|seventh|eighth|ninth|tenth)s?)"
+    r"[$*]{0,3} of [^.,;:=()\n]{0,20}\d[^,;:=()\n]{0,40}$"
+)
 
 
 def _bare(text: str) -> str | None:

@@ -55,7 +55,7 @@ def reference_answer(reference: str) -> str:
     reference = reference.rpartition("####")[2].strip()
     boxes = _boxes(reference)
     if not boxes:
-        return (boxed(reference) or reference) if r"\boxed" in reference else reference
+        return (boxed(reference) or _inside(reference) or reference) if _HAS_BOX in reference else reference
     outside, end = "", 0
     for start, after, _ in boxes:
         outside, end = outside + reference[end:start], after
@@ -110,11 +110,42 @@ def _boxes(text: str) -> list[tuple[int, int, str]]:
     return boxes
 
 
+def cut_off(text: str) -> bool:
+    """Whether the text ends within its last box: of `\\boxed{42` the number may go on.
+
+    Not where it visibly goes on behind the value, as in `$\\boxed{42$` or `\\boxed{42 is the answer`:
+    there the brace alone was left out.
+    """
+    opened = last_match(_BOX, text)
+    if opened is None:
+        return False
+    rest = text[opened.end() :][:_LONGEST]
+    depth = 1
+    for match in _BRACE_OR_BOX.finditer(rest):
+        depth += {"}": -1, r"\{": 0, r"\}": 0}.get(match.group(), 1)
+        if depth == 0:
+            return False
+    return bool(rest.strip()) and _GOES_ON.search(rest) is None
+
+
 def _unclosed(text: str) -> str | None:
-    """`\\boxed 7`, or the box that the cap on tokens left open."""
+    """`\\boxed 7`, or a box whose brace was left out in the middle of a text."""
+    return None if cut_off(text) else _inside(text)
+
+
+def _inside(text: str) -> str | None:
     last = last_match(_OPEN_BOX, text)
     inside = clean(last.group(1) or "") if last else ""
     return inside if re.search(r"\d", inside) and is_mathematics(inside) else None
 
 
+_HAS_BOX = r"\boxed"
+_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
+_LONGEST = 20_000
+# The formula ends, a sentence begins, or words follow that no value holds.
+_GOES_ON = re.compile(
+    r"\$|\\[)\]]|[.!?]\s+[A-Z]|\n\s*[A-Z*#][a-z*#\s]"
+    r"|(?<!\{)\b(?:is|are|was|were|so|thus|hence|therefore|the|this|that|which|because|since|as|we|it|I"
+    r"|have|has|there)\s"
+)
 _OPEN_BOX = re.compile(r"\\boxed\s*(?:\{|\s)([^\n]{1,200})$|\\boxed\s+(?=(-?\w+))")

@@ -17,10 +17,16 @@ _LETTER = (
     r"(?:\\[(\[]\s*)?(?:\\(?:text\w*|math\w+)\s*\{\s*)?[(\[]?"
     r"\s*([A-J])(?![A-Za-z'’])\s*[)\]]?(?:\s*\})?"
 )
-_LEAD = r"[\s:→–-]*(?:option|choice|letter|answer)?\s*[*_$`\"\s]*(?:\\boxed\s*\{\s*)?"
+# "is for sure D", "is, most likely, (B)"
+_SURELY = (
+    r"(?:[\s,]+(?:for (?:sure|certain)|(?:most |very |quite |almost )?(?:likely|certainly|probably|clearly"
+    r"|definitely|obviously|surely|evidently)|undoubtedly|unquestionably|without (?:an?y? )?doubt|indeed"
+    r"|therefore|thus|hence|then|simply|in fact|actually|of course|no doubt|beyond (?:any )?doubt)\b,?){0,3}"
+)
+_LEAD = rf"{_SURELY}[\s:→–-]*(?:option|choice|letter|answer)?\s*[*_$`\"\s]*(?:\\boxed\s*\{{\s*)?"
 # "The answer is (B)", "I would go with B", "it's B". No letter before "=" or a verb, or of two.
 _STATED = re.compile(
-    r"(?:(?:answer|ans|choice|option|答案)\"?(?:\s+\([a-z][^()\n]{2,60}\))?"
+    r"(?:(?:answer|ans|choice|option|答案|答え|정답|답|Ответ|Réponse|Antwort|Respuesta|Risposta|Resposta)\"?(?:\s+\([a-z][^()\n]{2,60}\))?"
     r"(?:\s+(?:is|would be|should be|must be|choice|to [^.\n]{1,60}? is))*\s*"
     r"(?:is|:|=|是|为|為|选|選)?"
     r"|(?:\.\.\.|…)\s*(?:no|wait|actually)[,.]?(?:\s+it's)?\s+"

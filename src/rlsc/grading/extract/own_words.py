@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import re
 
+from rlsc.grading.extract.unsolved import PROGRESS
 from rlsc.grading.notation.languages import ANSWER_SAYS, english_connectives, with_scales
 from rlsc.types import CompletionGroup
 
@@ -338,7 +339,8 @@ def _is_task(sentence: str) -> bool:
     head = sentence[:2000]
     operation = _OPERATION.match(head)
     return sentence.rstrip("*_ ").endswith("?") or bool(
-        _UNKNOWN.search(head)
+        PROGRESS.match(head)
+        or _UNKNOWN.search(head)
         or (_TASK.match(head) and not _RESULT.search(head))
         or (operation and re.search(r"\d", head) and not _OUTCOME.search(head, operation.end()))
     )

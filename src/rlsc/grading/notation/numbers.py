@@ -9,8 +9,11 @@ _NUMBER = re.compile(r"([+-]?)\s*(\d+(?:\.\d*)?|\.\d+)(?:\s*[eE]\s*([+-]?\d{1,3}
 _SCIENTIFIC = re.compile(
     r"([+-]?)\s*(\d+(?:\.\d*)?|\.\d+)?\s*(?:\\times|\\cdot|x)?\s*10\s*\^\s*\{?\s*([+-]?\d{1,3})\s*\}?"
 )
-_SIMPLE = re.compile(r"([+-]?)\s*(\d+)\s*/\s*(-?)\s*(\d+)")
-_FRACTION = re.compile(r"([+-]?)\s*\\frac\{\s*(-?\d+)\s*\}\{\s*(-?\d+)\s*\}")
+# A part of a fraction may have its sign in brackets: 2/(-3).
+_WHOLE = r"(-?\s*\d+|\(\s*[-+]?\s*\d+\s*\))"
+_SIMPLE = re.compile(rf"([+-]?)\s*(\d+|\(\s*[-+]?\s*\d+\s*\))\s*/\s*{_WHOLE}")
+_FRACTION = re.compile(rf"([+-]?)\s*\\frac\{{\s*{_WHOLE}\s*\}}\{{\s*{_WHOLE}\s*\}}")
+_NEGATED = re.compile(r"-\s*\(([^()]+)\)")
 MIXED = re.compile(r"([+-]?)\s*(\d+)\s*(?:\\frac\{\s*(\d+)\s*\}\{\s*(\d+)\s*\}|[ -](\d+)/(\d+))")
 REPEATING = re.compile(r"(\d*)\.(\d*)\s*\\(?:overline|bar)\s*\{\s*(\d+)\s*\}")
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?|[+-]?\d{1,3}(?: \d{3})+(?:\.\d+)?")
@@ -26,9 +29,15 @@ def number(text: str) -> Fraction | None:
         return None
     if _THOUSANDS.fullmatch(text):
         text = re.sub("[ ,]", "", text)
-    while text.startswith("(") and text.endswith(")"):
-        text = text[1:-1].strip()
+    if negated := _NEGATED.fullmatch(text):
+        value = number(negated[1]) if negated[1].strip()[:1] not in ("-", "+") else None
+        return None if value is None else -value
     try:
+        if match := _SIMPLE.fullmatch(text):
+            sign, top, bottom = match.groups()
+            return _signed(sign, Fraction(_integer_of(top), _integer_of(bottom)))
+        while text.startswith("(") and text.endswith(")"):
+            text = text[1:-1].strip()
         if match := _NUMBER.fullmatch(text):
             sign, digits, exponent = match.groups()
             return _signed(sign, Fraction(digits) * Fraction(10) ** int(exponent or 0))
@@ -36,11 +45,11 @@ def number(text: str) -> Fraction | None:
             sign, digits, exponent = match.groups()
             return _signed(sign, Fraction(digits or 1) * Fraction(10) ** int(exponent))
         if match := _SIMPLE.fullmatch(text):
-            sign, top, minus, bottom = match.groups()
-            return _signed(sign, Fraction(int(top), int(minus + bottom)))
+            sign, top, bottom = match.groups()
+            return _signed(sign, Fraction(_integer_of(top), _integer_of(bottom)))
         if match := _FRACTION.fullmatch(text):
             sign, top, bottom = match.groups()
-            return _signed(sign, Fraction(int(top), int(bottom)))
+            return _signed(sign, Fraction(_integer_of(top), _integer_of(bottom)))
         if match := MIXED.fullmatch(text):
             sign, whole, *parts = match.groups()
             top, bottom = (part for part in parts if part is not None)
@@ -83,6 +92,11 @@ def repeating(match: re.Match[str]) -> Fraction:
     whole, fixed, cycle = match[1] or "0", match[2], match[3]
     top = int(whole + fixed + cycle) - int(whole + fixed)
     return Fraction(top, (10 ** len(cycle) - 1) * 10 ** len(fixed))
+
+
+def _integer_of(text: str) -> int:
+    """-3 of `-3`, `- 3` and `(-3)`."""
+    return int(re.sub(r"[\s()]", "", text))
 
 
 def _signed(sign: str, value: Fraction) -> Fraction:

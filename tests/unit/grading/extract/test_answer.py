@@ -36,8 +36,10 @@ EXTRACT = [
     (r"5, so \boxed{}", "5"),
     (r"\boxed{7}\boxed{}", "7"),
     (r"\boxed{1} and \boxed{", "1"),
-    (r"\boxed{7", "7"),
-    (r"The answer is \boxed{\frac{3}{4", r"\frac{3}{4"),
+    (r"\boxed{7", None),  # cut off: 7 may go on
+    (r"The answer is \boxed{\frac{3}{4", None),
+    (r"So $\boxed{7$.", "7"),  # the brace alone is missing
+    (r"So \boxed{7 is the answer", "7"),
     (r"\boxed 7", "7"),
     # Marks.
     ("3 + 8 = 11\n#### 11", "11"),
