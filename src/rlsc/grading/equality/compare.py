@@ -23,13 +23,13 @@ from rlsc.grading.equality.forms import (
 from rlsc.grading.equality.labels import is_labelled, other_label, same_label
 from rlsc.grading.equality.pieces import same_function
 from rlsc.grading.equality.relations import (
+    before_rounding,
     by_name,
     coordinates,
     distinct_names,
     equal_equations,
     is_definition,
     is_name,
-    is_rounded,
     named,
     renamed,
     same_inequality,
@@ -211,9 +211,10 @@ class _Comparison:
         gold, answer = by_name(gold), by_name(answer)
         if isinstance(gold, Many) or isinstance(answer, Many):
             return self._many(gold, answer)
-        says_value_of = isinstance(gold, Relation) and (
-            is_definition(gold) or is_labelled(gold) or is_rounded(gold)
-        )
+        if isinstance(gold, Relation) and (value := before_rounding(gold)) is not None:
+            named_else = isinstance(answer, Relation) and _other_name(gold, answer)
+            return not named_else and self.forms(parse(value), answer)
+        says_value_of = isinstance(gold, Relation) and (is_definition(gold) or is_labelled(gold))
         if isinstance(gold, Relation) and says_value_of and not isinstance(answer, Relation):
             return self.forms(parse(gold.sides[-1]), answer)
         if isinstance(answer, Relation) and not isinstance(gold, Relation):
@@ -343,7 +344,11 @@ class _Comparison:
         elif any(sign != "=" for sign in answer.signs):
             return False
         # 3n/n = 3 simplifies, and says no n.
-        is_value = says_value(sides[0]) or all(equal_values(sides[0], s) for s in sides[1:])
+        is_value = (
+            says_value(sides[0])
+            or all(equal_values(sides[0], s) for s in sides[1:])
+            or any(_is_constant(side) for side in sides[1:-1])  # x + y = 3 + 5 = 8
+        )
         if is_value and self.forms(gold, parse(sides[-1])):
             return True
         # "5 = x", but not "2 + 3 = 6".
@@ -368,8 +373,6 @@ class _Comparison:
             return self._relations(gold, Relation((answer.sides[0], answer.sides[-1]), ("=",)))
         if gold.signs == answer.signs and self._same_sides(gold, answer):
             return True
-        if is_rounded(gold) and (answer.signs == ("=",) or is_rounded(answer)):
-            return self._same_sides(gold, answer)  # v = 3.1 for v ≈ 3.1
         if len(gold.signs) == len(answer.signs) == 1:
             return same_inequality(gold, answer)
         return False
@@ -394,6 +397,17 @@ class _Comparison:
             right = renamed(answer.sides[1], variables[1] or "", variables[0] or "")
             return right is not None and self.forms(parse(gold.sides[1]), parse(right))
         return equal_equations(gold, answer)
+
+
+def _is_constant(text: str) -> bool:
+    value = expression(text)
+    return value is not None and not value.free_symbols
+
+
+def _other_name(gold: Relation, answer: Relation) -> bool:
+    """v = 3.1 answers for v ≈ 3.1, and w = 3.1 does not."""
+    names = [_squeeze_name(relation.sides[0]) for relation in (gold, answer)]
+    return is_name(answer.sides[0]) and names[0] != names[1]
 
 
 def _is_other_kind(ordered: Tuple, several: Many) -> bool:

@@ -90,7 +90,7 @@ _BRACKETED = re.compile(
     re.DOTALL,
 )
 _ROW_END = re.compile(r"\\\\(?:\[[^\]]*\])?|\\cr(?![A-Za-z])")
-_MEMBER = re.compile(r"^[A-Za-z\\_{}0-9(), ]{1,30}?\s*\\in(?![A-Za-z])\s*(?!\\math)")
+_MEMBER = re.compile(r"^(?!\\\{)[A-Za-z\\_{}0-9(), ]{1,30}?\s*\\in(?![A-Za-z])\s*(?!\\math)")
 _NAMED = re.compile(r"([A-Za-z])\s*:\s*(.+)")
 _LABEL = re.compile(
     r"(?:\\text\s*\{\s*)?((?=[A-Za-z ]*[a-z])[A-Za-z][A-Za-z ]*[A-Za-z])\s*:\s*(?:\}\s*)?([^:]+)"

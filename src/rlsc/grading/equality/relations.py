@@ -37,9 +37,12 @@ def is_definition(relation: Relation) -> bool:
     return set(relation.signs) == {"="} and (all(map(is_name, names)) or left.startswith(r"\angle"))
 
 
-def is_rounded(relation: Relation) -> bool:
-    """`v \\approx 3.1`: what is named before the sign is said, if not exactly."""
-    return relation.signs == (r"\approx",) and is_name(relation.sides[0])
+def before_rounding(relation: Relation) -> str | None:
+    """3.1 of `v \\approx 3.1`, \\sqrt{2} of `v = \\sqrt{2} \\approx 1.41`; else None."""
+    *equal, last = relation.signs
+    if last != r"\approx" or set(equal) - {"="} or not is_name(relation.sides[0]):
+        return None
+    return relation.sides[-2] if equal else relation.sides[-1]
 
 
 def says_value(left: str) -> bool:
@@ -47,7 +50,7 @@ def says_value(left: str) -> bool:
 
     Of sums of other letters than x, y, z it is asked, m + n or 100m + n; 3a + 2b is an equation.
     """
-    if re.fullmatch(r"[t-z]{2,3}", left.strip()):
+    if re.fullmatch("[xyz]{2,3}", left.strip()):
         return False
     if is_name(left):
         return True
@@ -72,7 +75,9 @@ def _is_asked(value: Any) -> bool:
     """Whether a quantity of several names may be what a question is about: m + n, ab, A B + C D."""
     names = {str(symbol) for symbol in value.free_symbols}
     plain = [name for name in names if len(name) == 1]
-    if set(plain) & set("tuvwxyz"):
+    if isinstance(value, sympy.Abs | sympy.Min | sympy.Max):
+        return True  # |x - y|
+    if set(plain) & set("xyz"):
         return False
     if not value.is_polynomial(*value.free_symbols):
         return True

@@ -134,6 +134,12 @@ def _unclosed(text: str) -> str | None:
 
 
 def _inside(text: str) -> str | None:
+    opened = last_match(_BOX, text)
+    rest = text[opened.end() :][:_LONGEST] if opened else ""
+    if (goes_on := _GOES_ON.search(rest)) and not _DENIED_AFTER.match(rest, goes_on.start() - 1):
+        value = clean(rest[: goes_on.start()])
+        if re.search(r"\d", value) and len(value) <= 200 and is_mathematics(value):
+            return value
     last = last_match(_OPEN_BOX, text)
     inside = clean(last.group(1) or "") if last else ""
     return inside if re.search(r"\d", inside) and is_mathematics(inside) else None

@@ -35,8 +35,8 @@ CIRCUMSTANCE = re.compile(
 )
 DENIAL = re.compile(
     r"(?:\bnot|n't|\bcannot|\bnever|\bwrong|\bunlikely|\brule out|\beliminate|\bdisagree"
-    r"|\brejects?|\bdiscard|\bexclude)\b"
-    r"[^.,;\n]*$",
+    r"|\brejects?|\bdiscard|\bexclude|\bnicht|\bn['’]est pas|\bno es|\bnon è|\bnão é|\bне)\b"
+    r"[^.,;\n]*$|(?:不是|不等于|不等於|并非|並非)[^.,;\n]*$",
     re.IGNORECASE,
 )
 BOUND = re.compile(
@@ -58,7 +58,7 @@ PART_AFTER = re.compile(
 )
 CONNECTIVES = set("and or sqrt infinity infty pi base".split())
 _FUNCTIONS = {"sin", "cos", "tan", "cot", "sec", "csc", "log", "ln", "exp", "arcsin", "arccos"}
-_NAME = re.compile(r"\\?[A-Za-z]+|[A-Za-z](?:_\{?\w+\}?)?|[A-Za-z ]{3,30}")
+_NAME = re.compile(r"(?![xyz]{2,3}$)\\?[A-Za-z]+|[A-Za-z](?:_\{?\w+\}?)?|[A-Za-z ]{3,30}")
 _SHORT_WORDS = set(
     (
         "is it to of in on at by we so if as be do no he me my an up us go ok oh hi "

@@ -26,7 +26,9 @@ _UNSOLVED = re.compile(
     r"|\bI\s(?:still\s)?(?:don['’]t|do\snot)\sknow\s(?:how|what|the\sanswer|which)\b"
     r"|\bI(?:['’]m|\sam|\shave\sto|['’]ll|\swill|\smust)?\s(?:give|gave|giving)\sup\b"
     r"|\bI(?:['’]m|\sam|\sgot|\swas)\sstuck\b|\bI\s(?:ran|have\srun|am\srunning)\sout\sof\s(?:time|ideas)\b"
-    r"|\bI\shave\sno\sidea\b",
+    r"|\bI\shave\sno\sidea\b|\b(?:remains?|left|is|still)\s(?:still\s)?(?:unsolved|unfinished)\b"
+    r"|(?:^\W*|\bbut\s)(?:I\s(?:was|am)\s)?(?:unable|not\sable|failed)\sto\s"
+    r"(?:solve|determine|finish|complete)\b",
     re.IGNORECASE,
 )
 # "… directly, so I used the formula, which gives 2": it was solved then.

@@ -29,10 +29,10 @@ def _english(match: re.Match[str]) -> str:
     return rf"\text{{ {word} }}" if match.group().startswith("\\") else f" {word} "
 
 
-# "Answer:" and "the answer is".
+# "Answer:" and "the answer is"; 答 says a sentence, and its number where it has no other.
 ANSWER_SAYS = (
-    r"(?:答案|答え|解答|정답|답)\s*(?:是|为|為|は|[은는](?=\s)|[:=])|(?<![가-힣一-鿿])答\s*:"
-    r"|\b(?:Ответ|Réponse(?:\s+finale)?|Antwort|Lösung|Respuesta(?:\s+final)?|Risposta|Resposta)"
+    r"(?:答案|答え|정답|답)\s*(?:是|为|為|は|[은는](?=\s)|[:=])|(?<![가-힣一-鿿])答\s*:(?=[^\d\n]{0,30}-?\d[\d.,/]*[^\d\n]{0,30}(?:\n|$))"
+    r"|\b(?:Ответ|Réponse(?:\s+finale)?|Antwort|Respuesta(?:\s+final)?|Risposta|Resposta)"
     r"\s*(?:[:=]|est|ist|lautet|es|è|é|равен)(?!\w)"
 )
 
@@ -44,7 +44,7 @@ _COUNTERS = (
     "粒根把座所道题題つ羽冊枚개명권원"
 )
 _SCALES = {"万": 4, "萬": 4, "亿": 8, "億": 8}
-_SCALED = re.compile(r"(\d(?:[\d,]*\d)?(?:\.\d+)?)\s?(千)?([万萬亿億])(?!\d)")
+_SCALED = re.compile(r"(?<![\d.,])(\d[\d,]{0,15}(?:\.\d{1,15})?)\s?(千)?([万萬亿億])(?!\d)")
 _UNITS = {
     **dict.fromkeys(("平方米", "平方公尺"), "m^2"),
     **dict.fromkeys(("平方厘米", "平方公分"), "cm^2"),
@@ -67,8 +67,9 @@ _UNITS = {
     **dict.fromkeys(("円",), "yen"),
 }
 _COUNTED = re.compile(
-    rf"(-?\d[\d.,/]{{0,30}})\s?(?:[{_COUNTERS}]"
-    rf"|({'|'.join(sorted(_UNITS, key=len, reverse=True))}))(?=[\s*。.!]*$)"
+    # 3个小时, 12 颗糖果; 3个月 is no 3
+    rf"(-?\d[\d.,/]{{0,30}})\s?(?:[个個]?({'|'.join(sorted(_UNITS, key=len, reverse=True))})"
+    rf"|[{_COUNTERS}](?:(?![月半百星季世小分])[一-鿿]{{1,4}})?)(?=[\s*。.!]*$)"
 )
 
 

@@ -162,7 +162,6 @@ _REWRITES = [
             r"(?<=\d)(?:\s+|\\,\s*)(?:\\mu(?![A-Za-z])|μ)\s*(?:\\text\s*\{\s*([msgFACVLHNJWT])\s*\}|([msgFACVLHNJWT]))$",
             lambda m: rf"\text{{ micro{m[1] or m[2]}}}",
         ),
-        (r"\\underline\s*\{([^{}]*)\}", r"\1"),
         (r"(?<!\\)\\(?=\d)|\\(?=[%#&_])", ""),  # \15: a dollar was lost
         (r"(?:\\\$|＄)\s*(-?[\d,.]*\d)", r"\1\\text{ dollars}"),
         (r"\\?\$|＄", ""),
@@ -252,17 +251,21 @@ def _character(character: str) -> str:
 
 
 _FONT = re.compile(
-    r"\\(?:math(?:bf|it|cal|normal)|boldsymbol|bm|pmb|symbf|bold|displaystyle|textstyle)\s*\{"
+    r"\\(?:math(?:bf|it|cal|normal)|boldsymbol|bm|pmb|symbf|bold|underline|displaystyle|textstyle)\s*\{"
 )
 
 
+_MOST_FONTS = 40
 _TAKES = re.compile(r"(?:[\^_]|\\(?:sqrt(?:\s*\[[^][]{1,20}\])?|frac(?:\s*\{[^{}]*\})?))\s*$")
 
 
 def _without_fonts(text: str) -> str:
     """What a font command such as `\\mathbf{}` holds; in braces where it is an argument."""
     end = 0
-    while match := _FONT.search(text, end):
+    for _ in range(_MOST_FONTS):
+        match = _FONT.search(text, end)
+        if match is None:
+            break
         opening = match.end() - 1
         last = closing(text, opening)
         if last is None:

@@ -84,10 +84,10 @@ _define("resistance", ("ohm ohms", 1))
 _POWERS_OF_TEN = {"p": -12, "n": -9, "micro": -6, "m": -3, "c": -2, "d": -1, "k": 3, "M": 6, "G": 9}
 _POWERS_OF_TEN |= {"T": 12}
 _PREFIXED = {
-    "m": "n micro m c d k",
-    "g": "n micro m k",
+    "m": "n micro m c d k M",
+    "g": "n micro m k M",
     "s": "p n micro m",
-    "L": "micro m c d",
+    "L": "micro m c d M",
     "mol": "n micro m k",
     "Pa": "m k M G",
     "Hz": "k M G T",
