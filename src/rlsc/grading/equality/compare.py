@@ -138,8 +138,8 @@ _EMPTY = re.compile(
 )
 _SHORT_WORD = re.compile(r"\s*\$?\\text\s*\{\s*([A-Za-z][a-z]{2})\s*\}\$?\s*")
 _LEAD = re.compile(
-    r"^\\approx\s*|^(?:\\text\s*\{\s*)?(?:there (?:is|are)|(?:the )?(?:final )?answer(?: is|:)|it is|ratio"
-    r"|total)\s*:?(?:\s*\}\s*|\s+)(?=\S)",
+    r"^\\approx\s*|^(?:\\text\s*\{\s*)?(?:there (?:is|are)|(?:the )?(?:final )?answer(?: is|:)"
+    r"|it is|ratio|total)\s*:?(?:\s*\}\s*|\s+)(?=\S)",
     re.IGNORECASE,
 )
 

@@ -113,7 +113,8 @@ def _found(text: str) -> str | None:
     text = _COMPUTED.sub(r"\1", _REMARK.sub("", without_remarks(text)))
     text = _VALIDITY.sub(r"\1", without_numbering(without_tasks(text)))
     text = _REASON.sub(r"\1", text)
-    for find in (_both, _ratio, _part, said_in_words, _bare, _conclusion, last_formula, last_number):
+    concluded = (_both, _ratio, _part, said_in_words, _bare, _conclusion)
+    for find in (*concluded, last_formula, last_number):
         if (answer := find(text)) is not None:
             return answer
     return None
@@ -285,7 +286,8 @@ _QUALIFIED = re.compile(
     r"|\b(?:twice|thrice|half(?: of)?|double|triple|(?:square|cube) root of)\s+\$?[\d\\]"
     r"|\d\s+(?:times\s+(?:as\b|\$?[\d\\])|(?:more|less|fewer) than\b|to\s+\$?\d"
     r"|(?:plus|minus|divided by|multiplied by)\b"
-    r"|(?:más|menos|moins|mehr|weniger|più|meno|mais) (?:que|als|d[eio])\b)|\bany (?:\w+ ){0,2}(?:number|integer|value)\b",
+    r"|(?:más|menos|moins|mehr|weniger|più|meno|mais) (?:que|als|d[eio])\b)"
+    r"|\bany (?:\w+ ){0,2}(?:number|integer|value)\b",
     re.IGNORECASE,
 )
 

@@ -55,7 +55,8 @@ def reference_answer(reference: str) -> str:
     reference = reference.rpartition("####")[2].strip()
     boxes = _boxes(reference)
     if not boxes:
-        return (boxed(reference) or _inside(reference) or reference) if _HAS_BOX in reference else reference
+        last = boxed(reference) or _inside(reference) if r"\boxed" in reference else None
+        return last or reference
     outside, end = "", 0
     for start, after, _ in boxes:
         outside, end = outside + reference[end:start], after
@@ -113,8 +114,8 @@ def _boxes(text: str) -> list[tuple[int, int, str]]:
 def cut_off(text: str) -> bool:
     """Whether the text ends within its last box: of `\\boxed{42` the number may go on.
 
-    Not where it visibly goes on behind the value, as in `$\\boxed{42$` or `\\boxed{42 is the answer`:
-    there the brace alone was left out.
+    Not where it visibly goes on behind the value, as in `$\\boxed{42$` or `\\boxed{42 is the
+    answer`: there the brace alone was left out.
     """
     opened = last_match(_BOX, text)
     if opened is None:
@@ -145,7 +146,6 @@ def _inside(text: str) -> str | None:
     return inside if re.search(r"\d", inside) and is_mathematics(inside) else None
 
 
-_HAS_BOX = r"\boxed"
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _LONGEST = 20_000
 # The formula ends, a sentence begins, or words follow that no value holds.

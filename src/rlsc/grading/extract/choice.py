@@ -19,9 +19,10 @@ _LETTER = (
 )
 # "is for sure D", "is, most likely, (B)"
 _SURELY = (
-    r"(?:[\s,]+(?:for (?:sure|certain)|(?:most |very |quite |almost )?(?:likely|certainly|probably|clearly"
-    r"|definitely|obviously|surely|evidently)|undoubtedly|unquestionably|without (?:an?y? )?doubt|indeed"
-    r"|therefore|thus|hence|then|simply|in fact|actually|of course|no doubt|beyond (?:any )?doubt)\b,?){0,3}"
+    r"(?:[\s,]+(?:for (?:sure|certain)|(?:most |very |quite |almost )?(?:likely|certainly"
+    r"|probably|clearly|definitely|obviously|surely|evidently)|undoubtedly|unquestionably"
+    r"|without (?:an?y? )?doubt|beyond (?:any )?doubt|no doubt|of course|indeed|therefore|thus"
+    r"|hence|then|simply|in fact|actually)\b,?){0,3}"
 )
 _LEAD = rf"{_SURELY}[\s:→–-]*(?:option|choice|letter|answer)?\s*[*_$`\"\s]*(?:\\boxed\s*\{{\s*)?"
 # "The answer is (B)", "I would go with B", "it's B". No letter before "=" or a verb, or of two.
@@ -33,7 +34,7 @@ _STATED = re.compile(
     r"|\b(?:I(?:'d| would|'ll)? |let me )?(?:choose|pick|select|say|go with|think it(?:'s| is))"
     rf"|\b(?:it(?:'s| is| must be)|is)){_LEAD}{_LETTER}(?=[\s.,:;)*$`\"'\\}}\]]|$)"
     r"(?!\s*(?:and|or|&)\s*\(?[A-J]\b)(?!\s*=)"
-    r"(?!\s+(?!(?:because|since|as|so|for|which)\b)[a-z]{2,})",
+    r"(?!\s+(?!(?:because|since|as|so|for|which|and not)\b)[a-z]{2,})",
     re.IGNORECASE,
 )
 # "(C) is the correct option", "B is right", "Option A is the correct answer".

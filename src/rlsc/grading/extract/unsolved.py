@@ -37,8 +37,9 @@ _BUT = re.compile(
     r"|result\sis|at\sfirst|until|otherwise)\b[^\n]*[\d\\]"
 )
 PROGRESS = re.compile(
-    r"[\W_]*(?:(?:this is (?:a |still )?)?(?:work )?in progress|unfinished|incomplete|to be continued"
-    r"|(?:partial|intermediate|preliminary|tentative) (?:results?|answers?|solutions?|values?|work)"
+    r"[\W_]*(?:(?:this is (?:a |still )?)?(?:work )?in progress|unfinished|incomplete"
+    r"|to be continued|(?:partial|intermediate|preliminary|tentative)"
+    r" (?:results?|answers?|solutions?|values?|work)"
     r"|still working(?: on (?:it|this))?|so far|draft|scratch(?:pad| work)?)\s*[:.…-]",
     re.IGNORECASE,
 )

@@ -58,9 +58,7 @@ _SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 
 _TEXT_COMMANDS = r"\\(?:text(?:bf|it|rm|sf|tt|normal|up)|mbox|hbox|mathsf|mathtt|textrm)(?=\s*\{)"
 _UNIT = r"\\text\s*\{[^{}]*\}(?:\^\{?\d\}?)?"
 _ENDS = r"\s*[^][(),;\s][^][(),;]*[,;]\s*[^][(),;\s][^][(),;]*"
-_OHM = (
-    r"(?:(?<=[\d}])\s+|(?<=\d))(\\text\s*\{\s*)?([kMGm]|\\mu|μ)?\s*(?:\}\s*)?\\Omega\s*\}?$"
-)
+_OHM = r"(?:(?<=[\d}])\s+|(?<=\d))(\\text\s*\{\s*)?([kMGm]|\\mu|μ)?\s*(?:\}\s*)?\\Omega\s*\}?$"
 
 
 def _ohms(match: re.Match[str]) -> str:

@@ -214,7 +214,9 @@ def compound(text: str) -> tuple[str, Fraction] | None:
     plain = re.sub(r"\\text\s*|[{}]", " ", text)
     if not _COMPOUND.fullmatch(plain):
         return None
-    amounts = [(Fraction(n), _BASE.get("inch" if u == "in" else u)) for n, u in _PART.findall(plain)]
+    amounts = [
+        (Fraction(n), _BASE.get("inch" if u == "in" else u)) for n, u in _PART.findall(plain)
+    ]
     sizes = [(unit[0], unit[1], value * unit[1]) for value, unit in amounts if unit]
     descending = all(a[0] == b[0] and a[1] > b[1] for a, b in pairwise(sizes))
     if len(sizes) < max(len(amounts), 2) or not descending:
