@@ -263,7 +263,9 @@ _SUPPOSED = re.compile(
 # "Short answer: 3", then "Long answer: …", which explains.
 _LONG = re.compile(r"\b(?:long|longer|detailed)[ *_]+$", re.IGNORECASE)
 _WEAK = re.compile(r"(?:final|correct|right|possible)\s+(?!answers?)", re.IGNORECASE)
-_DENIED = re.compile(r"(?:\w+ly\s+)?(?:not|nicht|pas|no|non|não|не)\b(?!\s*[,.;])", re.IGNORECASE)
+_DENIED = re.compile(
+    r"(?:\w+ly\s+)?(?:not|nicht)\b|(?:pas|no|non|não|не)\s(?=[-$\\\d*])", re.IGNORECASE
+)
 _SAID = re.compile(r"[*_]*(yes|no)\b[*_]*\s*(?:[,;.:–—(]|$)", re.IGNORECASE)  # "No, 5 < 7"
 _IS_VALUE = re.compile(r"(.*)\s(?:is|are|equals?|becomes?)\s+(.+)", re.DOTALL)
 _NAME = re.compile(r"\\?[A-Za-z]+")  # "The area $A$ of the circle is given by" names no value

@@ -152,6 +152,6 @@ _LONGEST = 20_000
 _GOES_ON = re.compile(
     r"\$|\\[)\]]|[.!?]\s+[A-Z]|\n\s*[A-Z*#][a-z*#\s]"
     r"|(?<!\{)\b(?:is|are|was|were|so|thus|hence|therefore|the|this|that|which|because|since|as|we|it|I"
-    r"|have|has|there)\s"
+    r"|have|has|there|final)\s"
 )
 _OPEN_BOX = re.compile(r"\\boxed\s*(?:\{|\s)([^\n]{1,200})$|\\boxed\s+(?=(-?\w+))")

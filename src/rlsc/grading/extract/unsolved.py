@@ -36,6 +36,7 @@ _BUT = re.compile(
     r"\b(?:but|so|thus|hence|therefore|instead|however|yet|gives?|gets?|got|yields?|answer\sis"
     r"|result\sis|at\sfirst|until|otherwise)\b[^\n]*[\d\\]"
 )
+_OURS = re.compile(r"\b(?:I|we|my|our)\b|^\W*\w+ed\b", re.IGNORECASE)
 PROGRESS = re.compile(
     r"[\W_]*(?:(?:this is (?:a |still )?)?(?:work )?in progress|unfinished|incomplete"
     r"|to be continued|(?:partial|intermediate|preliminary|tentative)"
@@ -56,4 +57,8 @@ def is_unsolved(text: str) -> bool:
     said = None
     for said in _UNSOLVED.finditer(sentence):  # noqa: B007
         pass
-    return said is not None and not _BUT.search(sentence, said.end())
+    if said is None or _BUT.search(sentence, said.end()):
+        return False
+    # "He began 5 but did not finish it" is what happened.
+    told = said.group().lower().startswith("but") and not _OURS.search(sentence, 0, said.start())
+    return not told
