@@ -11,8 +11,6 @@ import sympy
 
 from rlsc.grading.equality.forms import Atom, Form, Many, Relation, Tuple, parse
 from rlsc.grading.equality.values import expression, proportional
-from rlsc.grading.notation.numbers import number
-from rlsc.grading.notation.units import split_unit
 
 _NAME = re.compile(
     r"(?:\\?[A-Za-z]+'*|\\angle\s*[A-Za-z ]+|\\text\s*\{[^{}]*\}|[A-Z]{1,4})"
@@ -46,43 +44,14 @@ def before_rounding(relation: Relation) -> str | None:
 
 
 def says_value(left: str) -> bool:
-    """Whether `left` = v says that the answer is v: not where it is a function of unknowns.
-
-    Of sums of other letters than x, y, z it is asked, m + n or 100m + n; 3a + 2b is an equation.
-    """
-    if re.fullmatch("[xyz]{2,3}", left.strip()):
-        return False
+    """Whether `left` = v says that the answer is v: not where it is a function of one unknown."""
     if is_name(left):
         return True
     value = expression(left)
-    if value is None or not value.free_symbols:
+    if value is None or len(value.free_symbols) != 1:
         return True
-    if len(value.free_symbols) > 1:
-        return _is_amount(left) or _is_asked(value)
     roots = (p for p in value.atoms(sympy.Pow) if p.exp.free_symbols or not p.exp.is_Integer)
     return not value.is_rational_function(*value.free_symbols) and not any(roots)
-
-
-def _is_amount(text: str) -> bool:
-    """`5 hours` of `5 hours = 300 minutes`, `4 weeks * 13/week`: words are no unknowns."""
-    return number(split_unit(text)[0]) is not None or bool(_UNIT_WORD.search(text))
-
-
-_UNIT_WORD = re.compile(r"(?<![\\A-Za-z])[a-z]{3,}(?![A-Za-z(])")
-
-
-def _is_asked(value: Any) -> bool:
-    """Whether a quantity of several names may be what a question is about: m + n, ab, A B + C D."""
-    names = {str(symbol) for symbol in value.free_symbols}
-    plain = [name for name in names if len(name) == 1]
-    if isinstance(value, sympy.Abs | sympy.Min | sympy.Max):
-        return True  # |x - y|
-    if set(plain) & set("xyz"):
-        return False
-    if not value.is_polynomial(*value.free_symbols):
-        return True
-    factors = (abs(factor) for factor in sympy.Poly(value).coeffs())
-    return all(factor in (1, 10, 100, 1000, 10000) for factor in factors)
 
 
 def named(items: Sequence[Form]) -> list[Relation]:
