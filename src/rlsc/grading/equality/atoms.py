@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from rlsc.grading.equality.values import equal_values, expression, within
 from rlsc.grading.notation.numbers import number
-from rlsc.grading.notation.units import Unit, read_unit, split_unit
+from rlsc.grading.notation.units import Unit, is_glued_product, is_product, read_unit, split_unit
 
 _LETTER = re.compile(r"(?:\\text\s*\{)?\s*\(([A-H])\)\s*\}?|([A-H])")
 _LETTERED = re.compile(r"(?:\\text\s*\{)?\s*\(?([A-H])(?:\)|[.:]|\s*$)")
@@ -44,6 +44,12 @@ def is_value(text: str) -> bool:
 def _with_units(gold: str, answer: str, tolerance: float) -> bool:
     plain_gold, gold_unit = split_unit(gold)
     plain, unit = split_unit(answer)
+    if gold_unit is None or unit is None or gold_unit.dimensions != unit.dimensions:
+        # 2mV is a product of variables, but beside 3 V.
+        if is_glued_product(gold[len(plain_gold) :]):
+            plain_gold, gold_unit = gold, None
+        if is_glued_product(answer[len(plain) :]):
+            plain, unit = answer, None
     if gold_unit is None and unit is not None:
         plain_gold, gold_unit = _of_metres(gold, unit) or (plain_gold, None)
     elif unit is None and gold_unit is not None:
@@ -97,8 +103,8 @@ def _is_meant(gold: str, value: str, gold_unit: Unit, unit: Unit | None) -> bool
         return True
     if number(value) is None:
         return False
-    # "30 m" is metres only beside another length.
-    one_letter = re.fullmatch(r"\s*(?:[A-Za-z]|[MGT][A-Z])", tail) is not None  # a segment MN
+    # "30 m" is metres only beside another length, 5 MN a force beside another: it is a segment.
+    one_letter = re.fullmatch(r"\s*[A-Za-z]", tail) is not None or is_product(tail)
     same = unit is not None and bool(unit.dimensions) and unit.dimensions == gold_unit.dimensions
     return same or not one_letter
 
@@ -185,6 +191,8 @@ def _unit_conflict(gold: str, answer: str) -> bool:
     (value, unit), (other_value, other) = split_unit(gold), split_unit(answer)
     tails = (gold[len(value) :], answer[len(other_value) :])
     if unit is None or other is None or "°" in gold + answer:
+        return False
+    if any(map(is_glued_product, tails)):
         return False
     if not all(re.search("[A-Za-z]{2}", tail) for tail in tails):
         return False

@@ -203,7 +203,8 @@ _CALLS = re.compile(r"(\\sqrt(?:\[[^][]{1,20}\])?|\^|_)\s*\(")
 @functools.lru_cache(maxsize=4096)
 def normalise(text: str) -> str:
     """The answer in one spelling, without decoration. Callers bound its length."""
-    text = _unicode(text.strip())
+    text = re.sub(r"(\s)\s+", r"\1", text.strip())  # long runs take patterns quadratic time
+    text = _unicode(text)
     text = re.sub(r"^(?:\*\*|__|`|\*)+|(?:\*\*|__|`|\*)+$", "", text)
     text = _without_fonts(calculator_text(english_connectives(without_counter(text))))
     text = _WORDS.sub(lambda match: rf"\{match.group(1)} ", text)

@@ -61,13 +61,13 @@ _define("yen", ("yen", 1))
 _define("degree", ("° degree degrees deg", 1))
 _define("radian", ("rad rads radian radians", 1))
 # A volume is a length to the third, and an area to the second.
-_define("volume", ("L liter liters litre litres", 1), ("milliliter milliliters ml", _F(1, 1000)))
+_define("volume", ("L liter liters litre litres", 1), ("milliliter milliliters mL ml", _F(1, 1000)))
 _define("volume", ("gal gallon gallons", _F(3785411784, 10**9)), ("cl", _F(1, 100)))
 _define("area", ("hectare hectares", 10000))
-_define("force", ("N newton newtons", 1))
-_define("energy", ("J joule joules", 1), ("eV", _F(1602176634, 10**28)), ("erg ergs", _F(1, 10**7)))
-_define("power", ("W watt watts", 1))
-_define("frequency", ("Hz hertz", 1))
+_define("force", ("N newton newtons", 1), ("kN", 1000))
+_define("energy", ("J joule joules", 1), ("kJ", 1000), ("eV", _F(1602176634, 10**28)), ("erg ergs", _F(1, 10**7)))
+_define("power", ("W watt watts", 1), ("kW", 1000))
+_define("frequency", ("Hz hertz", 1), ("kHz", 1000), ("MHz", 10**6))
 _define("temperature", ("K kelvin", 1))
 _define("celsius", ("°C celsius", 1))
 _define("fahrenheit", ("°F fahrenheit", 1))
@@ -98,10 +98,15 @@ _PREFIXED = {
     "ohm": "micro m k M G",
 }
 """No pm, which is a time of day, nor what else is a word."""
+_PRODUCTS: set[str] = set()
+"""Prefixed units that are as well a product of variables: mV, dL, MN."""
 for _name, _prefixes in _PREFIXED.items():
     for _prefix in _prefixes.split():
+        if _prefix + _name in _BASE:
+            continue
         _dimension, _size = _BASE[_name]
-        _BASE.setdefault(_prefix + _name, (_dimension, _size * _F(10) ** _POWERS_OF_TEN[_prefix]))
+        _BASE[_prefix + _name] = (_dimension, _size * _F(10) ** _POWERS_OF_TEN[_prefix])
+        _PRODUCTS.add(_prefix + _name)
 
 _POWER = r"[A-Za-z]+(?:\s*\^\s*\{?\s*-?\d\s*\}?)?"
 # N·m²/kg² after a number: letters in a fraction or with a power below zero are no names.
@@ -122,6 +127,18 @@ def is_unit_word(word: str) -> bool:
     """Whether prose may have this word beside a number: miles, per, square, units."""
     lower = word.lower()
     return word in _BASE or lower in _BASE or lower in _MODIFIERS or lower in ("unit", "units")
+
+
+def is_product(tail: str) -> bool:
+    """Whether what stands behind a value may be variables as well: mV of `2mV` and of `2 mV`."""
+    return r"\text" not in tail and any(w in _PRODUCTS for w in re.findall("[A-Za-z]+", tail))
+
+
+def is_glued_product(tail: str) -> bool:
+    """Whether variables are more likely: of `2mV`, and of `2 mV^2`, but not of `2 dm^2`."""
+    if not is_product(tail):
+        return False
+    return not tail[:1].isspace() or re.search(r"[A-Za-z]{2}(?<!dm)(?<!Mm)\s*\^", tail) is not None
 
 
 @dataclass(frozen=True)
@@ -239,7 +256,7 @@ def simple(text: str) -> tuple[str, Fraction] | None:
 
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)")
 _COMPOUND = re.compile(
-    r"\s*\d[\d.]*\s*[A-Za-z]+(?:(?:\s*,)?\s*(?:and\s)?\s*\d[\d.]*\s*[A-Za-z]+)+\s*"
+    r"\s*\d[\d.]*\s*[A-Za-z]++(?:(?:\s*,\s*(?:and\s+)?|\s+and\s+|\s*)(?=\d)\d[\d.]*\s*[A-Za-z]++)+\s*"
 )
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
+
+from rlsc.grading.equality.compare import same
 
 from rlsc.types import Verdict
 from tests.unit.grading.grading_table import pairs, verdict_of
@@ -170,3 +174,22 @@ def test_units(reference: str, answer: str, verdict: Verdict) -> None:
 @pytest.mark.parametrize(("reference", "answer", "verdict"), pairs(WORDS))
 def test_words(reference: str, answer: str, verdict: Verdict) -> None:
     assert verdict_of(answer, reference) is verdict
+
+
+LONG = {
+    "numbers joined": " and ".join(["12"] * 200),
+    "letters before and": "12 hand " * 200 + "!",
+    "a compound that ends otherwise": "12 hours " * 150 + "!",
+    "the same without spaces": "12 hours" * 24 + "!",
+    "solutions glued": "1or21or2" * 40,
+    "micro": "5" + r" \mu" * 390,
+    "spaces before micro": "5" + " " * 1900 + r"\mu",
+}
+
+
+@pytest.mark.parametrize("text", LONG.values(), ids=LONG)
+def test_long_measures_are_quick(text: str) -> None:
+    start = time.process_time()
+    assert not same(text, "13 hours")
+    assert not same("13 hours", text)
+    assert time.process_time() - start < 2
