@@ -75,6 +75,14 @@ _OR = re.compile(r"\bor\b")
 _CUP = re.compile(r"\s*\\cup(?![A-Za-z])\s*")
 _MINUS = re.compile(r"\s*\\setminus(?![A-Za-z])\s*")
 _SUCH_THAT = re.compile(r"\s*(?:\\mid(?![A-Za-z])|:|\|)\s*")
+_IN = re.compile(r"\\in(?![A-Za-z])")
+_VARIABLE = r"(?:\\[a-z]{2,8}|[A-Za-z])(?:_(?:\w|\{\s*\w+\s*\}))?"
+_NAMES = re.compile(rf"{_VARIABLE}|\(\s*{_VARIABLE}(?:\s*,\s*{_VARIABLE}){{1,5}}\s*\)")
+_REALS = re.compile(r"ℝ|R|\\R|(?:\\mathbb|\\Bbb|\\text)\s*(?:R|\{\s*R\s*\})")
+_SETS = {sign: rf"\mathbb{{{name}}}" for sign, name in zip("ℤℕℚℂ", "ZNQC", strict=True)}
+_DOUBLE_STRUCK = re.compile(
+    r"[ℤℕℚℂ]|(?:\\(?:mathbb|Bbb|text)\s*\{?|\\|^)\s*([ZNQC])(?![A-Za-z])\s*\}?"
+)
 _RATIO = re.compile(r"\s*(?::|\\text\s*\{\s*to\s*\}|\bto\b)\s*")
 _EQUALS = re.compile(r"\s*=\s*")
 _SIGN = re.compile(
@@ -115,7 +123,7 @@ def parse(text: str, lists: bool = False) -> Form:
     if text.startswith(r"\{") and text.endswith(r"\}") and closing(text, 1) == len(text) - 1:
         builder = split(text[2:-2], _SUCH_THAT)
         if len(builder) == 2:
-            return parse(builder[1])  # {x | x > 2}
+            return _built(*builder)
         inner = parse(text[2:-2], lists)
         return Many(inner.items if isinstance(inner, Many) else (inner,), braced=True)
     if (named := _NAMED.fullmatch(text)) and number(named[2]) is not None:  # x: 4
@@ -151,6 +159,18 @@ def parse(text: str, lists: bool = False) -> Form:
         if text[0] + text[-1] == "()" or number(text[1:-1]) is not None:
             return parse(text[1:-1])
     return _with_common_unit(text) or Atom(text)
+
+
+def _built(member: str, condition: str) -> Form:
+    """x > 2 of {x | x > 2}, and of {x ∈ ℝ | x > 2}; another domain stays beside its condition."""
+    names, *domain = map(str.strip, _IN.split(member, maxsplit=1))
+    if not _NAMES.fullmatch(names):
+        return Tuple(r"\{", (parse(member), parse(condition)), r"\}")  # {2k | k ∈ ℕ}
+    if not domain or _REALS.fullmatch(domain[0]):
+        return parse(condition)
+    name = _DOUBLE_STRUCK.sub(lambda m: _SETS.get(m[0]) or f"\\mathbb{{{m[1]}}}", domain[0])
+    name = re.sub(r"\^\s*\{\s*([-+*])\s*\}", r"^\1", name)
+    return Tuple(r"\{", (parse(name), parse(condition)), r"\}")
 
 
 def _matrix(text: str) -> Form | None:
