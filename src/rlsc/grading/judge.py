@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rlsc.grading.equality.compare import (
+    MAX_LENGTH,
     is_equation,
     is_literal,
     is_readable,
@@ -22,6 +23,7 @@ from rlsc.grading.extract.own_words import own_words
 from rlsc.grading.extract.span import names_before
 from rlsc.grading.notation.normalise import normalise
 from rlsc.grading.notation.numbers import with_point
+from rlsc.grading.notation.units import Unit, split_unit
 from rlsc.types import LETTERS, Verdict
 
 _log = logging.getLogger(__name__)
@@ -109,13 +111,14 @@ def clusters(answers: Sequence[tuple[str, bool, bool]]) -> list[int]:
 
     With each comes whether it was boxed, and whether it is a number; no two are the same number.
     Two different numbers do not get into one cluster by a third that equals both: 25% is 0.25, and
-    25 with its sign. As in `judge`, an expression that is not worked out (3 + 8) is no vote for a
-    literal number, unless it is boxed.
+    25 with its sign; 5 MN is 5000000 N, and a 5 whose unit is left out. As in `judge`, an
+    expression that is not worked out (3 + 8) is no vote for a literal number, unless it is boxed.
     """
     merged: list[_Cluster] = []
     result: list[int] = []
     for text, in_box, number in answers:
         literal = number or _holds(is_literal, text)
+        unit = _unit(text)
         unfinished = not (literal or in_box) and _holds(is_unevaluated, text)
         equal = (
             place
@@ -123,7 +126,9 @@ def clusters(answers: Sequence[tuple[str, bool, bool]]) -> list[int]:
             if not (number and cluster.has_number)
             and not (unfinished and cluster.has_literal)
             and not (literal and cluster.has_unfinished)
-            and (_holds(same, text, cluster.head) or _holds(same, cluster.head, text))
+            and _either_way(text, cluster.head)
+            and (unit is None or cluster.bare is None or _either_way(text, cluster.bare))
+            and (unit is not None or all(_either_way(text, other) for other in cluster.measured))
         )
         place = next(equal, len(merged))
         if place == len(merged):
@@ -131,6 +136,7 @@ def clusters(answers: Sequence[tuple[str, bool, bool]]) -> list[int]:
         merged[place].has_number |= number
         merged[place].has_literal |= literal
         merged[place].has_unfinished |= unfinished
+        merged[place].note(text, unit)
         result.append(place)
     return result
 
@@ -143,6 +149,29 @@ class _Cluster:
     has_number: bool = False
     has_literal: bool = False
     has_unfinished: bool = False
+    bare: str | None = None
+    """The first without a unit."""
+    measured: list[str] = field(default_factory=list)
+    """With units, the first in each."""
+    units: set[Unit] = field(default_factory=set)
+
+    def note(self, text: str, unit: Unit | None) -> None:
+        """Remember what later answers have to equal besides the head."""
+        if unit is None:
+            self.bare = text if self.bare is None else self.bare
+        elif unit not in self.units:
+            self.units.add(unit)
+            self.measured.append(text)
+
+
+def _unit(text: str) -> Unit | None:
+    """The unit of the table that an answer has."""
+    unit = split_unit(normalise(text))[1] if len(text) <= MAX_LENGTH else None
+    return unit if unit is not None and unit.dimensions else None
+
+
+def _either_way(first: str, second: str) -> bool:
+    return _holds(same, first, second) or _holds(same, second, first)
 
 
 def _holds(test: Callable[..., bool], *texts: str) -> bool:

@@ -40,6 +40,15 @@ def grader():
         # A decimal comma is one to a reference alone: here it could be two answers.
         ([r"\boxed{3,65}", r"\boxed{3.65}", r"\boxed{3, 65}"], (0, 1, 0)),
         ([r"\boxed{3.65}", r"\boxed{3, 65}", r"\boxed{3,65}"], (0, 1, 1)),
+        # A unit left out, and another unit of the same amount: not one answer by way of the first.
+        ([r"\boxed{5 MN}", r"\boxed{5}", r"\boxed{5000000 N}"], (0, 0, 1)),
+        ([r"\boxed{5 MN}", r"\boxed{5000000 N}", r"\boxed{5}", r"\boxed{5 MN}"], (0, 0, 1, 0)),
+        ([r"\boxed{5000000 N}", r"\boxed{5 MN}", r"\boxed{5000000}"], (0, 0, 1)),
+        ([r"\boxed{5\text{ km}}", r"\boxed{2 + 3}", r"\boxed{5000\text{ m}}"], (0, 0, 1)),
+        ([r"\boxed{5\text{ km}}", r"\boxed{5000\text{ m}}", r"\boxed{5.0\text{ km}}"], (0, 0, 0)),
+        ([r"\boxed{2}", r"\boxed{2mV}", r"\boxed{2mA}", r"\boxed{2dL}"], (0, 1, 2, 3)),
+        ([r"\boxed{2mV}", r"\boxed{2Vm}", r"\boxed{2}"], (0, 0, 1)),
+        ([r"\boxed{(1,3]}", r"\boxed{\{x \in \mathbb{Z} : 1 < x \le 3\}}"], (0, 1)),
         ([r"\boxed{|AB|=5}", "so 5", r"\boxed{BA=5}", r"\boxed{x+y=4}"], (0, 0, 0, 1)),
         (["The answer is 12。", "So 7+5=12！", "12"], (0, 0, 0)),
     ],

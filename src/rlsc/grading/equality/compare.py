@@ -20,7 +20,7 @@ from rlsc.grading.equality.forms import (
     parse,
     unwrap,
 )
-from rlsc.grading.equality.labels import is_labelled, other_label, same_label
+from rlsc.grading.equality.labels import inverted, is_labelled, other_label, same_label
 from rlsc.grading.equality.pieces import same_function
 from rlsc.grading.equality.relations import (
     before_rounding,
@@ -384,6 +384,7 @@ class _Comparison:
         )
 
     def _equations(self, gold: Relation, answer: Relation) -> bool:
+        answer = inverted(gold, answer) or answer
         if other_label(gold, answer):
             return False
         if self._same_sides(gold, answer):

@@ -30,6 +30,9 @@ _VALUE = re.compile(
 )
 
 
+_MID = re.compile(r"\\mid(?![A-Za-z])|\\vert(?![A-Za-z])")
+
+
 def label(text: str) -> tuple[str, ...] | None:
     """What a left side names, alike for its spellings; None where it names no quantity."""
     text = text.strip()
@@ -56,6 +59,18 @@ def other_label(gold: Relation, answer: Relation) -> bool:
     return left != right and label(gold.sides[1]) is None
 
 
+def inverted(gold: Relation, answer: Relation) -> Relation | None:
+    """CD : AB = 3 : 2 as AB : CD = 2 : 3, where `gold` says AB : CD; else None."""
+    left, right = label(gold.sides[0]), label(answer.sides[0])
+    if left is None or right is None or len(left) != 2 or "value" in (left[0], right[0]):
+        return None
+    if left[0] == left[1] or left != right[::-1]:
+        return None
+    parts = answer.sides[1].split(":")
+    value = rf"1 / ({answer.sides[1]})" if len(parts) == 1 else ":".join(reversed(parts))
+    return Relation((gold.sides[0], value), ("=",)) if len(parts) <= 2 else None
+
+
 def same_label(gold: Relation, answer: Relation) -> bool:
     """Whether two values are given for one quantity: |AB| = 5 and BA = 5."""
     left, right = (label(relation.sides[0]) or _name(relation) for relation in (gold, answer))
@@ -68,7 +83,7 @@ def _name(relation: Relation) -> tuple[str, ...] | None:
 
 
 def _squeezed(text: str) -> str:
-    return re.sub(r"[\s{}]+", "", text)
+    return re.sub(r"[\s{}]+", "", _MID.sub("|", text))
 
 
 def _ends(text: str) -> str:

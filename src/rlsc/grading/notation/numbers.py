@@ -64,26 +64,41 @@ def number(text: str) -> Fraction | None:
 def with_point(first: str, second: str) -> tuple[str, str] | None:
     """Two texts with the decimal comma of one of them as a point, where the other has a point.
 
-    1,234 is a number of thousands; 1,2 and 1, 25 are two numbers.
+    1,234 is a number of thousands; 1,2 and 1, 25 and 1,25 are two numbers. A comma is decimal
+    where something says so: a 0 before it, a unit or currency, or its digits (2400,75; 3,1416).
 
     >>> with_point("3,65 €", "3.65")
     ('3.65 €', '3.65')
     """
-    comma, point = (_COMMA.fullmatch(text.strip()) for text in (first, second))
+    comma, point = (_decimal(text) for text in (first, second))
     if comma and _POINT.fullmatch(second.strip()):
-        return f"{comma[1]}.{comma[2]}", second
+        return comma, second
     if point and _POINT.fullmatch(first.strip()):
-        return first, f"{point[1]}.{point[2]}"
+        return first, point
     return None
 
 
+def _decimal(text: str) -> str | None:
+    """With its decimal comma as a point; None where it has none for certain."""
+    match = _COMMA.fullmatch(text.strip())
+    if match is None:
+        return None
+    before, whole, digits, unit = match.groups()
+    certain = whole == "0" or len(digits) > 2 or (len(whole) == 4 and len(digits) == 2)
+    if not certain and not unit.strip("$ ") and not _CURRENCY.search(before):
+        return None
+    return f"{before}{whole}.{digits}{unit}"
+
+
 # With a unit or currency, of which no letter is a variable's: 3,65 €, \\text{ cm} or m².
+_GAP = r"(?:\s|\\[ ,;:])"
 _UNIT = (
-    r"(?:\s?(?:\\%|%|\\?\$|[€£¥＄°])|\s?\\text\s?\{[^{}\d]{1,30}\}|\s[A-Za-z]{1,12}"
-    r"|\s?[A-Za-z]{2,12})?[²³]?\$?"
+    rf"(?:{_GAP}?(?:\\%|%|\\?\$|[€£¥＄°])|{_GAP}?\\text\s?\{{[^{{}}\d]{{1,30}}\}}"
+    rf"|{_GAP}[A-Za-z]{{1,12}}|[A-Za-z]{{2,12}})?[²³]?\$?"
 )
-_SIGNED = r"(?:\\?\$|[€£＄])?\s?[-+−]?"
-_COMMA = re.compile(rf"({_SIGNED}(?:0|[1-9]\d*(?!,\d{{3}}(?!\d)))),(\d{{2,30}}(?!\d){_UNIT})")
+_CURRENCY = re.compile(r"\\\$|[€£¥＄]")
+_SIGNED = r"(?:\\?\$|[€£¥＄])?\s?[-+−]?"
+_COMMA = re.compile(rf"({_SIGNED})(0|[1-9]\d*(?!,\d{{3}}(?!\d))),(\d{{2,30}})(?!\d)({_UNIT})")
 _POINT = re.compile(rf"{_SIGNED}(?:\d+|\d{{1,3}}(?:,\d{{3}})+)\.\d+{_UNIT}")
 
 

@@ -65,7 +65,13 @@ _define("volume", ("L liter liters litre litres", 1), ("milliliter milliliters m
 _define("volume", ("gal gallon gallons", _F(3785411784, 10**9)), ("cl", _F(1, 100)))
 _define("area", ("hectare hectares", 10000))
 _define("force", ("N newton newtons", 1), ("kN", 1000))
-_define("energy", ("J joule joules", 1), ("kJ", 1000), ("eV", _F(1602176634, 10**28)), ("erg ergs", _F(1, 10**7)))
+_define(
+    "energy",
+    ("J joule joules", 1),
+    ("kJ", 1000),
+    ("eV", _F(1602176634, 10**28)),
+    ("erg ergs", _F(1, 10**7)),
+)
 _define("power", ("W watt watts", 1), ("kW", 1000))
 _define("frequency", ("Hz hertz", 1), ("kHz", 1000), ("MHz", 10**6))
 _define("temperature", ("K kelvin", 1))

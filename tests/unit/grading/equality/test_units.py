@@ -7,7 +7,6 @@ import time
 import pytest
 
 from rlsc.grading.equality.compare import same
-
 from rlsc.types import Verdict
 from tests.unit.grading.grading_table import pairs, verdict_of
 
