@@ -46,9 +46,9 @@ def _with_units(gold: str, answer: str, tolerance: float) -> bool:
     plain, unit = split_unit(answer)
     if gold_unit is None or unit is None or gold_unit.dimensions != unit.dimensions:
         # 2mV is a product of variables, but beside 3 V.
-        if is_glued_product(gold[len(plain_gold) :]):
+        if is_glued_product(gold, plain_gold):
             plain_gold, gold_unit = gold, None
-        if is_glued_product(answer[len(plain) :]):
+        if is_glued_product(answer, plain):
             plain, unit = answer, None
     if gold_unit is None and unit is not None:
         plain_gold, gold_unit = _of_metres(gold, unit) or (plain_gold, None)
@@ -189,10 +189,10 @@ def _unit_conflict(gold: str, answer: str) -> bool:
         return True
     # As products of letters, miles per hour are hours per mile.
     (value, unit), (other_value, other) = split_unit(gold), split_unit(answer)
+    if is_glued_product(gold, value) or is_glued_product(answer, other_value):
+        return False
     tails = (gold[len(value) :], answer[len(other_value) :])
     if unit is None or other is None or "°" in gold + answer:
-        return False
-    if any(map(is_glued_product, tails)):
         return False
     if not all(re.search("[A-Za-z]{2}", tail) for tail in tails):
         return False

@@ -140,11 +140,16 @@ def is_product(tail: str) -> bool:
     return r"\text" not in tail and any(w in _PRODUCTS for w in re.findall("[A-Za-z]+", tail))
 
 
-def is_glued_product(tail: str) -> bool:
-    """Whether variables are more likely: of `2mV`, and of `2 mV^2`, but not of `2 dm^2`."""
+def is_glued_product(text: str, value: str) -> bool:
+    """Whether the letters behind the value are variables rather: of `2mV`, `2\\pi mV`, `2 mV^2`.
+
+    Not of `2 mV` and of `2 dm^2`.
+    """
+    tail = text[len(value) :]
     if not is_product(tail):
         return False
-    return not tail[:1].isspace() or re.search(r"[A-Za-z]{2}(?<!dm)(?<!Mm)\s*\^", tail) is not None
+    spaced = tail[:1].isspace() and not re.search(r"\\[A-Za-z]+$", value)
+    return not spaced or re.search(r"[A-Za-z]{2}(?<!dm)(?<!Mm)\s*\^", tail) is not None
 
 
 @dataclass(frozen=True)
