@@ -22,6 +22,7 @@ from rlsc.grading.extract.fallback import (
     last_number,
     without_numbering,
 )
+from rlsc.grading.extract.final import final_answer
 from rlsc.grading.extract.in_words import DATE, said_in_words
 from rlsc.grading.extract.own_words import (
     CONFIRMED,
@@ -42,14 +43,11 @@ from rlsc.grading.extract.passages import (
     inside,
     is_mathematics,
     last_mark,
-    last_match,
     right_side,
     with_unit,
 )
 from rlsc.grading.extract.unsolved import is_unsolved
 from rlsc.grading.notation.normalise import normalise
-from rlsc.grading.notation.numbers import number
-from rlsc.grading.notation.units import split_unit
 
 _REMARK = re.compile(
     r"\s*\((?=[^()\\]*[A-Za-z]{3,}[^()\\]*[A-Za-z]{3,})[^()\\]{12,}\)[*_.]*\s*$"
@@ -101,7 +99,7 @@ def extract_answer(text: str) -> str | None:
 
 def _found(text: str) -> str | None:
     text = own_words(text)
-    for find in (_final, boxed, _marked):
+    for find in (final_answer, boxed, _marked):
         if (answer := find(text)) is not None:
             return answer
     text = text[-LAST_WORDS:]
@@ -121,44 +119,6 @@ def _found(text: str) -> str | None:
 
 
 _kept = functools.lru_cache(maxsize=1024)(_found)  # 20 million characters at most
-
-
-def _final(text: str) -> str | None:
-    """A value that is called the final answer in so many words behind the last box."""
-    box = last_match(_BOX, text)
-    if box is None:
-        return None
-    rest = text[box.end() :][-LAST_WORDS:]
-    final = last_match(_FINAL, rest)
-    if final is None:
-        return None
-    given = boxed(text)
-    value = _stated(rest[final.start() :])
-    return None if value is None or (given and _repeats(value, given)) else value
-
-
-def _repeats(value: str, given: str) -> bool:
-    """Whether a value is what a box has, without its unit, or its rounding."""
-    said, inside = (normalise(text[:_MAX_BARE]) for text in (value, given))
-    said, inside = (split_unit(text)[0] for text in (said, inside))
-    if said == inside:
-        return True
-    number_said, exact = number(said), number(inside)
-    if number_said is None or exact is None:
-        return False
-    decimals = len(said.partition(".")[2]) if re.fullmatch(r"-?\d*\.\d+", said) else None
-    rounds = decimals is not None and 2 * abs(number_said - exact) * 10**decimals <= 1
-    return rounds or number_said == exact
-
-
-_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
-# Nothing but a value, so that "is 10 less than …" and "is approximately 7.07" leave the box.
-_FINAL = re.compile(
-    r"\bfinal\s+answer(?:\s+is|\s*:)[ \t]*[*_]{0,2}[ \t]*(?:(?:therefore|thus|indeed|so)[ ,]+)?"
-    r"(?:\$[^$\n]{1,200}\$|\\\([^\n]{1,200}?\\\)|-?[$＄€£]?\d[\d.,/]{0,30}(?<=\d)(?:\s?\\?%)?)"
-    r"(?:[ \t][a-z]{1,12}){0,2}[ \t]*[*_]{0,2}(?=[.!](?:\s|$)|\n|\s*$)",
-    re.IGNORECASE,
-)
 
 
 def _marked(text: str) -> str | None:
