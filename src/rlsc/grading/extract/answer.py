@@ -46,7 +46,7 @@ from rlsc.grading.extract.passages import (
     right_side,
     with_unit,
 )
-from rlsc.grading.extract.unsolved import is_unsolved
+from rlsc.grading.extract.unsolved import unsolved_at
 from rlsc.grading.notation.normalise import normalise
 
 _REMARK = re.compile(
@@ -103,8 +103,10 @@ def _found(text: str) -> str | None:
         if (answer := find(text)) is not None:
             return answer
     text = text[-LAST_WORDS:]
-    if cut_off(text) or is_unsolved(text):
+    if cut_off(text):
         return None
+    if (admitted := unsolved_at(text)) is not None:
+        return _stated(text[:admitted])
     for find in (_answer_line, _stated):
         if (answer := find(text)) is not None:
             return answer
