@@ -286,10 +286,18 @@ def _ratio(text: str) -> str | None:
 
 
 def _part(text: str) -> str | None:
-    """`1/8` of `So 3 inches is 1/8 of 2 feet.`, `25%` of `8 is 25% of 32`."""
+    """`1/8` of `So 3 inches is 1/8 of 2 feet.`, `25%` of `8 is 25% of 32`.
+
+    `The tax is 5% of 100` is an amount to be worked out, and a reason tells no answer.
+    """
     sentence = re.split(r"(?<=[.!?])\s+|\n", text.rstrip())[-1][-300:]
     part = _PART_OF.search(sentence.rstrip(" .!*"))
-    return part[1] if part and not DENIAL.search(sentence[: part.start(1)]) else None
+    before = sentence[: part.start()] if part else ""
+    if part is None or DENIAL.search(sentence[: part.start(1)]) or _IN_REASON.search(before):
+        return None
+    if NUMBER.search(before) or SPELLED.search(before):
+        return part[1]
+    return sentence[part.start(1) :].rstrip(" .!*")
 
 
 _PART_OF = re.compile(
@@ -297,8 +305,10 @@ _PART_OF = re.compile(
     r"(\d{1,9}/\d{1,9}|\\[dt]?frac\s?\{\d{1,9}\}\s?\{\d{1,9}\}|\d{1,9}(?:\.\d{1,9})?\s?\\?%"
     r"|(?:one|two|three|four|five|six|seven|eight|nine)[ -]"
     r"(?:third|quarter|fourth|fifth|sixth|seventh|eighth|ninth|tenth)s?)"
-    r"[$*]{0,3} of [^.,;:=()\n]{0,20}\d[^,;:=()\n]{0,40}$"
+    r"[$*]{0,3} of [^.,;:=()\d\n]{0,20}\d[\d,]{0,20}(?:[./]\d{1,9})?"
+    r"(?![^\n]*\b(?:which|so|giving|gives?|equals?|is|are|means|or|and)\b)[^.,;:=()\d\n→⇒]{0,40}$"
 )
+_IN_REASON = re.compile(r"\b(?:because|since|as|for|if|when|where|whose)\b", re.IGNORECASE)
 
 
 def _bare(text: str) -> str | None:

@@ -29,6 +29,8 @@ def boxed(text: str) -> str | None:
     boxes = [box for box in every if not _is_rejected(text, box)]
     if every and not boxes:
         return None
+    if boxes and _begins_another(text, boxes[-1][2]):
+        return None
     if not boxes:
         return _unclosed(text)
     group = [boxes[-1]]
@@ -129,6 +131,14 @@ def cut_off(text: str) -> bool:
     return bool(rest.strip()) and _GOES_ON.search(rest) is None
 
 
+def _begins_another(text: str, given: str) -> bool:
+    """Whether a later box is cut off, and is not the same again."""
+    opened = last_match(_BOX, text)
+    if opened is None or not cut_off(text):
+        return False
+    return not given.startswith(text[opened.end() :].strip())
+
+
 def _unclosed(text: str) -> str | None:
     """`\\boxed 7`, or a box whose brace was left out in the middle of a text."""
     return None if cut_off(text) else _inside(text)
@@ -137,8 +147,10 @@ def _unclosed(text: str) -> str | None:
 def _inside(text: str) -> str | None:
     opened = last_match(_BOX, text)
     rest = text[opened.end() :][:_LONGEST] if opened else ""
-    if (goes_on := _GOES_ON.search(rest)) and not _DENIED_AFTER.match(rest, goes_on.start() - 1):
-        value = clean(rest[: goes_on.start()])
+    if goes_on := _GOES_ON.search(rest):
+        if _DENIED_AFTER.match(rest, goes_on.start()):
+            return None
+        value = clean(_OPEN_TEXT.sub("", rest[: goes_on.start()]))
         if re.search(r"\d", value) and len(value) <= 200 and is_mathematics(value):
             return value
     last = last_match(_OPEN_BOX, text)
@@ -148,6 +160,7 @@ def _inside(text: str) -> str | None:
 
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _LONGEST = 20_000
+_OPEN_TEXT = re.compile(r"\\text\s*\{\s*$")
 # The formula ends, a sentence begins, or words follow that no value holds.
 _GOES_ON = re.compile(
     r"\$|\\[)\]]|[.!?]\s+[A-Z]|\n\s*[A-Z*#][a-z*#\s]"
