@@ -75,8 +75,6 @@ _CALCULATOR = re.compile(r"<<[-+*/().,=\d\s%$]{1,80}>>")  # of GSM8K's solutions
 _JOINED = re.compile(
     r"(?<=[\d)}\]])(or|and)(?=-?[\d(]|\\[a-z]|[A-Za-z](?:_\{?\w+\}?)?\s?[=<>])|(?<=\$)\s?(or|and)\s?(?=\$)"
 )
-_MOST_JOINED = 12
-"""Values that are pulled apart: a loop of `1or21or2…` has no answer."""
 # A text as JSON has it: no backslash is single, and a row of a matrix ends in four.
 _DOUBLED = re.compile(r"(?:[^\\]|\\{2})*+", re.DOTALL)
 _COMMAND = re.compile(
@@ -215,8 +213,7 @@ def own_words(text: str) -> str:
     text = _without_check(_PLACEHOLDER.sub("", text))
     text = _EMOJI.sub("", _QUOTED_QUESTION.sub("", _EMPTY_BOX.sub("", text))).strip()
     text = _without_thought(_CODE.sub("", text).strip() or text)
-    if len(_JOINED.findall(text)) <= _MOST_JOINED:
-        text = _JOINED.sub(lambda word: f" {word[0].strip()} ", text)
+    text = _JOINED.sub(lambda word: f" {word[0].strip()} ", text)
     text = _UNDERSCORED.sub(r"**\1**", _CALCULATOR.sub("", text))
     text = _ALIGNED.sub(_last_line, text)
     text = _CORRECTED.sub("", _HEADING.sub(r"\1:", text))
