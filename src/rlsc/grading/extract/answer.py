@@ -22,6 +22,7 @@ from rlsc.grading.extract.fallback import (
     last_number,
     without_numbering,
 )
+from rlsc.grading.extract.final import final_answer
 from rlsc.grading.extract.in_words import DATE, said_in_words
 from rlsc.grading.extract.own_words import (
     CONFIRMED,
@@ -42,14 +43,11 @@ from rlsc.grading.extract.passages import (
     inside,
     is_mathematics,
     last_mark,
-    last_match,
     right_side,
     with_unit,
 )
-from rlsc.grading.extract.unsolved import is_unsolved
+from rlsc.grading.extract.unsolved import unsolved_at
 from rlsc.grading.notation.normalise import normalise
-from rlsc.grading.notation.numbers import number
-from rlsc.grading.notation.units import split_unit
 
 _REMARK = re.compile(
     r"\s*\((?=[^()\\]*[A-Za-z]{3,}[^()\\]*[A-Za-z]{3,})[^()\\]{12,}\)[*_.]*\s*$"
@@ -101,12 +99,14 @@ def extract_answer(text: str) -> str | None:
 
 def _found(text: str) -> str | None:
     text = own_words(text)
-    for find in (_final, boxed, _marked):
+    for find in (final_answer, boxed, _marked):
         if (answer := find(text)) is not None:
             return answer
     text = text[-LAST_WORDS:]
-    if cut_off(text) or is_unsolved(text):
+    if cut_off(text):
         return None
+    if (admitted := unsolved_at(text)) is not None:
+        return _stated(text[:admitted])
     for find in (_answer_line, _stated):
         if (answer := find(text)) is not None:
             return answer
@@ -121,44 +121,6 @@ def _found(text: str) -> str | None:
 
 
 _kept = functools.lru_cache(maxsize=1024)(_found)  # 20 million characters at most
-
-
-def _final(text: str) -> str | None:
-    """A value that is called the final answer in so many words behind the last box."""
-    box = last_match(_BOX, text)
-    if box is None:
-        return None
-    rest = text[box.end() :][-LAST_WORDS:]
-    final = last_match(_FINAL, rest)
-    if final is None:
-        return None
-    given = boxed(text)
-    value = _stated(rest[final.start() :])
-    return None if value is None or (given and _repeats(value, given)) else value
-
-
-def _repeats(value: str, given: str) -> bool:
-    """Whether a value is what a box has, without its unit, or its rounding."""
-    said, inside = (normalise(text[:_MAX_BARE]) for text in (value, given))
-    said, inside = (split_unit(text)[0] for text in (said, inside))
-    if said == inside:
-        return True
-    number_said, exact = number(said), number(inside)
-    if number_said is None or exact is None:
-        return False
-    decimals = len(said.partition(".")[2]) if re.fullmatch(r"-?\d*\.\d+", said) else None
-    rounds = decimals is not None and 2 * abs(number_said - exact) * 10**decimals <= 1
-    return rounds or number_said == exact
-
-
-_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
-# Nothing but a value, so that "is 10 less than …" and "is approximately 7.07" leave the box.
-_FINAL = re.compile(
-    r"\bfinal\s+answer(?:\s+is|\s*:)[ \t]*[*_]{0,2}[ \t]*(?:(?:therefore|thus|indeed|so)[ ,]+)?"
-    r"(?:\$[^$\n]{1,200}\$|\\\([^\n]{1,200}?\\\)|-?[$＄€£]?\d[\d.,/]{0,30}(?<=\d)(?:\s?\\?%)?)"
-    r"(?:[ \t][a-z]{1,12}){0,2}[ \t]*[*_]{0,2}(?=[.!](?:\s|$)|\n|\s*$)",
-    re.IGNORECASE,
-)
 
 
 def _marked(text: str) -> str | None:
@@ -324,10 +286,18 @@ def _ratio(text: str) -> str | None:
 
 
 def _part(text: str) -> str | None:
-    """`1/8` of `So 3 inches is 1/8 of 2 feet.`, `25%` of `8 is 25% of 32`."""
+    """`1/8` of `So 3 inches is 1/8 of 2 feet.`, `25%` of `8 is 25% of 32`.
+
+    `The tax is 5% of 100` is an amount to be worked out, and a reason tells no answer.
+    """
     sentence = re.split(r"(?<=[.!?])\s+|\n", text.rstrip())[-1][-300:]
     part = _PART_OF.search(sentence.rstrip(" .!*"))
-    return part[1] if part and not DENIAL.search(sentence[: part.start(1)]) else None
+    before = sentence[: part.start()] if part else ""
+    if part is None or DENIAL.search(sentence[: part.start(1)]) or _IN_REASON.search(before):
+        return None
+    if NUMBER.search(before) or SPELLED.search(before):
+        return part[1]
+    return sentence[part.start(1) :].rstrip(" .!*")
 
 
 _PART_OF = re.compile(
@@ -335,8 +305,10 @@ _PART_OF = re.compile(
     r"(\d{1,9}/\d{1,9}|\\[dt]?frac\s?\{\d{1,9}\}\s?\{\d{1,9}\}|\d{1,9}(?:\.\d{1,9})?\s?\\?%"
     r"|(?:one|two|three|four|five|six|seven|eight|nine)[ -]"
     r"(?:third|quarter|fourth|fifth|sixth|seventh|eighth|ninth|tenth)s?)"
-    r"[$*]{0,3} of [^.,;:=()\n]{0,20}\d[^,;:=()\n]{0,40}$"
+    r"[$*]{0,3} of [^.,;:=()\d\n]{0,20}\d[\d,]{0,20}(?:[./]\d{1,9})?"
+    r"(?![^\n]*\b(?:which|so|giving|gives?|equals?|is|are|means|or|and)\b)[^.,;:=()\d\n→⇒]{0,40}$"
 )
+_IN_REASON = re.compile(r"\b(?:because|since|as|for|if|when|where|whose)\b", re.IGNORECASE)
 
 
 def _bare(text: str) -> str | None:

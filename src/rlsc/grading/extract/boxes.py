@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from rlsc.grading.extract.passages import clean, is_mathematics, last_match
+from rlsc.grading.extract.passages import MATH, clean, is_mathematics, last_match
 
 _BRACE_OR_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{|\\[{}]|[{}]")
 _GAP = r"(?:[\s$,;&~]|\\q?quad(?![A-Za-z])|\\[,;:!()\[\] ])*"
@@ -28,6 +28,8 @@ def boxed(text: str) -> str | None:
     every = _boxes(text)
     boxes = [box for box in every if not _is_rejected(text, box)]
     if every and not boxes:
+        return None
+    if boxes and _begins_another(text, boxes[-1]):
         return None
     if not boxes:
         return _unclosed(text)
@@ -62,11 +64,44 @@ def reference_answer(reference: str) -> str:
         outside, end = outside + reference[end:start], after
     outside += reference[end:]
     if len(boxes) > 1 or _PROSE.search(_COMMANDS.sub(" ", outside)):
-        return boxed(reference) or reference
+        attached = _attached(reference, boxes[-1])
+        return attached if attached is not None else boxed(reference) or reference
     start, after, inside = boxes[0]
     return reference[:start] + inside + reference[after:] if _PLAIN.fullmatch(inside) else reference
 
 
+def _attached(reference: str, box: tuple[int, int, str]) -> str | None:
+    r"""`3\pi` of `… is $\boxed{3}\pi$.`; a reference that computes on stays whole.
+
+    None where the box stands alone in its formula, or at the right of it.
+    """
+    start, after, inside = box
+    formula = next((m for m in MATH.finditer(reference) if m.start() < start < m.end()), None)
+    if formula is None:
+        return None
+    inner = next(number for number, group in enumerate(formula.groups(), 1) if group is not None)
+    before, behind = reference[formula.start(inner) : start], reference[after : formula.end(inner)]
+    if _BOX.search(before):
+        return None  # neighbours
+    before_it = _NO_FACTOR.sub(";", before)
+    if _COMPUTES.match(behind) or re.search(r"\d\s*$", before_it):
+        return reference
+    if _JUXTAPOSED.match(behind) or _FACTOR.search(before_it):
+        return f"{before}{inside}{behind}".strip()
+    return None
+
+
+_COMPUTES = re.compile(
+    r"\s*(?:[-+*/=<>]|\\(?:times|cdot|div|pm|mp|approx|[lg]eq?|neq?|equiv|in)(?![A-Za-z]))"
+)
+_JUXTAPOSED = re.compile(
+    r"\s*(?:[A-Za-z0-9(!]|\^(?!\s*\{?\s*\\circ)|_|\\(?:pi|sqrt|[dt]?frac|left|sin|cos|tan|log|ln|theta"
+    r"|alpha|beta)(?![A-Za-z]))"
+)
+_NO_FACTOR = re.compile(
+    r"\\text\w*\s*\{[^{}]*\}|\\(?!(?:pi|times|cdot|div)(?![A-Za-z]))[A-Za-z]+(?!\s*\{)|\\[,;:! ]"
+)
+_FACTOR = re.compile(r"(?:[A-Za-z)}]|\^\s*\{?|[*/+]|\\(?:times|cdot|div))\s*$")
 _PROSE = re.compile(r"\b[A-Za-z][a-z]+\b")
 _COMMANDS = re.compile(r"\\text\s*\{[^{}]*\}|\\[A-Za-z]+")
 _PLAIN = re.compile(r"[\d.,/]+")
@@ -129,6 +164,14 @@ def cut_off(text: str) -> bool:
     return bool(rest.strip()) and _GOES_ON.search(rest) is None
 
 
+def _begins_another(text: str, box: tuple[int, int, str]) -> bool:
+    """Whether a later box is cut off, and is not the same again."""
+    opened = last_match(_BOX, text)
+    if opened is None or opened.start() < box[1] or not cut_off(text):
+        return False
+    return not box[2].startswith(text[opened.end() :].strip())
+
+
 def _unclosed(text: str) -> str | None:
     """`\\boxed 7`, or a box whose brace was left out in the middle of a text."""
     return None if cut_off(text) else _inside(text)
@@ -137,8 +180,10 @@ def _unclosed(text: str) -> str | None:
 def _inside(text: str) -> str | None:
     opened = last_match(_BOX, text)
     rest = text[opened.end() :][:_LONGEST] if opened else ""
-    if (goes_on := _GOES_ON.search(rest)) and not _DENIED_AFTER.match(rest, goes_on.start() - 1):
-        value = clean(rest[: goes_on.start()])
+    if goes_on := _GOES_ON.search(rest):
+        if _DENIED_AFTER.match(rest, goes_on.start()):
+            return None
+        value = clean(_OPEN_TEXT.sub("", rest[: goes_on.start()]))
         if re.search(r"\d", value) and len(value) <= 200 and is_mathematics(value):
             return value
     last = last_match(_OPEN_BOX, text)
@@ -148,6 +193,7 @@ def _inside(text: str) -> str | None:
 
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _LONGEST = 20_000
+_OPEN_TEXT = re.compile(r"\\text\s*\{\s*$")
 # The formula ends, a sentence begins, or words follow that no value holds.
 _GOES_ON = re.compile(
     r"\$|\\[)\]]|[.!?]\s+[A-Z]|\n\s*[A-Z*#][a-z*#\s]"

@@ -24,17 +24,18 @@ _SURELY = (
     r"|without (?:an?y? )?doubt|beyond (?:any )?doubt|no doubt|of course|indeed|therefore|thus"
     r"|hence|then|simply|in fact|actually)\b,?){0,3}"
 )
-_LEAD = rf"{_SURELY}[\s:→–-]*(?:option|choice|letter|answer)?\s*[*_$`\"\s]*(?:\\boxed\s*\{{\s*)?"
-# "The answer is (B)", "I would go with B", "it's B". No letter before "=" or a verb, or of two.
+_LEAD = r"[\s:→–-]*(?:option|choice|letter|answer)?\s*[*_$`\"\s]*(?:\\boxed\s*\{\s*)?"
+# "The answer is (B)", "I would go with B", "it's B". No letter before "=" or a verb, or of two. An
+# adverb only behind "answer is": "the current is then I".
 _STATED = re.compile(
     r"(?:(?:answer|ans|choice|option|答案|答え|정답|답|Ответ|Réponse|Antwort|Respuesta|Risposta|Resposta)\"?(?:\s+\([a-z][^()\n]{2,60}\))?"
     r"(?:\s+(?:is|would be|should be|must be|choice|to [^.\n]{1,60}? is))*\s*"
-    r"(?:is|:|=|是|为|為|选|選)?"
+    rf"(?:is|:|=|是|为|為|选|選)?{_SURELY}"
     r"|(?:\.\.\.|…)\s*(?:no|wait|actually)[,.]?(?:\s+it's)?\s+"
     r"|\b(?:I(?:'d| would|'ll)? |let me )?(?:choose|pick|select|say|go with|think it(?:'s| is))"
     rf"|\b(?:it(?:'s| is| must be)|is)){_LEAD}{_LETTER}(?=[\s.,:;)*$`\"'\\}}\]]|$)"
     r"(?!\s*(?:and|or|&)\s*\(?[A-J]\b)(?!\s*=)"
-    r"(?!\s+(?!(?:because|since|as|so|for|which|and not)\b)[a-z]{2,})",
+    r"(?!\s+(?!(?:because|since|as|so|for|which|and not(?![^.!\n]{0,40}\?))\b)[a-z]{2,})",
     re.IGNORECASE,
 )
 # "(C) is the correct option", "B is right", "Option A is the correct answer".
