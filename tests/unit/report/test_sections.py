@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from rlsc.errors import OutputError
+from rlsc.records import write_jsonl
 from rlsc.records.results import (
     AS_TRAINED,
     AT_BEST,
@@ -180,6 +181,15 @@ def test_damage_and_what_is_no_run_are_told_in_a_line(tmp_path: Path) -> None:
         with pytest.raises(OutputError, match=says) as raised:
             page_of(folder)
         assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("column", ["step", "sampled_tokens"])
+def test_a_number_that_is_missing_is_not_taken_for_0(tmp_path: Path, column: str) -> None:
+    folder = runs.write_run(tmp_path / "run", runs.training())
+    first, *others = runs.metrics()
+    write_jsonl(folder / "metrics.jsonl", [{**first, column: None}, *others])
+    with pytest.raises(OutputError, match=rf"damaged .*{column} is no number"):
+        page_of(folder)
 
 
 def test_a_report_loads_neither_torch_nor_transformers(tmp_path: Path) -> None:

@@ -77,9 +77,17 @@ def step_charts(
 
 def signal(metrics: Sequence[Line], name: str, label: str, colour: int) -> Series:
     """A column of the metrics as a line; a step without a value leaves a gap."""
-    known = [(row["step"] or 0, row[name]) for row in metrics if name in row]
+    known = [(figure(row, "step"), row[name]) for row in metrics if name in row]
     points = [(step, math.nan if value is None else float(value)) for step, value in known]
     return Series(label, points, colour=colour)
+
+
+def figure(row: Line, name: str) -> float:
+    """What every row has. Raises `ValueError` where it is no number."""
+    value = row[name]
+    if value is None:
+        raise ValueError(f"{name} is no number")
+    return value
 
 
 def is_known(metrics: Sequence[Line], name: str) -> bool:

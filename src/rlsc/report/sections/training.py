@@ -151,7 +151,7 @@ def _costs(results: TrainingResults, metrics: Sequence[steps.Line]) -> list[tupl
     """Tokens and seconds."""
     rows = []
     if metrics and all("sampled_tokens" in row for row in metrics):
-        tokens = sum(row["sampled_tokens"] or 0 for row in metrics)
+        tokens = sum(steps.figure(row, "sampled_tokens") for row in metrics)
         rows.append(("tokens sampled in training", f"{tokens:,.0f}"))
     sampling, total = (
         sum(row.get(name) or 0.0 for row in metrics) for name in ("sample_seconds", "seconds")
